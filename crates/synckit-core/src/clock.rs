@@ -1,0 +1,467 @@
+//! Dots and vector clocks.
+//!
+//! After Fidge and Mattern (1988) for vector clocks and Preguiça et al., *Dotted Version Vectors* (2010) for
+//! naming one event by its author's counter. A clock is a small vector sorted by node id: look-ups are
+//! binary searches, comparing and merging walk both sides once.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::ids::NodeId;
+
+/// The n-th event authored at a node: names one event, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dot {
+    /// The author.
+    pub node: NodeId,
+    /// The author's counter, from 1.
+    pub counter: u64,
+}
+
+impl Dot {
+    /// The dot of this node and counter.
+    pub fn new(node: NodeId, counter: u64) -> Self {
+        Dot { node, counter }
+    }
+}
+
+impl fmt::Display for Dot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.node, self.counter)
+    }
+}
+
+/// How two vector clocks stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causality {
+    /// Everything the left has seen the right has seen too, and more.
+    Before,
+    /// The left has seen everything the right has, and more.
+    After,
+    /// Both have seen the same.
+    Equal,
+    /// Each has seen something the other has not.
+    Concurrent,
+}
+
+/// What has been seen of one aggregate: node id -> counter, at most [`VectorClock::MAX_NODES`] entries.
+///
+/// In JSON an object, `{"A":1,"B":7}`.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct VectorClock(Vec<(NodeId, u64)>);
+
+impl VectorClock {
+    /// The most nodes one clock can hold. More is an error, never a silent cut.
+    pub const MAX_NODES: usize = 1_000;
+
+    /// The clock that has seen nothing.
+    pub const fn new() -> Self {
+        VectorClock(Vec::new())
+    }
+
+    /// The counter seen of a node; 0 when none was.
+    pub fn counter(&self, node: &NodeId) -> u64 {
+        self.find(node).map_or(0, |at| self.0[at].1)
+    }
+
+    /// Whether the event named by this dot has been seen.
+    pub fn has_seen(&self, dot: &Dot) -> bool {
+        self.counter(&dot.node) >= dot.counter
+    }
+
+    /// Counts one more event of this node and returns the new counter.
+    ///
+    /// # Errors
+    /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
+    pub fn increment(&mut self, node: &NodeId) -> Result<u64> {
+        let counter = self.counter(node) + 1;
+        self.set(node, counter)?;
+        Ok(counter)
+    }
+
+    /// Marks the event named by this dot, and the node's events before it, as seen.
+    ///
+    /// # Errors
+    /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
+    pub fn observe(&mut self, dot: &Dot) -> Result<()> {
+        if self.has_seen(dot) {
+            return Ok(());
+        }
+        self.set(&dot.node, dot.counter)
+    }
+
+    /// Takes in everything another clock has seen: the least upper bound of both.
+    ///
+    /// # Errors
+    /// `TooLarge` when the result would have more than 1,000 nodes; the clock is unchanged.
+    pub fn merge(&mut self, other: &VectorClock) -> Result<()> {
+        if other
+            .0
+            .iter()
+            .all(|(node, counter)| self.counter(node) >= *counter)
+        {
+            return Ok(());
+        }
+        let mut merged = Vec::with_capacity(self.0.len().max(other.0.len()));
+        for (node, left, right) in Both::new(self, other) {
+            merged.push((node.clone(), left.max(right)));
+        }
+        check_nodes(merged.len())?;
+        self.0 = merged;
+        Ok(())
+    }
+
+    /// What both clocks have seen: the greatest lower bound.
+    pub fn meet(&self, other: &VectorClock) -> VectorClock {
+        let common = Both::new(self, other).filter(|(_, left, right)| *left.min(right) > 0);
+        VectorClock(
+            common
+                .map(|(node, left, right)| (node.clone(), left.min(right)))
+                .collect(),
+        )
+    }
+
+    /// Compares two clocks without allocating.
+    pub fn compare(&self, other: &VectorClock) -> Causality {
+        let (mut less, mut more) = (false, false);
+        for (_, left, right) in Both::new(self, other) {
+            less |= left < right;
+            more |= left > right;
+            if less && more {
+                return Causality::Concurrent;
+            }
+        }
+        match (less, more) {
+            (false, false) => Causality::Equal,
+            (true, _) => Causality::Before,
+            (false, true) => Causality::After,
+        }
+    }
+
+    /// Whether everything this clock has seen the other has seen too.
+    pub fn is_covered_by(&self, other: &VectorClock) -> bool {
+        matches!(self.compare(other), Causality::Before | Causality::Equal)
+    }
+
+    /// The sum of all counters: grows along every causal path.
+    pub fn sum(&self) -> u128 {
+        self.0.iter().map(|(_, counter)| u128::from(*counter)).sum()
+    }
+
+    /// The entries, sorted by node id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&NodeId, u64)> {
+        self.0.iter().map(|(node, counter)| (node, *counter))
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes a clock from entries in any order; zero counters are dropped.
+    ///
+    /// # Errors
+    /// `Invalid` when a node appears twice, `TooLarge` above 1,000 nodes.
+    pub fn from_entries(entries: impl IntoIterator<Item = (NodeId, u64)>) -> Result<Self> {
+        let mut sorted = Vec::new();
+        for (node, counter) in entries {
+            check_nodes(sorted.len() + 1)?;
+            sorted.push((node, counter));
+        }
+        sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(
+                Error::invalid("a vector clock names a node twice").with("node", &pair[0].0)
+            );
+        }
+        sorted.retain(|(_, counter)| *counter > 0);
+        Ok(VectorClock(sorted))
+    }
+
+    /// Appends the compact binary form: the number of entries, then for each the length of the node id,
+    /// its bytes and the counter, all numbers as LEB128.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.0.len() as u64);
+        for (node, counter) in &self.0 {
+            put_varint(out, node.as_str().len() as u64);
+            out.extend_from_slice(node.as_str().as_bytes());
+            put_varint(out, *counter);
+        }
+    }
+
+    /// Reads the compact binary form from the front of `bytes`, which it moves past it.
+    ///
+    /// # Errors
+    /// `Invalid` when the bytes are not a clock in canonical form, `TooLarge` above 1,000 nodes.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        let nodes = take_varint(bytes)?;
+        check_nodes(usize::try_from(nodes).unwrap_or(usize::MAX))?;
+        let mut entries: Vec<(NodeId, u64)> = Vec::with_capacity(nodes as usize);
+        for _ in 0..nodes {
+            let node = NodeId::new(take_text(bytes)?)?;
+            let counter = take_varint(bytes)?;
+            if counter == 0 || entries.last().is_some_and(|(last, _)| *last >= node) {
+                return Err(Error::invalid(
+                    "a binary vector clock is not in canonical form",
+                ));
+            }
+            entries.push((node, counter));
+        }
+        Ok(VectorClock(entries))
+    }
+
+    fn find(&self, node: &NodeId) -> Result<usize, usize> {
+        self.0.binary_search_by(|(entry, _)| entry.cmp(node))
+    }
+
+    fn set(&mut self, node: &NodeId, counter: u64) -> Result<()> {
+        match self.find(node) {
+            Ok(at) => self.0[at].1 = counter,
+            Err(at) => {
+                check_nodes(self.0.len() + 1)?;
+                self.0.insert(at, (node.clone(), counter));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_nodes(nodes: usize) -> Result<()> {
+    if nodes <= VectorClock::MAX_NODES {
+        return Ok(());
+    }
+    Err(Error::too_large(format!(
+        "a vector clock holds at most {} nodes; split the aggregate so that fewer nodes write to it",
+        VectorClock::MAX_NODES
+    )))
+}
+
+/// Walks two clocks together, in node order.
+struct Both<'a> {
+    left: &'a [(NodeId, u64)],
+    right: &'a [(NodeId, u64)],
+}
+
+impl<'a> Both<'a> {
+    fn new(left: &'a VectorClock, right: &'a VectorClock) -> Self {
+        Both {
+            left: &left.0,
+            right: &right.0,
+        }
+    }
+}
+
+impl<'a> Iterator for Both<'a> {
+    type Item = (&'a NodeId, u64, u64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.left.first(), self.right.first()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(left), Some(right)) => left.0.cmp(&right.0),
+        };
+        let (mut node, mut left, mut right) = (None, 0, 0);
+        if order.is_le() {
+            (node, left) = (Some(&self.left[0].0), self.left[0].1);
+            self.left = &self.left[1..];
+        }
+        if order.is_ge() {
+            (node, right) = (Some(&self.right[0].0), self.right[0].1);
+            self.right = &self.right[1..];
+        }
+        node.map(|node| (node, left, right))
+    }
+}
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(cut_short)?;
+        *bytes = rest;
+        let part = u64::from(byte & 0x7f);
+        if shift == 63 && part > 1 {
+            break;
+        }
+        number |= part << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(Error::invalid("a binary number is longer than 64 bits"))
+}
+
+pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
+    let length = usize::try_from(take_varint(bytes)?).unwrap_or(usize::MAX);
+    let (text, rest) = bytes.split_at_checked(length).ok_or_else(cut_short)?;
+    *bytes = rest;
+    std::str::from_utf8(text)
+        .map_err(|error| Error::invalid("a name is not UTF-8").with_source(error))
+}
+
+fn cut_short() -> Error {
+    Error::invalid("the binary form ends too early")
+}
+
+impl fmt::Display for VectorClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (at, (node, counter)) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{node}: {counter}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for VectorClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for VectorClock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (node, counter) in &self.0 {
+            map.serialize_entry(node, counter)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for VectorClock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = VectorClock;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of node ids and counters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VectorClock, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry::<NodeId, u64>()? {
+                    check_nodes(entries.len() + 1).map_err(serde::de::Error::custom)?;
+                    entries.push(entry);
+                }
+                VectorClock::from_entries(entries).map_err(serde::de::Error::custom)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn node(name: &str) -> NodeId {
+        NodeId::new(name).expect("valid")
+    }
+
+    fn clock(entries: &[(&str, u64)]) -> VectorClock {
+        VectorClock::from_entries(entries.iter().map(|(name, n)| (node(name), *n))).expect("valid")
+    }
+
+    fn any_clock() -> impl Strategy<Value = VectorClock> {
+        proptest::collection::btree_map("[a-e]", 1_u64..5, 0..5).prop_map(|map| {
+            VectorClock::from_entries(map.into_iter().map(|(name, n)| (node(&name), n)))
+                .expect("valid")
+        })
+    }
+
+    #[test]
+    fn compares_in_four_ways() {
+        let (a, b) = (clock(&[("a", 1)]), clock(&[("b", 1)]));
+        let both = clock(&[("a", 1), ("b", 1)]);
+        assert_eq!(a.compare(&both), Causality::Before);
+        assert_eq!(both.compare(&a), Causality::After);
+        assert_eq!(a.compare(&a), Causality::Equal);
+        assert_eq!(a.compare(&b), Causality::Concurrent);
+    }
+
+    #[test]
+    fn the_1001st_node_is_an_error_and_changes_nothing() {
+        let entries = (0..1_000).map(|n| (node(&format!("n{n}")), 1));
+        let mut full = VectorClock::from_entries(entries).expect("at the limit");
+        let before = full.clone();
+        assert!(full.increment(&node("one too many")).is_err());
+        assert!(full.merge(&clock(&[("another", 1)])).is_err());
+        assert_eq!(full, before);
+        assert_eq!(full.increment(&node("n7")).expect("known node"), 2);
+    }
+
+    #[test]
+    fn json_is_an_object_and_duplicates_are_refused() {
+        let text = serde_json::to_string(&clock(&[("B", 7), ("A", 1)])).expect("encodes");
+        assert_eq!(text, r#"{"A":1,"B":7}"#);
+        assert!(serde_json::from_str::<VectorClock>(r#"{"A":1,"A":2}"#).is_err());
+        assert!(serde_json::from_str::<VectorClock>(r#"{"A":-1}"#).is_err());
+    }
+
+    #[test]
+    fn binary_refuses_what_is_not_canonical() {
+        for bad in [
+            &[1_u8][..],
+            &[2, 1, b'b', 1, 1, b'a', 1],
+            &[1, 1, b'a', 0],
+            &[0xff; 11],
+            &[1, 9, b'a'],
+        ] {
+            assert!(VectorClock::decode(&mut &bad[..]).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merge_is_the_least_upper_bound(a in any_clock(), b in any_clock()) {
+            let mut ab = a.clone();
+            ab.merge(&b).expect("few nodes");
+            let mut ba = b.clone();
+            ba.merge(&a).expect("few nodes");
+            prop_assert_eq!(&ab, &ba);
+            prop_assert!(a.is_covered_by(&ab) && b.is_covered_by(&ab));
+            prop_assert!(a.meet(&b).is_covered_by(&a) && a.meet(&b).is_covered_by(&b));
+            prop_assert_eq!(ab.sum() + a.meet(&b).sum(), a.sum() + b.sum());
+        }
+
+        #[test]
+        fn both_encodings_round_trip(a in any_clock()) {
+            let json = serde_json::to_string(&a).expect("encodes");
+            prop_assert_eq!(&serde_json::from_str::<VectorClock>(&json).expect("decodes"), &a);
+            let mut bytes = Vec::new();
+            a.encode(&mut bytes);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(&VectorClock::decode(&mut rest).expect("decodes"), &a);
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn has_seen_agrees_with_the_counter(a in any_clock(), name in "[a-e]", counter in 1_u64..6) {
+            let dot = Dot::new(node(&name), counter);
+            prop_assert_eq!(a.has_seen(&dot), a.counter(&dot.node) >= counter);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The heads of an aggregate: its events that no other event of it has seen.
+
+use crate::clock::{Dot, VectorClock, put_varint, take_text, take_varint};
+use crate::error::{Error, Result};
+use crate::event::{Event, Stamp};
+use crate::ids::{EventId, NodeId};
+use crate::timestamp::Timestamp;
+
+/// An event that no other event of its aggregate has seen, as far as planning needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The event.
+    pub id: EventId,
+    /// Its dot; `None` for a resolution.
+    pub dot: Option<Dot>,
+    /// Its clock.
+    pub clock: VectorClock,
+    /// Its time.
+    pub time: Timestamp,
+}
+
+impl Head {
+    /// The head that this event is.
+    pub fn of(event: &Event) -> Self {
+        Head {
+            id: event.id.clone(),
+            dot: event.dot.clone(),
+            clock: event.clock.clone(),
+            time: event.time,
+        }
+    }
+
+    fn stamp(&self) -> Stamp<'_> {
+        Stamp {
+            id: &self.id,
+            dot: self.dot.as_ref(),
+            clock: &self.clock,
+            time: self.time,
+        }
+    }
+}
+
+/// The heads of one aggregate, in canonical order. More than one is a conflict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heads(Vec<Head>);
+
+impl Heads {
+    /// Takes in one more event of the aggregate. The result does not depend on the order of events.
+    pub fn add(&mut self, event: &Event) {
+        let stamp = Stamp::of(event);
+        if self
+            .0
+            .iter()
+            .any(|head| head.id == event.id || head.stamp().has_seen(&stamp))
+        {
+            return;
+        }
+        self.0.retain(|head| !stamp.has_seen(&head.stamp()));
+        self.insert(Head::of(event));
+    }
+
+    /// Makes heads from single ones, of which none has seen another.
+    pub(crate) fn from_parts(parts: impl IntoIterator<Item = Head>) -> Self {
+        let mut heads = Heads::default();
+        parts.into_iter().for_each(|head| heads.insert(head));
+        heads
+    }
+
+    fn insert(&mut self, head: Head) {
+        let at = self
+            .0
+            .partition_point(|other| other.stamp().canonical_cmp(&head.stamp()).is_lt());
+        self.0.insert(at, head);
+    }
+
+    /// The heads, in canonical order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Head> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the aggregate has no event yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this event is one of them.
+    pub fn contains(&self, id: &EventId) -> bool {
+        self.0.iter().any(|head| head.id == *id)
+    }
+
+    /// The least clock that has seen all heads.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes.
+    pub fn clock(&self) -> Result<VectorClock> {
+        let mut clock = VectorClock::new();
+        for head in &self.0 {
+            clock.merge(&head.clock)?;
+        }
+        Ok(clock)
+    }
+
+    /// The compact binary form kept in the notebook: for each head its id, its dot (an empty node for none),
+    /// its time and its clock.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.len() * 96);
+        let text = |out: &mut Vec<u8>, text: &str| {
+            put_varint(out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+        };
+        for head in &self.0 {
+            text(&mut out, head.id.as_str());
+            text(
+                &mut out,
+                head.dot.as_ref().map_or("", |dot| dot.node.as_str()),
+            );
+            put_varint(&mut out, head.dot.as_ref().map_or(0, |dot| dot.counter));
+            put_varint(&mut out, head.time.to_bits());
+            head.clock.encode(&mut out);
+        }
+        out
+    }
+
+    /// Reads the compact binary form.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not heads.
+    pub fn decode(mut bytes: &[u8]) -> Result<Self> {
+        let mut heads = Vec::new();
+        while !bytes.is_empty() {
+            heads.push(Self::take(&mut bytes).map_err(|error| {
+                Error::corrupt("the heads of an aggregate cannot be read").with_source(error)
+            })?);
+        }
+        Ok(Heads(heads))
+    }
+
+    fn take(bytes: &mut &[u8]) -> Result<Head> {
+        let id = EventId::new(take_text(bytes)?)?;
+        let node = take_text(bytes)?;
+        let counter = take_varint(bytes)?;
+        let dot = match node {
+            "" => None,
+            node => Some(Dot::new(NodeId::new(node)?, counter)),
+        };
+        let time = Timestamp::from_bits(take_varint(bytes)?);
+        Ok(Head {
+            id,
+            dot,
+            time,
+            clock: VectorClock::decode(bytes)?,
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Which events of an aggregate stand.
+//!
+//! Of the resolutions that cover an event, the last in canonical order decides. If the event is the one it
+//! keeps, or that one has seen it, the event is as it was in what the kept event had seen; else it is
+//! superseded. Keeping all means: as it was in any branch. A merge stands in the place of everything that
+//! not all branches had seen.
+//!
+//! **Invariant**: a pure function of the set of events. Replicas with the same events see the same.
+
+use std::collections::BTreeMap;
+
+use crate::conflict::resolution::{Decision, Resolution, Settled};
+use crate::error::Result;
+use crate::event::Event;
+use crate::ids::EventId;
+
+/// Whether an event stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It stands.
+    Live,
+    /// It lost a conflict, which this resolution settled. It stays in the log.
+    Superseded {
+        /// The resolution.
+        by: EventId,
+    },
+    /// It only says which other events stand: a resolution that is not a merge.
+    Resolution,
+}
+
+/// An event of an aggregate and whether it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The event.
+    pub event: Event,
+    /// Whether it stands.
+    pub standing: Standing,
+}
+
+/// The history of an aggregate in canonical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History(Vec<Entry>);
+
+impl History {
+    /// The history made of these events, which may come in any order.
+    ///
+    /// # Errors
+    /// `Corrupt` when a resolution among them cannot be read.
+    pub fn of(mut events: Vec<Event>) -> Result<Self> {
+        events.sort_by(Event::canonical_cmp);
+        let mut decided = Vec::new();
+        for event in events.iter().filter(|event| event.is_resolution()) {
+            decided.push((event, Resolution::read(event)?));
+        }
+        let decisions = Decisions {
+            by_id: decided
+                .iter()
+                .map(|(event, _)| (&event.id, *event))
+                .collect(),
+            in_order: &decided,
+        };
+        let standings: Vec<Standing> = events
+            .iter()
+            .map(|event| decisions.standing_of(event))
+            .collect();
+        let entries = events.into_iter().zip(standings);
+        Ok(History(
+            entries
+                .map(|(event, standing)| Entry { event, standing })
+                .collect(),
+        ))
+    }
+
+    /// All events with their standing, in canonical order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// The events that stand, in canonical order: what an application folds into its view. A merge stands as
+    /// the resolution that carries it; see [`History::content`].
+    pub fn live(&self) -> impl Iterator<Item = &Event> {
+        self.0
+            .iter()
+            .filter(|entry| entry.standing == Standing::Live)
+            .map(|entry| &entry.event)
+    }
+
+    /// What an application sees of an event: the event, or for a merge the event merged into, with the id,
+    /// clock and time of the resolution.
+    ///
+    /// # Errors
+    /// `Corrupt` when the event is a resolution that cannot be read.
+    pub fn content(event: &Event) -> Result<Event> {
+        if event.is_resolution()
+            && let Decision::Merge(content) = Resolution::read(event)?.decision
+        {
+            return Ok(content.stamped(event.id.clone(), None, event.clock.clone(), event.time));
+        }
+        Ok(event.clone())
+    }
+}
+
+struct Decisions<'a> {
+    in_order: &'a [(&'a Event, Resolution)],
+    by_id: BTreeMap<&'a EventId, &'a Event>,
+}
+
+impl Decisions<'_> {
+    fn standing_of(&self, event: &Event) -> Standing {
+        let only_decides = |(decided, resolution): &(&Event, Resolution)| {
+            decided.id == event.id && !matches!(resolution.decision, Decision::Merge(_))
+        };
+        if event.is_resolution() && self.in_order.iter().any(only_decides) {
+            return Standing::Resolution;
+        }
+        match self.superseded_by(event, &[]) {
+            Some(by) => Standing::Superseded { by: by.clone() },
+            None => Standing::Live,
+        }
+    }
+
+    /// The resolution by which `event` is superseded, looking only at what all of `within` had seen.
+    fn superseded_by(&self, event: &Event, within: &[Settled]) -> Option<&EventId> {
+        let inside = |other: &Event| within.iter().all(|settled| self.covers(settled, other));
+        let decides =
+            |(decided, _): &&(&Event, Resolution)| inside(decided) && decided.has_seen(event);
+        let (decided, resolution) = self.in_order.iter().rev().find(decides)?;
+        match &resolution.decision {
+            Decision::Keep(kept) if self.covers(kept, event) => {
+                self.superseded_by(event, std::slice::from_ref(kept))
+            }
+            Decision::Merge(_)
+                if resolution
+                    .settles
+                    .iter()
+                    .all(|settled| self.covers(settled, event)) =>
+            {
+                self.superseded_by(event, &resolution.settles)
+            }
+            Decision::KeepAll => {
+                let mut loser = Some(&decided.id);
+                for settled in resolution
+                    .settles
+                    .iter()
+                    .filter(|settled| self.covers(settled, event))
+                {
+                    loser = self.superseded_by(event, std::slice::from_ref(settled));
+                    if loser.is_none() {
+                        break;
+                    }
+                }
+                loser
+            }
+            Decision::Keep(_) | Decision::Merge(_) => Some(&decided.id),
+        }
+    }
+
+    /// Whether an event is the one named, or was seen by it.
+    fn covers(&self, settled: &Settled, event: &Event) -> bool {
+        match &event.dot {
+            Some(dot) => settled.clock.has_seen(dot),
+            None if settled.id == event.id => true,
+            None if settled.clock == event.clock => self
+                .by_id
+                .get(&settled.id)
+                .is_none_or(|named| named.has_seen(event)),
+            None => event.clock.is_covered_by(&settled.clock),
+        }
+    }
+}

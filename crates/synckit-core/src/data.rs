@@ -1,0 +1,230 @@
+//! What an event carries: data and metadata.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::json;
+
+/// The payload of an event: JSON, kept as the text it came in, or bytes. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Data(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Repr {
+    Json(Arc<str>),
+    Bytes(Arc<[u8]>),
+}
+
+impl Data {
+    /// JSON text, kept to the letter apart from blanks around it.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not JSON, `TooLarge` when it nests deeper than 100 levels.
+    pub fn json(text: impl AsRef<str>) -> Result<Self> {
+        Ok(Data(Repr::Json(json::checked(text.as_ref())?)))
+    }
+
+    /// The JSON form of any value.
+    ///
+    /// # Errors
+    /// `Invalid` when the value has no JSON form, `TooLarge` when it nests deeper than 100 levels.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Error::invalid("the value has no JSON form").with_source(error))?;
+        json::check_depth(text.as_bytes())?;
+        Ok(Data(Repr::Json(Arc::from(text))))
+    }
+
+    /// Bytes.
+    pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Data(Repr::Bytes(bytes.into()))
+    }
+
+    /// JSON text that was checked before, such as a store's own rows. It is not checked again.
+    pub fn stored_json(text: impl Into<Arc<str>>) -> Self {
+        Data(Repr::Json(text.into()))
+    }
+
+    /// The JSON text, unless this is binary.
+    pub fn as_json(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Json(text) => Some(text),
+            Repr::Bytes(_) => None,
+        }
+    }
+
+    /// The payload as it is: the bytes, or the JSON text's.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Json(text) => text.as_bytes(),
+            Repr::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Whether this is JSON.
+    pub fn is_json(&self) -> bool {
+        matches!(self.0, Repr::Json(_))
+    }
+
+    /// Reads the JSON as a value of this type.
+    ///
+    /// # Errors
+    /// `Invalid` when it is binary or of another shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = self
+            .as_json()
+            .ok_or_else(|| Error::invalid("the data is binary; read it with as_bytes"))?;
+        serde_json::from_str(text)
+            .map_err(|error| Error::invalid("the data has another shape").with_source(error))
+    }
+
+    /// Appends `"data":…` or, for bytes, `"data_base64":"…"`.
+    pub(crate) fn put_field(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Repr::Json(text) => {
+                out.extend_from_slice(b"\"data\":");
+                out.extend_from_slice(text.as_bytes());
+            }
+            Repr::Bytes(bytes) => {
+                out.extend_from_slice(b"\"data_base64\":\"");
+                out.extend_from_slice(BASE64.encode(bytes).as_bytes());
+                out.push(b'"');
+            }
+        }
+    }
+
+    /// The data from the two optional fields of the JSON form.
+    pub(crate) fn from_fields(json: Option<&RawValue>, base64: Option<&str>) -> Result<Self> {
+        match (json, base64) {
+            (Some(json), None) => {
+                json::check_depth(json.get().as_bytes())?;
+                Ok(Data::stored_json(json.get()))
+            }
+            (None, Some(text)) => {
+                let bytes = BASE64.decode(text).map_err(|error| {
+                    Error::invalid("data_base64 is not base64").with_source(error)
+                })?;
+                Ok(Data::bytes(bytes))
+            }
+            (None, None) => Err(Error::invalid("an event needs `data` or `data_base64`")),
+            (Some(_), Some(_)) => Err(Error::invalid(
+                "an event has `data` or `data_base64`, not both",
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Json(text) => f.write_str(text),
+            Repr::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
+}
+
+/// A JSON object beside the data: who, from which device, with which schema. Kept as text; cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Metadata(Arc<str>);
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Metadata(Arc::from("{}"))
+    }
+}
+
+impl Metadata {
+    /// The text of a JSON object.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not a JSON object, `TooLarge` when it nests deeper than 100 levels.
+    pub fn json(text: impl AsRef<str>) -> Result<Self> {
+        let text = json::checked(text.as_ref())?;
+        Metadata::object(&text)?;
+        Ok(Metadata(text))
+    }
+
+    /// The JSON form of any value that is an object there.
+    ///
+    /// # Errors
+    /// As [`Metadata::json`].
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Error::invalid("the metadata has no JSON form").with_source(error))?;
+        json::check_depth(text.as_bytes())?;
+        Metadata::object(&text)?;
+        Ok(Metadata(Arc::from(text)))
+    }
+
+    /// Text that was checked before, such as a store's own rows. It is not checked again.
+    pub fn stored_json(text: impl Into<Arc<str>>) -> Self {
+        Metadata(text.into())
+    }
+
+    /// The text of the object.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        &*self.0 == "{}"
+    }
+
+    /// Reads the metadata as a value of this type.
+    ///
+    /// # Errors
+    /// `Invalid` when it has another shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.0)
+            .map_err(|error| Error::invalid("the metadata has another shape").with_source(error))
+    }
+
+    /// A field as text: the content of a string, the JSON text of anything else.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let mut fields: std::collections::BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(&self.0).ok()?;
+        let raw = fields.remove(name)?;
+        Some(serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()))
+    }
+
+    fn object(text: &str) -> Result<()> {
+        if text.starts_with('{') {
+            return Ok(());
+        }
+        Err(Error::invalid("metadata is a JSON object"))
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_key_order_survive() {
+        let text = r#"{"z":9007199254740993,"a":1.0}"#;
+        assert_eq!(Data::json(text).expect("valid").as_json(), Some(text));
+    }
+
+    #[test]
+    fn metadata_is_an_object_and_shows_fields_as_text() {
+        assert!(Metadata::json("[]").is_err() && Metadata::of(&1).is_err());
+        let metadata = Metadata::json(r#"{"who":"ann","n":1.0}"#).expect("valid");
+        assert_eq!(metadata.field("who").as_deref(), Some("ann"));
+        assert_eq!(metadata.field("n").as_deref(), Some("1.0"));
+        assert_eq!(metadata.field("x"), None);
+    }
+}

@@ -1,0 +1,518 @@
+//! Events: what is recorded, and what it becomes once it is stamped.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::clock::{Dot, VectorClock, put_varint};
+use crate::data::{Data, Metadata};
+use crate::error::{Error, Result};
+use crate::ids::{AggregateId, EventId, EventType, NodeId};
+use crate::json;
+use crate::timestamp::Timestamp;
+
+/// The largest counter of a dot: the largest integer that every JSON reader keeps exactly.
+pub const MAX_COUNTER: u64 = (1 << 53) - 1;
+
+/// An immutable fact about one aggregate, stamped by its author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The name of the event, the same on every replica.
+    pub id: EventId,
+    /// What kind of fact this is.
+    pub event_type: EventType,
+    /// What the fact is about.
+    pub aggregate_id: AggregateId,
+    /// The payload.
+    pub data: Data,
+    /// A JSON object beside the payload.
+    pub metadata: Metadata,
+    /// Who authored it as their n-th event. `None` on a resolution, which any replica may derive.
+    pub dot: Option<Dot>,
+    /// What the author had seen of the aggregate, this event included.
+    pub clock: VectorClock,
+    /// When, in hybrid logical time: later than everything the author had seen of the aggregate.
+    pub time: Timestamp,
+}
+
+impl Event {
+    /// Reads the data as a value of this type.
+    ///
+    /// # Errors
+    /// `Invalid` when the data is binary or of another shape.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
+        self.data
+            .parse()
+            .map_err(|error| error.with("event", &self.id))
+    }
+
+    /// Whether this event is a resolution.
+    pub fn is_resolution(&self) -> bool {
+        self.dot.is_none()
+    }
+
+    /// Whether the author of this event had seen the other event of the same aggregate.
+    ///
+    /// Of two resolutions with equal clocks the later in canonical order counts as having seen the other.
+    pub fn has_seen(&self, other: &Event) -> bool {
+        Stamp::of(self).has_seen(&Stamp::of(other))
+    }
+
+    /// The order of an aggregate's history that is the same everywhere and never against causality:
+    /// time, then the sum of the clock, then node and counter, then id.
+    pub fn canonical_cmp(&self, other: &Event) -> Ordering {
+        Stamp::of(self).canonical_cmp(&Stamp::of(other))
+    }
+
+    /// The size that limits are checked against: all texts, the binary clock and the payload, in bytes.
+    pub fn size(&self) -> usize {
+        let clock: usize = self
+            .clock
+            .iter()
+            .map(|(node, _)| node.as_str().len() + 8)
+            .sum();
+        self.id.as_str().len()
+            + self.event_type.as_str().len()
+            + self.aggregate_id.as_str().len()
+            + self.data.as_bytes().len()
+            + self.metadata.as_json().len()
+            + clock
+    }
+
+    /// A hash over every field, by which two copies of an event are known to be the same: SHA-256 over the
+    /// [content digest](Event::content_digest), the dot, the time and the clock.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut bytes = self.content_digest().to_vec();
+        let (node, counter) = self
+            .dot
+            .as_ref()
+            .map_or(("", 0), |dot| (dot.node.as_str(), dot.counter));
+        put_field(&mut bytes, node.as_bytes());
+        put_field(&mut bytes, &counter.to_be_bytes());
+        put_field(&mut bytes, &self.time.to_bits().to_be_bytes());
+        self.clock.encode(&mut bytes);
+        Sha256::digest(&bytes).into()
+    }
+
+    /// A hash over what the application said, without the stamp: SHA-256 over id, type, aggregate, kind of data,
+    /// data and metadata, each preceded by its length.
+    pub fn content_digest(&self) -> [u8; 32] {
+        content_digest(
+            &self.id,
+            &self.event_type,
+            &self.aggregate_id,
+            &self.data,
+            &self.metadata,
+        )
+    }
+
+    /// Checks what no author gets wrong: that the clock covers the dot with exactly its counter, and that
+    /// no counter is beyond [`MAX_COUNTER`].
+    ///
+    /// # Errors
+    /// `Invalid`, naming the event.
+    pub fn check_stamp(&self) -> Result<()> {
+        let bad = |message: &str| Err(Error::invalid(message).with("event", &self.id));
+        if self.clock.iter().any(|(_, counter)| counter > MAX_COUNTER) {
+            return bad("a counter of the clock is out of range");
+        }
+        match &self.dot {
+            Some(dot) if dot.counter == 0 => {
+                bad("the counter of the dot is 0; counters begin at 1")
+            }
+            Some(dot) if self.clock.counter(&dot.node) != dot.counter => {
+                bad("the clock does not contain the event's own dot")
+            }
+            None if self.clock.is_empty() => bad("a resolution has an empty clock"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends the JSON form, without parsing the data or the metadata.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        json::put_string(out, self.id.as_str());
+        out.extend_from_slice(b",\"type\":");
+        json::put_string(out, self.event_type.as_str());
+        out.extend_from_slice(b",\"aggregate_id\":");
+        json::put_string(out, self.aggregate_id.as_str());
+        out.push(b',');
+        self.data.put_field(out);
+        if !self.metadata.is_empty() {
+            out.extend_from_slice(b",\"metadata\":");
+            out.extend_from_slice(self.metadata.as_json().as_bytes());
+        }
+        if let Some(dot) = &self.dot {
+            out.extend_from_slice(b",\"dot\":{\"node\":");
+            json::put_string(out, dot.node.as_str());
+            out.extend_from_slice(format!(",\"counter\":{}}}", dot.counter).as_bytes());
+        }
+        out.extend_from_slice(b",\"clock\":{");
+        for (at, (node, counter)) in self.clock.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            json::put_string(out, node.as_str());
+            out.extend_from_slice(format!(":{counter}").as_bytes());
+        }
+        out.extend_from_slice(format!("}},\"time\":\"{}\"}}", self.time).as_bytes());
+    }
+}
+
+/// What causality and canonical order need of an event, borrowed from wherever it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp<'a> {
+    pub(crate) id: &'a EventId,
+    pub(crate) dot: Option<&'a Dot>,
+    pub(crate) clock: &'a VectorClock,
+    pub(crate) time: Timestamp,
+}
+
+impl<'a> Stamp<'a> {
+    pub(crate) fn of(event: &'a Event) -> Self {
+        Stamp {
+            id: &event.id,
+            dot: event.dot.as_ref(),
+            clock: &event.clock,
+            time: event.time,
+        }
+    }
+
+    pub(crate) fn has_seen(&self, other: &Stamp<'_>) -> bool {
+        if self.id == other.id {
+            return false;
+        }
+        match other.dot {
+            Some(dot) => self.clock.has_seen(dot),
+            None if !other.clock.is_covered_by(self.clock) => false,
+            None => {
+                self.dot.is_some() || self.clock != other.clock || self.canonical_cmp(other).is_gt()
+            }
+        }
+    }
+
+    pub(crate) fn canonical_cmp(&self, other: &Stamp<'_>) -> Ordering {
+        self.time
+            .cmp(&other.time)
+            .then_with(|| self.clock.sum().cmp(&other.clock.sum()))
+            .then_with(|| self.dot.cmp(&other.dot))
+            .then_with(|| self.id.cmp(other.id))
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(self.size() + 128);
+        self.write_json(&mut bytes);
+        let text = std::str::from_utf8(&bytes).map_err(serde::ser::Error::custom)?;
+        json::raw::<S::Error>(text)?.serialize(serializer)
+    }
+}
+
+/// The JSON form of events and new events, as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventForm<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    aggregate_id: AggregateId,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data_base64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    dot: Option<Dot>,
+    clock: Option<VectorClock>,
+    time: Option<Timestamp>,
+}
+
+/// Reads `null` as the value it is: data that is JSON `null` is not absent data.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&'a RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl EventForm<'_> {
+    fn new_event(&self) -> Result<NewEvent> {
+        let data = Data::from_fields(self.data, self.data_base64.as_deref())?;
+        let metadata = self
+            .metadata
+            .map(|raw| Metadata::json(raw.get()))
+            .transpose()?;
+        Ok(NewEvent {
+            id: self.id.as_ref().map(EventId::new).transpose()?,
+            event_type: self.event_type.clone(),
+            aggregate_id: self.aggregate_id.clone(),
+            data,
+            metadata: metadata.unwrap_or_default(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    /// Reads the JSON form from text held in memory; `data` keeps its text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let missing = serde::de::Error::missing_field;
+        let mut form = EventForm::deserialize(deserializer)?;
+        let clock = form.clock.take().ok_or_else(|| missing("clock"))?;
+        let time = form.time.ok_or_else(|| missing("time"))?;
+        let new = form.new_event().map_err(serde::de::Error::custom)?;
+        let id = new.id.clone().ok_or_else(|| missing("id"))?;
+        Ok(new.stamped(id, form.dot, clock, time))
+    }
+}
+
+/// An event before it is recorded: what the application says, without a stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// A name of the caller's; a UUIDv7 is made when there is none.
+    pub id: Option<EventId>,
+    /// What kind of fact this is.
+    pub event_type: EventType,
+    /// What the fact is about.
+    pub aggregate_id: AggregateId,
+    /// The payload.
+    pub data: Data,
+    /// A JSON object beside the payload.
+    pub metadata: Metadata,
+}
+
+impl NewEvent {
+    /// An event of this type about this aggregate, with any serialisable payload.
+    ///
+    /// ```
+    /// # fn main() -> synckit_core::Result<()> {
+    /// let event = synckit_core::NewEvent::new("NoteEdited", "note-1", &["hello"])?;
+    /// assert_eq!(event.data.as_json(), Some(r#"["hello"]"#));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` or `TooLarge` when a name is empty or above 255 bytes, or the payload has no JSON form.
+    pub fn new<T: Serialize + ?Sized>(
+        event_type: impl AsRef<str>,
+        aggregate_id: impl AsRef<str>,
+        payload: &T,
+    ) -> Result<Self> {
+        NewEvent::with_data(event_type, aggregate_id, Data::of(payload)?)
+    }
+
+    /// An event with a payload that is JSON text or bytes already.
+    ///
+    /// # Errors
+    /// `Invalid` or `TooLarge` when a name is empty or above 255 bytes.
+    pub fn with_data(
+        event_type: impl AsRef<str>,
+        aggregate_id: impl AsRef<str>,
+        data: Data,
+    ) -> Result<Self> {
+        Ok(NewEvent {
+            id: None,
+            event_type: EventType::new(event_type)?,
+            aggregate_id: AggregateId::new(aggregate_id)?,
+            data,
+            metadata: Metadata::default(),
+        })
+    }
+
+    /// Gives the event a name, so that recording it twice is recording it once.
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Adds metadata.
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// [`Event::content_digest`] of the event this becomes under that id.
+    pub(crate) fn content_digest(&self, id: &EventId) -> [u8; 32] {
+        content_digest(
+            id,
+            &self.event_type,
+            &self.aggregate_id,
+            &self.data,
+            &self.metadata,
+        )
+    }
+
+    pub(crate) fn stamped(
+        self,
+        id: EventId,
+        dot: Option<Dot>,
+        clock: VectorClock,
+        time: Timestamp,
+    ) -> Event {
+        let NewEvent {
+            event_type,
+            aggregate_id,
+            data,
+            metadata,
+            ..
+        } = self;
+        Event {
+            id,
+            event_type,
+            aggregate_id,
+            data,
+            metadata,
+            dot,
+            clock,
+            time,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NewEvent {
+    /// Reads `{"type","aggregate_id","data","metadata"?,"id"?}` from text held in memory.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = EventForm::deserialize(deserializer)?;
+        if form.dot.is_some() || form.clock.is_some() || form.time.is_some() {
+            return Err(serde::de::Error::custom(
+                "a new event has no dot, clock or time; they are stamped when it is recorded",
+            ));
+        }
+        form.new_event().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for NewEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(id) = &self.id {
+            map.serialize_entry("id", id)?;
+        }
+        map.serialize_entry("type", &self.event_type)?;
+        map.serialize_entry("aggregate_id", &self.aggregate_id)?;
+        let mut field = vec![b'{'];
+        self.data.put_field(&mut field);
+        field.push(b'}');
+        let fields: std::collections::BTreeMap<&str, &RawValue> =
+            serde_json::from_slice(&field).map_err(serde::ser::Error::custom)?;
+        for (name, value) in fields {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("metadata", json::raw::<S::Error>(self.metadata.as_json())?)?;
+        map.end()
+    }
+}
+
+fn content_digest(
+    id: &EventId,
+    event_type: &EventType,
+    aggregate: &AggregateId,
+    data: &Data,
+    metadata: &Metadata,
+) -> [u8; 32] {
+    let mut bytes = Vec::with_capacity(data.as_bytes().len() + metadata.as_json().len() + 256);
+    put_field(&mut bytes, id.as_str().as_bytes());
+    put_field(&mut bytes, event_type.as_str().as_bytes());
+    put_field(&mut bytes, aggregate.as_str().as_bytes());
+    put_field(&mut bytes, if data.is_json() { b"json" } else { b"bytes" });
+    put_field(&mut bytes, data.as_bytes());
+    put_field(&mut bytes, metadata.as_json().as_bytes());
+    Sha256::digest(&bytes).into()
+}
+
+fn put_field(out: &mut Vec<u8>, field: &[u8]) {
+    put_varint(out, field.len() as u64);
+    out.extend_from_slice(field);
+}
+
+/// The node that authored an event, if it has one author.
+pub(crate) fn author(event: &Event) -> Option<&NodeId> {
+    event.dot.as_ref().map(|dot| &dot.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Event {
+        let node = NodeId::new("a").expect("valid");
+        let new = NewEvent::with_data(
+            "T",
+            "x",
+            Data::json(r#"{"n":9007199254740993,"f":1.0}"#).expect("valid"),
+        );
+        let clock = VectorClock::from_entries([(node.clone(), 3)]).expect("valid");
+        new.expect("valid").stamped(
+            EventId::new("e\"1").expect("valid"),
+            Some(Dot::new(node, 3)),
+            clock,
+            Timestamp::from_millis(5),
+        )
+    }
+
+    #[test]
+    fn json_round_trips_to_the_letter() {
+        let mut event = sample();
+        for data in [
+            Data::json("null").expect("valid"),
+            Data::bytes(vec![0, 255]),
+            sample().data,
+        ] {
+            event.data = data;
+            let text = serde_json::to_string(&event).expect("encodes");
+            let back: Event = serde_json::from_str(&text).expect("decodes");
+            assert_eq!(back, event);
+            assert_eq!(back.digest(), event.digest());
+        }
+        event.metadata = Metadata::json(r#"{"b":1, "a":2}"#).expect("valid");
+        let text = serde_json::to_string(&event).expect("encodes");
+        assert_eq!(
+            serde_json::from_str::<Event>(&text).expect("decodes"),
+            event
+        );
+    }
+
+    #[test]
+    fn unknown_and_duplicate_fields_are_refused() {
+        let good = serde_json::to_string(&sample()).expect("encodes");
+        for bad in [
+            good.replacen('{', r#"{"extra":1,"#, 1),
+            good.replacen('{', r#"{"type":"T","#, 1),
+            good.replace(r#""data":"#, r#""data_base64":"AA==","data":"#),
+            good.replace(r#","time":"5-0""#, ""),
+        ] {
+            assert!(serde_json::from_str::<Event>(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn stamps_that_no_author_makes_are_refused() {
+        assert!(sample().check_stamp().is_ok());
+        let mut event = sample();
+        event.clock = VectorClock::new();
+        assert!(event.check_stamp().is_err());
+        event.dot = None;
+        assert!(event.check_stamp().is_err());
+        let mut far = sample();
+        far.dot = Some(Dot::new(NodeId::new("a").expect("valid"), u64::MAX));
+        far.clock = VectorClock::from_entries([(NodeId::new("a").expect("valid"), u64::MAX)])
+            .expect("valid");
+        assert!(far.check_stamp().is_err());
+    }
+
+    #[test]
+    fn new_events_read_from_a_line() {
+        let line = r#"{"type":"T","aggregate_id":"x","data":null}"#;
+        let new: NewEvent = serde_json::from_str(line).expect("decodes");
+        assert_eq!(new.data.as_json(), Some("null"));
+        let again: NewEvent =
+            serde_json::from_str(&serde_json::to_string(&new).expect("encodes")).expect("decodes");
+        assert_eq!(again, new);
+        assert!(serde_json::from_str::<NewEvent>(r#"{"type":"T","aggregate_id":"x"}"#).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON text that is kept as it came in: checked once for form and nesting, never parsed again.
+
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+
+/// How deep JSON may nest in events and messages.
+pub const MAX_JSON_DEPTH: usize = 100;
+
+/// Checks that nothing in this text nests deeper than [`MAX_JSON_DEPTH`], in one pass, without recursion.
+///
+/// The text need not be valid JSON.
+///
+/// # Errors
+/// `TooLarge`, naming the byte where the limit is passed.
+pub fn check_depth(text: &[u8]) -> Result<()> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_JSON_DEPTH {
+                    return Err(Error::too_large(format!(
+                        "JSON nests deeper than {MAX_JSON_DEPTH} levels at byte {at}"
+                    )));
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks form and nesting of one JSON value and takes its text without surrounding blanks.
+pub(crate) fn checked(text: &str) -> Result<Arc<str>> {
+    let text = text.trim_matches([' ', '\t', '\n', '\r']);
+    check_depth(text.as_bytes())?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| Error::invalid("this is not valid JSON").with_source(error))?;
+    Ok(Arc::from(text))
+}
+
+/// The text as a raw value, for serialisers other than the hand-written one.
+pub(crate) fn raw<E: serde::ser::Error>(text: &str) -> Result<&RawValue, E> {
+    serde_json::from_str(text).map_err(E::custom)
+}
+
+/// Appends a JSON string literal.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
+    if text
+        .bytes()
+        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        let literal = serde_json::Value::from(text).to_string();
+        out.extend_from_slice(literal.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings_only() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(checked(&deep(MAX_JSON_DEPTH)).is_ok());
+        assert!(checked(&deep(MAX_JSON_DEPTH + 1)).is_err());
+        assert!(check_depth(deep(100_000).as_bytes()).is_err());
+        assert!(checked(&format!("{:?}", "[\\\"".repeat(1_000))).is_ok());
+    }
+
+    #[test]
+    fn text_is_kept_as_it_came() {
+        for text in ["9007199254740993", "1.0", r#"{"b":1,"a":[ 1 ]}"#, "null"] {
+            assert_eq!(&*checked(&format!(" {text}\n")).expect("valid"), text);
+        }
+        assert!(checked("{\"a\":}").is_err() && checked("").is_err() && checked("1 2").is_err());
+    }
+
+    #[test]
+    fn string_literals_parse_back() {
+        for text in ["plain", "quo\"te", "back\\slash", "\u{0}\n\u{1f}", "é…😀"] {
+            let mut out = Vec::new();
+            put_string(&mut out, text);
+            assert_eq!(
+                serde_json::from_slice::<String>(&out).expect("parses"),
+                text
+            );
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The notebook: the keys a store keeps beside its log, and what stands under them.
+//!
+//! | key | value |
+//! |---|---|
+//! | `store` | the store id, as text |
+//! | `node` | [`Identity`]: the node id and the name it authors under now |
+//! | `time` | the latest timestamp seen or issued, as text |
+//! | `origin/<node>` | the highest counter held of that node, as text |
+//! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
+//! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
+//! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
+//! | `push/<peer>/<filter>` | [`PushNote`]: how far the own log has been pushed |
+//! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
+//! | `peer/<peer>` | [`PeerNote`]: who the peer is and when it was last synced |
+//! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
+//! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
+//!
+//! Peers and callers are named by store id, filters by fingerprint.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::cursor::Cursor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{AggregateId, EventId, NodeId, StoreId};
+use crate::transport::RefusalCode;
+use crate::version::Position;
+
+/// One entry of the notebook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+impl Note {
+    /// A note with a JSON value.
+    ///
+    /// # Errors
+    /// `Internal` when the value has no JSON form.
+    pub fn json<T: Serialize>(key: String, value: &T) -> Result<Note> {
+        let value = serde_json::to_vec(value).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a note has no JSON form").with_source(error)
+        })?;
+        Ok(Note { key, value })
+    }
+
+    /// Reads a JSON value.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the key.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        read(&self.key, &self.value)
+    }
+}
+
+/// Reads a JSON value found under a key.
+pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
+    serde_json::from_slice(value).map_err(|error| {
+        Error::corrupt("a note cannot be read")
+            .with("key", key)
+            .with_source(error)
+    })
+}
+
+/// The key of the store id.
+pub const STORE: &str = "store";
+/// The key of the [`Identity`].
+pub const NODE: &str = "node";
+/// The key of the latest timestamp.
+pub const TIME: &str = "time";
+/// The prefix of the keys of unsettled conflicts.
+pub const CONFLICTS: &str = "conflict/";
+/// The prefix of the keys of foreign events that were set aside.
+pub const ASIDE_IN: &str = "aside/in/";
+/// The prefix of the keys of own events that a peer refused.
+pub const ASIDE_OUT: &str = "aside/out/";
+/// The prefix of the keys of peers.
+pub const PEERS: &str = "peer/";
+
+/// The key of the highest counter held of a node.
+pub fn origin(node: &NodeId) -> String {
+    format!("origin/{node}")
+}
+
+/// The key of the heads of an aggregate.
+pub fn heads(aggregate: &AggregateId) -> String {
+    format!("heads/{aggregate}")
+}
+
+/// The key of an unsettled conflict.
+pub fn conflict(aggregate: &AggregateId) -> String {
+    format!("{CONFLICTS}{aggregate}")
+}
+
+/// The key of a [`PullNote`].
+pub fn pull(peer: StoreId, filter: &str) -> String {
+    format!("pull/{peer}/{filter}")
+}
+
+/// The key of a [`PushNote`].
+pub fn push(peer: StoreId, filter: &str) -> String {
+    format!("push/{peer}/{filter}")
+}
+
+/// The key of what a caller says it has pushed here.
+pub fn pushed(caller: StoreId, filter: &str) -> String {
+    format!("pushed/{caller}/{filter}")
+}
+
+/// The key of a [`PeerNote`].
+pub fn peer(peer: StoreId) -> String {
+    format!("{PEERS}{peer}")
+}
+
+/// The key of a foreign event that was set aside.
+pub fn aside_in(peer: StoreId, event: &str) -> String {
+    format!("{ASIDE_IN}{peer}/{event}")
+}
+
+/// The key of an own event that a peer refused.
+pub fn aside_out(peer: StoreId, event: &EventId) -> String {
+    format!("{ASIDE_OUT}{peer}/{event}")
+}
+
+/// Who a replica is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The node id the store was created with.
+    pub node: NodeId,
+    /// The name under which new events are authored: the node id, or its successor after a restore.
+    pub author: NodeId,
+    /// How often the author was renamed, plus one.
+    pub generation: u32,
+}
+
+impl Identity {
+    /// The identity of a new store.
+    pub fn new(node: NodeId) -> Self {
+        Identity {
+            author: node.clone(),
+            node,
+            generation: 1,
+        }
+    }
+
+    /// The identity after the next rename.
+    pub fn renamed(&self) -> Self {
+        let generation = self.generation + 1;
+        Identity {
+            node: self.node.clone(),
+            author: self.node.successor(generation),
+            generation,
+        }
+    }
+
+    /// Checks that a store found at open is the one asked for.
+    ///
+    /// # Errors
+    /// `Conflict` when it belongs to another node.
+    pub fn expect(&self, node: &NodeId) -> Result<()> {
+        if self.node == *node {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "this store belongs to another node; open it under that node id, or give this node a store of its own",
+        )
+        .with("store of", &self.node)
+        .with("opened as", node))
+    }
+}
+
+/// How far a peer's log has been pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullNote {
+    /// The place in the peer's log.
+    pub cursor: Cursor,
+}
+
+/// How far the own log has been pushed to a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushNote {
+    /// Everything up to this position was offered, or came from the peer.
+    pub position: Position,
+    /// The position the peer has confirmed to have on record; 0 for none.
+    pub acknowledged: Position,
+    /// Up to this position everything is offered, also what came from the peer: it lost its log.
+    pub offer_all_to: Position,
+}
+
+/// Who a peer is and when it was last synced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerNote {
+    /// The peer's node id.
+    pub node: NodeId,
+    /// When a sync with it last ended well, in Unix milliseconds.
+    pub synced_at: u64,
+}
+
+/// An event that could not be stored, here or at a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The event's id, as far as it could be read.
+    pub id: String,
+    /// The peer it came from or that refused it.
+    pub peer: StoreId,
+    /// Why.
+    pub code: RefusalCode,
+    /// Why, in words.
+    pub message: String,
+    /// The event as it came, when it is not in the own log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+}

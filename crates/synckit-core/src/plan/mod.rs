@@ -1,0 +1,145 @@
+//! What a commit is to achieve, and the pure planning of it.
+//!
+//! A store runs [`Planning`] inside its transaction: it hands in facts, is told what else to fetch or what to
+//! write, and does so. No decision about causality is taken anywhere else.
+//!
+//! - `record.rs`: new events authored here
+//! - `receive.rs`: events from a peer
+//! - `reauthor.rs`: authoring again, under a fresh name, after a restore from an older copy
+//! - `ledger.rs`: heads, counters and time, as they change along a plan
+
+mod ledger;
+mod reauthor;
+mod receive;
+mod record;
+
+pub use reauthor::Reauthor;
+pub use receive::{Receive, Received};
+pub use record::{Record, Recorded};
+
+use crate::error::Result;
+use crate::notes::Note;
+use crate::store::{Facts, LogHead, Needs, Plan};
+
+/// What a commit is to achieve.
+#[derive(Clone, Debug)]
+pub enum Intent {
+    /// Record new events authored here.
+    Record(Record),
+    /// Store events from a peer, or a resolution derived here.
+    Receive(Receive),
+    /// Author again what was recorded under dots that are taken.
+    Reauthor(Reauthor),
+    /// Change notes only.
+    Edit(Edit),
+}
+
+/// Notes to change in a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// Notes to put.
+    pub put: Vec<Note>,
+    /// Keys to delete.
+    pub delete: Vec<String>,
+}
+
+/// What a commit has achieved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of [`Intent::Record`].
+    Recorded(Recorded),
+    /// Of [`Intent::Receive`].
+    Received(Received),
+    /// Of [`Intent::Reauthor`]: how many events were authored again, or `None` when the log had moved on since
+    /// they were read, and nothing was changed.
+    Reauthored(Option<usize>),
+    /// Of [`Intent::Edit`].
+    Edited,
+}
+
+/// What a store does next in a commit.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Fetch these facts and call [`Planning::step`] with them.
+    Fetch(Needs),
+    /// Write this plan, make it durable and answer with the outcome.
+    Write(Plan, Outcome),
+}
+
+/// The planning of one commit.
+///
+/// ```
+/// # use synckit_core::{*, plan::{Intent, Planning, Step, Edit}};
+/// # fn fetch(_: Needs) -> Facts { Facts::default() }
+/// # fn main() -> synckit_core::Result<()> {
+/// # let head = LogHead { store: StoreId::from_bytes([0; 16]), position: 0 };
+/// # let intent = Intent::Edit(Edit::default());
+/// let mut planning = Planning::new(head, intent);
+/// let mut facts = Facts::default();
+/// let (plan, outcome) = loop {
+///     match planning.step(facts)? {
+///         Step::Fetch(needs) => facts = fetch(needs),
+///         Step::Write(plan, outcome) => break (plan, outcome),
+///     }
+/// };
+/// # assert!(plan.append.is_empty());
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Planning {
+    head: LogHead,
+    intent: Intent,
+    facts: Facts,
+    rounds: u32,
+}
+
+impl Planning {
+    /// Plans an intent for a log that ends here.
+    pub fn new(head: LogHead, intent: Intent) -> Self {
+        Planning {
+            head,
+            intent,
+            facts: Facts::default(),
+            rounds: 0,
+        }
+    }
+
+    /// Takes in facts, none at first, and says what to do next. After `Write` the planning is over.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge` and `Conflict` when the intent cannot be carried out, `Corrupt` when a note cannot
+    /// be read. Nothing is to be written then.
+    pub fn step(&mut self, facts: Facts) -> Result<Step> {
+        self.facts.held.extend(facts.held);
+        self.facts.dots.extend(facts.dots);
+        self.facts.notes.extend(facts.notes);
+        self.rounds += 1;
+        if self.rounds == 1 {
+            let needs = match &self.intent {
+                Intent::Record(record) => record.needs(),
+                Intent::Receive(receive) => receive.needs(),
+                Intent::Reauthor(reauthor) => reauthor.needs(),
+                Intent::Edit(_) => Needs::default(),
+            };
+            if needs != Needs::default() {
+                return Ok(Step::Fetch(needs));
+            }
+        }
+        match &mut self.intent {
+            Intent::Record(record) => record.plan(self.head, &self.facts),
+            Intent::Receive(receive) => receive.plan(&self.facts, self.rounds < 3),
+            Intent::Reauthor(reauthor) => reauthor.plan(&self.facts),
+            Intent::Edit(edit) => {
+                let Edit { put, delete } = std::mem::take(edit);
+                Ok(Step::Write(
+                    Plan {
+                        put,
+                        delete,
+                        ..Plan::default()
+                    },
+                    Outcome::Edited,
+                ))
+            }
+        }
+    }
+}

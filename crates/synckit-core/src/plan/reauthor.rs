@@ -1,0 +1,152 @@
+//! Authoring again, under a fresh name, what a replica recorded under dots that were taken.
+//!
+//! A replica that was restored from an older copy may have recorded events before it learnt so. Their dots name
+//! other events elsewhere. They keep id, position and content, and get the dots of a successor node; the clocks
+//! of everything derived from them follow.
+
+use std::collections::BTreeMap;
+
+use crate::clock::{Dot, VectorClock};
+use crate::conflict::{Decision, Heads, Resolution};
+use crate::data::Data;
+use crate::error::Result;
+use crate::event::Event;
+use crate::ids::{AggregateId, NodeId};
+use crate::notes::{self, Identity, Note};
+use crate::plan::ledger::{self, put};
+use crate::plan::{Outcome, Step};
+use crate::store::{Facts, Needs, Plan, StoredEvent};
+
+/// Moves the own events from a counter on to a fresh node id.
+#[derive(Clone, Debug)]
+pub struct Reauthor {
+    /// The name under which they were recorded.
+    pub author: NodeId,
+    /// The first counter whose dot is taken.
+    pub from: u64,
+    /// The last counter recorded; the plan does nothing when it has grown since.
+    pub last: u64,
+    /// Every event of the log, recorded or derived here, whose clock has this author at `from` or above.
+    pub events: Vec<StoredEvent>,
+    /// For each of their aggregates the author's highest counter below `from`; absent for none.
+    pub base: BTreeMap<AggregateId, u64>,
+}
+
+impl Reauthor {
+    pub(super) fn needs(&self) -> Needs {
+        let mut keys = vec![notes::NODE.to_owned(), notes::origin(&self.author)];
+        keys.extend(
+            self.events
+                .iter()
+                .map(|stored| notes::heads(&stored.event.aggregate_id)),
+        );
+        keys.sort_unstable();
+        keys.dedup();
+        Needs {
+            notes: keys,
+            ..Needs::default()
+        }
+    }
+
+    pub(super) fn plan(&mut self, facts: &Facts) -> Result<Step> {
+        let identity = ledger::identity(facts)?;
+        if identity.author != self.author || ledger::counter(facts, &self.author)? != self.last {
+            return Ok(Step::Write(Plan::default(), Outcome::Reauthored(None)));
+        }
+        let identity = identity.renamed();
+        let mut plan = Plan::default();
+        let mut heads: BTreeMap<AggregateId, Heads> = BTreeMap::new();
+        for stored in &self.events {
+            let aggregate = &stored.event.aggregate_id;
+            if !heads.contains_key(aggregate)
+                && let Some(bytes) = facts.notes.get(&notes::heads(aggregate))
+            {
+                heads.insert(aggregate.clone(), Heads::decode(bytes)?);
+            }
+            plan.restamp.push((
+                stored.position,
+                self.event(&stored.event, &identity.author)?,
+            ));
+        }
+        for (aggregate, heads) in heads {
+            let moved = heads.iter().map(|head| {
+                let mut head = head.clone();
+                head.clock = self.clock(&aggregate, &head.clock, &identity.author)?;
+                head.dot = head.dot.map(|dot| self.dot(dot, &identity.author));
+                Ok(head)
+            });
+            let moved = Heads::from_parts(moved.collect::<Result<Vec<_>>>()?);
+            plan.put.push(Note {
+                key: notes::heads(&aggregate),
+                value: moved.encode(),
+            });
+        }
+        self.count(&mut plan, &identity)?;
+        plan.put.sort_by(|left, right| left.key.cmp(&right.key));
+        Ok(Step::Write(
+            plan,
+            Outcome::Reauthored(Some(self.events.len())),
+        ))
+    }
+
+    fn count(&self, plan: &mut Plan, identity: &Identity) -> Result<()> {
+        plan.put.push(Note::json(notes::NODE.to_owned(), identity)?);
+        plan.put.push(put(
+            notes::origin(&self.author),
+            (self.from - 1).to_string(),
+        ));
+        plan.put.push(put(
+            notes::origin(&identity.author),
+            (self.last + 1 - self.from).to_string(),
+        ));
+        Ok(())
+    }
+
+    fn event(&self, event: &Event, author: &NodeId) -> Result<Event> {
+        let mut event = event.clone();
+        let aggregate = event.aggregate_id.clone();
+        event.clock = self.clock(&aggregate, &event.clock, author)?;
+        event.dot = event.dot.map(|dot| self.dot(dot, author));
+        if event.is_resolution() {
+            let mut resolution = Resolution::read(&event)?;
+            for settled in &mut resolution.settles {
+                settled.clock = self.clock(&aggregate, &settled.clock, author)?;
+            }
+            if let Decision::Keep(kept) = &mut resolution.decision {
+                kept.clock = self.clock(&aggregate, &kept.clock, author)?;
+            }
+            event.data = Data::of(&resolution)?;
+        }
+        Ok(event)
+    }
+
+    fn dot(&self, dot: Dot, author: &NodeId) -> Dot {
+        if dot.node != self.author || dot.counter < self.from {
+            return dot;
+        }
+        Dot::new(author.clone(), dot.counter - self.from + 1)
+    }
+
+    fn clock(
+        &self,
+        aggregate: &AggregateId,
+        clock: &VectorClock,
+        author: &NodeId,
+    ) -> Result<VectorClock> {
+        let counter = clock.counter(&self.author);
+        if counter < self.from {
+            return Ok(clock.clone());
+        }
+        let base = self.base.get(aggregate).copied().unwrap_or(0);
+        let others = clock.iter().filter(|(node, _)| **node != self.author);
+        let moved = [
+            (self.author.clone(), base),
+            (author.clone(), counter - self.from + 1),
+        ];
+        VectorClock::from_entries(
+            others
+                .map(|(node, counter)| (node.clone(), counter))
+                .chain(moved),
+        )
+    }
+}

@@ -1,0 +1,282 @@
+//! Events from a peer: each is new, held already, or refused with its reason; none stops the rest.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::clock::Dot;
+use crate::conflict::Resolution;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, author};
+use crate::ids::{AggregateId, EventId, NodeId, StoreId};
+use crate::limits::Limits;
+use crate::notes::{self, Aside, Note};
+use crate::plan::ledger::{self, Ledger};
+use crate::plan::{Outcome, Step};
+use crate::store::{Facts, Held, Needs};
+use crate::transport::{RefusalCode, Refused};
+
+/// Stores events from elsewhere, together with the checkpoint that they bring forward.
+#[derive(Clone, Debug)]
+pub struct Receive {
+    /// The store they came from; `None` for a resolution derived here.
+    pub source: Option<StoreId>,
+    /// The events, in the order of the log they came from.
+    pub events: Vec<Event>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// What an event may be at most.
+    pub limits: Limits,
+    /// Whether refused events are kept in the notebook, so that the checkpoint may pass them.
+    pub set_aside: bool,
+    /// Notes written in the same commit: the checkpoint.
+    pub notes: Vec<Note>,
+    /// Notes written in the same commit unless an event was refused.
+    pub notes_if_complete: Vec<Note>,
+    /// Keys deleted in the same commit.
+    pub delete: Vec<String>,
+}
+
+/// What became of received events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// How many were new.
+    pub accepted: usize,
+    /// How many were held already.
+    pub duplicates: usize,
+    /// Those that were not stored, and why.
+    pub refused: Vec<Refused>,
+    /// The aggregates that came into conflict by it.
+    pub conflicts: Vec<AggregateId>,
+    /// The new name this replica authors under: an event of its own that it did not hold has shown that it was
+    /// restored from an older copy.
+    pub renamed: Option<NodeId>,
+}
+
+impl Receive {
+    /// Stores these events from a peer, without notes.
+    pub fn new(source: Option<StoreId>, events: Vec<Event>, now: u64, limits: Limits) -> Self {
+        Receive {
+            source,
+            events,
+            now,
+            limits,
+            set_aside: false,
+            notes: Vec::new(),
+            notes_if_complete: Vec::new(),
+            delete: Vec::new(),
+        }
+    }
+
+    pub(super) fn needs(&self) -> Needs {
+        let mut keys = BTreeSet::from([notes::NODE.to_owned(), notes::TIME.to_owned()]);
+        let mut aggregates = BTreeSet::new();
+        let mut origins = BTreeSet::new();
+        for event in &self.events {
+            aggregates.insert(&event.aggregate_id);
+            origins.extend(author(event));
+        }
+        keys.extend(aggregates.into_iter().map(notes::heads));
+        keys.extend(origins.into_iter().map(notes::origin));
+        let ids = self.events.iter().map(|event| event.id.clone()).collect();
+        Needs {
+            ids,
+            dots: Vec::new(),
+            notes: keys.into_iter().collect(),
+        }
+    }
+
+    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
+        let dots = if may_ask {
+            self.doubtful_dots(facts)?
+        } else {
+            Vec::new()
+        };
+        if !dots.is_empty() {
+            return Ok(Step::Fetch(Needs {
+                dots,
+                ..Needs::default()
+            }));
+        }
+        let successor = ledger::identity(facts)?.renamed();
+        let mut ledger = Ledger::open(facts)?;
+        let mut received = Received::default();
+        let mut batch = Batch::default();
+        for (index, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
+            match self.judge(&mut ledger, facts, &batch, &event)? {
+                Verdict::New => {
+                    if author(&event) == Some(&ledger.identity.author) {
+                        ledger.identity = successor.clone();
+                        received.renamed = Some(successor.author.clone());
+                    }
+                    batch.add(&event);
+                    ledger.append(event, self.source)?;
+                    received.accepted += 1;
+                }
+                Verdict::Duplicate => received.duplicates += 1,
+                Verdict::Refused(code, message) => {
+                    let id = event.id.to_string();
+                    if self.set_aside {
+                        self.notes.push(self.aside(&event, code, &message)?);
+                    }
+                    received.refused.push(Refused {
+                        index,
+                        id,
+                        code,
+                        message,
+                    });
+                }
+            }
+        }
+        received.conflicts = ledger.new_conflicts();
+        let mut notes = std::mem::take(&mut self.notes);
+        if received.refused.is_empty() {
+            notes.append(&mut self.notes_if_complete);
+        }
+        let mut plan = ledger.finish(self.now, notes)?;
+        plan.delete.append(&mut self.delete);
+        Ok(Step::Write(plan, Outcome::Received(received)))
+    }
+
+    /// The dots that may name another event already: those not beyond the highest counter held of their node.
+    fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
+        let mut highest: HashMap<&NodeId, u64> = HashMap::new();
+        let mut dots = Vec::new();
+        for event in self
+            .events
+            .iter()
+            .filter(|event| !facts.held.contains_key(&event.id))
+        {
+            let Some(dot) = &event.dot else { continue };
+            let known = match highest.get(&dot.node) {
+                Some(counter) => *counter,
+                None => ledger::counter(facts, &dot.node)?,
+            };
+            highest.insert(&dot.node, known);
+            if dot.counter <= known {
+                dots.push(dot.clone());
+            }
+        }
+        Ok(dots)
+    }
+
+    fn judge(
+        &self,
+        ledger: &mut Ledger<'_>,
+        facts: &Facts,
+        batch: &Batch,
+        event: &Event,
+    ) -> Result<Verdict> {
+        let refused = |code, message: String| Ok(Verdict::Refused(code, message));
+        if let Some(digest) = batch
+            .ids
+            .get(&event.id)
+            .or(facts.held.get(&event.id).map(|held| &held.digest))
+        {
+            if *digest == event.digest() {
+                return Ok(Verdict::Duplicate);
+            }
+            return refused(
+                RefusalCode::IdTaken,
+                "the id already names an event with other content".to_owned(),
+            );
+        }
+        if event.size() > self.limits.event_bytes {
+            let limit = self.limits.event_bytes;
+            return refused(
+                RefusalCode::TooLarge,
+                format!(
+                    "the event has {} bytes; at most {limit} are allowed",
+                    event.size()
+                ),
+            );
+        }
+        let checked = event.check_stamp().and_then(|()| match &event.dot {
+            Some(_) => check_type(event),
+            None => Resolution::check(event),
+        });
+        if let Err(error) = checked {
+            return refused(RefusalCode::Invalid, error.to_string());
+        }
+        if event.time.drifts(self.now, self.limits.drift()) {
+            return refused(
+                RefusalCode::ClockDrift,
+                format!(
+                    "the event's time is {} s ahead of the clock here; check the clocks of both sides",
+                    event.time.millis().saturating_sub(self.now) / 1_000
+                ),
+            );
+        }
+        let Some(dot) = &event.dot else {
+            return self.fits(ledger, event);
+        };
+        match batch.dots.get(dot).or_else(|| facts.dots.get(dot)) {
+            Some(other) => refused(
+                RefusalCode::ForkedOrigin,
+                format!(
+                    "the dot {dot} already names the event {other}: two replicas write as node {}",
+                    dot.node
+                ),
+            ),
+            None => self.fits(ledger, event),
+        }
+    }
+
+    /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
+    fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
+        let mut clock = ledger.heads(&event.aggregate_id)?.clock()?;
+        match clock.merge(&event.clock) {
+            Ok(()) => Ok(Verdict::New),
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                Ok(Verdict::Refused(RefusalCode::TooLarge, error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn aside(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
+        let peer = self.source.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "an event derived here was refused")
+                .with("reason", message)
+        })?;
+        let mut text = Vec::new();
+        event.write_json(&mut text);
+        let aside = Aside {
+            id: event.id.to_string(),
+            peer,
+            code,
+            message: message.to_owned(),
+            event: Some(String::from_utf8_lossy(&text).into_owned()),
+        };
+        Note::json(notes::aside_in(peer, event.id.as_str()), &aside)
+    }
+}
+
+fn check_type(event: &Event) -> Result<()> {
+    if event.event_type.as_str().starts_with("synckit.") {
+        return Err(Error::invalid(
+            "an event with a dot has a type reserved for resolutions",
+        ));
+    }
+    Ok(())
+}
+
+enum Verdict {
+    New,
+    Duplicate,
+    Refused(RefusalCode, String),
+}
+
+/// What this batch has brought so far.
+#[derive(Debug, Default)]
+struct Batch {
+    ids: HashMap<EventId, [u8; 32]>,
+    dots: HashMap<Dot, EventId>,
+}
+
+impl Batch {
+    fn add(&mut self, event: &Event) {
+        self.ids.insert(event.id.clone(), Held::of(event).digest);
+        if let Some(dot) = &event.dot {
+            self.dots.insert(dot.clone(), event.id.clone());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! New events authored here: the next counters, clocks on top of the heads, times after everything seen.
+
+use std::collections::HashMap;
+
+use crate::clock::Dot;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, MAX_COUNTER, NewEvent};
+use crate::ids::{EventId, NodeId};
+use crate::limits::Limits;
+use crate::notes;
+use crate::plan::ledger::Ledger;
+use crate::plan::{Outcome, Step};
+use crate::store::{Facts, LogHead, Needs};
+use crate::timestamp::Timestamp;
+use crate::version::Position;
+
+/// Records new events, all or none.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The name the replica authors under, as far as the caller knows; a wrong guess costs one more look-up.
+    pub author: NodeId,
+    /// The events and their ids. An id that is held with the same content is a repetition and changes nothing.
+    pub events: Vec<(EventId, NewEvent)>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// What an event may be at most.
+    pub limits: Limits,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The new events, stamped, in the order given.
+    pub events: Vec<Event>,
+    /// The ids that were held already, with the same content.
+    pub duplicates: Vec<EventId>,
+    /// The last position of the log.
+    pub head: Position,
+}
+
+impl Record {
+    pub(super) fn needs(&self) -> Needs {
+        let mut keys = vec![
+            notes::NODE.to_owned(),
+            notes::TIME.to_owned(),
+            notes::origin(&self.author),
+        ];
+        keys.extend(
+            self.events
+                .iter()
+                .map(|(_, new)| notes::heads(&new.aggregate_id)),
+        );
+        keys.sort_unstable();
+        keys.dedup();
+        Needs {
+            ids: self.events.iter().map(|(id, _)| id.clone()).collect(),
+            dots: Vec::new(),
+            notes: keys,
+        }
+    }
+
+    pub(super) fn plan(&mut self, head: LogHead, facts: &Facts) -> Result<Step> {
+        let mut ledger = Ledger::open(facts)?;
+        let author = ledger.identity.author.clone();
+        if author != self.author {
+            // The name changed since the caller looked: what it was is asked for once more.
+            self.author = author;
+            return Ok(Step::Fetch(Needs {
+                notes: vec![notes::origin(&self.author)],
+                ..Needs::default()
+            }));
+        }
+        let mut recorded = Recorded::default();
+        let mut batch = HashMap::new();
+        for (index, (id, new)) in std::mem::take(&mut self.events).into_iter().enumerate() {
+            let content = new.content_digest(&id);
+            let held = facts.held.get(&id).map(|held| held.content);
+            match batch.insert(id.clone(), content).or(held) {
+                None => self
+                    .record(&mut ledger, id, new)
+                    .map(|event| recorded.events.push(event)),
+                Some(held) if held == content => {
+                    recorded.duplicates.push(id);
+                    Ok(())
+                }
+                Some(_) => {
+                    let message = "this id already names an event with other content";
+                    Err(Error::new(ErrorKind::Conflict, message).with("id", id))
+                }
+            }
+            .map_err(|error| error.with("event", format!("number {} of the batch", index + 1)))?;
+        }
+        recorded.head = head.position + recorded.events.len() as Position;
+        Ok(Step::Write(
+            ledger.finish(self.now, [])?,
+            Outcome::Recorded(recorded),
+        ))
+    }
+
+    fn record(&self, ledger: &mut Ledger<'_>, id: EventId, new: NewEvent) -> Result<Event> {
+        if new.event_type.as_str().starts_with("synckit.") {
+            return Err(Error::invalid(
+                "types that begin with `synckit.` are reserved; choose another",
+            ));
+        }
+        let event = self.stamp(ledger, id, new)?;
+        if event.size() > self.limits.event_bytes {
+            return Err(Error::too_large(format!(
+                "the event has {} bytes; at most {} are allowed",
+                event.size(),
+                self.limits.event_bytes
+            )));
+        }
+        ledger.append(event.clone(), None)?;
+        Ok(event)
+    }
+
+    fn stamp(&self, ledger: &mut Ledger<'_>, id: EventId, new: NewEvent) -> Result<Event> {
+        let counter = ledger.counter(&self.author)? + 1;
+        if counter > MAX_COUNTER {
+            return Err(Error::too_large(
+                "this node has authored as many events as a counter can count",
+            ));
+        }
+        let latest = ledger.time;
+        let heads = ledger.heads(&new.aggregate_id)?;
+        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time).chain([latest]));
+        let mut clock = heads.clock()?;
+        let dot = Dot::new(self.author.clone(), counter);
+        clock.observe(&dot)?;
+        Ok(new.stamped(id, Some(dot), clock, time))
+    }
+}
