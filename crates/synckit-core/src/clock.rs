@@ -101,11 +101,7 @@ impl VectorClock {
     /// # Errors
     /// `TooLarge` when the result would have more than 1,000 nodes; the clock is unchanged.
     pub fn merge(&mut self, other: &VectorClock) -> Result<()> {
-        if other
-            .0
-            .iter()
-            .all(|(node, counter)| self.counter(node) >= *counter)
-        {
+        if other.0.iter().all(|(node, counter)| self.counter(node) >= *counter) {
             return Ok(());
         }
         let mut merged = Vec::with_capacity(self.0.len().max(other.0.len()));
@@ -120,11 +116,7 @@ impl VectorClock {
     /// What both clocks have seen: the greatest lower bound.
     pub fn meet(&self, other: &VectorClock) -> VectorClock {
         let common = Both::new(self, other).filter(|(_, left, right)| *left.min(right) > 0);
-        VectorClock(
-            common
-                .map(|(node, left, right)| (node.clone(), left.min(right)))
-                .collect(),
-        )
+        VectorClock(common.map(|(node, left, right)| (node.clone(), left.min(right))).collect())
     }
 
     /// Compares two clocks without allocating.
@@ -181,9 +173,7 @@ impl VectorClock {
         }
         sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(
-                Error::invalid("a vector clock names a node twice").with("node", &pair[0].0)
-            );
+            return Err(Error::invalid("a vector clock names a node twice").with("node", &pair[0].0));
         }
         sorted.retain(|(_, counter)| *counter > 0);
         Ok(VectorClock(sorted))
@@ -212,9 +202,7 @@ impl VectorClock {
             let node = NodeId::new(take_text(bytes)?)?;
             let counter = take_varint(bytes)?;
             if counter == 0 || entries.last().is_some_and(|(last, _)| *last >= node) {
-                return Err(Error::invalid(
-                    "a binary vector clock is not in canonical form",
-                ));
+                return Err(Error::invalid("a binary vector clock is not in canonical form"));
             }
             entries.push((node, counter));
         }
@@ -255,10 +243,7 @@ struct Both<'a> {
 
 impl<'a> Both<'a> {
     fn new(left: &'a VectorClock, right: &'a VectorClock) -> Self {
-        Both {
-            left: &left.0,
-            right: &right.0,
-        }
+        Both { left: &left.0, right: &right.0 }
     }
 }
 
@@ -314,8 +299,7 @@ pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
     let length = usize::try_from(take_varint(bytes)?).unwrap_or(usize::MAX);
     let (text, rest) = bytes.split_at_checked(length).ok_or_else(cut_short)?;
     *bytes = rest;
-    std::str::from_utf8(text)
-        .map_err(|error| Error::invalid("a name is not UTF-8").with_source(error))
+    std::str::from_utf8(text).map_err(|error| Error::invalid("a name is not UTF-8").with_source(error))
 }
 
 fn cut_short() -> Error {
@@ -387,8 +371,7 @@ mod tests {
 
     fn any_clock() -> impl Strategy<Value = VectorClock> {
         proptest::collection::btree_map("[a-e]", 1_u64..5, 0..5).prop_map(|map| {
-            VectorClock::from_entries(map.into_iter().map(|(name, n)| (node(&name), n)))
-                .expect("valid")
+            VectorClock::from_entries(map.into_iter().map(|(name, n)| (node(&name), n))).expect("valid")
         })
     }
 
@@ -423,13 +406,7 @@ mod tests {
 
     #[test]
     fn binary_refuses_what_is_not_canonical() {
-        for bad in [
-            &[1_u8][..],
-            &[2, 1, b'b', 1, 1, b'a', 1],
-            &[1, 1, b'a', 0],
-            &[0xff; 11],
-            &[1, 9, b'a'],
-        ] {
+        for bad in [&[1_u8][..], &[2, 1, b'b', 1, 1, b'a', 1], &[1, 1, b'a', 0], &[0xff; 11], &[1, 9, b'a']] {
             assert!(VectorClock::decode(&mut &bad[..]).is_err(), "{bad:?}");
         }
     }

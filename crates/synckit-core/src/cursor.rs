@@ -24,20 +24,12 @@ pub struct Cursor {
 impl Cursor {
     /// The beginning of a log.
     pub fn start(store: StoreId) -> Self {
-        Cursor {
-            store,
-            position: 0,
-            event: None,
-        }
+        Cursor { store, position: 0, event: None }
     }
 
     /// The place of this event in a log. `position` is at least 1.
     pub fn at(store: StoreId, position: Position, event: EventId) -> Self {
-        Cursor {
-            store,
-            position,
-            event: Some(event),
-        }
+        Cursor { store, position, event: Some(event) }
     }
 
     /// The log this is a place in.
@@ -67,22 +59,15 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            Error::invalid(
-                "this is not a cursor; use one that a synckit endpoint gave out, or none",
-            )
-        };
+        let bad =
+            || Error::invalid("this is not a cursor; use one that a synckit endpoint gave out, or none");
         let mut parts = text.splitn(3, '.');
         let mut part = || parts.next().ok_or_else(bad);
         let store = part()?.parse().map_err(|_| bad())?;
         let position = part()?.parse().map_err(|_| bad())?;
         match (position, part()?) {
             (0, "") => Ok(Cursor::start(store)),
-            (1.., event) => Ok(Cursor::at(
-                store,
-                position,
-                EventId::new(event).map_err(|_| bad())?,
-            )),
+            (1.., event) => Ok(Cursor::at(store, position, EventId::new(event).map_err(|_| bad())?)),
             _ => Err(bad()),
         }
     }
@@ -110,10 +95,7 @@ mod tests {
         let store = StoreId::from_bytes([7; 16]);
         for id in ["x", "a.b.c", "…", "0190a"] {
             let cursor = Cursor::at(store, 42, EventId::new(id).expect("valid"));
-            assert_eq!(
-                cursor.to_string().parse::<Cursor>().expect("parses"),
-                cursor
-            );
+            assert_eq!(cursor.to_string().parse::<Cursor>().expect("parses"), cursor);
         }
         let start = Cursor::start(store);
         assert_eq!(start.to_string().parse::<Cursor>().expect("parses"), start);
@@ -122,14 +104,9 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let store = StoreId::from_bytes([7; 16]);
-        for bad in [
-            "",
-            "1",
-            "x.1.e",
-            &format!("{store}.0.e"),
-            &format!("{store}.3."),
-            &format!("{store}.-1.e"),
-        ] {
+        for bad in
+            ["", "1", "x.1.e", &format!("{store}.0.e"), &format!("{store}.3."), &format!("{store}.-1.e")]
+        {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

@@ -78,9 +78,8 @@ impl Data {
     /// # Errors
     /// `Invalid` when it is binary or of another shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        let text = self
-            .as_json()
-            .ok_or_else(|| Error::invalid("the data is binary; read it with as_bytes"))?;
+        let text =
+            self.as_json().ok_or_else(|| Error::invalid("the data is binary; read it with as_bytes"))?;
         serde_json::from_str(text)
             .map_err(|error| Error::invalid("the data has another shape").with_source(error))
     }
@@ -108,15 +107,13 @@ impl Data {
                 Ok(Data::stored_json(json.get()))
             }
             (None, Some(text)) => {
-                let bytes = BASE64.decode(text).map_err(|error| {
-                    Error::invalid("data_base64 is not base64").with_source(error)
-                })?;
+                let bytes = BASE64
+                    .decode(text)
+                    .map_err(|error| Error::invalid("data_base64 is not base64").with_source(error))?;
                 Ok(Data::bytes(bytes))
             }
             (None, None) => Err(Error::invalid("an event needs `data` or `data_base64`")),
-            (Some(_), Some(_)) => Err(Error::invalid(
-                "an event has `data` or `data_base64`, not both",
-            )),
+            (Some(_), Some(_)) => Err(Error::invalid("an event has `data` or `data_base64`, not both")),
         }
     }
 }

@@ -93,10 +93,7 @@ impl ErrorKind {
 
     /// Whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy
-        )
+        matches!(self, ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy)
     }
 }
 
@@ -222,11 +219,8 @@ impl fmt::Display for Error {
         }
         f.write_str(&inner.message)?;
         if !inner.context.is_empty() {
-            let facts: Vec<String> = inner
-                .context
-                .iter()
-                .map(|(key, value)| format!("{key}: {value}"))
-                .collect();
+            let facts: Vec<String> =
+                inner.context.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             write!(f, " ({})", facts.join(", "))?;
         }
         if let Some(source) = &inner.source {
@@ -270,23 +264,18 @@ mod tests {
 
     #[test]
     fn display_says_where_what_and_why() {
-        let error = Error::new(
-            ErrorKind::Unavailable,
-            "cannot connect; is the hub running?",
-        )
-        .with("url", "http://127.0.0.1:1")
-        .with_source(std::io::Error::other("refused"))
-        .at("http", "pull")
-        .at("engine", "sync");
+        let error = Error::new(ErrorKind::Unavailable, "cannot connect; is the hub running?")
+            .with("url", "http://127.0.0.1:1")
+            .with_source(std::io::Error::other("refused"))
+            .at("http", "pull")
+            .at("engine", "sync");
         assert_eq!(
             error.to_string(),
             "http pull: cannot connect; is the hub running? (url: http://127.0.0.1:1): refused"
         );
         assert!(error.is_retryable());
         assert!(
-            StdError::source(&error)
-                .and_then(|source| source.downcast_ref::<std::io::Error>())
-                .is_some()
+            StdError::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
         );
     }
 }

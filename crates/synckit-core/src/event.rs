@@ -46,9 +46,7 @@ impl Event {
     /// # Errors
     /// `Invalid` when the data is binary or of another shape.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
-        self.data
-            .parse()
-            .map_err(|error| error.with("event", &self.id))
+        self.data.parse().map_err(|error| error.with("event", &self.id))
     }
 
     /// Whether this event is a resolution.
@@ -71,11 +69,7 @@ impl Event {
 
     /// The size that limits are checked against: all texts, the binary clock and the payload, in bytes.
     pub fn size(&self) -> usize {
-        let clock: usize = self
-            .clock
-            .iter()
-            .map(|(node, _)| node.as_str().len() + 8)
-            .sum();
+        let clock: usize = self.clock.iter().map(|(node, _)| node.as_str().len() + 8).sum();
         self.id.as_str().len()
             + self.event_type.as_str().len()
             + self.aggregate_id.as_str().len()
@@ -88,10 +82,7 @@ impl Event {
     /// [content digest](Event::content_digest), the dot, the time and the clock.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = self.content_digest().to_vec();
-        let (node, counter) = self
-            .dot
-            .as_ref()
-            .map_or(("", 0), |dot| (dot.node.as_str(), dot.counter));
+        let (node, counter) = self.dot.as_ref().map_or(("", 0), |dot| (dot.node.as_str(), dot.counter));
         put_field(&mut bytes, node.as_bytes());
         put_field(&mut bytes, &counter.to_be_bytes());
         put_field(&mut bytes, &self.time.to_bits().to_be_bytes());
@@ -102,13 +93,7 @@ impl Event {
     /// A hash over what the application said, without the stamp: SHA-256 over id, type, aggregate, kind of data,
     /// data and metadata, each preceded by its length.
     pub fn content_digest(&self) -> [u8; 32] {
-        content_digest(
-            &self.id,
-            &self.event_type,
-            &self.aggregate_id,
-            &self.data,
-            &self.metadata,
-        )
+        content_digest(&self.id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 
     /// Checks what no author gets wrong: that the clock covers the dot with exactly its counter, and that
@@ -122,9 +107,7 @@ impl Event {
             return bad("a counter of the clock is out of range");
         }
         match &self.dot {
-            Some(dot) if dot.counter == 0 => {
-                bad("the counter of the dot is 0; counters begin at 1")
-            }
+            Some(dot) if dot.counter == 0 => bad("the counter of the dot is 0; counters begin at 1"),
             Some(dot) if self.clock.counter(&dot.node) != dot.counter => {
                 bad("the clock does not contain the event's own dot")
             }
@@ -175,12 +158,7 @@ pub(crate) struct Stamp<'a> {
 
 impl<'a> Stamp<'a> {
     pub(crate) fn of(event: &'a Event) -> Self {
-        Stamp {
-            id: &event.id,
-            dot: event.dot.as_ref(),
-            clock: &event.clock,
-            time: event.time,
-        }
+        Stamp { id: &event.id, dot: event.dot.as_ref(), clock: &event.clock, time: event.time }
     }
 
     pub(crate) fn has_seen(&self, other: &Stamp<'_>) -> bool {
@@ -190,9 +168,7 @@ impl<'a> Stamp<'a> {
         match other.dot {
             Some(dot) => self.clock.has_seen(dot),
             None if !other.clock.is_covered_by(self.clock) => false,
-            None => {
-                self.dot.is_some() || self.clock != other.clock || self.canonical_cmp(other).is_gt()
-            }
+            None => self.dot.is_some() || self.clock != other.clock || self.canonical_cmp(other).is_gt(),
         }
     }
 
@@ -235,19 +211,14 @@ struct EventForm<'a> {
 }
 
 /// Reads `null` as the value it is: data that is JSON `null` is not absent data.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<&'a RawValue>, D::Error> {
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&'a RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl EventForm<'_> {
     fn new_event(&self) -> Result<NewEvent> {
         let data = Data::from_fields(self.data, self.data_base64.as_deref())?;
-        let metadata = self
-            .metadata
-            .map(|raw| Metadata::json(raw.get()))
-            .transpose()?;
+        let metadata = self.metadata.map(|raw| Metadata::json(raw.get())).transpose()?;
         Ok(NewEvent {
             id: self.id.as_ref().map(EventId::new).transpose()?,
             event_type: self.event_type.clone(),
@@ -310,11 +281,7 @@ impl NewEvent {
     ///
     /// # Errors
     /// `Invalid` or `TooLarge` when a name is empty or above 255 bytes.
-    pub fn with_data(
-        event_type: impl AsRef<str>,
-        aggregate_id: impl AsRef<str>,
-        data: Data,
-    ) -> Result<Self> {
+    pub fn with_data(event_type: impl AsRef<str>, aggregate_id: impl AsRef<str>, data: Data) -> Result<Self> {
         Ok(NewEvent {
             id: None,
             event_type: EventType::new(event_type)?,
@@ -338,39 +305,12 @@ impl NewEvent {
 
     /// [`Event::content_digest`] of the event this becomes under that id.
     pub(crate) fn content_digest(&self, id: &EventId) -> [u8; 32] {
-        content_digest(
-            id,
-            &self.event_type,
-            &self.aggregate_id,
-            &self.data,
-            &self.metadata,
-        )
+        content_digest(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 
-    pub(crate) fn stamped(
-        self,
-        id: EventId,
-        dot: Option<Dot>,
-        clock: VectorClock,
-        time: Timestamp,
-    ) -> Event {
-        let NewEvent {
-            event_type,
-            aggregate_id,
-            data,
-            metadata,
-            ..
-        } = self;
-        Event {
-            id,
-            event_type,
-            aggregate_id,
-            data,
-            metadata,
-            dot,
-            clock,
-            time,
-        }
+    pub(crate) fn stamped(self, id: EventId, dot: Option<Dot>, clock: VectorClock, time: Timestamp) -> Event {
+        let NewEvent { event_type, aggregate_id, data, metadata, .. } = self;
+        Event { id, event_type, aggregate_id, data, metadata, dot, clock, time }
     }
 }
 
@@ -441,11 +381,8 @@ mod tests {
 
     fn sample() -> Event {
         let node = NodeId::new("a").expect("valid");
-        let new = NewEvent::with_data(
-            "T",
-            "x",
-            Data::json(r#"{"n":9007199254740993,"f":1.0}"#).expect("valid"),
-        );
+        let new =
+            NewEvent::with_data("T", "x", Data::json(r#"{"n":9007199254740993,"f":1.0}"#).expect("valid"));
         let clock = VectorClock::from_entries([(node.clone(), 3)]).expect("valid");
         new.expect("valid").stamped(
             EventId::new("e\"1").expect("valid"),
@@ -458,11 +395,7 @@ mod tests {
     #[test]
     fn json_round_trips_to_the_letter() {
         let mut event = sample();
-        for data in [
-            Data::json("null").expect("valid"),
-            Data::bytes(vec![0, 255]),
-            sample().data,
-        ] {
+        for data in [Data::json("null").expect("valid"), Data::bytes(vec![0, 255]), sample().data] {
             event.data = data;
             let text = serde_json::to_string(&event).expect("encodes");
             let back: Event = serde_json::from_str(&text).expect("decodes");
@@ -471,10 +404,7 @@ mod tests {
         }
         event.metadata = Metadata::json(r#"{"b":1, "a":2}"#).expect("valid");
         let text = serde_json::to_string(&event).expect("encodes");
-        assert_eq!(
-            serde_json::from_str::<Event>(&text).expect("decodes"),
-            event
-        );
+        assert_eq!(serde_json::from_str::<Event>(&text).expect("decodes"), event);
     }
 
     #[test]
@@ -500,8 +430,7 @@ mod tests {
         assert!(event.check_stamp().is_err());
         let mut far = sample();
         far.dot = Some(Dot::new(NodeId::new("a").expect("valid"), u64::MAX));
-        far.clock = VectorClock::from_entries([(NodeId::new("a").expect("valid"), u64::MAX)])
-            .expect("valid");
+        far.clock = VectorClock::from_entries([(NodeId::new("a").expect("valid"), u64::MAX)]).expect("valid");
         assert!(far.check_stamp().is_err());
     }
 

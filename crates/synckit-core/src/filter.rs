@@ -83,9 +83,7 @@ impl Filter {
     /// # Errors
     /// As [`Filter::with_type`].
     pub fn with_aggregate_prefix(mut self, prefix: impl AsRef<str>) -> Result<Self> {
-        self.form
-            .aggregate_prefixes
-            .insert(AggregateId::new(prefix)?);
+        self.form.aggregate_prefixes.insert(AggregateId::new(prefix)?);
         self.checked()
     }
 
@@ -94,16 +92,8 @@ impl Filter {
     ///
     /// # Errors
     /// As [`Filter::with_type`].
-    pub fn with_metadata(
-        mut self,
-        field: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Result<Self> {
-        self.form
-            .metadata
-            .entry(field.into())
-            .or_default()
-            .insert(value.into());
+    pub fn with_metadata(mut self, field: impl Into<String>, value: impl Into<String>) -> Result<Self> {
+        self.form.metadata.entry(field.into()).or_default().insert(value.into());
         self.checked()
     }
 
@@ -121,14 +111,9 @@ impl Filter {
     ) -> Result<Self> {
         let name = name.into();
         if name.is_empty() {
-            return Err(Error::invalid(
-                "a closure filter needs a name, by which its checkpoints are kept",
-            ));
+            return Err(Error::invalid("a closure filter needs a name, by which its checkpoints are kept"));
         }
-        self.closure = Some(Closure {
-            name,
-            matches: Arc::new(matches),
-        });
+        self.closure = Some(Closure { name, matches: Arc::new(matches) });
         Ok(self)
     }
 
@@ -140,10 +125,7 @@ impl Filter {
     /// Whether this event passes.
     pub fn matches(&self, event: &Event) -> bool {
         self.form.matches(event)
-            && self
-                .closure
-                .as_ref()
-                .is_none_or(|closure| event.is_resolution() || (closure.matches)(event))
+            && self.closure.as_ref().is_none_or(|closure| event.is_resolution() || (closure.matches)(event))
     }
 
     /// A name for this filter that is the same in every process: `all`, or 16 hex digits. Checkpoints are kept
@@ -157,10 +139,7 @@ impl Filter {
         hash.update((form.len() as u64).to_be_bytes());
         hash.update(form);
         hash.update(self.closure.as_ref().map_or("", |closure| &closure.name));
-        hash.finalize()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn checked(self) -> Result<Self> {
@@ -184,19 +163,13 @@ impl Form {
         let any_aggregate = self.aggregates.is_empty() && self.aggregate_prefixes.is_empty();
         let aggregate = any_aggregate
             || self.aggregates.contains(id)
-            || self
-                .aggregate_prefixes
-                .iter()
-                .any(|prefix| id.as_str().starts_with(prefix.as_str()));
+            || self.aggregate_prefixes.iter().any(|prefix| id.as_str().starts_with(prefix.as_str()));
         if !aggregate || event.is_resolution() {
             return aggregate;
         }
         (self.types.is_empty() || self.types.contains(&event.event_type))
             && self.metadata.iter().all(|(field, values)| {
-                event
-                    .metadata
-                    .field(field)
-                    .is_some_and(|value| values.contains(&value))
+                event.metadata.field(field).is_some_and(|value| values.contains(&value))
             })
     }
 }
@@ -205,11 +178,7 @@ impl TryFrom<Form> for Filter {
     type Error = Error;
 
     fn try_from(form: Form) -> Result<Self> {
-        Filter {
-            form,
-            closure: None,
-        }
-        .checked()
+        Filter { form, closure: None }.checked()
     }
 }
 
@@ -222,10 +191,7 @@ impl From<Filter> for Form {
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.closure.as_ref().map(|closure| &closure.name);
-        f.debug_struct("Filter")
-            .field("form", &self.form)
-            .field("closure", &name)
-            .finish()
+        f.debug_struct("Filter").field("form", &self.form).field("closure", &name).finish()
     }
 }
 
@@ -239,16 +205,14 @@ mod tests {
     use crate::timestamp::Timestamp;
 
     fn event(event_type: &str, aggregate: &str, metadata: &str) -> Event {
-        let new = NewEvent::with_data(event_type, aggregate, Data::json("1").expect("valid"))
-            .expect("valid");
+        let new = NewEvent::with_data(event_type, aggregate, Data::json("1").expect("valid")).expect("valid");
         let dot = crate::clock::Dot::new(crate::ids::NodeId::new("a").expect("valid"), 1);
-        new.with_metadata(Metadata::json(metadata).expect("valid"))
-            .stamped(
-                EventId::new("e").expect("valid"),
-                Some(dot),
-                VectorClock::new(),
-                Timestamp::ZERO,
-            )
+        new.with_metadata(Metadata::json(metadata).expect("valid")).stamped(
+            EventId::new("e").expect("valid"),
+            Some(dot),
+            VectorClock::new(),
+            Timestamp::ZERO,
+        )
     }
 
     #[test]
@@ -277,9 +241,7 @@ mod tests {
         let same = Filter::new().with_type("B")?.with_type("A")?;
         assert_eq!(one.fingerprint(), same.fingerprint());
         assert_eq!(one.fingerprint(), "723ce8b200c1138d");
-        let named = one
-            .clone()
-            .with_closure("big", |event| event.size() > 100)?;
+        let named = one.clone().with_closure("big", |event| event.size() > 100)?;
         assert_ne!(named.fingerprint(), one.fingerprint());
         assert!(Filter::new().with_closure("", |_| true).is_err());
         Ok(())
@@ -292,9 +254,7 @@ mod tests {
         assert_eq!(text, r#"{"types":["A"],"metadata":{"k":["v"]}}"#);
         let back: Filter = serde_json::from_str(&text).expect("decodes");
         assert_eq!(back.fingerprint(), filter.fingerprint());
-        let many: Vec<String> = (0..=Filter::MAX_CRITERIA)
-            .map(|n| format!("\"t{n}\""))
-            .collect();
+        let many: Vec<String> = (0..=Filter::MAX_CRITERIA).map(|n| format!("\"t{n}\"")).collect();
         let text = format!("{{\"types\":[{}]}}", many.join(","));
         assert!(serde_json::from_str::<Filter>(&text).is_err());
         assert!(serde_json::from_str::<Filter>(r#"{"typo":[]}"#).is_err());

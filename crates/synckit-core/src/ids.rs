@@ -15,9 +15,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 fn check_name(what: &str, text: &str) -> Result<()> {
     if text.is_empty() {
-        return Err(Error::invalid(format!(
-            "{what} is empty; give it 1 to 255 bytes"
-        )));
+        return Err(Error::invalid(format!("{what} is empty; give it 1 to 255 bytes")));
     }
     if text.len() > MAX_NAME_BYTES {
         return Err(Error::too_large(format!(
@@ -242,21 +240,14 @@ mod tests {
         let long = NodeId::new("é".repeat(127)).expect("valid");
         let next = long.successor(12);
         assert!(next.as_str().ends_with("~12") && next.as_str().len() <= MAX_NAME_BYTES);
-        assert_eq!(
-            NodeId::new("a").expect("valid").successor(2).as_str(),
-            "a~2"
-        );
+        assert_eq!(NodeId::new("a").expect("valid").successor(2).as_str(), "a~2");
     }
 
     #[test]
     fn store_ids_round_trip_as_text() {
         let id = StoreId::from_bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
         assert_eq!(id.to_string().parse::<StoreId>().expect("parses"), id);
-        assert!(
-            "+0010203040506070809000102030405"
-                .parse::<StoreId>()
-                .is_err()
-        );
+        assert!("+0010203040506070809000102030405".parse::<StoreId>().is_err());
     }
 
     #[test]

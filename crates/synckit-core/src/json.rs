@@ -54,10 +54,7 @@ pub(crate) fn raw<E: serde::ser::Error>(text: &str) -> Result<&RawValue, E> {
 
 /// Appends a JSON string literal.
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
-    if text
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -93,10 +90,7 @@ mod tests {
         for text in ["plain", "quo\"te", "back\\slash", "\u{0}\n\u{1f}", "é…😀"] {
             let mut out = Vec::new();
             put_string(&mut out, text);
-            assert_eq!(
-                serde_json::from_slice::<String>(&out).expect("parses"),
-                text
-            );
+            assert_eq!(serde_json::from_slice::<String>(&out).expect("parses"), text);
         }
     }
 }

@@ -28,8 +28,8 @@ mod version;
 
 pub use clock::{Causality, Dot, VectorClock};
 pub use conflict::{
-    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History,
-    RESOLUTION_TYPE, Resolution, Settled, Standing,
+    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, RESOLUTION_TYPE,
+    Resolution, Settled, Standing,
 };
 pub use cursor::Cursor;
 pub use data::{Data, Metadata};
@@ -39,13 +39,13 @@ pub use filter::Filter;
 pub use ids::{AggregateId, EventId, EventType, MAX_NAME_BYTES, NodeId, StoreId};
 pub use limits::Limits;
 pub use store::{
-    BoxStore, EventStore, Facts, Held, LogHead, Needs, NewRow, NoteQuery, Page, Plan, Query,
-    StoredEvent, Watch,
+    BoxStore, EventStore, Facts, Held, LogHead, Needs, NewRow, NoteQuery, Page, Plan, Query, StoredEvent,
+    Watch,
 };
 pub use timestamp::Timestamp;
 pub use transport::{
-    BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,
-    PROTOCOL_VERSION, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Refused, Scope, Traffic, Transport, Unreadable,
+    BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PROTOCOL_VERSION,
+    PageStream, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Traffic,
+    Transport, Unreadable,
 };
 pub use version::{Position, Version};

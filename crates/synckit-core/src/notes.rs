@@ -41,9 +41,8 @@ impl Note {
     /// # Errors
     /// `Internal` when the value has no JSON form.
     pub fn json<T: Serialize>(key: String, value: &T) -> Result<Note> {
-        let value = serde_json::to_vec(value).map_err(|error| {
-            Error::new(ErrorKind::Internal, "a note has no JSON form").with_source(error)
-        })?;
+        let value = serde_json::to_vec(value)
+            .map_err(|error| Error::new(ErrorKind::Internal, "a note has no JSON form").with_source(error))?;
         Ok(Note { key, value })
     }
 
@@ -58,11 +57,8 @@ impl Note {
 
 /// Reads a JSON value found under a key.
 pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
-    serde_json::from_slice(value).map_err(|error| {
-        Error::corrupt("a note cannot be read")
-            .with("key", key)
-            .with_source(error)
-    })
+    serde_json::from_slice(value)
+        .map_err(|error| Error::corrupt("a note cannot be read").with("key", key).with_source(error))
 }
 
 /// The key of the store id.
@@ -139,21 +135,13 @@ pub struct Identity {
 impl Identity {
     /// The identity of a new store.
     pub fn new(node: NodeId) -> Self {
-        Identity {
-            author: node.clone(),
-            node,
-            generation: 1,
-        }
+        Identity { author: node.clone(), node, generation: 1 }
     }
 
     /// The identity after the next rename.
     pub fn renamed(&self) -> Self {
         let generation = self.generation + 1;
-        Identity {
-            node: self.node.clone(),
-            author: self.node.successor(generation),
-            generation,
-        }
+        Identity { node: self.node.clone(), author: self.node.successor(generation), generation }
     }
 
     /// Checks that a store found at open is the one asked for.

@@ -100,13 +100,7 @@ pub struct Query {
 impl Query {
     /// The events after a position, up to 1,000 or 2 MiB.
     pub fn after(position: Position) -> Self {
-        Query {
-            after: position,
-            max_events: 1_000,
-            max_bytes: 2 << 20,
-            aggregate: None,
-            except_source: None,
-        }
+        Query { after: position, max_events: 1_000, max_bytes: 2 << 20, aggregate: None, except_source: None }
     }
 
     /// Only events of this aggregate.
@@ -202,10 +196,7 @@ pub struct Held {
 impl Held {
     /// What is known of this event.
     pub fn of(event: &Event) -> Self {
-        Held {
-            digest: event.digest(),
-            content: event.content_digest(),
-        }
+        Held { digest: event.digest(), content: event.content_digest() }
     }
 }
 

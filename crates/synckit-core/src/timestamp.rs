@@ -57,11 +57,7 @@ impl Timestamp {
 
     /// The timestamp of a new event: the wall clock, yet later than everything it must follow.
     pub fn after(unix_millis: u64, follows: impl IntoIterator<Item = Timestamp>) -> Self {
-        follows
-            .into_iter()
-            .fold(Timestamp::from_millis(unix_millis), |time, cause| {
-                time.max(cause.next())
-            })
+        follows.into_iter().fold(Timestamp::from_millis(unix_millis), |time, cause| time.max(cause.next()))
     }
 
     /// Whether this timestamp is further ahead of the wall clock than allowed.
@@ -116,10 +112,7 @@ mod tests {
         let effect = Timestamp::after(1_000, [cause]);
         assert!(effect > cause);
         assert_eq!((effect.millis(), effect.counter()), (5_000, 1));
-        assert_eq!(
-            Timestamp::after(9_000, [cause]),
-            Timestamp::from_millis(9_000)
-        );
+        assert_eq!(Timestamp::after(9_000, [cause]), Timestamp::from_millis(9_000));
     }
 
     #[test]

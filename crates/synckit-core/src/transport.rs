@@ -55,10 +55,7 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     /// `TooLarge` for more ids than a batch has events, and those of the way there.
-    fn missing(
-        &self,
-        request: MissingRequest,
-    ) -> impl Future<Output = Result<MissingResponse>> + Send;
+    fn missing(&self, request: MissingRequest) -> impl Future<Output = Result<MissingResponse>> + Send;
 
     /// A pull that never ends: catch-up, then live. Each item is a page; any page's cursor resumes it. Pages
     /// without events come now and then and show that the stream is alive.

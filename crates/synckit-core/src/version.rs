@@ -65,12 +65,9 @@ mod tests {
         let mut left = VectorClock::new();
         let mut right = VectorClock::new();
         assert!(left.is_zero() && Version::compare(&left, &right) == Some(Ordering::Equal));
-        left.increment(&NodeId::new("a").expect("valid"))
-            .expect("room");
+        left.increment(&NodeId::new("a").expect("valid")).expect("room");
         assert_eq!(Version::compare(&left, &right), Some(Ordering::Greater));
-        right
-            .increment(&NodeId::new("b").expect("valid"))
-            .expect("room");
+        right.increment(&NodeId::new("b").expect("valid")).expect("room");
         assert_eq!(Version::compare(&left, &right), None);
         assert_eq!(Version::compare(&3_u64, &7), Some(Ordering::Less));
         assert!(Timestamp::ZERO.is_zero() && !Timestamp::from_millis(1).is_zero());

@@ -22,21 +22,11 @@ pub struct Head {
 impl Head {
     /// The head that this event is.
     pub fn of(event: &Event) -> Self {
-        Head {
-            id: event.id.clone(),
-            dot: event.dot.clone(),
-            clock: event.clock.clone(),
-            time: event.time,
-        }
+        Head { id: event.id.clone(), dot: event.dot.clone(), clock: event.clock.clone(), time: event.time }
     }
 
     fn stamp(&self) -> Stamp<'_> {
-        Stamp {
-            id: &self.id,
-            dot: self.dot.as_ref(),
-            clock: &self.clock,
-            time: self.time,
-        }
+        Stamp { id: &self.id, dot: self.dot.as_ref(), clock: &self.clock, time: self.time }
     }
 }
 
@@ -48,11 +38,7 @@ impl Heads {
     /// Takes in one more event of the aggregate. The result does not depend on the order of events.
     pub fn add(&mut self, event: &Event) {
         let stamp = Stamp::of(event);
-        if self
-            .0
-            .iter()
-            .any(|head| head.id == event.id || head.stamp().has_seen(&stamp))
-        {
+        if self.0.iter().any(|head| head.id == event.id || head.stamp().has_seen(&stamp)) {
             return;
         }
         self.0.retain(|head| !stamp.has_seen(&head.stamp()));
@@ -67,9 +53,7 @@ impl Heads {
     }
 
     fn insert(&mut self, head: Head) {
-        let at = self
-            .0
-            .partition_point(|other| other.stamp().canonical_cmp(&head.stamp()).is_lt());
+        let at = self.0.partition_point(|other| other.stamp().canonical_cmp(&head.stamp()).is_lt());
         self.0.insert(at, head);
     }
 
@@ -115,10 +99,7 @@ impl Heads {
         };
         for head in &self.0 {
             text(&mut out, head.id.as_str());
-            text(
-                &mut out,
-                head.dot.as_ref().map_or("", |dot| dot.node.as_str()),
-            );
+            text(&mut out, head.dot.as_ref().map_or("", |dot| dot.node.as_str()));
             put_varint(&mut out, head.dot.as_ref().map_or(0, |dot| dot.counter));
             put_varint(&mut out, head.time.to_bits());
             head.clock.encode(&mut out);
@@ -149,11 +130,6 @@ impl Heads {
             node => Some(Dot::new(NodeId::new(node)?, counter)),
         };
         let time = Timestamp::from_bits(take_varint(bytes)?);
-        Ok(Head {
-            id,
-            dot,
-            time,
-            clock: VectorClock::decode(bytes)?,
-        })
+        Ok(Head { id, dot, time, clock: VectorClock::decode(bytes)? })
     }
 }

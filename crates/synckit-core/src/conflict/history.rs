@@ -53,22 +53,12 @@ impl History {
             decided.push((event, Resolution::read(event)?));
         }
         let decisions = Decisions {
-            by_id: decided
-                .iter()
-                .map(|(event, _)| (&event.id, *event))
-                .collect(),
+            by_id: decided.iter().map(|(event, _)| (&event.id, *event)).collect(),
             in_order: &decided,
         };
-        let standings: Vec<Standing> = events
-            .iter()
-            .map(|event| decisions.standing_of(event))
-            .collect();
+        let standings: Vec<Standing> = events.iter().map(|event| decisions.standing_of(event)).collect();
         let entries = events.into_iter().zip(standings);
-        Ok(History(
-            entries
-                .map(|(event, standing)| Entry { event, standing })
-                .collect(),
-        ))
+        Ok(History(entries.map(|(event, standing)| Entry { event, standing }).collect()))
     }
 
     /// All events with their standing, in canonical order.
@@ -79,10 +69,7 @@ impl History {
     /// The events that stand, in canonical order: what an application folds into its view. A merge stands as
     /// the resolution that carries it; see [`History::content`].
     pub fn live(&self) -> impl Iterator<Item = &Event> {
-        self.0
-            .iter()
-            .filter(|entry| entry.standing == Standing::Live)
-            .map(|entry| &entry.event)
+        self.0.iter().filter(|entry| entry.standing == Standing::Live).map(|entry| &entry.event)
     }
 
     /// What an application sees of an event: the event, or for a merge the event merged into, with the id,
@@ -122,28 +109,18 @@ impl Decisions<'_> {
     /// The resolution by which `event` is superseded, looking only at what all of `within` had seen.
     fn superseded_by(&self, event: &Event, within: &[Settled]) -> Option<&EventId> {
         let inside = |other: &Event| within.iter().all(|settled| self.covers(settled, other));
-        let decides =
-            |(decided, _): &&(&Event, Resolution)| inside(decided) && decided.has_seen(event);
+        let decides = |(decided, _): &&(&Event, Resolution)| inside(decided) && decided.has_seen(event);
         let (decided, resolution) = self.in_order.iter().rev().find(decides)?;
         match &resolution.decision {
             Decision::Keep(kept) if self.covers(kept, event) => {
                 self.superseded_by(event, std::slice::from_ref(kept))
             }
-            Decision::Merge(_)
-                if resolution
-                    .settles
-                    .iter()
-                    .all(|settled| self.covers(settled, event)) =>
-            {
+            Decision::Merge(_) if resolution.settles.iter().all(|settled| self.covers(settled, event)) => {
                 self.superseded_by(event, &resolution.settles)
             }
             Decision::KeepAll => {
                 let mut loser = Some(&decided.id);
-                for settled in resolution
-                    .settles
-                    .iter()
-                    .filter(|settled| self.covers(settled, event))
-                {
+                for settled in resolution.settles.iter().filter(|settled| self.covers(settled, event)) {
                     loser = self.superseded_by(event, std::slice::from_ref(settled));
                     if loser.is_none() {
                         break;
@@ -160,10 +137,9 @@ impl Decisions<'_> {
         match &event.dot {
             Some(dot) => settled.clock.has_seen(dot),
             None if settled.id == event.id => true,
-            None if settled.clock == event.clock => self
-                .by_id
-                .get(&settled.id)
-                .is_none_or(|named| named.has_seen(event)),
+            None if settled.clock == event.clock => {
+                self.by_id.get(&settled.id).is_none_or(|named| named.has_seen(event))
+            }
             None => event.clock.is_covered_by(&settled.clock),
         }
     }

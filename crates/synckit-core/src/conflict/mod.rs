@@ -83,8 +83,7 @@ impl Conflict {
         }
         let mut common: Option<VectorClock> = None;
         for head in heads.iter() {
-            common =
-                Some(common.map_or_else(|| head.clock.clone(), |clock| clock.meet(&head.clock)));
+            common = Some(common.map_or_else(|| head.clock.clone(), |clock| clock.meet(&head.clock)));
         }
         let common = common.unwrap_or_default();
         let shared = |event: &Event| match &event.dot {
@@ -92,26 +91,15 @@ impl Conflict {
             None => event.clock.is_covered_by(&common),
         };
         let mut base = Heads::default();
-        events
-            .iter()
-            .filter(|event| shared(event))
-            .for_each(|event| base.add(event));
+        events.iter().filter(|event| shared(event)).for_each(|event| base.add(event));
         let mut branches = Vec::with_capacity(heads.len());
         for head in heads.iter() {
             branches.push(Branch::of(&head.id, events, shared)?);
         }
         branches.sort_by(|left, right| left.head.canonical_cmp(&right.head));
         let aggregate_id = branches[0].head.aggregate_id.clone();
-        let base = events
-            .iter()
-            .filter(|event| base.contains(&event.id))
-            .cloned()
-            .collect();
-        Ok(Some(Conflict {
-            aggregate_id,
-            base,
-            branches,
-        }))
+        let base = events.iter().filter(|event| base.contains(&event.id)).cloned().collect();
+        Ok(Some(Conflict { aggregate_id, base, branches }))
     }
 
     /// The resolution event that writes down an answer; `None` for [`Answer::Review`].
@@ -126,18 +114,13 @@ impl Conflict {
             Answer::Review => return Ok(None),
             Answer::KeepAll => Decision::KeepAll,
             Answer::Merge(content) if content.aggregate_id != self.aggregate_id => {
-                return Err(Error::invalid(
-                    "a merge must be an event of the aggregate in conflict",
-                )
-                .with("aggregate", &self.aggregate_id)
-                .with("merged into", &content.aggregate_id));
+                return Err(Error::invalid("a merge must be an event of the aggregate in conflict")
+                    .with("aggregate", &self.aggregate_id)
+                    .with("merged into", &content.aggregate_id));
             }
             Answer::Merge(content) => Decision::Merge(content),
             Answer::Keep(id) => {
-                let kept = self
-                    .branches
-                    .iter()
-                    .find(|branch| branch.stands_for.id == id);
+                let kept = self.branches.iter().find(|branch| branch.stands_for.id == id);
                 let kept = kept.ok_or_else(|| {
                     Error::invalid("a resolver can keep only an event that a branch stands for")
                         .with("event", &id)
@@ -159,38 +142,22 @@ impl Conflict {
             }
         }
         let resolution = Resolution::new(settles, decision, resolver);
-        Ok(Some(resolution.into_event(
-            self.aggregate_id.clone(),
-            clock,
-            time,
-        )?))
+        Ok(Some(resolution.into_event(self.aggregate_id.clone(), clock, time)?))
     }
 }
 
 impl Branch {
     fn of(head: &EventId, events: &[Event], shared: impl Fn(&Event) -> bool) -> Result<Branch> {
         let find = |id: &EventId| events.iter().find(|event| event.id == *id).cloned();
-        let head =
-            find(head).ok_or_else(|| Error::corrupt("a head is missing in its own history"))?;
+        let head = find(head).ok_or_else(|| Error::corrupt("a head is missing in its own history"))?;
         // Where a filter left the kept event out, the resolution itself stands for it.
-        let stands_for = match head
-            .is_resolution()
-            .then(|| Resolution::read(&head))
-            .transpose()?
-        {
-            Some(Resolution {
-                decision: Decision::Keep(kept),
-                ..
-            }) => find(&kept.id),
+        let stands_for = match head.is_resolution().then(|| Resolution::read(&head)).transpose()? {
+            Some(Resolution { decision: Decision::Keep(kept), .. }) => find(&kept.id),
             _ => None,
         };
         let own = |event: &&Event| !shared(event) && (event.id == head.id || head.has_seen(event));
         let mut own: Vec<Event> = events.iter().filter(own).cloned().collect();
         own.sort_by(Event::canonical_cmp);
-        Ok(Branch {
-            stands_for: stands_for.unwrap_or_else(|| head.clone()),
-            head,
-            events: own,
-        })
+        Ok(Branch { stands_for: stands_for.unwrap_or_else(|| head.clone()), head, events: own })
     }
 }

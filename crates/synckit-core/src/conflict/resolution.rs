@@ -39,10 +39,7 @@ pub struct Settled {
 impl Settled {
     /// How a resolution names this event.
     pub fn of(event: &Event) -> Self {
-        Settled {
-            id: event.id.clone(),
-            clock: event.clock.clone(),
-        }
+        Settled { id: event.id.clone(), clock: event.clock.clone() }
     }
 }
 
@@ -64,20 +61,10 @@ impl Resolution {
         settles.sort_by(|left, right| left.id.cmp(&right.id));
         settles.dedup_by(|left, right| left.id == right.id);
         let seen = |event: &Settled| {
-            settles
-                .iter()
-                .any(|other| other.id != event.id && event.clock.is_covered_by(&other.clock))
+            settles.iter().any(|other| other.id != event.id && event.clock.is_covered_by(&other.clock))
         };
-        let settles = settles
-            .iter()
-            .filter(|event| !seen(event))
-            .cloned()
-            .collect();
-        Resolution {
-            settles,
-            decision,
-            by: by.to_owned(),
-        }
+        let settles = settles.iter().filter(|event| !seen(event)).cloned().collect();
+        Resolution { settles, decision, by: by.to_owned() }
     }
 
     /// Reads the decision from a resolution event.
@@ -103,10 +90,8 @@ impl Resolution {
             || resolution.settles.is_empty()
             || !resolution.settles.iter().all(covered)
         {
-            return Err(
-                Error::invalid("the id of a resolution is not the hash of what it says")
-                    .with("event", &event.id),
-            );
+            return Err(Error::invalid("the id of a resolution is not the hash of what it says")
+                .with("event", &event.id));
         }
         Ok(())
     }
@@ -132,9 +117,7 @@ impl Resolution {
                 put(&serde_json::to_string(content).unwrap_or_default());
             }
         }
-        self.settles
-            .iter()
-            .for_each(|settled| put(settled.id.as_str()));
+        self.settles.iter().for_each(|settled| put(settled.id.as_str()));
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash.finalize()[..16]);
         EventId::uuid_v8(bytes)

@@ -45,8 +45,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&mut Heads> {
         if !self.heads.contains_key(aggregate) {
             let stored = self.facts.notes.get(&notes::heads(aggregate));
-            let heads =
-                stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
+            let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
             let before = heads.len();
             self.heads.insert(aggregate.clone(), (heads, before));
         }
@@ -70,38 +69,26 @@ impl<'a> Ledger<'a> {
 
     /// The aggregates that came into conflict along this plan.
     pub(super) fn new_conflicts(&self) -> Vec<AggregateId> {
-        let new =
-            |(_, (heads, before)): &(&AggregateId, &(Heads, usize))| heads.len() > 1 && *before < 2;
-        self.heads
-            .iter()
-            .filter(new)
-            .map(|(aggregate, _)| aggregate.clone())
-            .collect()
+        let new = |(_, (heads, before)): &(&AggregateId, &(Heads, usize))| heads.len() > 1 && *before < 2;
+        self.heads.iter().filter(new).map(|(aggregate, _)| aggregate.clone()).collect()
     }
 
     /// The plan, with all notes that follow from it.
     pub(super) fn finish(self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
         let mut plan = self.plan;
         if !plan.append.is_empty() {
-            plan.put
-                .push(put(notes::TIME.to_owned(), self.time.to_string()));
+            plan.put.push(put(notes::TIME.to_owned(), self.time.to_string()));
         }
         if identity(self.facts)? != self.identity {
-            plan.put
-                .push(Note::json(notes::NODE.to_owned(), &self.identity)?);
+            plan.put.push(Note::json(notes::NODE.to_owned(), &self.identity)?);
         }
         for (node, counter) in &self.origins {
             plan.put.push(put(notes::origin(node), counter.to_string()));
         }
         for (aggregate, (heads, before)) in &self.heads {
-            plan.put.push(Note {
-                key: notes::heads(aggregate),
-                value: heads.encode(),
-            });
+            plan.put.push(Note { key: notes::heads(aggregate), value: heads.encode() });
             match heads.len() > 1 {
-                true if *before < 2 => plan
-                    .put
-                    .push(put(notes::conflict(aggregate), now.to_string())),
+                true if *before < 2 => plan.put.push(put(notes::conflict(aggregate), now.to_string())),
                 false if *before > 1 => plan.delete.push(notes::conflict(aggregate)),
                 _ => {}
             }
@@ -115,8 +102,7 @@ impl<'a> Ledger<'a> {
 /// Who the replica is.
 pub(super) fn identity(facts: &Facts) -> Result<Identity> {
     let value = facts.notes.get(notes::NODE);
-    let value =
-        value.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
+    let value = value.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
     notes::read(notes::NODE, value)
 }
 
@@ -126,20 +112,13 @@ pub(super) fn counter(facts: &Facts, node: &NodeId) -> Result<u64> {
 }
 
 pub(super) fn put(key: String, value: String) -> Note {
-    Note {
-        key,
-        value: value.into_bytes(),
-    }
+    Note { key, value: value.into_bytes() }
 }
 
 fn text<T: std::str::FromStr>(facts: &Facts, key: &str) -> Result<Option<T>> {
     let Some(value) = facts.notes.get(key) else {
         return Ok(None);
     };
-    let parsed = std::str::from_utf8(value)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    parsed
-        .map(Some)
-        .ok_or_else(|| Error::corrupt("a note cannot be read").with("key", key))
+    let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| Error::corrupt("a note cannot be read").with("key", key))
 }

@@ -96,12 +96,7 @@ pub struct Planning {
 impl Planning {
     /// Plans an intent for a log that ends here.
     pub fn new(head: LogHead, intent: Intent) -> Self {
-        Planning {
-            head,
-            intent,
-            facts: Facts::default(),
-            rounds: 0,
-        }
+        Planning { head, intent, facts: Facts::default(), rounds: 0 }
     }
 
     /// Takes in facts, none at first, and says what to do next. After `Write` the planning is over.
@@ -131,14 +126,7 @@ impl Planning {
             Intent::Reauthor(reauthor) => reauthor.plan(&self.facts),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
-                Ok(Step::Write(
-                    Plan {
-                        put,
-                        delete,
-                        ..Plan::default()
-                    },
-                    Outcome::Edited,
-                ))
+                Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))
             }
         }
     }

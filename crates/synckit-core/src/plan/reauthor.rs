@@ -35,17 +35,10 @@ pub struct Reauthor {
 impl Reauthor {
     pub(super) fn needs(&self) -> Needs {
         let mut keys = vec![notes::NODE.to_owned(), notes::origin(&self.author)];
-        keys.extend(
-            self.events
-                .iter()
-                .map(|stored| notes::heads(&stored.event.aggregate_id)),
-        );
+        keys.extend(self.events.iter().map(|stored| notes::heads(&stored.event.aggregate_id)));
         keys.sort_unstable();
         keys.dedup();
-        Needs {
-            notes: keys,
-            ..Needs::default()
-        }
+        Needs { notes: keys, ..Needs::default() }
     }
 
     pub(super) fn plan(&mut self, facts: &Facts) -> Result<Step> {
@@ -63,10 +56,7 @@ impl Reauthor {
             {
                 heads.insert(aggregate.clone(), Heads::decode(bytes)?);
             }
-            plan.restamp.push((
-                stored.position,
-                self.event(&stored.event, &identity.author)?,
-            ));
+            plan.restamp.push((stored.position, self.event(&stored.event, &identity.author)?));
         }
         for (aggregate, heads) in heads {
             let moved = heads.iter().map(|head| {
@@ -76,29 +66,17 @@ impl Reauthor {
                 Ok(head)
             });
             let moved = Heads::from_parts(moved.collect::<Result<Vec<_>>>()?);
-            plan.put.push(Note {
-                key: notes::heads(&aggregate),
-                value: moved.encode(),
-            });
+            plan.put.push(Note { key: notes::heads(&aggregate), value: moved.encode() });
         }
         self.count(&mut plan, &identity)?;
         plan.put.sort_by(|left, right| left.key.cmp(&right.key));
-        Ok(Step::Write(
-            plan,
-            Outcome::Reauthored(Some(self.events.len())),
-        ))
+        Ok(Step::Write(plan, Outcome::Reauthored(Some(self.events.len()))))
     }
 
     fn count(&self, plan: &mut Plan, identity: &Identity) -> Result<()> {
         plan.put.push(Note::json(notes::NODE.to_owned(), identity)?);
-        plan.put.push(put(
-            notes::origin(&self.author),
-            (self.from - 1).to_string(),
-        ));
-        plan.put.push(put(
-            notes::origin(&identity.author),
-            (self.last + 1 - self.from).to_string(),
-        ));
+        plan.put.push(put(notes::origin(&self.author), (self.from - 1).to_string()));
+        plan.put.push(put(notes::origin(&identity.author), (self.last + 1 - self.from).to_string()));
         Ok(())
     }
 
@@ -127,26 +105,14 @@ impl Reauthor {
         Dot::new(author.clone(), dot.counter - self.from + 1)
     }
 
-    fn clock(
-        &self,
-        aggregate: &AggregateId,
-        clock: &VectorClock,
-        author: &NodeId,
-    ) -> Result<VectorClock> {
+    fn clock(&self, aggregate: &AggregateId, clock: &VectorClock, author: &NodeId) -> Result<VectorClock> {
         let counter = clock.counter(&self.author);
         if counter < self.from {
             return Ok(clock.clone());
         }
         let base = self.base.get(aggregate).copied().unwrap_or(0);
         let others = clock.iter().filter(|(node, _)| **node != self.author);
-        let moved = [
-            (self.author.clone(), base),
-            (author.clone(), counter - self.from + 1),
-        ];
-        VectorClock::from_entries(
-            others
-                .map(|(node, counter)| (node.clone(), counter))
-                .chain(moved),
-        )
+        let moved = [(self.author.clone(), base), (author.clone(), counter - self.from + 1)];
+        VectorClock::from_entries(others.map(|(node, counter)| (node.clone(), counter)).chain(moved))
     }
 }

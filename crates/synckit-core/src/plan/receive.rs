@@ -77,24 +77,13 @@ impl Receive {
         keys.extend(aggregates.into_iter().map(notes::heads));
         keys.extend(origins.into_iter().map(notes::origin));
         let ids = self.events.iter().map(|event| event.id.clone()).collect();
-        Needs {
-            ids,
-            dots: Vec::new(),
-            notes: keys.into_iter().collect(),
-        }
+        Needs { ids, dots: Vec::new(), notes: keys.into_iter().collect() }
     }
 
     pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
-        let dots = if may_ask {
-            self.doubtful_dots(facts)?
-        } else {
-            Vec::new()
-        };
+        let dots = if may_ask { self.doubtful_dots(facts)? } else { Vec::new() };
         if !dots.is_empty() {
-            return Ok(Step::Fetch(Needs {
-                dots,
-                ..Needs::default()
-            }));
+            return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
         }
         let successor = ledger::identity(facts)?.renamed();
         let mut ledger = Ledger::open(facts)?;
@@ -117,12 +106,7 @@ impl Receive {
                     if self.set_aside {
                         self.notes.push(self.aside(&event, code, &message)?);
                     }
-                    received.refused.push(Refused {
-                        index,
-                        id,
-                        code,
-                        message,
-                    });
+                    received.refused.push(Refused { index, id, code, message });
                 }
             }
         }
@@ -140,11 +124,7 @@ impl Receive {
     fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
         let mut highest: HashMap<&NodeId, u64> = HashMap::new();
         let mut dots = Vec::new();
-        for event in self
-            .events
-            .iter()
-            .filter(|event| !facts.held.contains_key(&event.id))
-        {
+        for event in self.events.iter().filter(|event| !facts.held.contains_key(&event.id)) {
             let Some(dot) = &event.dot else { continue };
             let known = match highest.get(&dot.node) {
                 Some(counter) => *counter,
@@ -158,18 +138,9 @@ impl Receive {
         Ok(dots)
     }
 
-    fn judge(
-        &self,
-        ledger: &mut Ledger<'_>,
-        facts: &Facts,
-        batch: &Batch,
-        event: &Event,
-    ) -> Result<Verdict> {
+    fn judge(&self, ledger: &mut Ledger<'_>, facts: &Facts, batch: &Batch, event: &Event) -> Result<Verdict> {
         let refused = |code, message: String| Ok(Verdict::Refused(code, message));
-        if let Some(digest) = batch
-            .ids
-            .get(&event.id)
-            .or(facts.held.get(&event.id).map(|held| &held.digest))
+        if let Some(digest) = batch.ids.get(&event.id).or(facts.held.get(&event.id).map(|held| &held.digest))
         {
             if *digest == event.digest() {
                 return Ok(Verdict::Duplicate);
@@ -183,10 +154,7 @@ impl Receive {
             let limit = self.limits.event_bytes;
             return refused(
                 RefusalCode::TooLarge,
-                format!(
-                    "the event has {} bytes; at most {limit} are allowed",
-                    event.size()
-                ),
+                format!("the event has {} bytes; at most {limit} are allowed", event.size()),
             );
         }
         let checked = event.check_stamp().and_then(|()| match &event.dot {
@@ -234,8 +202,7 @@ impl Receive {
 
     fn aside(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
         let peer = self.source.ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "an event derived here was refused")
-                .with("reason", message)
+            Error::new(ErrorKind::Internal, "an event derived here was refused").with("reason", message)
         })?;
         let mut text = Vec::new();
         event.write_json(&mut text);
@@ -252,9 +219,7 @@ impl Receive {
 
 fn check_type(event: &Event) -> Result<()> {
     if event.event_type.as_str().starts_with("synckit.") {
-        return Err(Error::invalid(
-            "an event with a dot has a type reserved for resolutions",
-        ));
+        return Err(Error::invalid("an event with a dot has a type reserved for resolutions"));
     }
     Ok(())
 }

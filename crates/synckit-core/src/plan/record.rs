@@ -40,23 +40,11 @@ pub struct Recorded {
 
 impl Record {
     pub(super) fn needs(&self) -> Needs {
-        let mut keys = vec![
-            notes::NODE.to_owned(),
-            notes::TIME.to_owned(),
-            notes::origin(&self.author),
-        ];
-        keys.extend(
-            self.events
-                .iter()
-                .map(|(_, new)| notes::heads(&new.aggregate_id)),
-        );
+        let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned(), notes::origin(&self.author)];
+        keys.extend(self.events.iter().map(|(_, new)| notes::heads(&new.aggregate_id)));
         keys.sort_unstable();
         keys.dedup();
-        Needs {
-            ids: self.events.iter().map(|(id, _)| id.clone()).collect(),
-            dots: Vec::new(),
-            notes: keys,
-        }
+        Needs { ids: self.events.iter().map(|(id, _)| id.clone()).collect(), dots: Vec::new(), notes: keys }
     }
 
     pub(super) fn plan(&mut self, head: LogHead, facts: &Facts) -> Result<Step> {
@@ -65,10 +53,7 @@ impl Record {
         if author != self.author {
             // The name changed since the caller looked: what it was is asked for once more.
             self.author = author;
-            return Ok(Step::Fetch(Needs {
-                notes: vec![notes::origin(&self.author)],
-                ..Needs::default()
-            }));
+            return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&self.author)], ..Needs::default() }));
         }
         let mut recorded = Recorded::default();
         let mut batch = HashMap::new();
@@ -76,9 +61,7 @@ impl Record {
             let content = new.content_digest(&id);
             let held = facts.held.get(&id).map(|held| held.content);
             match batch.insert(id.clone(), content).or(held) {
-                None => self
-                    .record(&mut ledger, id, new)
-                    .map(|event| recorded.events.push(event)),
+                None => self.record(&mut ledger, id, new).map(|event| recorded.events.push(event)),
                 Some(held) if held == content => {
                     recorded.duplicates.push(id);
                     Ok(())
@@ -91,17 +74,12 @@ impl Record {
             .map_err(|error| error.with("event", format!("number {} of the batch", index + 1)))?;
         }
         recorded.head = head.position + recorded.events.len() as Position;
-        Ok(Step::Write(
-            ledger.finish(self.now, [])?,
-            Outcome::Recorded(recorded),
-        ))
+        Ok(Step::Write(ledger.finish(self.now, [])?, Outcome::Recorded(recorded)))
     }
 
     fn record(&self, ledger: &mut Ledger<'_>, id: EventId, new: NewEvent) -> Result<Event> {
         if new.event_type.as_str().starts_with("synckit.") {
-            return Err(Error::invalid(
-                "types that begin with `synckit.` are reserved; choose another",
-            ));
+            return Err(Error::invalid("types that begin with `synckit.` are reserved; choose another"));
         }
         let event = self.stamp(ledger, id, new)?;
         if event.size() > self.limits.event_bytes {
@@ -118,9 +96,7 @@ impl Record {
     fn stamp(&self, ledger: &mut Ledger<'_>, id: EventId, new: NewEvent) -> Result<Event> {
         let counter = ledger.counter(&self.author)? + 1;
         if counter > MAX_COUNTER {
-            return Err(Error::too_large(
-                "this node has authored as many events as a counter can count",
-            ));
+            return Err(Error::too_large("this node has authored as many events as a counter can count"));
         }
         let latest = ledger.time;
         let heads = ledger.heads(&new.aggregate_id)?;
