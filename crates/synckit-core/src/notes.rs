@@ -11,6 +11,7 @@
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the own log has been pushed |
 //! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
+//! | `last/<filter>` | the peer that a filter was last synced with: a store id as JSON text |
 //! | `peer/<peer>` | [`PeerNote`]: who the peer is and when it was last synced |
 //! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
 //! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
@@ -106,6 +107,11 @@ pub fn pushed(caller: StoreId, filter: &str) -> String {
     format!("pushed/{caller}/{filter}")
 }
 
+/// The key of the peer that a filter was last synced with.
+pub fn last(filter: &str) -> String {
+    format!("last/{filter}")
+}
+
 /// The key of a [`PeerNote`].
 pub fn peer(peer: StoreId) -> String {
     format!("{PEERS}{peer}")
@@ -144,6 +150,14 @@ impl Identity {
         Identity { node: self.node.clone(), author: self.node.successor(generation), generation }
     }
 
+    /// Whether events of this author are this replica's own, under whatever of its names.
+    pub fn is_own(&self, author: &NodeId) -> bool {
+        (1..=self.generation).any(|generation| match generation {
+            1 => *author == self.node,
+            _ => *author == self.node.successor(generation),
+        })
+    }
+
     /// Checks that a store found at open is the one asked for.
     ///
     /// # Errors
@@ -166,10 +180,14 @@ impl Identity {
 pub struct PullNote {
     /// The place in the peer's log.
     pub cursor: Cursor,
+    /// Whether this pull leaves nothing out, because this replica was restored from an older copy. Until it has
+    /// caught up.
+    #[serde(default)]
+    pub everything: bool,
 }
 
 /// How far the own log has been pushed to a peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushNote {
     /// Everything up to this position was offered, or came from the peer.
     pub position: Position,
@@ -199,6 +217,9 @@ pub struct Aside {
     pub code: RefusalCode,
     /// Why, in words.
     pub message: String,
+    /// Its position in the own log, when it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// The event as it came, when it is not in the own log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,

@@ -32,6 +32,8 @@ pub enum Intent {
     Reauthor(Reauthor),
     /// Change notes only.
     Edit(Edit),
+    /// Change nothing, and answer with these facts.
+    Ask(Needs),
 }
 
 /// Notes to change in a commit.
@@ -44,7 +46,7 @@ pub struct Edit {
 }
 
 /// What a commit has achieved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// Of [`Intent::Record`].
     Recorded(Recorded),
@@ -55,6 +57,8 @@ pub enum Outcome {
     Reauthored(Option<usize>),
     /// Of [`Intent::Edit`].
     Edited,
+    /// Of [`Intent::Ask`].
+    Facts(Facts),
 }
 
 /// What a store does next in a commit.
@@ -110,11 +114,12 @@ impl Planning {
         self.facts.notes.extend(facts.notes);
         self.rounds += 1;
         if self.rounds == 1 {
-            let needs = match &self.intent {
+            let needs = match &mut self.intent {
                 Intent::Record(record) => record.needs(),
                 Intent::Receive(receive) => receive.needs(),
                 Intent::Reauthor(reauthor) => reauthor.needs(),
                 Intent::Edit(_) => Needs::default(),
+                Intent::Ask(needs) => std::mem::take(needs),
             };
             if needs != Needs::default() {
                 return Ok(Step::Fetch(needs));
@@ -127,6 +132,9 @@ impl Planning {
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
                 Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))
+            }
+            Intent::Ask(_) => {
+                Ok(Step::Write(Plan::default(), Outcome::Facts(std::mem::take(&mut self.facts))))
             }
         }
     }

@@ -211,6 +211,7 @@ impl Receive {
             peer,
             code,
             message: message.to_owned(),
+            position: None,
             event: Some(String::from_utf8_lossy(&text).into_owned()),
         };
         Note::json(notes::aside_in(peer, event.id.as_str()), &aside)

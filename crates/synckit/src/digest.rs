@@ -1,0 +1,126 @@
+//! Whether two replicas agree: a hash over the events, and one over what they show.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use synckit_core::{Event, EventStore, Query, Result, Standing};
+
+use crate::sugar::StoreExt;
+
+/// How many events a replica holds, and hashes over them that do not depend on the order of arrival.
+///
+/// Each event is hashed by itself and the hashes are added up as 256-bit numbers, so one pass with little memory
+/// suffices. Equal digests mean equal replicas unless someone set out to forge events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Digest {
+    /// The number of events.
+    pub events: u64,
+    /// A hash over all events.
+    pub set: Hash,
+    /// A hash over the events that stand, of all aggregates: the resolved view.
+    pub view: Hash,
+}
+
+/// A sum of SHA-256 hashes. Shown as 64 hex digits.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hash([u8; 32]);
+
+impl Digest {
+    /// The digest of everything in a store.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    pub async fn of(store: &impl EventStore) -> Result<Digest> {
+        let mut digest = Digest { events: 0, set: Hash::default(), view: Hash::default() };
+        let (mut decided, mut after) = (BTreeSet::new(), 0);
+        loop {
+            let page = store.read(Query::after(after)).await?;
+            for stored in &page.events {
+                digest.events += 1;
+                digest.set.add(stored.event.digest());
+                digest.view.add(shown(&stored.event));
+                if stored.event.is_resolution() {
+                    decided.insert(stored.event.aggregate_id.clone());
+                }
+            }
+            after = page.scanned_to;
+            if !page.more {
+                break;
+            }
+        }
+        // Only where something was decided can an event fail to stand.
+        for aggregate in decided {
+            for entry in store.history(&aggregate).await?.entries() {
+                if entry.standing != Standing::Live {
+                    digest.view.subtract(shown(&entry.event));
+                }
+            }
+        }
+        Ok(digest)
+    }
+}
+
+fn shown(event: &Event) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(b"live");
+    hash.update(event.digest());
+    hash.finalize().into()
+}
+
+impl Hash {
+    fn add(&mut self, other: [u8; 32]) {
+        let mut carry = 0;
+        for (digit, other) in self.0.iter_mut().zip(other) {
+            carry += u16::from(*digit) + u16::from(other);
+            *digit = carry as u8;
+            carry >>= 8;
+        }
+    }
+
+    fn subtract(&mut self, other: [u8; 32]) {
+        let mut borrow = 0;
+        for (digit, other) in self.0.iter_mut().zip(other) {
+            let rest = i16::from(*digit) - i16::from(other) - borrow;
+            *digit = rest as u8;
+            borrow = i16::from(rest < 0);
+        }
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().rev().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_can_be_subtracted_in_any_order() {
+        let (one, two) = ([0xff; 32], [3; 32]);
+        let mut hash = Hash::default();
+        hash.add(one);
+        hash.add(two);
+        hash.subtract(one);
+        let mut only = Hash::default();
+        only.add(two);
+        assert_eq!(hash, only);
+        hash.subtract(two);
+        assert_eq!(hash, Hash::default());
+    }
+}

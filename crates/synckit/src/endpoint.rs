@@ -1,0 +1,328 @@
+//! The answering side of a sync, in front of a store.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use synckit_core::notes::{self, Note};
+use synckit_core::plan::Receive;
+use synckit_core::{
+    Caller, Cursor, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
+    MissingResponse, NoteQuery, PROTOCOL_VERSION, PageStream, Position, PullRequest, PullResponse,
+    PushRequest, PushResponse, Query, Result, Scope, Traffic, Transport, Watch,
+};
+use tokio::sync::watch;
+
+use crate::environment::{Environment, SystemEnvironment};
+use crate::sugar::StoreExt;
+
+/// How many log positions one pull looks at before it answers, be the page empty or not: so that a filter that
+/// passes little never makes a caller wait long.
+const MAX_SCAN: Position = 50_000;
+
+/// How long a subscription stays silent before it shows that it is alive, and looks for events that nobody
+/// announced.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The answering side of a sync: a store as a [`Transport`]. Clones share the store.
+///
+/// Put it on the wire with a server adapter, or hand it to a manager in the same process. Every call is
+/// cancel-safe: a push that is dropped is stored as a whole or not at all.
+pub struct Endpoint<S> {
+    store: Arc<S>,
+    limits: Limits,
+    environment: Arc<dyn Environment>,
+    announced: Arc<watch::Sender<Position>>,
+    watch: Option<Arc<dyn DynWatch>>,
+}
+
+impl<S> Clone for Endpoint<S> {
+    fn clone(&self) -> Self {
+        Endpoint {
+            store: self.store.clone(),
+            limits: self.limits,
+            environment: self.environment.clone(),
+            announced: self.announced.clone(),
+            watch: self.watch.clone(),
+        }
+    }
+}
+
+impl<S: EventStore> Endpoint<S> {
+    /// Answers for this store, with the default limits.
+    pub fn new(store: S) -> Self {
+        Endpoint {
+            store: Arc::new(store),
+            limits: Limits::default(),
+            environment: Arc::new(SystemEnvironment),
+            announced: Arc::new(watch::Sender::new(0)),
+            watch: None,
+        }
+    }
+
+    /// Accepts at most this.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes time and randomness from here.
+    pub fn with_environment(mut self, environment: impl Environment) -> Self {
+        self.environment = Arc::new(environment);
+        self
+    }
+
+    /// Wakes subscriptions when this watch says so. Usually a clone of the store.
+    pub fn with_watch(mut self, watch: impl Watch) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
+        let head = self.store.head().await?;
+        let start = match &request.cursor {
+            None => 0,
+            Some(cursor) if self.store.knows(cursor).await? => cursor.position(),
+            Some(cursor) => {
+                return Err(Error::new(
+                    ErrorKind::CursorUnknown,
+                    "this log does not hold the event the cursor names; start again without a cursor",
+                )
+                .with("cursor", cursor));
+            }
+        };
+        let limit = request.limit.unwrap_or(usize::MAX).min(self.limits.batch_events);
+        let source = (request.scope == Scope::Others).then_some(request.caller.store);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut reached, mut last, mut more) = (start, None, true);
+        while more && events.len() < limit && bytes < self.limits.batch_bytes && reached < start + MAX_SCAN {
+            let room = self.limits.batch_bytes - bytes;
+            let query = Query::after(reached).at_most(limit - events.len(), room).except_source(source);
+            let page = self.store.read(query).await?;
+            reached = page.scanned_to;
+            more = page.more;
+            for stored in page.events {
+                last = Some((stored.position, stored.event.id.clone()));
+                if !request.filter.matches(&stored.event) {
+                    continue;
+                }
+                if !events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
+                    // The first read of a page always brings one event, however large: it waits for the next page.
+                    reached = stored.position - 1;
+                    last = None;
+                    more = true;
+                    bytes = self.limits.batch_bytes;
+                    break;
+                }
+                bytes += stored.event.size();
+                events.push(stored.event);
+            }
+        }
+        let next = match last {
+            Some((position, event)) if position == reached => Cursor::at(head.store, position, event),
+            _ => self.store.cursor_at(reached).await?,
+        };
+        Ok(PullResponse { events, unreadable: Vec::new(), next, more })
+    }
+
+    /// Waits until the log has moved beyond a position, or a heartbeat is due.
+    async fn moved(&self, after: Position) {
+        let mut announced = self.announced.subscribe();
+        let watched = async {
+            match &self.watch {
+                Some(watch) => watch.moved(after).await.is_ok(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = announced.wait_for(|position| *position > after) => {}
+            true = watched => {}
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+    }
+
+    fn check_batch(&self, events: usize) -> Result<()> {
+        if events <= self.limits.batch_events {
+            return Ok(());
+        }
+        Err(Error::too_large(format!(
+            "a batch of {events}; at most {} are taken at once, send it in parts",
+            self.limits.batch_events
+        )))
+    }
+}
+
+impl<S: EventStore> Transport for Endpoint<S> {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        if request.protocol != PROTOCOL_VERSION {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the two sides speak different versions; upgrade the older",
+            )
+            .with("caller's version", request.protocol)
+            .with("version here", PROTOCOL_VERSION));
+        }
+        check_filter(&request.filter)?;
+        let head = self.store.head().await?;
+        let identity = self.store.identity().await?;
+        check_caller(
+            &request.caller,
+            head.store == request.caller.store,
+            [&identity.node, &identity.author],
+        )?;
+        let origin = notes::origin(&request.caller.node);
+        let pushed = notes::pushed(request.caller.store, &request.filter);
+        let (mut counter, mut pushed_to) = (0, None);
+        for note in self.store.notes(NoteQuery::Keys(vec![origin.clone(), pushed])).await? {
+            if note.key == origin {
+                counter = parse(&note)?;
+            } else {
+                pushed_to = Some(parse(&note)?);
+            }
+        }
+        let cursor_known = match &request.cursor {
+            Some(cursor) => self.store.knows(cursor).await?,
+            None => true,
+        };
+        Ok(HelloResponse {
+            protocol: PROTOCOL_VERSION,
+            store: head.store,
+            node: identity.author,
+            head: head.position,
+            limits: self.limits,
+            time: self.environment.now(),
+            counter,
+            pushed: pushed_to,
+            cursor_known,
+        })
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        self.page(&request).await.map_err(|error| error.at("endpoint", "pull"))
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        self.check_batch(request.events.len())?;
+        check_filter(&request.filter)?;
+        let caller = request.caller.store;
+        let mut receive = Receive::new(Some(caller), request.events, self.environment.now(), self.limits);
+        if let Some(upto) = request.upto {
+            if upto.store() != caller {
+                return Err(Error::invalid("`upto` is a place in another log than the caller's")
+                    .at("endpoint", "push"));
+            }
+            let key = notes::pushed(caller, &request.filter);
+            receive.notes_if_complete.push(Note { key, value: upto.to_string().into_bytes() });
+        }
+        let received = self.store.commit_receive(receive).await?;
+        if received.accepted > 0 {
+            let head = self.store.head().await?.position;
+            self.announced.send_replace(head);
+        }
+        if let Some(name) = &received.renamed {
+            tracing::warn!(%name, "an own event that was not held came back: this log was restored from an older copy");
+        }
+        Ok(PushResponse {
+            accepted: received.accepted,
+            duplicates: received.duplicates,
+            refused: received.refused,
+        })
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.check_batch(request.ids.len())?;
+        Ok(MissingResponse { ids: self.store.not_held(request.ids).await? })
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        // The first page is read here, so that a cursor of another log is an error of the call.
+        let first = self.page(&request).await?;
+        let state = Some((self.clone(), request, Some(first), false));
+        Ok(Box::pin(stream::unfold(state, |state| async {
+            let (endpoint, mut request, ready, more) = state?;
+            let page = match ready {
+                Some(page) => Ok(page),
+                None => {
+                    let reached = request.cursor.as_ref().map_or(0, Cursor::position);
+                    if !more {
+                        endpoint.moved(reached).await;
+                    }
+                    endpoint.page(&request).await
+                }
+            };
+            match page {
+                Ok(page) => {
+                    request.cursor = Some(page.next.clone());
+                    let more = page.more;
+                    Some((Ok(page), Some((endpoint, request, None, more))))
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+}
+
+fn check_caller<'a>(
+    caller: &Caller,
+    same_store: bool,
+    names: impl IntoIterator<Item = &'a synckit_core::NodeId>,
+) -> Result<()> {
+    let conflict = |message: &str| {
+        Err(Error::new(ErrorKind::Conflict, message).with("node", &caller.node).at("endpoint", "hello"))
+    };
+    if same_store {
+        return conflict(
+            "both sides are the same store: a database was copied, or a replica syncs with itself; give each \
+             replica a store of its own",
+        );
+    }
+    if names.into_iter().any(|name| *name == caller.node) {
+        return conflict("both sides have the same node id; give each replica a name of its own");
+    }
+    Ok(())
+}
+
+fn check_filter(fingerprint: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    if (1..=64).contains(&fingerprint.len()) && fingerprint.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Error::invalid("the fingerprint of a filter has 1 to 64 letters and digits").at("endpoint", "hello"))
+}
+
+fn parse<T: std::str::FromStr>(note: &Note) -> Result<T> {
+    let text = std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
+    text.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", &note.key))
+}
+
+impl<S> fmt::Debug for Endpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+trait DynWatch: Send + Sync {
+    fn moved(&self, after: Position) -> Pin<Box<dyn Future<Output = Result<Position>> + Send + '_>>;
+}
+
+impl<W: Watch> DynWatch for W {
+    fn moved(&self, after: Position) -> Pin<Box<dyn Future<Output = Result<Position>> + Send + '_>> {
+        Box::pin(Watch::moved(self, after))
+    }
+}

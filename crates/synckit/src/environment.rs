@@ -1,0 +1,35 @@
+//! The wall clock and the randomness, as parameters.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use synckit_core::{Error, ErrorKind, Result};
+
+/// Where an engine takes the time and random bytes from.
+pub trait Environment: Send + Sync + 'static {
+    /// The wall clock, in Unix milliseconds.
+    fn now(&self) -> u64;
+
+    /// Fills the buffer with random bytes.
+    ///
+    /// # Errors
+    /// `Internal` when there is no randomness.
+    fn fill_random(&self, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// The clock and the randomness of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEnvironment;
+
+impl Environment for SystemEnvironment {
+    fn now(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) -> Result<()> {
+        getrandom::fill(buffer).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the system has no randomness")
+                .with_source(std::io::Error::other(error.to_string()))
+        })
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! - [`SyncManager`]: a replica's side of a sync, and the way to write to its store
+//! - [`Endpoint`]: the answering side, in front of a store
+//! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
+//! - [`Digest`]: whether two replicas agree
+//! - [`LastWriteWins`]: the default resolver
+//! - [`Environment`]: the wall clock and the randomness, for those who bring their own
+
+mod digest;
+mod endpoint;
+mod environment;
+mod manager;
+mod report;
+mod resolvers;
+mod retry;
+mod sugar;
+
+pub use digest::{Digest, Hash};
+pub use endpoint::Endpoint;
+pub use environment::{Environment, SystemEnvironment};
+pub use manager::{Direction, PeerStatus, Status, SyncManager, SyncManagerBuilder};
+pub use report::{ConflictCount, Recovery, Refusal, RefusedBy, SyncError, SyncReport};
+pub use resolvers::LastWriteWins;
+pub use retry::RetryPolicy;
+pub use sugar::StoreExt;
+pub use synckit_core::*;

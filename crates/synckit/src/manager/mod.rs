@@ -1,0 +1,192 @@
+//! A replica's side of a sync, and the way to write to its store.
+//!
+//! - this file: [`SyncManager`] and what users call
+//! - `builder.rs`: its settings
+//! - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
+//! - `pull.rs`, `settle.rs`, `push.rs`: its three steps
+//! - `recover.rs`: what to do when a log was wiped or restored from an older copy
+//! - `aside.rs`: events that could not be stored
+//! - `status.rs`: how things stand
+
+mod aside;
+mod builder;
+mod calls;
+mod pull;
+mod push;
+mod recover;
+mod session;
+mod settle;
+mod status;
+
+use std::fmt;
+use std::sync::Arc;
+
+use synckit_core::notes::{self, Aside};
+use synckit_core::plan::{Record, Recorded};
+use synckit_core::{AggregateId, EventId, EventStore, History, NewEvent, Result, Transport};
+
+pub use builder::{Direction, SyncManagerBuilder};
+pub use status::{PeerStatus, Status};
+
+use crate::report::{SyncError, SyncReport};
+use crate::sugar::StoreExt;
+use builder::Settings;
+use session::Session;
+
+/// Records events into a store, and syncs the store with a peer over a transport. Clones share both.
+///
+/// All calls can be dropped at any await: a page of events and the checkpoint that goes with it are one commit, so
+/// the next sync goes on where this one was. Calls on one manager that sync queue up; they never interleave.
+pub struct SyncManager<S, T> {
+    inner: Arc<Inner<S, T>>,
+}
+
+struct Inner<S, T> {
+    store: S,
+    transport: T,
+    settings: Settings,
+    syncing: tokio::sync::Mutex<()>,
+}
+
+impl<S, T> Clone for SyncManager<S, T> {
+    fn clone(&self) -> Self {
+        SyncManager { inner: self.inner.clone() }
+    }
+}
+
+impl<S: EventStore, T: Transport> SyncManager<S, T> {
+    /// A manager with the default settings: both directions, everything, last write wins.
+    pub fn new(store: S, transport: T) -> Self {
+        SyncManagerBuilder::new(store, transport).build()
+    }
+
+    /// A manager with other settings.
+    pub fn builder(store: S, transport: T) -> SyncManagerBuilder<S, T> {
+        SyncManagerBuilder::new(store, transport)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.inner.store
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.inner.transport
+    }
+
+    /// Records new events, all or none; no network is needed. When it answers, they are durable.
+    ///
+    /// An event with an id that is held already with the same content is a repetition and changes nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded then.
+    pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
+        let settings = &self.inner.settings;
+        let events: Vec<NewEvent> = events.into_iter().collect();
+        let now = settings.environment.now();
+        let mut named = Vec::with_capacity(events.len());
+        for event in events {
+            let id = match &event.id {
+                Some(id) => id.clone(),
+                None => {
+                    let mut random = [0; 10];
+                    settings.environment.fill_random(&mut random)?;
+                    EventId::uuid_v7(now, &random)
+                }
+            };
+            named.push((id, event));
+        }
+        let author = self.inner.store.identity().await?.author;
+        let record = Record { author, events: named, now, limits: settings.limits };
+        self.inner.store.commit_record(record).await
+    }
+
+    /// Pulls, settles conflicts and pushes, as far as the direction allows.
+    ///
+    /// # Errors
+    /// Why it failed, with the report of what was done before. Events that were refused are no error: they are in
+    /// the report, set aside, and never block the rest.
+    pub async fn sync(&self) -> Result<SyncReport, SyncError> {
+        self.run(self.inner.settings.direction).await
+    }
+
+    /// Pushes only, whatever the direction.
+    ///
+    /// # Errors
+    /// As [`SyncManager::sync`].
+    pub async fn push(&self) -> Result<SyncReport, SyncError> {
+        self.run(Direction::PushOnly).await
+    }
+
+    /// Pulls and settles conflicts only, whatever the direction.
+    ///
+    /// # Errors
+    /// As [`SyncManager::sync`].
+    pub async fn pull(&self) -> Result<SyncReport, SyncError> {
+        self.run(Direction::PullOnly).await
+    }
+
+    async fn run(&self, direction: Direction) -> Result<SyncReport, SyncError> {
+        let _turn = self.inner.syncing.lock().await;
+        Session::new(&self.inner.store, &self.inner.transport, &self.inner.settings, direction).run().await
+    }
+
+    /// The history of an aggregate in canonical order, each event with its standing.
+    ///
+    /// # Errors
+    /// Those of the store, `Corrupt` when a resolution cannot be read.
+    pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
+        self.inner.store.history(aggregate).await
+    }
+
+    /// How things stand, without asking the network.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn status(&self) -> Result<Status> {
+        Status::of(&self.inner.store).await
+    }
+
+    /// The aggregates whose conflicts are not settled.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn conflicts(&self) -> Result<Vec<AggregateId>> {
+        let notes = self.inner.store.notes_under(notes::CONFLICTS).await?;
+        notes.iter().map(|note| AggregateId::new(&note.key[notes::CONFLICTS.len()..])).collect()
+    }
+
+    /// The events that could not be stored, here or at a peer, with the reasons.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn refused(&self) -> Result<Vec<Aside>> {
+        aside::list(&self.inner.store).await
+    }
+
+    /// Tries again what could not be stored: foreign events at once, own ones with the next sync. Answers how many
+    /// foreign events could be stored now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn retry_refused(&self) -> Result<usize> {
+        let _turn = self.inner.syncing.lock().await;
+        aside::retry(&self.inner.store, &self.inner.settings).await
+    }
+
+    /// Forgets that this event could not be stored. An own event stays in the own log; a foreign one is gone here.
+    /// Answers whether there was one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn drop_refused(&self, id: &str) -> Result<bool> {
+        aside::forget(&self.inner.store, id).await
+    }
+}
+
+impl<S, T> fmt::Debug for SyncManager<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncManager").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! Pushing: batch by batch in log order, what came from elsewhere only after asking whether it is missing.
+
+use std::collections::HashSet;
+
+use synckit_core::notes::{self, Aside, Note, PushNote};
+use synckit_core::{
+    Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, MissingRequest, Page, Position, PushRequest,
+    PushResponse, Query, RefusalCode, Refused, Result, StoredEvent, Transport,
+};
+
+use crate::manager::session::{Peer, Session};
+use crate::report::{Refusal, RefusedBy};
+use crate::sugar::StoreExt;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
+        let at_first = peer.push;
+        let ask_all = self.is_known_under_another_filter(peer).await?;
+        loop {
+            let offer_all = peer.push.position < peer.push.offer_all_to;
+            let query = Query::after(peer.push.position)
+                .at_most(peer.limits.batch_events, peer.limits.batch_bytes)
+                .except_source((!offer_all).then_some(peer.store));
+            let page = self.store.read(query).await?;
+            let (scanned_to, more) = (page.scanned_to, page.more);
+            let refused = self.push_page(peer, page, ask_all || offer_all).await?;
+            if self.forked && !self.report.recovery.restored_here {
+                return Ok(());
+            }
+            peer.push.position = scanned_to;
+            if !refused.is_empty() {
+                // The peer has not put the place on record: from here on it is known only here.
+                self.save(peer, refused).await?;
+            }
+            self.progress();
+            if !more {
+                break;
+            }
+        }
+        if peer.confirm && peer.push.acknowledged < peer.push.position {
+            let upto = self.store.cursor_at(peer.push.position).await?;
+            self.push_batch(peer, Vec::new(), Some(upto)).await?;
+        }
+        if peer.push != at_first {
+            self.save(peer, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer may hold much of what a new filter lets through.
+    async fn is_known_under_another_filter(&self, peer: &Peer) -> Result<bool> {
+        if peer.push.acknowledged > 0 {
+            return Ok(false);
+        }
+        let notes = self.store.notes_under(&notes::push(peer.store, "")).await?;
+        Ok(!notes.is_empty())
+    }
+
+    async fn push_page(&mut self, peer: &mut Peer, page: Page, ask: bool) -> Result<Vec<Aside>> {
+        let Some(last) = page.events.last() else { return Ok(Vec::new()) };
+        let upto = Cursor::at(peer.caller.store, last.position, last.event.id.clone());
+        let mut offered: Vec<StoredEvent> = page.events;
+        offered.retain(|stored| self.settings.filter.matches(&stored.event));
+        let foreign = |stored: &StoredEvent| ask || stored.source.is_some();
+        let asked: Vec<EventId> =
+            offered.iter().filter(|stored| foreign(stored)).map(|stored| stored.event.id.clone()).collect();
+        if !asked.is_empty() {
+            let request = MissingRequest { caller: peer.caller.clone(), ids: asked };
+            let missing: HashSet<EventId> = self.calls.missing(request).await?.ids.into_iter().collect();
+            offered.retain(|stored| !foreign(stored) || missing.contains(&stored.event.id));
+        }
+        if offered.is_empty() {
+            return Ok(Vec::new());
+        }
+        let positions: Vec<Position> = offered.iter().map(|stored| stored.position).collect();
+        let events: Vec<Event> = offered.into_iter().map(|stored| stored.event).collect();
+        let dots: Vec<Option<Dot>> = events.iter().map(|event| event.dot.clone()).collect();
+        let refused = self.push_batch(peer, events, Some(upto)).await?;
+        if !self.report.recovery.restored_here && peer.shows_fork(&dots, &refused) {
+            // These events are about to be authored again: they are not refused for good.
+            self.forked = true;
+            return Ok(Vec::new());
+        }
+        for Refused { id, code, message, .. } in refused.iter().cloned() {
+            self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
+        }
+        Ok(refused.into_iter().map(|refused| aside(peer, refused, &positions)).collect())
+    }
+
+    /// Pushes a batch. One that is refused as a whole is halved, until the event that spoils it stands alone.
+    async fn push_batch(
+        &mut self,
+        peer: &mut Peer,
+        events: Vec<Event>,
+        upto: Option<Cursor>,
+    ) -> Result<Vec<Refused>> {
+        let mut refused = Vec::new();
+        let mut parts = vec![(0, events)];
+        while let Some((offset, events)) = parts.pop() {
+            let last_part = parts.is_empty() && refused.is_empty();
+            let request = PushRequest {
+                caller: peer.caller.clone(),
+                filter: self.filter.clone(),
+                events: events.clone(),
+                upto: if last_part { upto.clone() } else { None },
+            };
+            let response = match self.calls.push(request).await {
+                Err(error) if spoiled(&error) && events.len() > 1 => {
+                    let (left, right) = events.split_at(events.len() / 2);
+                    parts.push((offset + left.len(), right.to_vec()));
+                    parts.push((offset, left.to_vec()));
+                    continue;
+                }
+                Err(error) if spoiled(&error) && events.len() == 1 => PushResponse {
+                    refused: vec![Refused {
+                        index: 0,
+                        id: events[0].id.to_string(),
+                        code: match error.kind() {
+                            ErrorKind::TooLarge => RefusalCode::TooLarge,
+                            _ => RefusalCode::Invalid,
+                        },
+                        message: error.to_string(),
+                    }],
+                    ..PushResponse::default()
+                },
+                answer => answer?,
+            };
+            self.report.pushed += response.accepted;
+            self.report.duplicates += response.duplicates;
+            if let (true, true, Some(upto)) = (last_part, response.refused.is_empty(), &upto) {
+                peer.push.acknowledged = upto.position();
+            }
+            refused
+                .extend(response.refused.into_iter().map(|one| Refused { index: one.index + offset, ..one }));
+        }
+        Ok(refused)
+    }
+
+    async fn save(&self, peer: &Peer, refused: Vec<Aside>) -> Result<()> {
+        let PushNote { offer_all_to, position, .. } = peer.push;
+        let note =
+            PushNote { offer_all_to: if position < offer_all_to { offer_all_to } else { 0 }, ..peer.push };
+        let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &note)?];
+        for aside in refused {
+            let id = EventId::new(&aside.id)?;
+            put.push(Note::json(notes::aside_out(peer.store, &id), &aside)?);
+        }
+        self.store.edit(put, Vec::new()).await
+    }
+}
+
+/// Whether an error is about what is in the batch, so that a part of it may pass.
+fn spoiled(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
+}
+
+fn aside(peer: &Peer, refused: Refused, positions: &[Position]) -> Aside {
+    Aside {
+        position: positions.get(refused.index).copied(),
+        id: refused.id,
+        peer: peer.store,
+        code: refused.code,
+        message: refused.message,
+        event: None,
+    }
+}

@@ -1,0 +1,100 @@
+//! How things stand at a replica, without asking the network.
+
+use serde::Serialize;
+use synckit_core::notes::{self, PeerNote, PullNote, PushNote};
+use synckit_core::{EventStore, NodeId, Position, Result, StoreId};
+
+use crate::sugar::StoreExt;
+
+/// How things stand at a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The node id the store was created with.
+    pub node: NodeId,
+    /// The name it authors under now.
+    pub author: NodeId,
+    /// The store.
+    pub store: StoreId,
+    /// The number of events in the log.
+    pub events: Position,
+    /// Aggregates in conflict.
+    pub conflicts: usize,
+    /// Foreign events that could not be stored here.
+    pub refused_here: usize,
+    /// Own events that a peer refused.
+    pub refused_by_peers: usize,
+    /// The peers this replica has synced with.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How far a replica and a peer have each other's events, for one filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// The peer.
+    pub node: NodeId,
+    /// Its store.
+    pub store: StoreId,
+    /// The fingerprint of the filter.
+    pub filter: String,
+    /// When a sync with it last ended well, in Unix milliseconds.
+    pub synced_at: u64,
+    /// The position in its log up to which it was pulled.
+    pub pulled_to: Position,
+    /// The position in the own log up to which everything was offered to it.
+    pub pushed_to: Position,
+    /// At most so many events of the own log were not offered to it yet.
+    pub to_push: Position,
+}
+
+impl Status {
+    pub(super) async fn of(store: &impl EventStore) -> Result<Status> {
+        let head = store.head().await?;
+        let identity = store.identity().await?;
+        let mut peers = Vec::new();
+        for note in store.notes_under(notes::PEERS).await? {
+            let id: StoreId = note.key[notes::PEERS.len()..].parse()?;
+            let peer: PeerNote = note.parse()?;
+            peers.extend(of_peer(store, id, &peer, head.position).await?);
+        }
+        Ok(Status {
+            node: identity.node,
+            author: identity.author,
+            store: head.store,
+            events: head.position,
+            conflicts: store.notes_under(notes::CONFLICTS).await?.len(),
+            refused_here: store.notes_under(notes::ASIDE_IN).await?.len(),
+            refused_by_peers: store.notes_under(notes::ASIDE_OUT).await?.len(),
+            peers,
+        })
+    }
+}
+
+async fn of_peer(
+    store: &impl EventStore,
+    id: StoreId,
+    peer: &PeerNote,
+    head: Position,
+) -> Result<Vec<PeerStatus>> {
+    let (pull, push) = (notes::pull(id, ""), notes::push(id, ""));
+    let mut filters: std::collections::BTreeMap<String, (Position, Position)> = Default::default();
+    for note in store.notes_under(&pull).await? {
+        let cursor = note.parse::<PullNote>()?.cursor;
+        filters.entry(note.key[pull.len()..].to_owned()).or_default().0 = cursor.position();
+    }
+    for note in store.notes_under(&push).await? {
+        let position = note.parse::<PushNote>()?.position;
+        filters.entry(note.key[push.len()..].to_owned()).or_default().1 = position;
+    }
+    let status = |(filter, (pulled_to, pushed_to))| PeerStatus {
+        node: peer.node.clone(),
+        store: id,
+        filter,
+        synced_at: peer.synced_at,
+        pulled_to,
+        pushed_to,
+        to_push: head.saturating_sub(pushed_to),
+    };
+    Ok(filters.into_iter().map(status).collect())
+}

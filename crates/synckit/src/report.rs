@@ -1,0 +1,121 @@
+//! What a sync has done.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use synckit_core::{Error, NodeId, Position, RefusalCode, StoreId};
+
+/// What a sync has done, also when it failed half-way.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// The peer, once it has answered.
+    pub peer: Option<NodeId>,
+    /// Its store.
+    pub peer_store: Option<StoreId>,
+    /// Events that were new to the peer.
+    pub pushed: usize,
+    /// Events that were new here.
+    pub pulled: usize,
+    /// Events that one side was given and held already.
+    pub duplicates: usize,
+    /// Events that could not be stored, here or there, at most [`SyncReport::MAX_REFUSED`] of them.
+    pub refused: Vec<Refusal>,
+    /// How many could not be stored in all.
+    pub refused_count: usize,
+    /// Conflicts.
+    pub conflicts: ConflictCount,
+    /// What had to be recovered.
+    pub recovery: Recovery,
+    /// Bytes sent over the wire.
+    pub bytes_sent: u64,
+    /// Bytes received over the wire.
+    pub bytes_received: u64,
+    /// Calls made, the repeated ones included.
+    pub round_trips: u64,
+    /// How long it took.
+    pub duration: Duration,
+    /// The last position of the own log at the end.
+    pub local_head: Position,
+    /// The last position of the peer's log at the beginning.
+    pub peer_head: Position,
+    /// How far the peer's clock is ahead of the own, in milliseconds, the way there included.
+    pub clock_skew_millis: i64,
+}
+
+impl SyncReport {
+    /// The most refused events that one report lists.
+    pub const MAX_REFUSED: usize = 1_000;
+
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        self.refused_count += 1;
+        if self.refused.len() < Self::MAX_REFUSED {
+            self.refused.push(refusal);
+        }
+    }
+}
+
+/// An event that could not be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The event's id, as far as it could be read.
+    pub id: String,
+    /// Which side refused it.
+    pub by: RefusedBy,
+    /// Why.
+    pub code: RefusalCode,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// Which side refused an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedBy {
+    /// The peer: the event is in the own log only.
+    Peer,
+    /// This replica: the event is in the peer's log, and set aside here.
+    Here,
+}
+
+/// Conflicts in a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConflictCount {
+    /// Found by this sync.
+    pub found: usize,
+    /// Settled by this sync.
+    pub settled: usize,
+    /// Left for review, or because the resolver failed.
+    pub left: usize,
+}
+
+/// What a sync had to recover.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// The peer's log was wiped or restored from an older copy: everything was offered again.
+    pub peer_was_reset: bool,
+    /// The own log was restored from an older copy: what the peer holds was taken back.
+    pub restored_here: bool,
+    /// Own events that were authored again, because their dots were taken.
+    pub authored_again: usize,
+    /// The new name this replica authors under.
+    pub renamed_to: Option<NodeId>,
+}
+
+/// A sync that failed: why, and what was done before. What was done is durable; the next sync goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SyncError {
+    /// Why it failed.
+    #[source]
+    pub error: Error,
+    /// What was done before.
+    pub report: Box<SyncReport>,
+}
+
+impl SyncError {
+    /// Whether the same sync may succeed later without any change.
+    pub fn is_retryable(&self) -> bool {
+        self.error.is_retryable()
+    }
+}

@@ -1,0 +1,187 @@
+//! What users of a store want, on top of what its implementor must give.
+
+use std::future::Future;
+
+use synckit_core::notes::{self, Identity, Note};
+use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
+use synckit_core::{
+    AggregateId, Cursor, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
+    Position, Query, Result,
+};
+
+/// Typed calls on top of the [`EventStore`] contract. Every store has them.
+pub trait StoreExt: EventStore {
+    /// Commits a [`Record`].
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn commit_record(&self, record: Record) -> impl Future<Output = Result<Recorded>> + Send {
+        async {
+            match self.commit(Intent::Record(record)).await? {
+                Outcome::Recorded(recorded) => Ok(recorded),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Commits a [`Receive`].
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn commit_receive(&self, receive: Receive) -> impl Future<Output = Result<Received>> + Send {
+        async {
+            match self.commit(Intent::Receive(receive)).await? {
+                Outcome::Received(received) => Ok(received),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Changes notes only.
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn edit(&self, put: Vec<Note>, delete: Vec<String>) -> impl Future<Output = Result<()>> + Send {
+        async {
+            match self.commit(Intent::Edit(Edit { put, delete })).await? {
+                Outcome::Edited => Ok(()),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Asks for facts and changes nothing.
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn ask(&self, needs: Needs) -> impl Future<Output = Result<Facts>> + Send {
+        async {
+            match self.commit(Intent::Ask(needs)).await? {
+                Outcome::Facts(facts) => Ok(facts),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Reads one note.
+    ///
+    /// # Errors
+    /// As [`EventStore::notes`].
+    fn note(&self, key: String) -> impl Future<Output = Result<Option<Note>>> + Send {
+        async { Ok(self.notes(NoteQuery::Keys(vec![key])).await?.pop()) }
+    }
+
+    /// Reads all notes whose keys begin so.
+    ///
+    /// # Errors
+    /// As [`EventStore::notes`].
+    fn notes_under(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>>> + Send {
+        async {
+            let (mut all, mut after) = (Vec::new(), String::new());
+            loop {
+                let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after, limit: 1_000 };
+                let page = self.notes(query).await?;
+                let Some(last) = page.last() else { return Ok(all) };
+                after = last.key.clone();
+                all.extend(page);
+            }
+        }
+    }
+
+    /// Who the replica is.
+    ///
+    /// # Errors
+    /// As [`EventStore::notes`].
+    fn identity(&self) -> impl Future<Output = Result<Identity>> + Send {
+        async {
+            let note = self.note(notes::NODE.to_owned()).await?;
+            note.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?.parse()
+        }
+    }
+
+    /// The event at a position, if the log is that long.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    fn event_at(&self, position: Position) -> impl Future<Output = Result<Option<Event>>> + Send {
+        async move {
+            let Some(before) = position.checked_sub(1) else { return Ok(None) };
+            let page = self.read(Query::after(before).at_most(1, usize::MAX)).await?;
+            Ok(page.events.into_iter().find(|stored| stored.position == position).map(|stored| stored.event))
+        }
+    }
+
+    /// The cursor that names a place in this log.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`]; `NotFound` beyond the end.
+    fn cursor_at(&self, position: Position) -> impl Future<Output = Result<Cursor>> + Send {
+        async move {
+            let store = self.head().await?.store;
+            if position == 0 {
+                return Ok(Cursor::start(store));
+            }
+            let event = self.event_at(position).await?;
+            let event = event.ok_or_else(|| Error::new(ErrorKind::NotFound, "the log is not that long"))?;
+            Ok(Cursor::at(store, position, event.id))
+        }
+    }
+
+    /// Whether a cursor names a place in this log.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    fn knows(&self, cursor: &Cursor) -> impl Future<Output = Result<bool>> + Send {
+        async {
+            if cursor.store() != self.head().await?.store {
+                return Ok(false);
+            }
+            let held = self.event_at(cursor.position()).await?;
+            Ok(held.as_ref().map(|event| &event.id) == cursor.event())
+        }
+    }
+
+    /// Which of these events are not held, in the order asked.
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn not_held(&self, ids: Vec<EventId>) -> impl Future<Output = Result<Vec<EventId>>> + Send {
+        async {
+            let facts = self.ask(Needs { ids: ids.clone(), ..Needs::default() }).await?;
+            Ok(ids.into_iter().filter(|id| !facts.held.contains_key(id)).collect())
+        }
+    }
+
+    /// All events of an aggregate, in log order.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    fn events_of(&self, aggregate: &AggregateId) -> impl Future<Output = Result<Vec<Event>>> + Send {
+        async {
+            let (mut events, mut after) = (Vec::new(), 0);
+            loop {
+                let page = self.read(Query::after(after).of_aggregate(aggregate.clone())).await?;
+                after = page.scanned_to;
+                events.extend(page.events.into_iter().map(|stored| stored.event));
+                if !page.more {
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
+    /// The history of an aggregate in canonical order, each event with its standing.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    fn history(&self, aggregate: &AggregateId) -> impl Future<Output = Result<History>> + Send {
+        async { History::of(self.events_of(aggregate).await?) }
+    }
+}
+
+impl<S: EventStore> StoreExt for S {}
+
+fn wrong_outcome(outcome: &Outcome) -> Error {
+    Error::new(ErrorKind::Internal, "the store answered another intent")
+        .with("outcome", format!("{outcome:?}"))
+}

@@ -1,0 +1,51 @@
+//! The one front door to the automation of this repository: `cargo xtask <command>`.
+//!
+//! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
+//! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
+//! - [`simulate`]: many seeds of the deterministic simulator
+//! - [`cargo`]: the repository's root, and commands that can be printed and run
+
+#![expect(clippy::print_stdout, reason = "a command speaks to the person who runs it")]
+
+mod cargo;
+mod ci;
+mod simulate;
+mod steps;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Automation of the synckit repository.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true,
+    after_help = "Before you send a change:  cargo xtask ci\n\
+                  While you work on it:      cargo xtask ci --step clippy --step test"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ci(ci::Args),
+    Tidy(tidy::Args),
+    Simulate(simulate::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Ci(args) => ci::run(&args),
+        Command::Tidy(args) => tidy::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

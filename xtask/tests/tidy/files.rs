@@ -1,0 +1,126 @@
+//! What stands at the top level, and what no file may contain.
+
+use std::collections::BTreeSet;
+
+use crate::assert_none;
+use crate::repository::{self, File};
+
+/// What a newcomer sees first, and nothing else. Names that start with a dot are free.
+const TOP_LEVEL: [&str; 12] = [
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "clippy.toml",
+    "crates",
+    "deny.toml",
+    "docs",
+    "examples",
+    "rustfmt.toml",
+    "xtask",
+];
+
+/// Marks of unfinished work, written in two parts so that this file does not hold them.
+const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+
+fn strangers_at_the_top(paths: &[String]) -> Vec<String> {
+    let names: BTreeSet<_> = paths.iter().filter_map(|path| path.split('/').next()).collect();
+    let strange = |name: &&&str| !name.starts_with('.') && !TOP_LEVEL.contains(name);
+    names.iter().filter(strange).map(|name| format!("{name} does not belong at the top level")).collect()
+}
+
+fn text_problems(file: &File) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut report = |line: usize, what: &str| problems.push(format!("{}:{line}: {what}", file.path));
+    let lines: Vec<_> = file.text.split('\n').collect();
+    for (index, line) in lines.iter().enumerate() {
+        if line.ends_with(char::is_whitespace) {
+            report(index + 1, "white space at the end of the line");
+        }
+        if file.is_rust() && line.contains('\t') {
+            report(index + 1, "a tab");
+        }
+        let mut words = line.split(|char: char| !char.is_alphanumeric() && char != '_');
+        if file.is_rust() && words.any(|word| MARKS.contains(&word)) {
+            report(index + 1, "a mark of unfinished work");
+        }
+    }
+    match lines.as_slice() {
+        [] | [""] => {}
+        [.., "", ""] => report(lines.len() - 1, "empty lines at the end"),
+        [.., ""] => {}
+        _ => report(lines.len(), "no newline at the end of the file"),
+    }
+    problems
+}
+
+/// A module says what it is for before anything else; a crate may say it with its README.
+fn lacks_module_docs(file: &File) -> bool {
+    let first = file.text.lines().next().unwrap_or_default();
+    !first.starts_with("//! ") && !first.starts_with("#![doc = include_str!(")
+}
+
+/// Whether the path is a module of a package: `crates/*/src/**.rs` and its like.
+fn is_module(path: &str) -> bool {
+    let parts: Vec<_> = path.split('/').collect();
+    path.ends_with(".rs")
+        && matches!(parts.as_slice(), ["crates" | "examples", _, "src", ..] | ["xtask", "src", ..])
+}
+
+#[test]
+fn the_top_level_holds_only_what_belongs_there() {
+    assert_none(&strangers_at_the_top(&repository::paths()));
+}
+
+#[test]
+fn text_is_clean() {
+    let problems: Vec<_> = repository::files().iter().flat_map(text_problems).collect();
+    assert_none(&problems);
+}
+
+#[test]
+fn modules_say_what_they_are_for() {
+    let files = repository::files();
+    let without = files.iter().filter(|file| is_module(&file.path) && lacks_module_docs(file));
+    let problems: Vec<_> =
+        without.map(|file| format!("{}: the first line is not `//! ...`", file.path)).collect();
+    assert_none(&problems);
+}
+
+fn file(path: &str, text: &str) -> File {
+    File { path: path.to_owned(), text: text.to_owned() }
+}
+
+#[test]
+fn a_stranger_at_the_top_is_found() {
+    let mut paths = [".ci/run", "Cargo.toml", "crates/synckit/src/lib.rs"].map(str::to_owned).to_vec();
+    assert_none(&strangers_at_the_top(&paths));
+    paths.push("justfile".to_owned());
+    paths.push("notes/plan.md".to_owned());
+    assert_eq!(strangers_at_the_top(&paths).len(), 2);
+}
+
+#[test]
+fn unclean_text_is_found() {
+    let mark = MARKS[0];
+    let bad = ["a \nb\n", "a\r\n", "a", "\ta\n", "a\n\n", &format!("// {mark}: later\n")];
+    for text in bad {
+        assert_eq!(text_problems(&file("a.rs", text)).len(), 1, "{text:?}");
+    }
+    for text in ["", "a\nb\n", "a\n\nb\n", &format!("let {mark}_LIST = 1;\n")] {
+        assert_none(&text_problems(&file("a.rs", text)));
+    }
+    assert_none(&text_problems(&file("a.md", "\ta\n")));
+}
+
+#[test]
+fn a_module_without_docs_is_found() {
+    assert!(lacks_module_docs(&file("a.rs", "use std::fmt;\n")));
+    assert!(lacks_module_docs(&file("a.rs", "\n//! Late.\n")));
+    assert!(!lacks_module_docs(&file("a.rs", "//! What it is for.\n")));
+    assert!(!lacks_module_docs(&file("a.rs", "#![doc = include_str!(\"../README.md\")]\n")));
+    assert!(is_module("crates/synckit-core/src/event/id.rs"));
+    assert!(is_module("xtask/src/main.rs"));
+    assert!(!is_module("crates/synckit-core/tests/events.rs"));
+}
