@@ -102,7 +102,7 @@ pub fn push(peer: StoreId, filter: &str) -> String {
     format!("push/{peer}/{filter}")
 }
 
-/// The key of what a caller says it has pushed here.
+/// The key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
     format!("pushed/{caller}/{filter}")
 }
@@ -187,7 +187,7 @@ pub struct PullNote {
 }
 
 /// How far the own log has been pushed to a peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushNote {
     /// Everything up to this position was offered, or came from the peer.
     pub position: Position,
@@ -195,6 +195,12 @@ pub struct PushNote {
     pub acknowledged: Position,
     /// Up to this position everything is offered, also what came from the peer: it lost its log.
     pub offer_all_to: Position,
+    /// The place in the peer's log that it was found to have lost, so that this is put right once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Cursor>,
+    /// The place in the own log that the peer knew and that was lost here, so that this is put right once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regained: Option<Cursor>,
 }
 
 /// Who a peer is and when it was last synced.

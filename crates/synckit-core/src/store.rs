@@ -87,7 +87,7 @@ pub struct LogHead {
 pub struct Query {
     /// Events after this position.
     pub after: Position,
-    /// At most so many events.
+    /// At most so many events. With 0 nothing is read: `scanned_to` is `after`.
     pub max_events: usize,
     /// At most so many bytes by [`Event::size`], but always one event.
     pub max_bytes: usize,
@@ -208,9 +208,9 @@ pub struct Plan {
     /// Events that keep position and id and get another stamp: dot, clock, time and data are replaced. Only when
     /// a replica that was restored from an older copy authors again what it had recorded since.
     pub restamp: Vec<(Position, Event)>,
-    /// Notes to put, sorted by key.
+    /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,
-    /// Notes to delete.
+    /// Notes to delete; none of them is put as well.
     pub delete: Vec<String>,
 }
 

@@ -106,7 +106,7 @@ pub struct HelloRequest {
     pub caller: Caller,
     /// The fingerprint of the filter this sync is about.
     pub filter: String,
-    /// Where the caller is in the log of the peer it believes to talk to.
+    /// The furthest place the caller knows in the log of the peer it believes to talk to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
 }
@@ -129,9 +129,16 @@ pub struct HelloResponse {
     /// The highest counter it holds of the caller's node; 0 for none. More than the caller knows of itself means
     /// that the caller was restored from an older copy.
     pub counter: u64,
+    /// The event that the caller's dot of this counter names here. Another one than at the caller means so too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter_event: Option<EventId>,
     /// How far the caller has pushed, as recorded here: a cursor of the caller's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Cursor>,
+    /// The furthest place in the caller's log that is known here, from its pushes or from pulls of it. If the caller's
+    /// log does not hold it, the caller was restored from an older copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Cursor>,
     /// Whether the caller's cursor names an event of this log; true when it sent none.
     pub cursor_known: bool,
 }

@@ -60,9 +60,10 @@ impl MemoryStore {
         Ok(MemoryStore::from_state(state))
     }
 
-    /// An independent copy with the same store id, as copying a database file makes one.
+    /// An independent copy with the same store id, as copying a database file makes one. It is open, also when
+    /// this store is closed.
     pub fn copy(&self) -> Self {
-        MemoryStore::from_state(self.locked().clone())
+        MemoryStore::from_state(State { closed: false, ..self.locked().clone() })
     }
 
     fn from_state(state: State) -> Self {
@@ -117,7 +118,7 @@ impl EventStore for MemoryStore {
             }
             NoteQuery::Prefix { prefix, after, limit } => {
                 let start =
-                    if after > prefix { Bound::Excluded(after) } else { Bound::Included(prefix.clone()) };
+                    if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix.clone()) };
                 let from = state.notes.range((start, Bound::Unbounded));
                 from.take_while(|(key, _)| key.starts_with(&prefix)).take(limit).map(note).collect()
             }

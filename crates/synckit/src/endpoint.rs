@@ -10,7 +10,7 @@ use futures_util::stream;
 use synckit_core::notes::{self, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{
-    Caller, Cursor, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
+    Caller, Cursor, Dot, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
     MissingResponse, NoteQuery, PROTOCOL_VERSION, PageStream, Position, PullRequest, PullResponse,
     PushRequest, PushResponse, Query, Result, Scope, Traffic, Transport, Watch,
 };
@@ -188,6 +188,11 @@ impl<S: EventStore> Transport for Endpoint<S> {
                 pushed_to = Some(parse(&note)?);
             }
         }
+        let dot = Dot::new(request.caller.node.clone(), counter);
+        let counter_event = match counter {
+            0 => None,
+            _ => self.store.named_by(&dot).await?,
+        };
         let cursor_known = match &request.cursor {
             Some(cursor) => self.store.knows(cursor).await?,
             None => true,
@@ -200,7 +205,9 @@ impl<S: EventStore> Transport for Endpoint<S> {
             limits: self.limits,
             time: self.environment.now(),
             counter,
+            counter_event,
             pushed: pushed_to,
+            known: self.store.furthest_in(request.caller.store, 0).await?,
             cursor_known,
         })
     }

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use synckit_core::notes::{self, Identity, Note};
+use synckit_core::notes::{self, Identity, Note, PullNote};
 use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
-    AggregateId, Cursor, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
-    Position, Query, Result,
+    AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
+    Position, Query, Result, StoreId,
 };
 
 /// Typed calls on top of the [`EventStore`] contract. Every store has them.
@@ -138,6 +138,38 @@ pub trait StoreExt: EventStore {
             }
             let held = self.event_at(cursor.position()).await?;
             Ok(held.as_ref().map(|event| &event.id) == cursor.event())
+        }
+    }
+
+    /// The event that a dot names, if it is held.
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn named_by(&self, dot: &Dot) -> impl Future<Output = Result<Option<EventId>>> + Send {
+        async { Ok(self.ask(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(dot)) }
+    }
+
+    /// The furthest place known here in another store's log: pulled from it, or pushed here by it. A log that holds
+    /// the event there has lost none before it. Places that were pushed count only beyond `after`.
+    ///
+    /// # Errors
+    /// As [`EventStore::notes`].
+    fn furthest_in(
+        &self,
+        log: StoreId,
+        after: Position,
+    ) -> impl Future<Output = Result<Option<Cursor>>> + Send {
+        async move {
+            let mut known = Vec::new();
+            for note in self.notes_under(&notes::pull(log, "")).await? {
+                known.push(note.parse::<PullNote>()?.cursor);
+            }
+            for note in self.notes_under(&notes::pushed(log, "")).await? {
+                let cursor: Option<Cursor> =
+                    std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
+                known.extend(cursor.filter(|cursor| cursor.position() > after));
+            }
+            Ok(known.into_iter().max_by_key(Cursor::position))
         }
     }
 

@@ -73,7 +73,7 @@ impl<'a> Ledger<'a> {
         self.heads.iter().filter(new).map(|(aggregate, _)| aggregate.clone()).collect()
     }
 
-    /// The plan, with all notes that follow from it.
+    /// The plan, with all notes that follow from it. Of several notes under one key the last counts.
     pub(super) fn finish(self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
         let mut plan = self.plan;
         if !plan.append.is_empty() {
@@ -94,7 +94,9 @@ impl<'a> Ledger<'a> {
             }
         }
         plan.put.extend(more);
+        plan.put.reverse();
         plan.put.sort_by(|left, right| left.key.cmp(&right.key));
+        plan.put.dedup_by(|later, first| later.key == first.key);
         Ok(plan)
     }
 }

@@ -31,7 +31,7 @@ pub struct Receive {
     pub notes: Vec<Note>,
     /// Notes written in the same commit unless an event was refused.
     pub notes_if_complete: Vec<Note>,
-    /// Keys deleted in the same commit.
+    /// Keys deleted in the same commit, unless it puts them again.
     pub delete: Vec<String>,
 }
 
@@ -117,6 +117,7 @@ impl Receive {
         }
         let mut plan = ledger.finish(self.now, notes)?;
         plan.delete.append(&mut self.delete);
+        plan.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
         Ok(Step::Write(plan, Outcome::Received(received)))
     }
 

@@ -18,7 +18,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn pull(&mut self, peer: &mut Peer) -> Result<()> {
         match self.pull_pages(peer).await {
             Err(error) if error.kind() == ErrorKind::CursorUnknown && peer.pull.is_some() => {
-                self.peer_was_reset(peer, true, peer.push.acknowledged).await?;
+                let lost = peer.pull.as_ref().map(|note| note.cursor.clone());
+                self.peer_was_reset(peer, lost, peer.push.acknowledged).await?;
                 self.pull_pages(peer).await
             }
             result => result,

@@ -14,7 +14,7 @@ use crate::sugar::StoreExt;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
-        let at_first = peer.push;
+        let at_first = peer.push.clone();
         let ask_all = self.is_known_under_another_filter(peer).await?;
         loop {
             let offer_all = peer.push.position < peer.push.offer_all_to;
@@ -138,8 +138,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn save(&self, peer: &Peer, refused: Vec<Aside>) -> Result<()> {
         let PushNote { offer_all_to, position, .. } = peer.push;
-        let note =
-            PushNote { offer_all_to: if position < offer_all_to { offer_all_to } else { 0 }, ..peer.push };
+        let offer_all_to = if position < offer_all_to { offer_all_to } else { 0 };
+        let note = PushNote { offer_all_to, ..peer.push.clone() };
         let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &note)?];
         for aside in refused {
             let id = EventId::new(&aside.id)?;

@@ -15,28 +15,30 @@ use crate::sugar::StoreExt;
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Compares what each side knows of the other with what the other says of itself.
     ///
-    /// `cursor_lost` says that the peer no longer holds the event up to which it was pulled.
-    /// A manager that only pulls cannot put a place in the own log on record, and does not judge by it.
+    /// `lost` is a place that was in the peer's log and no longer is. A manager that only pulls has nothing on record
+    /// at the peer, and does not judge by it.
     pub(super) async fn recover(
         &mut self,
         hello: &HelloResponse,
         peer: &mut Peer,
-        cursor_lost: bool,
+        lost: Option<Cursor>,
         pushes: bool,
     ) -> Result<()> {
-        let recorded = hello.pushed.as_ref().filter(|_| pushes);
-        let own_place = match recorded {
-            Some(cursor) => self.store.knows(cursor).await?,
-            None => true,
+        let lost_here = match &hello.known {
+            Some(known) if Some(known) != peer.push.regained.as_ref() => !self.store.knows(known).await?,
+            _ => false,
         };
-        // The own counter is read after the hello: what another process pushed meanwhile is in it.
         let unfinished = peer.pull.as_ref().is_some_and(|note| note.everything);
-        if unfinished || !own_place || hello.counter > self.own_counter(peer).await? {
+        if unfinished || lost_here || self.is_forked(hello, peer).await? {
+            peer.push.regained = hello.known.clone();
             return self.restored_here(peer).await;
         }
-        let recorded = recorded.map_or(0, Cursor::position);
-        if cursor_lost || (pushes && recorded < peer.push.acknowledged) {
-            return self.peer_was_reset(peer, cursor_lost, recorded).await;
+        let recorded = match &hello.pushed {
+            Some(cursor) if self.store.knows(cursor).await? => cursor.position(),
+            _ => 0,
+        };
+        if lost.is_some() || (pushes && recorded < peer.push.acknowledged) {
+            return self.peer_was_reset(peer, lost, recorded).await;
         }
         if recorded > peer.push.acknowledged {
             // An answer was lost after the peer had committed.
@@ -50,16 +52,25 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn peer_was_reset(
         &mut self,
         peer: &mut Peer,
-        pull_again: bool,
+        lost: Option<Cursor>,
         recorded: Position,
     ) -> Result<()> {
         tracing::warn!(peer = %peer.store, "the peer's log was wiped or restored from an older copy");
         let head = self.store.head().await?.position;
-        peer.push = PushNote { position: 0, acknowledged: recorded, offer_all_to: head };
+        let pull_again = lost.is_some();
+        peer.push = PushNote {
+            position: 0,
+            acknowledged: recorded,
+            offer_all_to: head,
+            lost: lost.or(peer.push.lost.take()),
+            regained: peer.push.regained.take(),
+        };
         let mut delete = Vec::new();
         if pull_again {
             peer.pull = None;
-            delete.push(notes::pull(peer.store, &self.filter));
+            delete.extend(
+                self.store.notes_under(&notes::pull(peer.store, "")).await?.into_iter().map(|note| note.key),
+            );
         }
         self.report.recovery.peer_was_reset = true;
         self.store.edit(vec![Note::json(notes::push(peer.store, &self.filter), &peer.push)?], delete).await
@@ -72,7 +83,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.recovery.restored_here = true;
         let head = self.store.head().await?.position;
         peer.pull = Some(PullNote { cursor: Cursor::start(peer.store), everything: true });
-        peer.push = PushNote { position: 0, acknowledged: 0, offer_all_to: head };
+        peer.push =
+            PushNote { position: 0, acknowledged: 0, offer_all_to: head, ..std::mem::take(&mut peer.push) };
         peer.confirm = true;
         // First of all it is put down that everything is pulled: a crash from here on does not lose that.
         let put = vec![
@@ -90,6 +102,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the peer holds an event under an own dot that is not held here, or is another here.
+    async fn is_forked(&self, hello: &HelloResponse, peer: &Peer) -> Result<bool> {
+        if hello.counter == 0 {
+            return Ok(false);
+        }
+        let own = self.store.named_by(&Dot::new(peer.caller.node.clone(), hello.counter)).await?;
+        Ok(own != hello.counter_event)
     }
 
     async fn own_counter(&self, peer: &Peer) -> Result<u64> {

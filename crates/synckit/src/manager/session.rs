@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
 use synckit_core::{
-    Caller, Dot, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, PROTOCOL_VERSION,
+    Caller, Cursor, Dot, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, PROTOCOL_VERSION,
     RefusalCode, Refused, Result, StoreId, Transport,
 };
 
@@ -125,28 +125,31 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let head = self.store.head().await?;
         let identity: Identity = self.store.identity().await?;
         let caller = Caller { node: identity.author.clone(), store: head.store };
-        let known = self.last_peer().await?;
-        let cursor = match known {
-            Some(store) => self.pull_note(store).await?.map(|note| note.cursor),
-            None => None,
-        };
-        let request = HelloRequest {
+        let mut request = HelloRequest {
             protocol: PROTOCOL_VERSION,
             caller: caller.clone(),
             filter: self.filter.clone(),
-            cursor,
+            cursor: match self.last_peer().await? {
+                Some(store) => self.furthest(store).await?,
+                None => None,
+            },
         };
-        let hello = self.calls.hello(request).await?;
+        let mut hello = self.calls.hello(request.clone()).await?;
+        if request.cursor.as_ref().map(Cursor::store) != Some(hello.store) {
+            // Another peer than the last time: what is known of its log, if anything, is asked for once more.
+            request.cursor = self.furthest(hello.store).await?;
+            hello.cursor_known = true;
+            if request.cursor.is_some() {
+                hello = self.calls.hello(request.clone()).await?;
+            }
+        }
         self.check(&hello, &caller)?;
         self.report.peer = Some(hello.node.clone());
         self.report.peer_store = Some(hello.store);
         self.report.peer_head = hello.head;
         self.report.clock_skew_millis =
             hello.time.cast_signed().saturating_sub(self.settings.environment.now().cast_signed());
-        let push = match self.store.note(notes::push(hello.store, &self.filter)).await? {
-            Some(note) => note.parse()?,
-            None => PushNote::default(),
-        };
+        let push = self.push_note(hello.store).await?;
         let mut peer = Peer {
             store: hello.store,
             caller,
@@ -156,8 +159,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             push,
             confirm: false,
         };
-        let cursor_lost = known == Some(hello.store) && !hello.cursor_known;
-        self.recover(&hello, &mut peer, cursor_lost, self.direction != Direction::PullOnly).await?;
+        let lost = request.cursor.filter(|_| !hello.cursor_known);
+        self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
         Ok(peer)
     }
 
@@ -183,6 +186,16 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     async fn last_peer(&self) -> Result<Option<StoreId>> {
         let Some(note) = self.store.note(notes::last(&self.filter)).await? else { return Ok(None) };
         Ok(Some(note.parse()?))
+    }
+
+    async fn furthest(&self, peer: StoreId) -> Result<Option<Cursor>> {
+        let lost = self.push_note(peer).await?.lost;
+        self.store.furthest_in(peer, lost.map_or(0, |lost| lost.position())).await
+    }
+
+    async fn push_note(&self, peer: StoreId) -> Result<PushNote> {
+        let note = self.store.note(notes::push(peer, &self.filter)).await?;
+        note.map_or_else(|| Ok(PushNote::default()), |note| note.parse())
     }
 
     async fn pull_note(&self, peer: StoreId) -> Result<Option<PullNote>> {

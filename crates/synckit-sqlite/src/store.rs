@@ -1,0 +1,422 @@
+//! The store: one pool of connections, one writer at a time.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool};
+use synckit_core::notes::{Identity, Note};
+use synckit_core::plan::{Intent, Outcome, Planning, Step};
+use synckit_core::{
+    Error, ErrorKind, EventStore, Facts, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
+};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::timeout;
+
+use crate::config::SqliteConfig;
+use crate::error::{cannot_open, engine, no_file};
+use crate::{row, schema};
+
+/// How many events a read with `except_source` looks at before it answers, so that a long stretch of the log
+/// from that source costs several short reads and not a long one.
+const SCAN: u64 = 10_000;
+/// How often [`Watch::moved`] looks for commits of other processes.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A store in one SQLite file. Clones share it; several processes may open the same file.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Inner>);
+
+struct Inner {
+    pool: SqlitePool,
+    /// Whether the pool was made here and is closed with the store.
+    owned: bool,
+    path: Option<PathBuf>,
+    node: NodeId,
+    /// One permit: a commit waits here, not in the engine, so that waiting takes no connection from readers.
+    writer: Semaphore,
+    /// Whether the store is closed. Also notified when a commit here has moved the log.
+    closed: watch::Sender<bool>,
+}
+
+impl SqliteStore {
+    /// Opens the store in a file, or creates it where the configuration says so.
+    ///
+    /// Can be dropped at any time: a new store is then there as a whole or not at all.
+    ///
+    /// # Errors
+    /// - `NotFound`: there is no store and none may be created, or the directory does not exist.
+    /// - `Conflict`: the store belongs to another node, or the file to another application.
+    /// - `Unsupported`: the store was made by a newer synckit, or its file system has no shared memory.
+    /// - `Corrupt`: the file is not a SQLite database, or it is damaged.
+    /// - `Denied`: the file cannot be opened or written.
+    /// - `Invalid`: the path is empty, not UTF-8, or `:memory:`.
+    /// - `Busy`: another process held the lock for too long.
+    pub async fn open(config: SqliteConfig) -> Result<Self> {
+        let path = config.path.clone();
+        let opened = SqliteStore::open_file(config).await;
+        opened.map_err(|error| error.with("path", path.display()).at("sqlite", "open"))
+    }
+
+    /// Opens the store of this node in a file, or creates it, with the defaults of [`SqliteConfig`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_as(path: impl Into<PathBuf>, node: NodeId) -> Result<Self> {
+        SqliteStore::open(SqliteConfig::new(path).with_node(node)).await
+    }
+
+    /// Opens the store of this node in the database of a pool, or creates it there when the database is empty.
+    ///
+    /// Journal mode, synchronous and busy timeout stay as the pool's owner has set them: it is up to them
+    /// whether an acknowledged event survives a power cut. [`EventStore::close`] leaves the pool open. A pool of
+    /// an in-memory database must have exactly one connection, which is never closed while idle.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn from_pool(pool: SqlitePool, node: NodeId) -> Result<Self> {
+        let set_up = async {
+            let mut connection = pool.acquire().await.map_err(engine)?;
+            schema::set_up(&mut connection, Some(&node), true).await
+        };
+        let identity = set_up.await.map_err(|error| error.at("sqlite", "open"))?;
+        Ok(SqliteStore::new(pool, false, None, identity))
+    }
+
+    /// The node id the store was created with.
+    pub fn node(&self) -> &NodeId {
+        &self.0.node
+    }
+
+    /// Who the store belongs to and under which name it authors now.
+    ///
+    /// Can be dropped at any time.
+    ///
+    /// # Errors
+    /// Those of the engine, `Closed`, and `Corrupt` when it cannot be read.
+    pub async fn identity(&self) -> Result<Identity> {
+        let read = async { schema::identity(&mut *self.0.connection().await?).await };
+        self.0.blame("identity", read.await)
+    }
+
+    async fn open_file(config: SqliteConfig) -> Result<Self> {
+        let node = config.node.as_ref();
+        let options = config.options()?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(config.max_connections.max(1))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        let set_up = async {
+            let mut connection = match pool.acquire().await {
+                Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
+                other => other.map_err(engine)?,
+            };
+            let identity = schema::set_up(&mut connection, node, config.create).await?;
+            schema::write_ahead(&mut connection, config.busy_timeout).await?;
+            Ok(identity)
+        };
+        match set_up.await {
+            Ok(identity) => Ok(SqliteStore::new(pool, true, Some(config.path), identity)),
+            Err(error) => {
+                pool.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn new(pool: SqlitePool, owned: bool, path: Option<PathBuf>, identity: Identity) -> Self {
+        let (writer, closed) = (Semaphore::new(1), watch::Sender::new(false));
+        SqliteStore(Arc::new(Inner { pool, owned, path, node: identity.node, writer, closed }))
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.0.path).field("node", &self.0.node).finish()
+    }
+}
+
+impl EventStore for SqliteStore {
+    /// Runs the whole transaction in a task of its own: a caller that drops the future leaves it to end, and the
+    /// commit is then made as a whole or, when it fails, not at all.
+    async fn commit(&self, intent: Intent) -> Result<Outcome> {
+        let inner = Arc::clone(&self.0);
+        let outcome = match tokio::spawn(async move { inner.commit(intent).await }).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                Err(Error::new(ErrorKind::Internal, "the commit was broken off").with_source(error))
+            }
+        };
+        self.0.blame("commit", outcome)
+    }
+
+    async fn read(&self, query: Query) -> Result<Page> {
+        let page = async { read(&mut *self.0.connection().await?, query).await };
+        self.0.blame("read", page.await)
+    }
+
+    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
+        let notes = async { notes(&mut *self.0.connection().await?, query).await };
+        self.0.blame("notes", notes.await)
+    }
+
+    async fn head(&self) -> Result<LogHead> {
+        let head = async { row::head(&mut *self.0.connection().await?).await };
+        self.0.blame("head", head.await)
+    }
+
+    /// Waits for the commit that runs; those that wait for their turn answer `Closed`.
+    async fn close(&self) -> Result<()> {
+        self.0.closed.send_replace(true);
+        // The permit comes when the running commit has ended.
+        let _turn = self.0.turn().await?;
+        if self.0.owned {
+            self.0.pool.close().await;
+        }
+        Ok(())
+    }
+}
+
+impl Watch for SqliteStore {
+    /// Is told of commits through this store and its clones at once, and looks for others every quarter second.
+    async fn moved(&self, after: Position) -> Result<Position> {
+        // Subscribed before the head is read: a commit in between is not missed.
+        let mut signal = self.0.closed.subscribe();
+        loop {
+            signal.mark_unchanged();
+            let head = self.head().await?.position;
+            if head > after {
+                return Ok(head);
+            }
+            // A timeout and a signal mean the same: look again.
+            let _ = timeout(POLL, signal.changed()).await;
+        }
+    }
+}
+
+impl Inner {
+    async fn commit(&self, intent: Intent) -> Result<Outcome> {
+        // What only asks needs no lock: its facts are of one snapshot.
+        let asks = matches!(intent, Intent::Ask(_));
+        let _turn = if asks { None } else { Some(self.turn().await?) };
+        let mut connection = self.connection().await?;
+        let begin = if asks { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let mut transaction = connection.begin_with(begin).await.map_err(engine)?;
+        let (planned, sound) = match plan(&mut transaction, intent).await {
+            Ok(planned) => match transaction.commit().await {
+                Ok(()) => (Ok(planned), true),
+                Err(error) => (Err(engine(error)), false),
+            },
+            Err(error) => (Err(error), transaction.rollback().await.is_ok()),
+        };
+        if !sound {
+            // Whether a transaction is still open on this connection is not known: it is not used again.
+            let _ = connection.close().await;
+        }
+        let (outcome, moved) = planned?;
+        if moved {
+            self.closed.send_modify(|_| {});
+        }
+        Ok(outcome)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        let closed = |error| Error::new(ErrorKind::Closed, "the store is closed").with_source(error);
+        self.writer.acquire().await.map_err(closed)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+        if *self.closed.borrow() {
+            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+        }
+        self.pool.acquire().await.map_err(engine)
+    }
+
+    fn blame<T>(&self, operation: &'static str, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match &self.path {
+            Some(path) => error.with("path", path.display()).at("sqlite", operation),
+            None => error.at("sqlite", operation),
+        })
+    }
+}
+
+/// Plans an intent and writes the plan; also tells whether the log has grown.
+async fn plan(connection: &mut SqliteConnection, intent: Intent) -> Result<(Outcome, bool)> {
+    let head = row::head(connection).await?;
+    let mut planning = Planning::new(head, intent);
+    let mut facts = Facts::default();
+    loop {
+        match planning.step(facts)? {
+            Step::Fetch(needs) => facts = row::facts(connection, &needs).await?,
+            Step::Write(plan, outcome) => {
+                row::write(connection, head.position, &plan).await?;
+                return Ok((outcome, !plan.append.is_empty()));
+            }
+        }
+    }
+}
+
+async fn read(connection: &mut SqliteConnection, query: Query) -> Result<Page> {
+    let after = query.after;
+    // The head is read first and the page in one statement up to it: nothing at or below the head is missed.
+    let head = row::head(connection).await?.position.max(after);
+    let mut page = Page { events: Vec::new(), scanned_to: after, more: after < head };
+    if !page.more || query.max_events == 0 {
+        return Ok(page);
+    }
+    let (aggregate, source) = (query.aggregate.as_ref(), query.except_source);
+    let end = match (aggregate, source) {
+        (_, None) => head,
+        (None, Some(_)) => head.min(after.saturating_add(SCAN)),
+        (Some(aggregate), Some(_)) => {
+            let sql = "SELECT position FROM events INDEXED BY events_aggregate
+                       WHERE aggregate = ? AND position > ? AND position <= ?
+                       ORDER BY position LIMIT 1 OFFSET ?";
+            let last = sqlx::query_scalar::<_, i64>(sql)
+                .bind(aggregate.as_str().to_owned())
+                .bind(signed(after))
+                .bind(signed(head))
+                .bind(signed(SCAN - 1));
+            last.fetch_optional(&mut *connection).await.map_err(engine)?.map_or(head, i64::cast_unsigned)
+        }
+    };
+    let index = if aggregate.is_some() { "INDEXED BY events_aggregate" } else { "NOT INDEXED" };
+    let mut sql = format!("SELECT {} FROM events {index} WHERE position > ? AND position <= ?", row::COLUMNS);
+    sql.push_str(if aggregate.is_some() { " AND aggregate = ?" } else { "" });
+    sql.push_str(if source.is_some() { " AND source IS NOT ?" } else { "" });
+    sql.push_str(" ORDER BY position LIMIT ?");
+    let mut select = sqlx::query(AssertSqlSafe(sql)).bind(signed(after)).bind(signed(end));
+    if let Some(aggregate) = aggregate {
+        select = select.bind(aggregate.as_str().to_owned());
+    }
+    if let Some(source) = source {
+        select = select.bind(source.as_bytes().to_vec());
+    }
+    let limit = u64::try_from(query.max_events).unwrap_or(u64::MAX);
+    let mut rows = select.bind(signed(limit)).fetch(connection);
+    let mut bytes = 0_usize;
+    let mut full = false;
+    while let Some(row) = rows.try_next().await.map_err(engine)? {
+        let stored = row::stored(&row)?;
+        bytes = bytes.saturating_add(stored.event.size());
+        if bytes > query.max_bytes && !page.events.is_empty() {
+            full = true;
+            break;
+        }
+        page.events.push(stored);
+    }
+    page.scanned_to = match page.events.last() {
+        Some(last) if full || page.events.len() == query.max_events => last.position,
+        _ => end,
+    };
+    page.more = page.scanned_to < head;
+    Ok(page)
+}
+
+async fn notes(connection: &mut SqliteConnection, query: NoteQuery) -> Result<Vec<Note>> {
+    match query {
+        NoteQuery::Keys(mut keys) => {
+            keys.sort_unstable();
+            keys.dedup();
+            // In one transaction, since many keys take more than one statement.
+            let mut transaction = connection.begin().await.map_err(engine)?;
+            let mut notes = row::notes(&mut transaction, &keys).await?;
+            transaction.rollback().await.map_err(engine)?;
+            notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+            notes.dedup_by(|left, right| left.key == right.key);
+            Ok(notes)
+        }
+        NoteQuery::Prefix { prefix, after, limit } => {
+            let end = after_prefix(&prefix);
+            let (begins, start) =
+                if after.is_empty() || after < prefix { (">=", prefix) } else { (">", after) };
+            let sql =
+                format!("SELECT key, value FROM notes WHERE key {begins} ? AND key < ? ORDER BY key LIMIT ?");
+            let select = sqlx::query(AssertSqlSafe(sql)).bind(start);
+            // Every BLOB is greater than every TEXT: no bound at all.
+            let select = match end {
+                Some(end) => select.bind(end),
+                None => select.bind(Vec::new()),
+            };
+            let limit = signed(u64::try_from(limit).unwrap_or(u64::MAX));
+            let rows = select.bind(limit).fetch_all(connection).await.map_err(engine)?;
+            rows.iter().map(row::note).collect()
+        }
+    }
+}
+
+/// The least text greater than every text that begins so; `None` when there is none.
+///
+/// UTF-8 sorts by code point, so the last character that has a successor is replaced by it.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// A position or a limit as SQLite has it. None beyond the range can be in the table.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Synchronous;
+
+    #[tokio::test]
+    async fn the_settings_are_in_force_on_every_connection() {
+        for (synchronous, expected) in
+            [(Synchronous::Off, 0), (Synchronous::Normal, 1), (Synchronous::Full, 2), (Synchronous::Extra, 3)]
+        {
+            let directory = tempfile::tempdir().expect("a directory");
+            let config = SqliteConfig::new(directory.path().join("s"))
+                .with_node(NodeId::new("a").expect("valid"))
+                .with_synchronous(synchronous)
+                .with_busy_timeout(Duration::from_millis(1_234))
+                .with_wal_autocheckpoint(77)
+                .with_journal_size_limit(4_096);
+            let store = SqliteStore::open(config).await.expect("opens");
+            let (mut one, mut two) =
+                (store.0.pool.acquire().await.expect("one"), store.0.pool.acquire().await.expect("another"));
+            for connection in [&mut one, &mut two] {
+                for (pragma, expected) in [
+                    ("PRAGMA synchronous", expected),
+                    ("PRAGMA busy_timeout", 1_234),
+                    ("PRAGMA wal_autocheckpoint", 77),
+                    ("PRAGMA journal_size_limit", 4_096),
+                ] {
+                    let value: i64 =
+                        sqlx::query_scalar(pragma).fetch_one(&mut **connection).await.expect("a value");
+                    assert_eq!(value, expected, "{pragma}");
+                }
+                let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+                    .fetch_one(&mut **connection)
+                    .await
+                    .expect("a mode");
+                assert_eq!(mode, "wal");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text() {
+        assert_eq!(after_prefix("peer/").as_deref(), Some("peer0"));
+        assert_eq!(after_prefix("a\u{7f}").as_deref(), Some("a\u{80}"));
+        assert_eq!(after_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(after_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        assert_eq!(after_prefix(""), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading: what was written comes back, page by page, and the notebook in order.
+
+mod support;
+
+use support::{aggregate, directory, foreign, log, node, one, peer, receive, received, record, recorded};
+use synckit_core::notes::Note;
+use synckit_core::plan::{Edit, Intent};
+use synckit_core::{Data, EventStore, Metadata, NewEvent, NoteQuery, Query};
+use synckit_sqlite::SqliteStore;
+
+const NAMES: [&str; 7] = [
+    "plain",
+    "nul\u{0}inside",
+    "\u{0}",
+    "trailing\u{0}",
+    "é…😀\u{10ffff}",
+    "'; DROP TABLE events; --",
+    "a%_b",
+];
+
+#[tokio::test]
+async fn names_and_data_come_back_byte_for_byte() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("nöde\u{0}!")).await.expect("opens");
+    let json = r#"{"n":9007199254740993,"f":1.0,"s":"\u0000é😀","a":[ 1 ]}"#;
+    let datas =
+        [Data::json(json), Data::json("null"), Ok(Data::bytes(vec![0, 255, 128])), Ok(Data::bytes(vec![]))];
+    let datas: Vec<Data> = datas.into_iter().collect::<Result<_, _>>().expect("valid");
+    let mut events = Vec::new();
+    for (n, name) in NAMES.iter().enumerate() {
+        let metadata = Metadata::json(r#"{"b":1, "a":"\u0000"}"#).expect("valid");
+        let new = NewEvent::with_data(name, name, datas[n % datas.len()].clone()).expect("valid");
+        events.push(((*name).to_owned(), new.with_metadata(metadata)));
+    }
+    let intent = record("nöde\u{0}!", events);
+    let written = recorded(&store, intent.clone()).await;
+    assert_eq!(written.events.len(), NAMES.len());
+    let again = recorded(&store, intent).await;
+    assert_eq!((again.events.len(), again.duplicates.len()), (0, NAMES.len()));
+    store.close().await.expect("closes");
+
+    let store = SqliteStore::open_as(&path, node("nöde\u{0}!")).await.expect("opens");
+    let read: Vec<_> = log(&store).await.into_iter().map(|stored| stored.event).collect();
+    assert_eq!(read, written.events);
+    for (event, written) in read.iter().zip(&written.events) {
+        assert_eq!(event.digest(), written.digest());
+    }
+    for name in NAMES {
+        let page = store.read(Query::after(0).of_aggregate(aggregate(name))).await.expect("reads");
+        assert_eq!(page.events.len(), 1, "{name:?}");
+        assert_eq!(page.events[0].event.aggregate_id.as_str(), name);
+    }
+}
+
+#[tokio::test]
+async fn what_came_from_one_store_is_passed_over_in_short_reads() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    let events: Vec<_> = (1..=10_500).map(|n| foreign(n, "x")).collect();
+    assert_eq!(received(&store, receive(events)).await.accepted, 10_500);
+    recorded(&store, one("a", "mine")).await;
+
+    for query in [Query::after(0), Query::after(0).of_aggregate(aggregate("x"))] {
+        let page = store.read(query.clone().except_source(Some(peer()))).await.expect("reads");
+        assert_eq!((page.events.len(), page.scanned_to, page.more), (0, 10_000, true));
+        let query = Query { after: page.scanned_to, ..query };
+        let page = store.read(query.except_source(Some(peer()))).await.expect("reads");
+        assert_eq!((page.events.len(), page.scanned_to, page.more), (1, 10_501, false));
+        assert_eq!(page.events[0].event.id.as_str(), "mine");
+    }
+    let other = Query::after(0).of_aggregate(aggregate("y")).except_source(Some(peer()));
+    let page = store.read(other).await.expect("reads");
+    assert_eq!((page.events.len(), page.scanned_to, page.more), (0, 10_501, false));
+}
+
+#[tokio::test]
+async fn a_page_ends_at_its_limits() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    let empty = store.read(Query::after(0)).await.expect("reads");
+    assert_eq!((empty.events.len(), empty.scanned_to, empty.more), (0, 0, false));
+    let names = ["x", "y", "x", "y", "x"];
+    let events = names.iter().zip(1..).map(|(name, n)| foreign(n, name)).collect();
+    received(&store, receive(events)).await;
+    let size = log(&store).await[0].event.size();
+
+    // (query, events, scanned_to, more)
+    let all = usize::MAX;
+    for (query, events, scanned_to, more) in [
+        (Query::after(0).at_most(all, all), 5, 5, false),
+        (Query::after(0).at_most(0, all), 0, 0, true),
+        (Query::after(5).at_most(0, all), 0, 5, false),
+        (Query::after(0).at_most(2, all), 2, 2, true),
+        (Query::after(3).at_most(2, all), 2, 5, false),
+        (Query::after(0).at_most(all, 0), 1, 1, true),
+        (Query::after(0).at_most(all, 2 * size), 2, 2, true),
+        (Query::after(0).at_most(all, 3 * size - 1), 2, 2, true),
+        (Query::after(4).at_most(all, 0), 1, 5, false),
+        (Query::after(9), 0, 9, false),
+        (Query::after(u64::MAX), 0, u64::MAX, false),
+        (Query::after(0).of_aggregate(aggregate("x")).at_most(2, all), 2, 3, true),
+        (Query::after(0).of_aggregate(aggregate("y")), 2, 5, false),
+        (Query::after(0).of_aggregate(aggregate("z")), 0, 5, false),
+    ] {
+        let page = store.read(query.clone()).await.expect("reads");
+        assert_eq!((page.events.len(), page.scanned_to, page.more), (events, scanned_to, more), "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn notes_are_found_by_key_and_by_prefix_in_byte_order() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    let keys =
+        ["p/", "p/\u{0}", "p/a", "p/a\u{0}b", "p/ab", "p/é", "p/\u{10ffff}", "p/\u{10ffff}z", "p0", "P/a"];
+    let put = |key: &&str| Note { key: (*key).to_owned(), value: key.as_bytes().to_vec() };
+    let edit = Edit { put: keys.iter().map(put).collect(), delete: vec![] };
+    store.commit(Intent::Edit(edit)).await.expect("commits");
+    let prefix = async |prefix: &str, after: &str, limit| {
+        let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after: after.to_owned(), limit };
+        let notes = store.notes(query).await.expect("notes");
+        notes.into_iter().map(|note| note.key).collect::<Vec<_>>()
+    };
+    assert_eq!(prefix("p/", "", 100).await, &keys[..8]);
+    assert_eq!(prefix("p/", "p/", 100).await, &keys[1..8]);
+    assert_eq!(prefix("p/", "p/a", 2).await, &keys[3..5]);
+    assert_eq!(prefix("p/", "z", 100).await, [""; 0]);
+    assert_eq!(prefix("p/", "A", 1).await, &keys[..1]);
+    assert_eq!(prefix("p/\u{10ffff}", "", 100).await, &keys[6..8]);
+    assert_eq!(prefix("p/", "", 0).await, [""; 0]);
+    assert!(prefix("", "", usize::MAX).await.len() > keys.len());
+
+    // More keys than one statement takes, some of them twice.
+    let mut asked: Vec<String> = (0..2_000).map(|n| format!("absent/{n}")).collect();
+    asked.extend(keys.iter().chain(&keys).map(|key| (*key).to_owned()));
+    let found = store.notes(NoteQuery::Keys(asked)).await.expect("notes");
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    assert_eq!(found.iter().map(|note| &*note.key).collect::<Vec<_>>(), sorted);
+    assert!(found.iter().all(|note| note.key.as_bytes() == note.value));
+
+    let delete = Edit { put: vec![], delete: keys.iter().map(|key| (*key).to_owned()).collect() };
+    store.commit(Intent::Edit(delete)).await.expect("commits");
+    assert_eq!(prefix("p/", "", 100).await, [""; 0]);
+}

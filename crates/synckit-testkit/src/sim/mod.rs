@@ -1,0 +1,91 @@
+//! A deterministic simulator: replicas that record, sync, crash, are cut off and restored, all from one seed.
+//!
+//! A run builds 3 to 8 replicas in a topology, lets them live through some dozens of random steps, heals
+//! everything, syncs until nothing moves, and checks the promises P2, P3, P4, P5 and P6 against a plain
+//! reference model. The same seed is the same run, step by step.
+//!
+//! - `world.rs`: the replicas and what happens to them
+//! - `faults.rs`: crashing stores, lossy links, skewed clocks
+//! - `resolvers.rs`: resolvers, well-behaved and not
+//! - `check.rs`: the promises
+//! - `model.rs`: the reference model of which events stand
+
+mod check;
+mod faults;
+mod model;
+mod resolvers;
+mod world;
+
+use std::fmt;
+
+use world::World;
+
+/// What a run has been through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The seed.
+    pub seed: u64,
+    /// Replicas.
+    pub replicas: usize,
+    /// Events recorded.
+    pub recorded: usize,
+    /// Events that no copy held any more after a replica was restored from an older one.
+    pub lost_with_a_restore: usize,
+    /// Syncs that ended well and that failed.
+    pub syncs: (usize, usize),
+    /// Stores that crashed in the middle of a sync.
+    pub crashes: usize,
+    /// Replicas restored from an older copy.
+    pub restores: usize,
+    /// Resolutions in the final log.
+    pub resolutions: usize,
+    /// Rounds of syncs until nothing moved.
+    pub rounds: usize,
+    /// A hash over the final events, to tell two runs apart.
+    pub digest: String,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed that shows it.
+    pub seed: u64,
+    /// What was broken.
+    pub message: String,
+    /// What happened, step by step.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {}", self.seed, self.message)?;
+        for (number, step) in self.trace.iter().enumerate() {
+            writeln!(f, "  {number:>3} {step}")?;
+        }
+        write!(f, "replay it with: cargo xtask simulate --seed {}", self.seed)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Runs one seed.
+///
+/// # Errors
+/// The promise that was broken, with the trace.
+///
+/// # Panics
+/// When no runtime can be made.
+pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O can always be made");
+    runtime.block_on(async {
+        let mut world = World::new(seed);
+        match world.run().await {
+            Ok(summary) => Ok(summary),
+            Err(message) => Err(Box::new(Failure { seed, message, trace: world.into_trace() })),
+        }
+    })
+}

@@ -1,0 +1,67 @@
+//! The reference model of which events stand: plain, slow and written apart from the code it checks.
+
+use std::collections::BTreeMap;
+
+use synckit_core::{Decision, Event, EventId, Resolution};
+
+/// For each event whether it stands; resolutions count only where they merge.
+pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
+    let log: Vec<&Event> = log.iter().collect();
+    log.iter().filter(|event| shows(event)).map(|event| (event.id.clone(), live(&log, event))).collect()
+}
+
+fn decision(event: &Event) -> Option<Resolution> {
+    event.dot.is_none().then(|| Resolution::read(event).expect("only well-formed resolutions are stored"))
+}
+
+fn shows(event: &Event) -> bool {
+    decision(event).is_none_or(|resolution| matches!(resolution.decision, Decision::Merge(_)))
+}
+
+fn below(left: &Event, right: &Event) -> bool {
+    left.clock.iter().all(|(node, counter)| right.clock.counter(node) >= counter)
+}
+
+pub(super) fn key(event: &Event) -> impl Ord + use<> {
+    let sum: u128 = event.clock.iter().map(|(_, counter)| u128::from(counter)).sum();
+    let dot = event.dot.as_ref().map(|dot| (dot.node.clone(), dot.counter));
+    (event.time, sum, dot, event.id.clone())
+}
+
+pub(super) fn seen(x: &Event, y: &Event) -> bool {
+    if x.id == y.id {
+        return false;
+    }
+    if let Some(dot) = &y.dot {
+        return x.clock.counter(&dot.node) >= dot.counter;
+    }
+    below(y, x) && (x.dot.is_some() || x.clock != y.clock || key(x) > key(y))
+}
+
+fn live(log: &[&Event], y: &Event) -> bool {
+    let over = log.iter().filter(|r| r.dot.is_none() && seen(r, y)).max_by_key(|r| key(r));
+    let Some(resolution) = over.and_then(|r| decision(r)) else { return true };
+    let within = |kept: &Event| -> Vec<&Event> {
+        log.iter().copied().filter(|e| e.id == kept.id || seen(kept, e)).collect()
+    };
+    let find = |id: &EventId| log.iter().copied().find(|e| e.id == *id).expect("what is kept is in the log");
+    let inside = |kept: &Event| y.id == kept.id || seen(kept, y);
+    match &resolution.decision {
+        Decision::Keep(kept) => {
+            let kept = find(&kept.id);
+            inside(kept) && live(&within(kept), y)
+        }
+        Decision::KeepAll => {
+            resolution.settles.iter().map(|s| find(&s.id)).any(|side| inside(side) && live(&within(side), y))
+        }
+        Decision::Merge(_) => {
+            let sides: Vec<&Event> = resolution.settles.iter().map(|s| find(&s.id)).collect();
+            let common: Vec<&Event> = log
+                .iter()
+                .copied()
+                .filter(|e| sides.iter().all(|side| e.id == side.id || seen(side, e)))
+                .collect();
+            sides.iter().all(|side| inside(side)) && live(&common, y)
+        }
+    }
+}
