@@ -5,13 +5,13 @@
 //! reference model. The same seed is the same run, step by step.
 //!
 //! - `world.rs`: the replicas and what happens to them
-//! - `faults.rs`: crashing stores, lossy links, skewed clocks
+//! - `environment.rs`: skewed clocks and seeded randomness
 //! - `resolvers.rs`: resolvers, well-behaved and not
 //! - `check.rs`: the promises
 //! - `model.rs`: the reference model of which events stand
 
 mod check;
-mod faults;
+mod environment;
 mod model;
 mod resolvers;
 mod world;

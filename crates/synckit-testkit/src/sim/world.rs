@@ -10,9 +10,9 @@ use synckit_memory::MemoryStore;
 
 use super::Summary;
 use super::check::{self, Checked};
-use super::faults::{CrashStore, Link, SimEnvironment};
+use super::environment::SimEnvironment;
 use super::resolvers::{SimResolver, Strategy};
-use crate::Rng;
+use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport, Rng};
 
 const HOUR: i64 = 3_600_000;
 
@@ -32,6 +32,18 @@ struct Replica {
     copy: Option<MemoryStore>,
     skew: Arc<AtomicI64>,
 }
+
+/// Where a store dies in the middle of a sync.
+#[derive(Clone, Copy)]
+struct Crash {
+    client: bool,
+    /// At this call of the store, counted from 1.
+    call: u64,
+    /// After the call is done, not before.
+    after: bool,
+}
+
+type Manager = SyncManager<FaultyStore<MemoryStore>, FaultyTransport<Endpoint<FaultyStore<MemoryStore>>>>;
 
 /// A replica that was restored and has not yet met the one peer that knows best what it had authored.
 struct Restored {
@@ -136,18 +148,22 @@ impl World {
         if self.cut.contains(&link) {
             return Ok(());
         }
-        let crash = self.rng.chance(30).then(|| (self.rng.chance(50), self.rng.below(25), self.rng.chance(50)));
-        let loss = if self.rng.chance(30) { 25 } else { 0 };
+        let crash = self.rng.chance(30).then(|| Crash {
+            client: self.rng.chance(50),
+            call: 1 + self.rng.below(25) as u64,
+            after: self.rng.chance(50),
+        });
+        let loss = if self.rng.chance(30) { 6 } else { 0 };
         self.sync(link, crash, loss).await
     }
 
     /// One sync over a link, on which either side may crash at a store call and messages may be lost.
-    async fn sync(&mut self, link: (usize, usize), crash: Option<(bool, usize, bool)>, loss: usize) -> Checked {
+    async fn sync(&mut self, link: (usize, usize), crash: Option<Crash>, loss: usize) -> Checked {
         let (from, to) = link;
         let before = [self.values(from).await?, self.values(to).await?];
         let manager = self.manager(from, to, crash, loss);
         let result = manager.sync().await;
-        let crashed = [manager.store(), manager.transport().peer()].map(|s| s.crashed.load(Ordering::Relaxed));
+        let crashed = [manager.store(), manager.transport().inner().store()].map(|store| store.plan().is_crashed());
         drop(manager);
         self.summary.crashes += crashed.iter().filter(|crashed| **crashed).count();
         let (client, server) = (&self.replicas[from], &self.replicas[to]);
@@ -200,22 +216,22 @@ impl World {
         check::monotonic_values(&self.replicas[at].store).await
     }
 
-    fn manager(
-        &mut self,
-        from: usize,
-        to: usize,
-        crash: Option<(bool, usize, bool)>,
-        loss: usize,
-    ) -> SyncManager<CrashStore, Link<Endpoint<CrashStore>>> {
-        let dies = |client: bool| crash.filter(|(side, _, _)| *side == client).map(|(_, calls, _)| calls);
-        let after_commit = crash.is_some_and(|(_, _, after)| after);
-        let own = CrashStore::new(self.replicas[from].store.clone(), dies(true), after_commit);
-        let peer = CrashStore::new(self.replicas[to].store.clone(), dies(false), after_commit);
-        let endpoint = Endpoint::new(peer).with_environment(self.environment(to));
-        let link = Link::new(endpoint, Rng::new(self.rng.next()), loss);
+    fn manager(&mut self, from: usize, to: usize, crash: Option<Crash>, loss: usize) -> Manager {
+        let store = |at: usize, client: bool| {
+            let plan = FaultPlan::new();
+            if let Some(crash) = crash.filter(|crash| crash.client == client) {
+                plan.nth_of_all(crash.call, if crash.after { Fault::CrashAfter } else { Fault::Crash });
+            }
+            FaultyStore::new(self.replicas[at].store.clone(), plan)
+        };
+        let endpoint = Endpoint::new(store(to, false)).with_environment(self.environment(to));
+        let own = store(from, true);
+        let link = [Fault::LOSE_REQUEST, Fault::LOSE_ANSWER, Fault::Duplicate, Fault::Replay(1), Fault::Late(1)]
+            .into_iter()
+            .fold(FaultPlan::seeded(self.rng.next()), |plan, fault| plan.with_chance(loss, fault));
         let resolver =
             SimResolver { strategy: self.strategy, node: self.replicas[from].name.clone(), rng: self.shared.clone() };
-        SyncManager::builder(own, link)
+        SyncManager::builder(own, FaultyTransport::new(endpoint, link))
             .with_environment(self.environment(from))
             .with_batch_size(1 + self.rng.below(7))
             .with_retry(if self.rng.chance(50) { RetryPolicy::never() } else { RetryPolicy::default() })
