@@ -1,0 +1,150 @@
+//! Bodies: received with limits and clocks, sent with a mark of progress.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
+use synckit_core::{Error, ErrorKind, Result};
+use tokio::time::{Instant, timeout};
+
+/// An error of some body.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Whether these headers name this media type, whatever its parameters.
+pub(crate) fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+}
+
+/// Refuses a body whose length is announced as more than allowed, before any of it is read.
+///
+/// # Errors
+/// `TooLarge`.
+pub(crate) fn check_announced(headers: &HeaderMap, most: usize) -> Result<()> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > most as u64) {
+        return Err(too_large(most));
+    }
+    Ok(())
+}
+
+fn too_large(most: usize) -> Error {
+    Error::too_large(format!("the body has more than the {most} bytes allowed; send smaller batches"))
+}
+
+/// Receives a whole body of at most so many bytes, with no pause longer than `idle`.
+///
+/// # Errors
+/// `TooLarge`, `Timeout`, or `broken` when the body breaks off.
+pub(crate) async fn receive<B>(body: B, most: usize, idle: Duration, broken: ErrorKind) -> Result<Bytes>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut all = BytesMut::new();
+    loop {
+        let frame = timeout(idle, body.frame()).await.map_err(|_| {
+            Error::new(ErrorKind::Timeout, format!("nothing came of the body for {} ms", idle.as_millis()))
+        })?;
+        let Some(frame) = frame else { return Ok(all.freeze()) };
+        let frame =
+            frame.map_err(|error| Error::new(broken, "the body broke off").with_source(error.into()))?;
+        if let Ok(mut data) = frame.into_data() {
+            if data.remaining() > most - all.len() {
+                return Err(too_large(most));
+            }
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                all.extend_from_slice(chunk);
+                data.advance(chunk.len());
+            }
+        }
+    }
+}
+
+/// Runs work that takes the processor, away from the runtime where there is enough of it to delay others.
+///
+/// # Errors
+/// Those of the work; `Internal` when it panics.
+pub(crate) async fn offload<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes < 128 << 10 {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        Error::new(ErrorKind::Internal, "work on a message did not finish").with_source(error)
+    })?
+}
+
+/// A request body that is handed over piece by piece and notes when it last was.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    rest: Bytes,
+    progress: Progress,
+}
+
+/// When an upload last moved on.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    start: Instant,
+    millis: Arc<AtomicU64>,
+}
+
+const PIECE: usize = 32 << 10;
+
+impl Upload {
+    /// The first piece may take until `allowance` from now, which is when progress is counted from.
+    pub(crate) fn new(body: Bytes, allowance: Duration) -> Self {
+        let millis = Arc::new(AtomicU64::new(allowance.as_millis() as u64));
+        Upload { rest: body, progress: Progress { start: Instant::now(), millis } }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+impl Progress {
+    /// When the last piece was handed over.
+    pub(crate) fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let now = self.progress.start.elapsed().as_millis() as u64;
+        self.progress.millis.store(now, Ordering::Relaxed);
+        let end = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(end)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}

@@ -1,0 +1,231 @@
+//! One request and its answer, at the client.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use synckit_core::{Error, ErrorKind, Result};
+use synckit_wire::{Decode, Encode};
+use tokio::time::{Instant, sleep_until};
+
+use crate::body::{BoxError, Upload, check_announced, is_media_type, offload, receive};
+use crate::compression::{ACCEPTED, Coding};
+use crate::config::HttpConfig;
+use crate::error::{foreign, retry_after, unanswered};
+use crate::io::{Counted, Counts};
+
+/// The pool of connections to one server.
+pub(crate) type Pool = Client<Connector, Upload>;
+
+/// An answer that is an error is read up to here.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    authority: Authority,
+    path: String,
+}
+
+impl Base {
+    pub(crate) fn parse(url: &str) -> Result<Base> {
+        let bad = |message: &str| Error::invalid(message.to_owned()).with("url", url);
+        let Some((scheme, _)) = url.split_once("://") else {
+            return Err(bad("the URL has no scheme; write it as http://host:port"));
+        };
+        if scheme.eq_ignore_ascii_case("https") {
+            let message = "https is not supported by this transport; use http to a proxy that speaks TLS";
+            return Err(Error::new(ErrorKind::Unsupported, message).with("url", url));
+        }
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(bad("the URL is of another scheme; write it as http://host:port"));
+        }
+        let uri: Uri =
+            url.parse().map_err(|error| bad("this is not a URL").with_source(BoxError::from(error)))?;
+        let parts = uri.into_parts();
+        let authority = parts.authority.filter(|authority| !authority.host().is_empty());
+        let authority =
+            authority.ok_or_else(|| bad("the URL names no host; write it as http://host:port"))?;
+        if authority.as_str().contains('@') {
+            // The URL is left out of this message: it holds a password.
+            return Err(Error::invalid("the URL holds credentials; send them in a header instead"));
+        }
+        let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if path.query().is_some() {
+            return Err(bad("the URL of a server has no query"));
+        }
+        Ok(Base { authority, path: path.path().trim_end_matches('/').to_owned() })
+    }
+
+    fn uri(&self, operation: &str) -> Result<Uri> {
+        Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(format!("{}/v1/{operation}", self.path))
+            .build()
+            .map_err(|error| Error::invalid("this is not a URL").with_source(error))
+    }
+}
+
+/// The headers of every request.
+pub(crate) fn headers(config: &HttpConfig) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("synckit/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in &config.headers {
+        let bad = || Error::invalid("this is not an HTTP header").with("name", name);
+        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        headers.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/json-seq"));
+    if config.compression {
+        headers.insert(ACCEPT_ENCODING, ACCEPTED);
+    }
+    Ok(headers)
+}
+
+/// A pool without connections yet.
+pub(crate) fn pool(config: &HttpConfig, counts: Arc<Counts>) -> Pool {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(config.timeouts.connect()));
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        // Half the time after which the server closes an idle connection, so that none is taken up as it dies.
+        .pool_idle_timeout(config.timeouts.header() / 2)
+        .http1_max_buf_size(64 << 10)
+        .build(Connector { tcp, counts })
+}
+
+/// Opens connections that are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    tcp: HttpConnector,
+    counts: Arc<Counts>,
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = TokioIo<Counted>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        ready!(self.tcp.poll_ready(cx))?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let opening = self.tcp.call(uri);
+        let counts = self.counts.clone();
+        Box::pin(async move {
+            let stream = opening.await?.into_inner();
+            Ok(TokioIo::new(Counted::new(stream, counts)))
+        })
+    }
+}
+
+/// What every exchange with one server has in common.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) config: HttpConfig,
+    pub(crate) base: Base,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Server {
+    /// Sends a request and waits for the header of an answer that is no error.
+    pub(crate) async fn send<Q>(&self, pool: &Pool, operation: &str, request: Q) -> Result<Response<Incoming>>
+    where
+        Q: Encode + Send + 'static,
+    {
+        let HttpConfig { limits, timeouts, compression, .. } = &self.config;
+        let coding = if *compression { Coding::Zstd } else { Coding::Identity };
+        let body = request.to_json();
+        let (coding, body) = offload(body.len(), move || Ok(coding.pack(body))).await?;
+        if body.len() > limits.body_bytes {
+            let message = format!(
+                "the request has {} bytes; at most {} are allowed; send smaller batches",
+                body.len(),
+                limits.body_bytes
+            );
+            return Err(Error::too_large(message));
+        }
+        let upload = Upload::new(body, timeouts.connect());
+        let progress = upload.progress();
+        let mut request = Request::new(upload);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.base.uri(operation)?;
+        *request.headers_mut() = self.headers.clone();
+        if let Some(coding) = coding.header() {
+            request.headers_mut().insert(CONTENT_ENCODING, coding);
+        }
+        let mut answer = pin!(pool.request(request));
+        let answer = loop {
+            let deadline = progress.last() + timeouts.header();
+            if deadline <= Instant::now() {
+                return Err(Error::new(ErrorKind::Timeout, "the server did not answer in time"));
+            }
+            tokio::select! {
+                answer = &mut answer => break answer.map_err(unanswered)?,
+                () = sleep_until(deadline) => {}
+            }
+        };
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refused(answer).await) }
+    }
+
+    /// Reads the answer to a request.
+    pub(crate) async fn read<A>(&self, answer: Response<Incoming>) -> Result<A>
+    where
+        A: Decode + Send + 'static,
+    {
+        let (parts, body) = answer.into_parts();
+        if !is_media_type(&parts.headers, "application/json") {
+            return Err(foreign(parts.status, &parts.headers));
+        }
+        let limits = self.config.limits;
+        check_announced(&parts.headers, limits.body_bytes)?;
+        let coding = Coding::of(&parts.headers)?;
+        let body = receive(body, limits.body_bytes, self.config.timeouts.body_idle(), ErrorKind::Unavailable)
+            .await?;
+        let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
+        offload(unfolded, move || {
+            let body = coding.unpack(body, limits.decoded_bytes).map_err(|error| match error.kind() {
+                ErrorKind::Invalid => Error::corrupt("the answer cannot be unpacked").with_source(error),
+                _ => error,
+            })?;
+            A::from_json(&body, &limits)
+        })
+        .await
+    }
+
+    /// The error that an answer stands for.
+    async fn refused(&self, answer: Response<Incoming>) -> Error {
+        let (parts, body) = answer.into_parts();
+        let limits = self.config.limits;
+        let told = async {
+            let most = ERROR_BYTES.min(limits.body_bytes);
+            let idle = self.config.timeouts.body_idle();
+            let body: Bytes = receive(body, most, idle, ErrorKind::Unavailable).await?;
+            let body = Coding::of(&parts.headers)?.unpack(body, limits.decoded_bytes)?;
+            Error::from_json(&body, &limits)
+        };
+        let error = match is_media_type(&parts.headers, "application/json") {
+            true => told.await.unwrap_or_else(|_| foreign(parts.status, &parts.headers)),
+            false => foreign(parts.status, &parts.headers),
+        };
+        match retry_after(&parts.headers) {
+            Some(delay) => error.with_retry_after(delay),
+            None => error,
+        }
+    }
+}

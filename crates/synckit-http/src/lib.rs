@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! - [`HttpTransport`], [`HttpConfig`]: the calling side
+//! - [`SyncService`], [`serve`], [`ServerConfig`]: the answering side
+//! - [`Timeouts`]: how long each side waits for the other
+//! - `pages`: the stream of a subscription, both ends
+//! - `body`, `compression`, `io`: bytes, with limits and clocks on them
+//! - `exchange`: one request and its answer, at the client
+//! - `route`, `error`: paths, kinds and statuses
+
+mod body;
+mod client;
+mod compression;
+mod config;
+mod error;
+mod exchange;
+mod io;
+mod pages;
+mod route;
+mod server;
+mod service;
+
+pub use client::HttpTransport;
+pub use config::{HttpConfig, ServerConfig, Timeouts};
+pub use server::serve;
+pub use service::{ResponseBody, SyncService};

@@ -1,0 +1,226 @@
+//! The answering side as a tower service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body;
+use synckit_core::{Error, ErrorKind, Limits, Result, Transport};
+use synckit_wire::{Decode, Encode, ReceivedPush};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::body::{BoxError, offload, receive};
+use crate::compression::Coding;
+use crate::config::ServerConfig;
+use crate::pages::{MEDIA_TYPE, sent};
+use crate::route::{Problem, Route, check_headers, reply};
+
+/// The body of every answer.
+pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A [`Transport`], such as an endpoint, on the wire: a [`tower_service::Service`] that any hyper or axum server can
+/// mount, also below a path that the mount strips. Clones share the transport and the limits.
+///
+/// It answers `POST /v1/hello`, `/v1/pull`, `/v1/push`, `/v1/missing` and `/v1/subscribe`, and `GET /v1/health`.
+/// Every problem is answered with a fitting status and `{"error":{"code","message","retryable"}}`.
+///
+/// The service bounds its bodies, its requests in work and its time. A server that mounts it bounds what is below:
+/// connections, silent ones too, and callers that do not read. [`serve`](crate::serve) does.
+pub struct SyncService<T> {
+    transport: Arc<T>,
+    config: Arc<ServerConfig>,
+    requests: Arc<Semaphore>,
+    subscriptions: Arc<Semaphore>,
+    closing: watch::Receiver<bool>,
+}
+
+impl<T: Transport> SyncService<T> {
+    /// Puts a transport on the wire.
+    pub fn new(transport: T) -> Self {
+        SyncService {
+            transport: Arc::new(transport),
+            config: Arc::default(),
+            requests: Arc::new(Semaphore::new(0)),
+            subscriptions: Arc::new(Semaphore::new(0)),
+            closing: watch::channel(false).1,
+        }
+        .with_config(ServerConfig::default())
+    }
+
+    /// Sets limits and timeouts, for this clone and those made of it.
+    pub fn with_config(mut self, config: ServerConfig) -> Self {
+        let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        self.requests = permits(config.requests);
+        self.subscriptions = permits(config.subscriptions);
+        self.config = Arc::new(config);
+        self
+    }
+
+    /// Its limits and timeouts.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// Ends subscriptions when this flag is raised.
+    pub(crate) fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
+        self.closing = closing;
+        self
+    }
+
+    /// Answers any request.
+    pub(crate) async fn answer<B>(self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let path = request.uri().path().to_owned();
+        match self.try_answer(request).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.answer(&path),
+        }
+    }
+
+    async fn try_answer<B>(self, request: Request<B>) -> Result<Response<ResponseBody>, Problem>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let route = Route::at(parts.uri.path())?;
+        route.check(&parts.method)?;
+        if route == Route::Health {
+            return Ok(reply(
+                StatusCode::OK,
+                "application/json",
+                Bytes::from_static(b"{\"status\":\"ok\"}\n"),
+            ));
+        }
+        let coding = check_headers(&parts.headers, self.config.limits.body_bytes)?;
+        let _room = self.room().await?;
+        let deadline = Instant::now() + self.config.timeouts.request();
+        let most = self.config.limits.body_bytes;
+        let reading = receive(body, most, self.config.timeouts.body_idle(), ErrorKind::Invalid);
+        let late = || Error::new(ErrorKind::Timeout, "the request did not come in time");
+        let body = timeout_at(deadline, reading).await.unwrap_or_else(|_| Err(late()));
+        let body = body.map_err(|error| match error.kind() {
+            ErrorKind::Timeout => Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None },
+            _ => Problem::from(error),
+        })?;
+        let call = self.call(route, coding, body);
+        let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
+        match timeout_at(deadline, call).await.unwrap_or_else(|_| Err(late()))? {
+            Outcome::Message(text) => {
+                let accepted = Coding::accepted(&parts.headers);
+                let (coding, text) = offload(text.len(), move || Ok(accepted.pack(text))).await?;
+                let mut answer = reply(StatusCode::OK, "application/json", text);
+                if let Some(coding) = coding.header() {
+                    answer.headers_mut().insert(CONTENT_ENCODING, coding);
+                }
+                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+                Ok(answer)
+            }
+            Outcome::Pages(body) => {
+                let mut answer = Response::new(body);
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Room for one more request, or `Busy`.
+    async fn room(&self) -> Result<OwnedSemaphorePermit> {
+        let full =
+            || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
+        let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
+        waiting.await.map_err(|_| full())?.map_err(|_| full())
+    }
+
+    async fn call(&self, route: Route, coding: Coding, body: Bytes) -> Result<Outcome> {
+        let transport = &*self.transport;
+        let text = match route {
+            Route::Hello => {
+                let mut answer = transport.hello(self.decode(coding, body).await?).await?;
+                answer.limits = self.offered(answer.limits);
+                answer.to_json()
+            }
+            Route::Pull => transport.pull(self.decode(coding, body).await?).await?.to_json(),
+            Route::Missing => transport.missing(self.decode(coding, body).await?).await?.to_json(),
+            Route::Push => {
+                let ReceivedPush { request, refusals } = self.decode(coding, body).await?;
+                refusals.join(transport.push(request).await?).to_json()
+            }
+            Route::Subscribe => {
+                let request = self.decode(coding, body).await?;
+                let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
+                let room = self.subscriptions.clone().try_acquire_owned().map_err(|_| full())?;
+                let pages = transport.subscribe(request).await?;
+                return Ok(Outcome::Pages(sent(pages, self.config.heartbeat(), self.closing.clone(), room)));
+            }
+            Route::Health => b"{\"status\":\"ok\"}\n".to_vec(),
+        };
+        Ok(Outcome::Message(text))
+    }
+
+    /// What this side accepts: the stricter of what the transport takes and what the wire lets through.
+    fn offered(&self, limits: Limits) -> Limits {
+        Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
+    }
+
+    async fn decode<M: Decode + Send + 'static>(&self, coding: Coding, body: Bytes) -> Result<M> {
+        let limits = self.config.limits;
+        let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
+        offload(unfolded, move || M::from_json(&coding.unpack(body, limits.decoded_bytes)?, &limits)).await
+    }
+}
+
+enum Outcome {
+    Message(Vec<u8>),
+    Pages(ResponseBody),
+}
+
+impl<T> Clone for SyncService<T> {
+    fn clone(&self) -> Self {
+        SyncService {
+            transport: self.transport.clone(),
+            config: self.config.clone(),
+            requests: self.requests.clone(),
+            subscriptions: self.subscriptions.clone(),
+            closing: self.closing.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for SyncService<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncService").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl<T, B> tower_service::Service<Request<B>> for SyncService<T>
+where
+    T: Transport,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}

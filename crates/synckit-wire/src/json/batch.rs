@@ -1,0 +1,127 @@
+//! Arrays of events: counted while they are read, each event read on its own.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use synckit_core::{Event, RefusalCode, Result, Unreadable};
+
+use super::{Side, brief, too_many, unreadable};
+use crate::limits::WireLimits;
+
+/// Reads an array of at most so many items. It stops at the first item too many.
+pub(super) fn bounded<'a, T: Deserialize<'a>>(
+    array: &'a RawValue,
+    what: &str,
+    most: usize,
+    side: Side,
+) -> Result<Vec<T>> {
+    let mut exceeded = false;
+    let seed = Bounded { most, exceeded: &mut exceeded, items: PhantomData };
+    let read = seed.deserialize(&mut serde_json::Deserializer::from_str(array.get()));
+    if exceeded {
+        return Err(too_many(what, most));
+    }
+    read.map_err(|error| unreadable(side, &error))
+}
+
+struct Bounded<'x, T> {
+    most: usize,
+    exceeded: &'x mut bool,
+    items: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Bounded<'_, T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<'_, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of at most {} items", self.most)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            if items.len() == self.most {
+                *self.exceeded = true;
+                return Err(serde::de::Error::custom("too many items"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+}
+
+/// Reads one event of a batch.
+pub(super) fn read_event(raw: &RawValue, limits: &WireLimits) -> Result<Event, Unreadable> {
+    let text = raw.get();
+    let bad = |id: String, code, message: String| Unreadable { id, code, message, text: text.to_owned() };
+    let too_large = |id: String| {
+        bad(
+            id,
+            RefusalCode::TooLarge,
+            format!("the event is larger than the {} bytes allowed", limits.limits.event_bytes),
+        )
+    };
+    if text.len() > limits.event_text_bytes() {
+        return Err(too_large(id_of(text)));
+    }
+    let event: Event = serde_json::from_str(text).map_err(|error| {
+        bad(
+            id_of(text),
+            RefusalCode::Invalid,
+            format!("the event cannot be read: {}", brief(&error.to_string())),
+        )
+    })?;
+    if event.size() > limits.limits.event_bytes {
+        return Err(too_large(event.id.to_string()));
+    }
+    Ok(event)
+}
+
+/// The id of something that is no event, as far as there is one: at most 255 bytes of it.
+fn id_of(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Form<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    serde_json::from_str::<Form<'_>>(text).map(|form| brief(&form.id).to_owned()).unwrap_or_default()
+}
+
+/// Appends an array of events, and after them texts that could not be read as events.
+///
+/// A text is passed on as it came, so that who receives it can set it aside too; where it is not even JSON, as a
+/// string.
+pub(super) fn put_events(out: &mut Vec<u8>, events: &[Event], unreadable: &[Unreadable]) {
+    out.reserve(events.iter().map(|event| event.size() + 256).sum());
+    out.push(b'[');
+    let mut first = true;
+    let mut comma = |out: &mut Vec<u8>| {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+    };
+    for event in events {
+        comma(out);
+        event.write_json(out);
+    }
+    for Unreadable { text, .. } in unreadable {
+        comma(out);
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => out.extend_from_slice(raw.get().as_bytes()),
+            Err(_) => super::put(out, text),
+        }
+    }
+    out.push(b']');
+}

@@ -1,0 +1,131 @@
+//! The messages that carry no events.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use synckit_core::{
+    Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result,
+};
+
+use super::batch::bounded;
+use super::{Side, check_length, parse, parse_plain, put};
+use crate::limits::WireLimits;
+use crate::{Decode, Encode};
+
+macro_rules! encode {
+    ($($message:ty),*) => {$(
+        impl Encode for $message {
+            fn to_json(&self) -> Vec<u8> {
+                let mut out = Vec::new();
+                put(&mut out, self);
+                out
+            }
+        }
+    )*};
+}
+
+encode!(HelloRequest, HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
+
+impl Decode for HelloRequest {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        parse_plain(bytes, limits, Side::Request)
+    }
+}
+
+impl Decode for HelloResponse {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        parse_plain(bytes, limits, Side::Answer)
+    }
+}
+
+impl Decode for PullRequest {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        let request = parse_plain(bytes, limits, Side::Request)?;
+        parse::<PullKeys>(bytes, Side::Request)?;
+        Ok(request)
+    }
+}
+
+/// The one place of a request where keys are the caller's own: a map would take the last of two that are equal.
+#[derive(Deserialize)]
+struct PullKeys {
+    #[serde(default, rename = "filter")]
+    _filter: FilterKeys,
+}
+
+#[derive(Default, Deserialize)]
+struct FilterKeys {
+    #[serde(default, rename = "metadata")]
+    _metadata: UniqueKeys,
+}
+
+#[derive(Default)]
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueKeys)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = UniqueKeys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
+        let mut keys = HashSet::new();
+        while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+            if !keys.insert(key) {
+                return Err(serde::de::Error::custom("a field of the filter's metadata is named twice"));
+            }
+        }
+        Ok(UniqueKeys)
+    }
+}
+
+impl Decode for PushResponse {
+    /// Reads the answer to a push. It may name every event of a large batch, each with its reason.
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        check_length(bytes, limits.decoded_bytes)?;
+        synckit_core::json::check_depth(bytes)?;
+        parse(bytes, Side::Answer)
+    }
+}
+
+/// The parts of a request for missing events, its ids still text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MissingForm<'a> {
+    caller: Caller,
+    #[serde(borrow)]
+    ids: &'a RawValue,
+}
+
+impl Decode for MissingRequest {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        let form: MissingForm<'_> = parse_plain(bytes, limits, Side::Request)?;
+        let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Request)?;
+        Ok(MissingRequest { caller: form.caller, ids })
+    }
+}
+
+/// The parts of an answer to it.
+#[derive(Deserialize)]
+struct MissingAnswer<'a> {
+    #[serde(borrow)]
+    ids: &'a RawValue,
+}
+
+impl Decode for MissingResponse {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        let form: MissingAnswer<'_> = parse_plain(bytes, limits, Side::Answer)?;
+        let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Answer)?;
+        Ok(MissingResponse { ids })
+    }
+}

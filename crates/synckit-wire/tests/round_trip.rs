@@ -1,0 +1,145 @@
+//! Any message that can be made is read as what it was.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use synckit_core::{
+    Caller, Cursor, Data, Dot, Event, EventId, Filter, HelloRequest, HelloResponse, Limits, Metadata,
+    MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse,
+    RefusalCode, Refused, Scope, StoreId, Timestamp, VectorClock,
+};
+use synckit_wire::{Decode, Encode, ReceivedPush, WireLimits};
+
+fn name() -> impl Strategy<Value = String> {
+    "\\PC{1,40}|[\\x00-\\x7f]{1,20}"
+}
+
+fn caller() -> impl Strategy<Value = Caller> {
+    (name(), any::<[u8; 16]>()).prop_map(|(node, store)| Caller {
+        node: node.parse().expect("valid"),
+        store: StoreId::from_bytes(store),
+    })
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    (any::<[u8; 16]>(), option::of((1..u64::MAX, name()))).prop_map(|(store, place)| {
+        let store = StoreId::from_bytes(store);
+        match place {
+            Some((position, event)) => Cursor::at(store, position, event.parse().expect("valid")),
+            None => Cursor::start(store),
+        }
+    })
+}
+
+fn data() -> impl Strategy<Value = Data> {
+    let texts = prop_oneof![
+        Just("null".to_owned()),
+        Just("{\n  \"pretty\": [1.0, 9007199254740993, 1e400]\n}".to_owned()),
+        Just("-0".to_owned()),
+        ".*".prop_map(|text| serde_json::Value::from(text).to_string()),
+    ];
+    prop_oneof![
+        texts.prop_map(|text| Data::json(text).expect("valid")),
+        vec(any::<u8>(), 0..100).prop_map(Data::bytes),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let clock = vec((name(), 1..u64::MAX >> 11), 1..4);
+    (name(), name(), name(), data(), option::of(name()), clock, any::<bool>(), any::<u64>()).prop_map(
+        |(id, event_type, aggregate, data, metadata, clock, resolution, time)| {
+            let new = NewEvent::with_data(event_type, aggregate, data).expect("valid");
+            let mut seen = VectorClock::new();
+            for (node, counter) in &clock {
+                let dot = Dot::new(NodeId::new(node).expect("valid"), *counter);
+                seen.observe(&dot).expect("fits");
+            }
+            let node = NodeId::new(&clock[0].0).expect("valid");
+            let counter = seen.counter(&node);
+            let metadata = metadata.map(|text| Metadata::of(&serde_json::json!({ text: 1 })).expect("valid"));
+            Event {
+                id: id.parse().expect("valid"),
+                event_type: new.event_type,
+                aggregate_id: new.aggregate_id,
+                data: new.data,
+                metadata: metadata.unwrap_or_default(),
+                dot: (!resolution).then(|| Dot::new(node, counter)),
+                clock: seen,
+                time: Timestamp::from_bits(time),
+            }
+        },
+    )
+}
+
+fn ids() -> impl Strategy<Value = Vec<EventId>> {
+    vec(name().prop_map(|id| id.parse().expect("valid")), 0..5)
+}
+
+fn again<M: Encode + Decode>(message: &M) -> M {
+    M::from_json(&message.to_json(), &WireLimits::default()).expect("what was sent is read")
+}
+
+proptest! {
+    #[test]
+    fn hello(caller in caller(), filter in ".*", cursor in option::of(cursor()), protocol: u32) {
+        let request = HelloRequest { protocol, caller, filter, cursor };
+        prop_assert_eq!(again(&request), request);
+    }
+
+    #[test]
+    fn hello_answer(caller in caller(), head: u64, time: u64, counter: u64, id in option::of(name()), pushed in option::of(cursor())) {
+        let Caller { node, store } = caller;
+        let limits = Limits::default();
+        let answer = HelloResponse {
+            protocol: 1, store, node, head, limits, time, counter, counter_event: id.map(|id| id.parse().expect("valid")), known: pushed.clone(), pushed, cursor_known: head % 2 == 0,
+        };
+        prop_assert_eq!(again(&answer), answer);
+    }
+
+    #[test]
+    fn pull(caller in caller(), cursor in option::of(cursor()), limit in option::of(0..10_000_usize), types in vec(name(), 0..4)) {
+        let filter = types.iter().try_fold(Filter::new(), Filter::with_type).expect("valid");
+        let scope = if types.len() % 2 == 0 { Scope::Others } else { Scope::Everything };
+        let read = again(&PullRequest { caller: caller.clone(), cursor: cursor.clone(), limit, filter: filter.clone(), scope });
+        prop_assert_eq!((read.caller, read.cursor, read.limit, read.scope), (caller, cursor, limit, scope));
+        prop_assert_eq!(read.filter.fingerprint(), filter.fingerprint());
+    }
+
+    #[test]
+    fn page(events in vec(event(), 0..5), next in cursor(), more: bool) {
+        let page = PullResponse { events, unreadable: Vec::new(), next, more };
+        prop_assert_eq!(again(&page), page);
+    }
+
+    #[test]
+    fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), upto in option::of(cursor())) {
+        let push = PushRequest { caller, filter, events, upto };
+        let read = ReceivedPush::from_json(&push.to_json(), &WireLimits::default()).expect("reads");
+        prop_assert!(read.refusals.refused().is_empty());
+        prop_assert_eq!(read.request, push);
+    }
+
+    #[test]
+    fn push_answer(accepted: usize, duplicates: usize, id in ".*", message in ".*", index: usize) {
+        let refused = vec![Refused { index, id, code: RefusalCode::ForkedOrigin, message }];
+        let answer = PushResponse { accepted, duplicates, refused };
+        prop_assert_eq!(again(&answer), answer);
+    }
+
+    #[test]
+    fn missing(caller in caller(), ids in ids()) {
+        let request = MissingRequest { caller, ids: ids.clone() };
+        prop_assert_eq!(again(&request), request);
+        let answer = MissingResponse { ids };
+        prop_assert_eq!(again(&answer), answer);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200), text in "[\\[\\]{}\",:a-z0-9]{0,60}") {
+        for bytes in [&bytes, text.as_bytes()] {
+            let _ = ReceivedPush::from_json(bytes, &WireLimits::default());
+            let _ = PullResponse::from_json(bytes, &WireLimits::default());
+            let _ = synckit_core::Error::from_json(bytes, &WireLimits::default());
+        }
+    }
+}
