@@ -45,7 +45,7 @@ pub use store::{
 pub use timestamp::Timestamp;
 pub use transport::{
     BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PROTOCOL_VERSION,
-    PageStream, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Traffic,
-    Transport, Unreadable,
+    PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope,
+    Traffic, Transport, Unreadable,
 };
 pub use version::{Position, Version};

@@ -163,7 +163,7 @@ pub struct PullRequest {
     /// After this place; from the beginning when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// At most so many events; the peer's limit when there is none.
+    /// At most so many events, at least one; the peer's limit when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Only events that pass.
@@ -223,6 +223,19 @@ pub struct PushResponse {
     pub duplicates: usize,
     /// Those that were not stored, and why.
     pub refused: Vec<Refused>,
+    /// Where the new ones stand in the peer's log; `None` when none was new. A caller that had pulled up to the place
+    /// before them has pulled up to their last, because they are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
+}
+
+/// A run of places in a log, taken by the events of one commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The position before the first.
+    pub after: Position,
+    /// The last.
+    pub upto: Cursor,
 }
 
 /// An event that was not stored, and why.

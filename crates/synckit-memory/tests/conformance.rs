@@ -15,7 +15,7 @@ impl StoreFixture for Kept {
     type Store = MemoryStore;
 
     async fn open(&self, node: &NodeId) -> Result<MemoryStore> {
-        let kept = self.0.lock().unwrap().clone();
+        let kept = self.0.lock().expect("no case panics while it holds the lock").clone();
         let store = match kept {
             None => MemoryStore::new(node.clone())?,
             Some(kept) => match kept.head().await {
@@ -26,7 +26,7 @@ impl StoreFixture for Kept {
         for note in store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()])).await? {
             note.parse::<Identity>()?.expect(node)?;
         }
-        *self.0.lock().unwrap() = Some(store.clone());
+        *self.0.lock().expect("no case panics while it holds the lock") = Some(store.clone());
         Ok(store)
     }
 

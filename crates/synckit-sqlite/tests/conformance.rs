@@ -24,4 +24,4 @@ impl StoreFixture for InDirectory {
     }
 }
 
-store_conformance!(InDirectory(TempDir::new().unwrap()));
+store_conformance!(InDirectory(TempDir::new().expect("a directory can be made")));

@@ -103,7 +103,7 @@ impl EventStore for Mutant {
             }
             Mutation::RereadsJson => page.events.iter_mut().for_each(|stored| {
                 if let Ok(value) = stored.event.data.parse::<serde_json::Value>() {
-                    stored.event.data = synckit_core::Data::of(&value).unwrap();
+                    stored.event.data = synckit_core::Data::of(&value).expect("it was JSON");
                 }
             }),
             _ => {}
@@ -150,7 +150,8 @@ impl StoreFixture for Fixture {
     type Store = Mutant;
 
     async fn open(&self, node: &NodeId) -> Result<Mutant> {
-        let kept = self.kept.lock().unwrap().as_ref().map(MemoryStore::copy);
+        let kept =
+            self.kept.lock().expect("no case panics while it holds the lock").as_ref().map(MemoryStore::copy);
         let inner = match kept {
             Some(kept) if self.mutation != Mutation::ForgetsWhatItHeld => kept,
             _ => MemoryStore::new(node.clone())?,
@@ -159,7 +160,7 @@ impl StoreFixture for Fixture {
         if self.mutation != Mutation::OpensForAnyNode {
             inner.notes(query).await?[0].parse::<synckit_core::notes::Identity>()?.expect(node)?;
         }
-        *self.kept.lock().unwrap() = Some(inner.clone());
+        *self.kept.lock().expect("no case panics while it holds the lock") = Some(inner.clone());
         Ok(Mutant { inner, mutation: self.mutation })
     }
 

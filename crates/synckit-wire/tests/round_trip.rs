@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn push_answer(accepted: usize, duplicates: usize, id in ".*", message in ".*", index: usize) {
         let refused = vec![Refused { index, id, code: RefusalCode::ForkedOrigin, message }];
-        let answer = PushResponse { accepted, duplicates, refused };
+        let answer = PushResponse { accepted, duplicates, refused, placed: None };
         prop_assert_eq!(again(&answer), answer);
     }
 

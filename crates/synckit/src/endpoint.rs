@@ -99,7 +99,7 @@ impl<S: EventStore> Endpoint<S> {
                 .with("cursor", cursor));
             }
         };
-        let limit = request.limit.unwrap_or(usize::MAX).min(self.limits.batch_events);
+        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
         let source = (request.scope == Scope::Others).then_some(request.caller.store);
         let (mut events, mut bytes) = (Vec::new(), 0);
         let (mut reached, mut last, mut more) = (start, None, true);
@@ -230,9 +230,8 @@ impl<S: EventStore> Transport for Endpoint<S> {
             receive.notes_if_complete.push(Note { key, value: upto.to_string().into_bytes() });
         }
         let received = self.store.commit_receive(receive).await?;
-        if received.accepted > 0 {
-            let head = self.store.head().await?.position;
-            self.announced.send_replace(head);
+        if let Some(placed) = &received.placed {
+            self.announced.send_replace(placed.upto.position());
         }
         if let Some(name) = &received.renamed {
             tracing::warn!(%name, "an own event that was not held came back: this log was restored from an older copy");
@@ -241,6 +240,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             accepted: received.accepted,
             duplicates: received.duplicates,
             refused: received.refused,
+            placed: received.placed,
         })
     }
 

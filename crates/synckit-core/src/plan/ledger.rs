@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::conflict::Heads;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ids::{AggregateId, NodeId, StoreId};
+use crate::ids::{AggregateId, EventId, NodeId, StoreId};
 use crate::notes::{self, Identity, Note};
 use crate::store::{Facts, NewRow, Plan};
 use crate::timestamp::Timestamp;
@@ -65,6 +65,11 @@ impl<'a> Ledger<'a> {
         self.time = self.time.max(event.time);
         self.plan.append.push(NewRow { event, source });
         Ok(())
+    }
+
+    /// The event appended last.
+    pub(super) fn last_appended(&self) -> Option<&EventId> {
+        self.plan.append.last().map(|row| &row.event.id)
     }
 
     /// The aggregates that came into conflict along this plan.

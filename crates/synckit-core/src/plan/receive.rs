@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::clock::Dot;
 use crate::conflict::Resolution;
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, author};
 use crate::ids::{AggregateId, EventId, NodeId, StoreId};
@@ -11,8 +12,9 @@ use crate::limits::Limits;
 use crate::notes::{self, Aside, Note};
 use crate::plan::ledger::{self, Ledger};
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Held, Needs};
-use crate::transport::{RefusalCode, Refused};
+use crate::store::{Facts, Held, LogHead, Needs};
+use crate::transport::{Placed, RefusalCode, Refused};
+use crate::version::Position;
 
 /// Stores events from elsewhere, together with the checkpoint that they bring forward.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Received {
     pub duplicates: usize,
     /// Those that were not stored, and why.
     pub refused: Vec<Refused>,
+    /// Where the new ones stand.
+    pub placed: Option<Placed>,
     /// The aggregates that came into conflict by it.
     pub conflicts: Vec<AggregateId>,
     /// The new name this replica authors under: an event of its own that it did not hold has shown that it was
@@ -80,7 +84,7 @@ impl Receive {
         Needs { ids, dots: Vec::new(), notes: keys.into_iter().collect() }
     }
 
-    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
+    pub(super) fn plan(&mut self, head: LogHead, facts: &Facts, may_ask: bool) -> Result<Step> {
         let dots = if may_ask { self.doubtful_dots(facts)? } else { Vec::new() };
         if !dots.is_empty() {
             return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
@@ -111,6 +115,10 @@ impl Receive {
             }
         }
         received.conflicts = ledger.new_conflicts();
+        received.placed = ledger.last_appended().map(|event| {
+            let upto = Cursor::at(head.store, head.position + received.accepted as Position, event.clone());
+            Placed { after: head.position, upto }
+        });
         let mut notes = std::mem::take(&mut self.notes);
         if received.refused.is_empty() {
             notes.append(&mut self.notes_if_complete);

@@ -14,7 +14,7 @@ use crate::sugar::StoreExt;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
-        let at_first = peer.push.clone();
+        let at_first = (peer.push.clone(), peer.pull.clone());
         let ask_all = self.is_known_under_another_filter(peer).await?;
         loop {
             let offer_all = peer.push.position < peer.push.offer_all_to;
@@ -41,7 +41,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let upto = self.store.cursor_at(peer.push.position).await?;
             self.push_batch(peer, Vec::new(), Some(upto)).await?;
         }
-        if peer.push != at_first {
+        if (&peer.push, &peer.pull) != (&at_first.0, &at_first.1) {
             self.save(peer, Vec::new()).await?;
         }
         Ok(())
@@ -125,6 +125,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 },
                 answer => answer?,
             };
+            if let (Some(pull), Some(placed)) = (&mut peer.pull, response.placed)
+                && pull.cursor.position() == placed.after
+            {
+                // Nothing of others stands between what was pulled and what was just pushed.
+                pull.cursor = placed.upto;
+            }
             self.report.pushed += response.accepted;
             self.report.duplicates += response.duplicates;
             if let (true, true, Some(upto)) = (last_part, response.refused.is_empty(), &upto) {
@@ -141,6 +147,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let offer_all_to = if position < offer_all_to { offer_all_to } else { 0 };
         let note = PushNote { offer_all_to, ..peer.push.clone() };
         let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &note)?];
+        if let Some(pull) = &peer.pull {
+            put.push(Note::json(notes::pull(peer.store, &self.filter), pull)?);
+        }
         for aside in refused {
             let id = EventId::new(&aside.id)?;
             put.push(Note::json(notes::aside_out(peer.store, &id), &aside)?);

@@ -1,0 +1,71 @@
+//! How a case runs and how it fails.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::time::Duration;
+
+/// How long a case may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a case answers. A case fails by a panic or by an error it did not expect.
+pub type CaseResult = Result<(), Failure>;
+
+/// An error that a case did not expect, and the line that met it.
+pub struct Failure {
+    error: synckit_core::Error,
+    location: &'static Location<'static>,
+}
+
+impl From<synckit_core::Error> for Failure {
+    #[track_caller]
+    fn from(error: synckit_core::Error) -> Self {
+        Failure { error, location: Location::caller() }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {:?}", self.error, self.location, self.error)
+    }
+}
+
+/// Runs a case on a runtime of its own with two workers.
+///
+/// # Panics
+/// When the case fails or hangs.
+pub fn run(case: impl Future<Output = CaseResult>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime can be started");
+    let result = runtime.block_on(async { tokio::time::timeout(PATIENCE, case).await });
+    runtime.shutdown_background();
+    result.expect("the case hangs").expect("the case met an error it did not expect");
+}
+
+/// Says on the standard output that a case does not apply.
+#[expect(clippy::print_stdout, reason = "a skipped case is printed as skipped")]
+pub(crate) fn skip(case: &str, reason: &str) -> CaseResult {
+    println!("skipped: {case}: {reason}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_line_that_met_the_error() {
+        fn case() -> CaseResult {
+            Err(synckit_core::Error::invalid("no"))?;
+            Ok(())
+        }
+        let failure = format!("{:?}", case().expect_err("it fails"));
+        assert!(failure.contains("case.rs:"), "{failure}");
+    }
+
+    #[test]
+    #[should_panic(expected = "did not expect")]
+    fn an_error_fails_the_case() {
+        run(async { Err(synckit_core::Error::invalid("no").into()) });
+    }
+}

@@ -1,0 +1,17 @@
+//! Stores and transports that fail on purpose.
+//!
+//! - `plan.rs`: [`FaultPlan`], which call meets which [`Fault`], and the counters of calls
+//! - `line.rs`: how a fault is carried out around one call
+//! - `store.rs`, `transport.rs`: the wrappers, [`FaultyStore`] and [`FaultyTransport`]
+//! - `drop_at.rs`: [`drop_at`], which drops a future in the middle
+
+mod drop_at;
+mod line;
+mod plan;
+mod store;
+mod transport;
+
+pub use drop_at::drop_at;
+pub use plan::{Call, Fault, FaultPlan, Fired};
+pub use store::FaultyStore;
+pub use transport::FaultyTransport;

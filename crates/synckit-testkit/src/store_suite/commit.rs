@@ -1,0 +1,259 @@
+//! One commit is one transaction, whoever else is writing or stops waiting.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use synckit::StoreExt;
+use synckit_core::notes::{self, Note};
+use synckit_core::plan::{Intent, Receive, Record};
+use synckit_core::{
+    Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
+};
+
+use super::{contents, ids, log_of, named, open, receive, receiving, record, text};
+use crate::case::CaseResult;
+use crate::fault::drop_at;
+use crate::fixture::StoreFixture;
+use crate::samples::{Author, NOW, event_id, new_event, node};
+
+/// A plan that answers an error leaves no note, no event, no counter.
+pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    record(&store, vec![new_event("x", "1")]).await?;
+    let before = contents(&store).await?;
+    let bad = NewEvent::new("synckit.reserved", "x", &1)?.with_id(event_id("bad"));
+    assert!(record(&store, vec![new_event("y", "2"), bad]).await.is_err());
+    let mut events = Author::new("far").write_many("x", 2);
+    events[1].clock = synckit_core::VectorClock::new();
+    // An event derived here cannot be set aside: the whole commit fails.
+    let mut derived = Receive::new(None, events, NOW, Limits::default());
+    derived.set_aside = true;
+    derived.notes.push(Note { key: "checkpoint".to_owned(), value: Vec::new() });
+    assert!(store.commit_receive(derived).await.is_err());
+    assert_eq!(contents(&store).await?, before);
+    Ok(())
+}
+
+/// Facts: what is held with its digests, what dots name, what notes say; nothing for what is absent.
+pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let own = record(&store, vec![new_event("x", "own")]).await?.events.remove(0);
+    let events = Author::new("far").write_many("x", 1_500);
+    receive(&store, 1, &events).await?;
+    let before = contents(&store).await?;
+    let mut asked: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
+    asked.extend([own.id.clone(), event_id("absent"), own.id.clone()]);
+    let mut dots: Vec<_> = (0..=1_501).map(|counter| Dot::new(node("far"), counter)).collect();
+    dots.push(Dot::new(node("n"), 1));
+    let keys = vec![notes::origin(&node("far")), "absent".to_owned()];
+    let facts = store.ask(Needs { ids: asked, dots, notes: keys }).await?;
+    assert_eq!(facts.held.len(), 1_501);
+    for event in events.iter().chain([&own]) {
+        assert_eq!(facts.held[&event.id], Held::of(event));
+        assert_eq!(facts.dots[event.dot.as_ref().expect("it has a dot")], event.id);
+    }
+    assert_eq!(facts.dots.len(), 1_501);
+    assert_eq!(facts.notes.len(), 1);
+    assert_eq!(facts.notes[&notes::origin(&node("far"))], b"1500");
+    let none = store.ask(Needs::default()).await?;
+    assert!(none.held.is_empty() && none.dots.is_empty() && none.notes.is_empty());
+    assert_eq!(contents(&store).await?, before);
+    Ok(())
+}
+
+/// 16 tasks record at once: no position is skipped, no dot given twice, each task's events in its order.
+pub async fn concurrent_records_get_distinct_dots<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = Arc::new(open(fixture).await?);
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for at in 0..10 {
+                    let new = |half| new_event("x", &format!("{task}-{at}-{half}"));
+                    record(&*store, vec![new(0), new(1)]).await?;
+                }
+                Ok::<(), synckit_core::Error>(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("the task ends")?;
+    }
+    let log = log_of(&*store).await?;
+    check_own(&log, 320);
+    for pair in log.chunks(2) {
+        let (first, second) = (pair[0].event.id.as_str(), pair[1].event.id.as_str());
+        assert_eq!(first.strip_suffix("-0"), second.strip_suffix("-1"), "a commit is not divided");
+    }
+    assert_eq!(text(&*store, notes::origin(&node("n"))).await?.as_deref(), Some("320"));
+    Ok(())
+}
+
+/// Own events only: positions, counters, clocks and times rise together.
+fn check_own(log: &[StoredEvent], expected: u64) {
+    assert_eq!(log.len() as u64, expected);
+    for (at, stored) in (1..).zip(log) {
+        assert_eq!(stored.position, at);
+        assert_eq!(stored.event.dot, Some(Dot::new(node("n"), at)));
+    }
+    for pair in log.windows(2) {
+        assert!(pair[1].event.time > pair[0].event.time, "time rises");
+    }
+}
+
+/// The same events from 8 peers at once are stored once.
+pub async fn an_event_received_many_times_at_once_is_stored_once<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = Arc::new(open(fixture).await?);
+    let events = Arc::new(Author::new("far").write_many("x", 50));
+    let tasks: Vec<_> = (1..=8)
+        .map(|source| {
+            let (store, events) = (store.clone(), events.clone());
+            tokio::spawn(async move { receive(&*store, source, &events).await })
+        })
+        .collect();
+    let (mut accepted, mut duplicates) = (0, 0);
+    for task in tasks {
+        let received = task.await.expect("the task ends")?;
+        assert_eq!(received.refused, []);
+        accepted += received.accepted;
+        duplicates += received.duplicates;
+    }
+    assert_eq!((accepted, duplicates), (50, 350));
+    assert_eq!(log_of(&*store).await?.len(), 50);
+    Ok(())
+}
+
+/// A reader that sees a position sees every one before it, and only whole commits.
+pub async fn readers_see_only_prefixes<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = Arc::new(open(fixture).await?);
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for at in 0..60 {
+                let new = |part| new_event("x", &format!("{at}-{part}"));
+                record(&*store, (0..5).map(new).collect()).await?;
+            }
+            Ok::<(), synckit_core::Error>(())
+        })
+    };
+    let mut seen = 0;
+    while seen < 300 {
+        assert!(!writer.is_finished() || store.head().await?.position == 300, "the writer failed");
+        let head = store.head().await?.position;
+        let page = store.read(Query::after(0)).await?;
+        let length = page.events.len() as u64;
+        assert!(
+            head >= seen && length >= head && length.is_multiple_of(5),
+            "{seen}, {head}, then {length} events"
+        );
+        assert_eq!(page.scanned_to, length);
+        assert!((1..).zip(&page.events).all(|(at, stored)| stored.position == at));
+        let counter = text(&*store, notes::origin(&node("n"))).await?;
+        let counter: u64 = counter.map_or(0, |counter| counter.parse().expect("a counter is a number"));
+        assert!(counter >= length, "the notebook is as far as the log");
+        seen = length;
+        tokio::task::yield_now().await;
+    }
+    writer.await.expect("the task ends")?;
+    Ok(())
+}
+
+/// A record dropped at any of its awaits is there as a whole or not at all, and the next one works.
+pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let mut expected: Vec<String> = Vec::new();
+    for polls in 0.. {
+        let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
+        let events = batch.iter().map(|id| named(new_event("x", id))).collect();
+        let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+        let ended = drop_at(polls, store.commit(Intent::Record(intent))).await;
+        let next = format!("next-{polls}");
+        record(&store, vec![new_event("x", &next)]).await?;
+        let log = log_of(&store).await?;
+        if log.iter().any(|stored| stored.event.id.as_str() == batch[0]) {
+            expected.extend(batch);
+        } else {
+            assert!(ended.is_none(), "what was answered is there");
+        }
+        expected.push(next);
+        assert_eq!(ids(&log), expected);
+        check_own(&log, expected.len() as u64);
+        if ended.transpose()?.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The same of a receive: its checkpoint is there exactly when its events are.
+pub async fn a_dropped_receive_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let mut far = Author::new("far");
+    for polls in 0.. {
+        let events = far.write_many("x", 3);
+        let mut receiving = receiving(1, &events);
+        receiving.notes.push(Note { key: format!("checkpoint-{polls}"), value: b"here".to_vec() });
+        let ended = drop_at(polls, store.commit(Intent::Receive(receiving))).await;
+        record(&store, vec![new_event("y", &format!("next-{polls}"))]).await?;
+        let missing = store.not_held(events.iter().map(|event| event.id.clone()).collect()).await?;
+        let checkpoint = text(&store, format!("checkpoint-{polls}")).await?;
+        match missing.len() {
+            0 => assert!(checkpoint.is_some(), "the events came without their checkpoint"),
+            3 => assert!(checkpoint.is_none() && ended.is_none(), "the checkpoint came without its events"),
+            some => panic!("{some} of three events are missing"),
+        }
+        receive(&store, 1, &events).await?;
+        if ended.transpose()?.is_some() {
+            break;
+        }
+    }
+    let log = log_of(&store).await?;
+    assert!((1..).zip(&log).all(|(at, stored)| stored.position == at));
+    let ids: BTreeSet<&str> = ids(&log).into_iter().collect();
+    assert_eq!(ids.len(), log.len());
+    Ok(())
+}
+
+/// Reads dropped at any of their awaits leave the store at work, also where it has few connections.
+pub async fn dropped_reads_do_no_harm<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    record(&store, (0..50).map(|at| new_event("x", &format!("e{at}"))).collect()).await?;
+    let prefix = || NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 10 };
+    for polls in 0.. {
+        let read = drop_at(polls, store.read(Query::after(0))).await.transpose()?;
+        let notes = drop_at(polls, store.notes(prefix())).await.transpose()?;
+        let head = drop_at(polls, store.head()).await.transpose()?;
+        let asked = drop_at(polls, store.ask(Needs { ids: vec![event_id("e1")], ..Needs::default() }));
+        let asked = asked.await.transpose()?;
+        assert_eq!(store.head().await?.position, 50);
+        if read.is_some() && notes.is_some() && head.is_some() && asked.is_some() {
+            break;
+        }
+    }
+    record(&store, vec![new_event("x", "last")]).await?;
+    assert_eq!(log_of(&store).await?.len(), 51);
+    Ok(())
+}
+
+/// After closing, every call answers `Closed`; closing twice is closing once.
+pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    record(&store, vec![new_event("x", "1")]).await?;
+    store.close().await?;
+    store.close().await?;
+    let events = vec![named(new_event("x", "2"))];
+    let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+    let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
+    let kinds = [
+        store.commit(Intent::Record(intent)).await.map(drop),
+        store.commit(Intent::Ask(Needs::default())).await.map(drop),
+        store.read(Query::after(0)).await.map(drop),
+        store.notes(NoteQuery::Keys(vec!["node".to_owned()])).await.map(drop),
+        store.notes(prefix).await.map(drop),
+        store.head().await.map(drop),
+    ];
+    for kind in kinds {
+        assert_eq!(kind.map_err(|error| error.kind()), Err(ErrorKind::Closed));
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! What every store must do: one function per case, run by [`store_conformance!`](crate::store_conformance).
+//!
+//! - `log`: what is stored comes back, at the right positions
+//! - `record`: new events authored here
+//! - `receive`: events from elsewhere, each accepted, a repetition, or refused
+//! - `conflicts`: heads, and conflicts that appear and disappear
+//! - `read`: pages, aggregates, sources
+//! - `notes`: the notebook
+//! - `commit`: one transaction, whoever else is writing or stops waiting
+//! - `reauthor`: authoring again after a restore from an older copy
+//! - `reopen`: what is there after closing, and after a crash of the process
+
+use synckit::StoreExt;
+use synckit_core::notes::Note;
+use synckit_core::plan::{Receive, Received, Record, Recorded};
+use synckit_core::{Event, EventId, EventStore, Limits, NewEvent, Query, Result, StoredEvent};
+
+use crate::fixture::StoreFixture;
+use crate::samples::{NOW, node, store_id};
+
+pub mod commit;
+pub mod conflicts;
+pub mod log;
+pub mod notes;
+pub mod read;
+pub mod reauthor;
+pub mod receive;
+pub mod record;
+pub mod reopen;
+
+/// Makes a test of every case of the store suite, once directly and once through [`BoxStore`].
+///
+/// It takes an expression that makes a [`StoreFixture`], and makes a module `store_conformance`, or one of the
+/// name that stands in front: `store_conformance!(on_disk: DiskFixture::new())`.
+///
+/// [`BoxStore`]: synckit_core::BoxStore
+/// [`StoreFixture`]: crate::StoreFixture
+#[macro_export]
+macro_rules! store_conformance {
+    ($fixture:expr $(,)?) => {
+        $crate::store_conformance!(store_conformance: $fixture);
+    };
+    ($name:ident : $fixture:expr $(,)?) => {
+        $crate::__conformance! { $name, $fixture, store_suite,
+            log: an_empty_log;
+            log: recorded_events_come_back_byte_for_byte;
+            log: foreign_events_come_back_byte_for_byte;
+            log: the_source_of_every_event_is_kept;
+            log: positions_count_from_one_without_gaps;
+            log: names_that_differ_little_are_different;
+            log: every_character_survives;
+            log: a_clock_of_a_thousand_nodes_survives;
+            log: ten_thousand_events_in_one_commit;
+            record: events_are_stamped;
+            record: an_effect_is_later_than_its_cause;
+            record: the_wall_clock_may_go_backwards;
+            record: one_bad_event_stops_the_whole_record;
+            record: recording_twice_is_recording_once;
+            record: an_id_names_one_content;
+            record: the_largest_event_and_one_byte_more;
+            record: a_wrong_guess_of_the_author_is_put_right;
+            receive: receiving_twice_changes_nothing;
+            receive: an_event_twice_in_one_batch;
+            receive: an_id_that_is_taken_is_refused_and_the_rest_accepted;
+            receive: a_forked_dot_is_refused_and_the_rest_accepted;
+            receive: a_forked_dot_within_one_batch_is_refused;
+            receive: too_large_is_refused_and_the_rest_accepted;
+            receive: a_time_too_far_ahead_is_refused;
+            receive: a_stamp_that_contradicts_itself_is_refused;
+            receive: refused_events_are_set_aside;
+            receive: notes_are_written_with_the_events;
+            receive: notes_if_complete_wait_for_a_batch_without_refusals;
+            receive: an_own_event_that_is_not_held_renames_the_author;
+            conflicts: concurrent_events_are_a_conflict;
+            conflicts: recording_on_all_heads_settles_it;
+            conflicts: a_resolution_settles_it_and_is_one_event;
+            conflicts: what_was_seen_is_no_head;
+            read: pages_end_at_the_limit_of_events;
+            read: pages_end_at_the_limit_of_bytes;
+            read: an_event_larger_than_the_page_still_comes;
+            read: an_aggregate_is_read_alone;
+            read: one_source_is_left_out;
+            read: a_page_without_matches_moves_on;
+            read: any_query_finds_what_a_model_finds;
+            notes: put_read_delete;
+            notes: the_last_value_counts;
+            notes: keys_are_answered_sorted_and_once;
+            notes: a_prefix_is_read_in_pages;
+            notes: a_prefix_ends_where_it_ends;
+            notes: keys_are_sorted_by_their_bytes;
+            notes: keys_of_any_characters;
+            notes: values_of_any_bytes;
+            commit: a_plan_that_is_refused_changes_nothing;
+            commit: asking_tells_what_is_there;
+            commit: concurrent_records_get_distinct_dots;
+            commit: an_event_received_many_times_at_once_is_stored_once;
+            commit: readers_see_only_prefixes;
+            commit: a_dropped_record_is_whole_or_absent;
+            commit: a_dropped_receive_is_whole_or_absent;
+            commit: dropped_reads_do_no_harm;
+            commit: a_closed_store_says_so;
+            reauthor: events_get_the_dots_of_the_successor;
+            reauthor: a_log_that_moved_on_is_left_alone;
+            reopen: what_was_acknowledged_survives_closing;
+            reopen: what_was_acknowledged_survives_a_crash;
+            reopen: counters_and_time_go_on;
+            reopen: the_log_belongs_to_one_node;
+            reopen: cursors_stay_known;
+            reopen: two_handles_write_one_log;
+        }
+    };
+}
+
+/// One test per case, directly and boxed.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance {
+    ($name:ident, $fixture:expr, $suite:ident, $($module:ident: $case:ident;)*) => {
+        mod $name {
+            #[allow(unused_imports, reason = "what the expression names may be imported around it")]
+            use super::*;
+            mod direct {
+                $(#[test] fn $case() {
+                    $crate::run(async { $crate::$suite::$module::$case(&super::fixture()).await });
+                })*
+            }
+            mod boxed {
+                $(#[test] fn $case() {
+                    $crate::run(async { $crate::$suite::$module::$case(&$crate::Boxed(super::fixture())).await });
+                })*
+            }
+            $crate::__fixture! { $suite, $fixture }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __fixture {
+    (store_suite, $fixture:expr) => {
+        fn fixture() -> impl $crate::StoreFixture {
+            $fixture
+        }
+    };
+    (transport_suite, $fixture:expr) => {
+        fn fixture() -> impl $crate::TransportFixture {
+            $fixture
+        }
+    };
+}
+
+/// The store of a fixture, opened for the node `n`.
+pub(crate) async fn open<F: StoreFixture>(fixture: &F) -> Result<F::Store> {
+    fixture.open(&node("n")).await
+}
+
+/// Records these events now.
+pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Result<Recorded> {
+    record_at(store, NOW, events).await
+}
+
+/// Records these events at this time of the wall clock.
+pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
+    let author = store.identity().await?.author;
+    let events = events.into_iter().map(named).collect();
+    store.commit_record(Record { author, events, now, limits: Limits::default() }).await
+}
+
+/// An event with its id.
+pub(crate) fn named(new: NewEvent) -> (EventId, NewEvent) {
+    (new.id.clone().expect("the suites give every event an id"), new)
+}
+
+/// A receive of these events from the store of this byte, now.
+pub(crate) fn receiving(source: u8, events: &[Event]) -> Receive {
+    Receive::new(Some(store_id(source)), events.to_vec(), NOW, Limits::default())
+}
+
+/// Receives these events from the store of this byte, now.
+pub(crate) async fn receive(store: &impl EventStore, source: u8, events: &[Event]) -> Result<Received> {
+    store.commit_receive(receiving(source, events)).await
+}
+
+/// The whole log.
+pub(crate) async fn log_of(store: &impl EventStore) -> Result<Vec<StoredEvent>> {
+    scan(store, Query::after(0)).await
+}
+
+/// Everything a query finds from its start to the end of the log.
+///
+/// # Panics
+/// When a page does not move on.
+pub(crate) async fn scan(store: &impl EventStore, mut query: Query) -> Result<Vec<StoredEvent>> {
+    let mut found = Vec::new();
+    loop {
+        let page = store.read(query.clone()).await?;
+        assert!(page.events.len() <= query.max_events, "a page has at most `max_events`");
+        assert!(page.scanned_to >= query.after, "`scanned_to` is never below `after`");
+        let last = page.events.last().map_or(0, |stored| stored.position);
+        assert!(last <= page.scanned_to, "`scanned_to` is at least the last event of the page");
+        found.extend(page.events);
+        if !page.more {
+            return Ok(found);
+        }
+        assert!(page.scanned_to > query.after, "a page with more behind it moves on");
+        query.after = page.scanned_to;
+    }
+}
+
+/// Everything a store holds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Contents {
+    pub(crate) log: Vec<StoredEvent>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Everything a store holds.
+pub(crate) async fn contents(store: &impl EventStore) -> Result<Contents> {
+    Ok(Contents { log: log_of(store).await?, notes: store.notes_under("").await? })
+}
+
+/// A note as text.
+pub(crate) async fn text(store: &impl EventStore, key: impl Into<String>) -> Result<Option<String>> {
+    let note = store.note(key.into()).await?;
+    Ok(note.map(|note| String::from_utf8(note.value).expect("the note is text")))
+}
+
+/// The ids of events, in order.
+pub(crate) fn ids<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Vec<&'a str> {
+    events.into_iter().map(|stored| stored.event.id.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    /// A case that is not in the list never runs.
+    #[test]
+    fn every_case_is_listed() {
+        let list = include_str!("mod.rs");
+        let files = [
+            ("commit", include_str!("commit.rs")),
+            ("conflicts", include_str!("conflicts.rs")),
+            ("log", include_str!("log.rs")),
+            ("notes", include_str!("notes.rs")),
+            ("read", include_str!("read.rs")),
+            ("reauthor", include_str!("reauthor.rs")),
+            ("receive", include_str!("receive.rs")),
+            ("record", include_str!("record.rs")),
+            ("reopen", include_str!("reopen.rs")),
+        ];
+        for (file, text) in files {
+            for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let case = line.split(['(', '<']).next().unwrap();
+                assert!(list.contains(&format!("{file}: {case};")), "{file}: {case} is not listed");
+            }
+        }
+    }
+}

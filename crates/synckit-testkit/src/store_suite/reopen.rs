@@ -1,0 +1,137 @@
+//! What is there after closing a log and opening it again, and after a crash of the process.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use synckit::StoreExt;
+use synckit_core::{Dot, ErrorKind, EventStore, notes};
+
+use super::{contents, log_of, open, receive, record, record_at, text};
+use crate::case::{CaseResult, skip};
+use crate::fixture::StoreFixture;
+use crate::samples::{Author, NOW, new_event, node, tricky_events};
+
+const FORGETS: &str = "this log does not outlive its store";
+
+/// Events, notes and identity are there again after closing.
+pub async fn what_was_acknowledged_survives_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("what_was_acknowledged_survives_closing", FORGETS);
+    }
+    let store = open(fixture).await?;
+    record(&store, tricky_events()).await?;
+    receive(&store, 1, &Author::new("far").write_many("x", 3)).await?;
+    let (head, before) = (store.head().await?, contents(&store).await?);
+    store.close().await?;
+    drop(store);
+    let store = open(fixture).await?;
+    assert_eq!((store.head().await?, contents(&store).await?), (head, before));
+    Ok(())
+}
+
+/// The same where nobody closed it: dropping the store is as near to a crash as one process comes.
+pub async fn what_was_acknowledged_survives_a_crash<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("what_was_acknowledged_survives_a_crash", FORGETS);
+    }
+    for round in 0..5 {
+        let store = open(fixture).await?;
+        assert_eq!(store.head().await?.position, round);
+        record(&store, vec![new_event("x", &format!("e{round}"))]).await?;
+    }
+    assert_eq!(log_of(&open(fixture).await?).await?.len(), 5);
+    Ok(())
+}
+
+/// Counters and time go on where they were, also where the wall clock was set back.
+pub async fn counters_and_time_go_on<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("counters_and_time_go_on", FORGETS);
+    }
+    let store = open(fixture).await?;
+    let first = record(&store, vec![new_event("x", "1")]).await?.events.remove(0);
+    receive(&store, 1, &Author::new("n").write_many("x", 2)[1..]).await?;
+    let renamed = record(&store, vec![new_event("x", "2")]).await?.events.remove(0);
+    store.close().await?;
+    drop(store);
+    let store = open(fixture).await?;
+    let next = record_at(&store, NOW - 3_600_000, vec![new_event("x", "3")]).await?.events.remove(0);
+    assert_eq!(renamed.dot, Some(Dot::new(node("n~2"), 1)));
+    assert_eq!(next.dot, Some(Dot::new(node("n~2"), 2)));
+    assert!(next.time > renamed.time && renamed.time > first.time);
+    assert!(next.has_seen(&renamed) && next.has_seen(&first));
+    assert_eq!(text(&store, notes::TIME).await?, Some(next.time.to_string()));
+    Ok(())
+}
+
+/// A log opened for another node is an error, and stays as it is.
+pub async fn the_log_belongs_to_one_node<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("the_log_belongs_to_one_node", FORGETS);
+    }
+    let store = open(fixture).await?;
+    record(&store, vec![new_event("x", "1")]).await?;
+    store.close().await?;
+    drop(store);
+    for other in ["m", "N", "n~2", "n "] {
+        let error = fixture.open(&node(other)).await.err().map(|error| error.kind());
+        assert_eq!(error, Some(ErrorKind::Conflict), "opened as {other:?}");
+    }
+    let store = open(fixture).await?;
+    assert_eq!((store.identity().await?.node, store.head().await?.position), (node("n"), 1));
+    Ok(())
+}
+
+/// A cursor of the log is known after reopening; one of another log, event or place is not.
+pub async fn cursors_stay_known<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let mut store = open(fixture).await?;
+    record(&store, vec![new_event("x", "1"), new_event("x", "2")]).await?;
+    let cursors = [store.cursor_at(0).await?, store.cursor_at(1).await?, store.cursor_at(2).await?];
+    if fixture.survives_reopen() {
+        store.close().await?;
+        drop(store);
+        store = open(fixture).await?;
+    }
+    for cursor in &cursors {
+        assert!(store.knows(cursor).await?, "{cursor}");
+    }
+    let (id, event) = (store.head().await?.store, crate::samples::event_id("1"));
+    let elsewhere = crate::samples::store_id(9);
+    for cursor in [
+        synckit_core::Cursor::at(id, 2, event.clone()),
+        synckit_core::Cursor::at(id, 3, event.clone()),
+        synckit_core::Cursor::at(elsewhere, 1, event),
+        synckit_core::Cursor::start(elsewhere),
+    ] {
+        assert!(!store.knows(&cursor).await?, "{cursor}");
+    }
+    Ok(())
+}
+
+/// Two handles on one log, as two processes have them, write at once: one order, distinct dots.
+pub async fn two_handles_write_one_log<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.opens_twice() {
+        return skip("two_handles_write_one_log", "this log is opened once at a time");
+    }
+    let handles = [Arc::new(open(fixture).await?), Arc::new(open(fixture).await?)];
+    let tasks: Vec<_> = (0..4)
+        .map(|task| {
+            let store = handles[task % 2].clone();
+            tokio::spawn(async move {
+                for at in 0..25 {
+                    let recorded = record(&*store, vec![new_event("x", &format!("{task}-{at}"))]).await?;
+                    assert!(store.head().await?.position >= recorded.head, "a handle sees its own commit");
+                }
+                Ok::<(), synckit_core::Error>(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("the task ends")?;
+    }
+    let log = log_of(&*handles[0]).await?;
+    assert_eq!(log_of(&*handles[1]).await?, log);
+    let dots: BTreeSet<_> = log.iter().map(|stored| stored.event.dot.clone()).collect();
+    assert_eq!((log.len(), dots.len(), log[99].position), (100, 100, 100));
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Who calls, who answers, and how far each knows the other.
+
+use synckit::StoreExt;
+use synckit_core::{
+    Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, PROTOCOL_VERSION, Transport,
+};
+
+use super::{caller, connect, connect_with, pushing};
+use crate::case::CaseResult;
+use crate::fixture::TransportFixture;
+use crate::samples::{Author, event_id, node, store_id};
+
+fn hello(caller: Caller) -> HelloRequest {
+    HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None }
+}
+
+/// Protocol, store, node, head, limits and time of the hub.
+pub async fn the_hub_says_who_it_is<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let limits = Limits { batch_events: 7, batch_bytes: 70_000, event_bytes: 7_000, drift_seconds: 700 };
+    let hub = connect_with(fixture, limits).await?;
+    hub.wire.push(pushing(1, &Author::new("node-1").write_many("x", 3))).await?;
+    let answer = hub.wire.hello(hello(caller(2))).await?;
+    let direct = hub.endpoint.hello(hello(caller(2))).await?;
+    assert_eq!((answer.protocol, answer.head, answer.limits), (PROTOCOL_VERSION, 3, limits));
+    assert_eq!((answer.store, answer.node), (hub.store.head().await?.store, node("hub")));
+    assert_eq!((answer.counter, answer.pushed, answer.cursor_known), (0, None, true));
+    assert!(direct.time >= answer.time && direct.time - answer.time < 600_000, "the hub's wall clock");
+    Ok(())
+}
+
+/// The highest counter of the caller's node, whoever brought its events.
+pub async fn the_counter_of_the_caller_is_known<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    hub.wire.push(pushing(1, &Author::new("node-2").write_many("x", 5))).await?;
+    assert_eq!(hub.wire.hello(hello(caller(1))).await?.counter, 0);
+    assert_eq!(hub.wire.hello(hello(caller(2))).await?.counter, 5);
+    Ok(())
+}
+
+/// The place a caller has pushed up to, per filter.
+pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("node-1").write_many("x", 2);
+    let upto = Cursor::at(store_id(1), 2, events[1].id.clone());
+    hub.wire.push(synckit_core::PushRequest { upto: Some(upto.clone()), ..pushing(1, &events) }).await?;
+    assert_eq!(hub.wire.hello(hello(caller(1))).await?.pushed, Some(upto));
+    let other = HelloRequest { filter: "0123456789abcdef".to_owned(), ..hello(caller(1)) };
+    assert_eq!(hub.wire.hello(other).await?.pushed, None);
+    assert_eq!(hub.wire.hello(hello(caller(2))).await?.pushed, None);
+    Ok(())
+}
+
+/// Whether the caller's cursor names an event of the hub's log.
+pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    hub.wire.push(pushing(1, &Author::new("node-1").write_many("x", 3))).await?;
+    let id = hub.store.head().await?.store;
+    let cursors = [
+        (hub.store.cursor_at(0).await?, true),
+        (hub.store.cursor_at(2).await?, true),
+        (Cursor::at(id, 2, event_id("node-1-1")), false),
+        (Cursor::at(id, 4, event_id("node-1-4")), false),
+        (Cursor::at(store_id(9), 2, event_id("node-1-2")), false),
+        (Cursor::start(store_id(9)), false),
+    ];
+    for (cursor, known) in cursors {
+        let request = HelloRequest { cursor: Some(cursor.clone()), ..hello(caller(2)) };
+        assert_eq!(hub.wire.hello(request).await?.cursor_known, known, "{cursor}");
+    }
+    Ok(())
+}
+
+/// A caller of another protocol version is told so.
+pub async fn another_protocol_is_unsupported<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let request = HelloRequest { protocol: PROTOCOL_VERSION + 1, ..hello(caller(1)) };
+    let error = hub.wire.hello(request).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::Unsupported));
+    Ok(())
+}
+
+/// Two replicas of one store or of one name cannot sync.
+pub async fn the_same_replica_on_both_sides_is_a_conflict<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let same_store = Caller { node: node("node-1"), store: hub.store.head().await?.store };
+    let same_node = Caller { node: node("hub"), store: store_id(1) };
+    for caller in [same_store, same_node] {
+        let error = hub.wire.hello(hello(caller)).await.err().map(|error| error.kind());
+        assert_eq!(error, Some(ErrorKind::Conflict));
+    }
+    Ok(())
+}

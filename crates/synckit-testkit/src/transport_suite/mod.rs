@@ -1,0 +1,194 @@
+//! What every transport must do: one function per case, run by
+//! [`transport_conformance!`](crate::transport_conformance).
+//!
+//! - `hello`: who calls, who answers, how far each knows the other
+//! - `push`: events handed over, once and again
+//! - `pull`: pages, cursors, filters
+//! - `errors`: kinds that survive, futures that are dropped, closing
+//! - `subscribe`: catch-up, then live
+
+use std::future::Future;
+use std::time::Duration;
+
+use synckit::{Endpoint, StoreExt};
+use synckit_core::{
+    Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope,
+    Transport,
+};
+use synckit_memory::MemoryStore;
+
+use crate::fault::{FaultPlan, FaultyStore};
+use crate::fixture::{HubEndpoint, TransportFixture};
+use crate::samples::{node, store_id};
+
+pub mod errors;
+pub mod hello;
+pub mod pull;
+pub mod push;
+pub mod subscribe;
+
+/// Makes a test of every case of the transport suite, once directly and once through [`BoxTransport`].
+///
+/// It takes an expression that makes a [`TransportFixture`], and makes a module `transport_conformance`, or one
+/// of the name that stands in front: `transport_conformance!(over_tls: TlsFixture::new())`.
+///
+/// [`BoxTransport`]: synckit_core::BoxTransport
+/// [`TransportFixture`]: crate::TransportFixture
+#[macro_export]
+macro_rules! transport_conformance {
+    ($fixture:expr $(,)?) => {
+        $crate::transport_conformance!(transport_conformance: $fixture);
+    };
+    ($name:ident : $fixture:expr $(,)?) => {
+        $crate::__conformance! { $name, $fixture, transport_suite,
+            hello: the_hub_says_who_it_is;
+            hello: the_counter_of_the_caller_is_known;
+            hello: what_was_pushed_is_known;
+            hello: a_cursor_is_known_or_not;
+            hello: another_protocol_is_unsupported;
+            hello: the_same_replica_on_both_sides_is_a_conflict;
+            push: events_arrive_byte_for_byte;
+            push: every_character_arrives;
+            push: pushing_twice_is_pushing_once;
+            push: one_bad_event_of_eleven_is_refused_by_its_index;
+            push: the_largest_event_arrives;
+            push: a_full_batch_arrives;
+            push: a_batch_above_the_limit_is_too_large;
+            push: an_empty_push_moves_the_place_on_record;
+            push: a_push_with_refusals_does_not_move_the_place_on_record;
+            push: missing_events_are_named_in_order;
+            push: asking_for_too_many_is_too_large;
+            pull: an_empty_log;
+            pull: events_come_byte_for_byte;
+            pull: every_character_comes;
+            pull: the_largest_events_come_page_by_page;
+            pull: pages_end_at_the_limit;
+            pull: a_limit_above_the_hubs_is_the_hubs;
+            pull: a_cursor_resumes;
+            pull: events_of_the_caller_are_left_out;
+            pull: filters_pass_what_they_name;
+            pull: a_filter_that_passes_nothing_moves_on;
+            pull: a_cursor_of_another_log_is_unknown;
+            errors: the_kind_of_every_error_survives;
+            errors: the_hub_goes_on_after_an_error;
+            errors: a_dropped_push_is_whole_or_absent;
+            errors: dropped_calls_do_no_harm;
+            errors: many_calls_at_once;
+            errors: a_closed_transport_says_so;
+            subscribe: it_catches_up_then_goes_on;
+            subscribe: it_resumes_by_its_cursor;
+            subscribe: it_filters;
+            subscribe: a_cursor_of_another_log_is_unknown_at_the_start;
+            subscribe: a_dropped_subscription_does_no_harm;
+        }
+    };
+}
+
+/// How long a subscription may take to bring what it must; well above the heartbeat of an endpoint.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A hub, its store, and the transport that leads there.
+pub(crate) struct Hub<T> {
+    pub(crate) store: MemoryStore,
+    pub(crate) plan: FaultPlan,
+    pub(crate) endpoint: HubEndpoint,
+    pub(crate) wire: T,
+}
+
+/// A hub with the default limits.
+pub(crate) async fn connect<F: TransportFixture>(fixture: &F) -> Result<Hub<F::Transport>> {
+    connect_with(fixture, Limits::default()).await
+}
+
+/// A hub with these limits.
+pub(crate) async fn connect_with<F: TransportFixture>(
+    fixture: &F,
+    limits: Limits,
+) -> Result<Hub<F::Transport>> {
+    let (store, plan) = (MemoryStore::new(node("hub"))?, FaultPlan::new());
+    let behind = FaultyStore::new(store.clone(), plan.clone());
+    let endpoint = Endpoint::new(behind).with_limits(limits).with_watch(store.clone());
+    let wire = fixture.connect(endpoint.clone()).await?;
+    Ok(Hub { store, plan, endpoint, wire })
+}
+
+/// The caller of the store of this byte: the node `node-<byte>`.
+pub(crate) fn caller(byte: u8) -> Caller {
+    Caller { node: node(&format!("node-{byte}")), store: store_id(byte) }
+}
+
+/// A push of these events by the caller of this byte.
+pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
+    PushRequest { caller: caller(byte), filter: "all".to_owned(), events: events.to_vec(), upto: None }
+}
+
+/// A pull of everything by the caller of this byte.
+pub(crate) fn pulling(byte: u8, cursor: Option<Cursor>) -> PullRequest {
+    PullRequest { caller: caller(byte), cursor, limit: None, filter: Filter::new(), scope: Scope::Others }
+}
+
+/// Pulls page by page to the end.
+///
+/// # Panics
+/// When a page does not move on.
+pub(crate) async fn pull_all(wire: &impl Transport, mut request: PullRequest) -> Result<Vec<PullResponse>> {
+    let mut pages: Vec<PullResponse> = Vec::new();
+    loop {
+        let page = wire.pull(request.clone()).await?;
+        let (from, more) = (request.cursor.as_ref().map_or(0, Cursor::position), page.more);
+        assert!(page.next.position() > from || !more, "a page with more behind it moves on");
+        assert_eq!(page.unreadable, [], "everything can be read");
+        request.cursor = Some(page.next.clone());
+        pages.push(page);
+        if !more {
+            return Ok(pages);
+        }
+    }
+}
+
+/// The events of pages.
+pub(crate) fn events_of(pages: &[PullResponse]) -> Vec<Event> {
+    pages.iter().flat_map(|page| page.events.clone()).collect()
+}
+
+/// The ids of events.
+pub(crate) fn ids(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.id.as_str()).collect()
+}
+
+/// The ids of what the hub holds, in log order.
+pub(crate) async fn held(store: &MemoryStore) -> Result<Vec<EventId>> {
+    let log = crate::store_suite::log_of(store).await?;
+    assert_eq!(store.cursor_at(log.len() as u64).await?.position(), log.len() as u64);
+    Ok(log.into_iter().map(|stored| stored.event.id).collect())
+}
+
+/// Waits for what must come.
+///
+/// # Panics
+/// When it does not come.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it comes")
+}
+
+#[cfg(test)]
+mod tests {
+    /// A case that is not in the list never runs.
+    #[test]
+    fn every_case_is_listed() {
+        let list = include_str!("mod.rs");
+        let files = [
+            ("errors", include_str!("errors.rs")),
+            ("hello", include_str!("hello.rs")),
+            ("pull", include_str!("pull.rs")),
+            ("push", include_str!("push.rs")),
+            ("subscribe", include_str!("subscribe.rs")),
+        ];
+        for (file, text) in files {
+            for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let case = line.split(['(', '<']).next().unwrap();
+                assert!(list.contains(&format!("{file}: {case};")), "{file}: {case} is not listed");
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Pages, cursors, filters.
+
+use synckit::StoreExt;
+use synckit_core::{
+    Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Metadata, NewEvent, PullRequest, Scope,
+    Transport,
+};
+
+use super::{connect, connect_with, events_of, ids, pull_all, pulling};
+use crate::case::CaseResult;
+use crate::fixture::TransportFixture;
+use crate::samples::{Author, all_characters, event_id, new_event, store_id, tricky_events, tricky_names};
+use crate::store_suite::{receive, record};
+
+/// An empty log answers an empty page at its beginning.
+pub async fn an_empty_log<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let start = Cursor::start(hub.store.head().await?.store);
+    for cursor in [None, Some(start.clone())] {
+        let page = hub.wire.pull(pulling(1, cursor)).await?;
+        assert_eq!((page.events, page.next, page.more), (Vec::new(), start.clone(), false));
+    }
+    Ok(())
+}
+
+/// What comes is what is stored, stamp and all.
+pub async fn events_come_byte_for_byte<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut news = tricky_events();
+    for name in tricky_names() {
+        news.push(NewEvent::new(&name, &name, &name)?.with_id(event_id(&name)));
+    }
+    let recorded = record(&hub.store, news).await?.events;
+    let pulled = events_of(&pull_all(&hub.wire, pulling(1, None)).await?);
+    for (pulled, recorded) in pulled.iter().zip(&recorded) {
+        assert_eq!(pulled, recorded);
+        assert_eq!(pulled.digest(), recorded.digest());
+    }
+    assert_eq!(pulled.len(), recorded.len());
+    Ok(())
+}
+
+/// Every Unicode character comes, as JSON and as bytes.
+pub async fn every_character_comes<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("far");
+    let mut events = Vec::new();
+    for text in all_characters() {
+        events.push(author.write_this(NewEvent::new("Text", "x", &text)?));
+        events.push(author.write_this(NewEvent::with_data("Text", "x", Data::bytes(text.into_bytes()))?));
+    }
+    assert_eq!(receive(&hub.store, 9, &events).await?.refused, []);
+    let pages = pull_all(&hub.wire, pulling(1, None)).await?;
+    assert!(events_of(&pages) == events, "a character changed");
+    Ok(())
+}
+
+/// Events of the largest size come, a few in a page, within the bytes of a batch.
+pub async fn the_largest_events_come_page_by_page<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (limits, mut author) = (Limits::default(), Author::new("far"));
+    let large = |author: &mut Author| -> synckit_core::Result<Event> {
+        let new = |room| NewEvent::with_data("Large", "x", Data::bytes(vec![0xff; room]));
+        let probe = author.clone().write_this(new(1_000)?);
+        Ok(author.write_this(new(1_000 + limits.event_bytes - probe.size())?))
+    };
+    let mut events = Vec::new();
+    for _ in 0..20 {
+        events.push(large(&mut author)?);
+    }
+    assert_eq!(receive(&hub.store, 9, &events).await?.refused, []);
+    let pages = pull_all(&hub.wire, pulling(1, None)).await?;
+    for page in &pages {
+        let bytes: usize = page.events.iter().map(Event::size).sum();
+        assert!(bytes <= limits.batch_bytes, "{bytes} bytes in a page");
+    }
+    assert!(events_of(&pages) == events, "an event changed");
+    Ok(())
+}
+
+/// At a limit of n, logs of 1, n-1, n, n+1 and many events come in full pages and a rest.
+pub async fn pages_end_at_the_limit<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("far");
+    let mut length = 0;
+    for target in [1, 9, 10, 11, 35] {
+        receive(&hub.store, 9, &author.write_many("x", target - length)).await?;
+        length = target;
+        let request = PullRequest { limit: Some(10), ..pulling(1, None) };
+        let pages = pull_all(&hub.wire, request).await?;
+        assert_eq!(events_of(&pages).len(), length);
+        for (at, page) in pages.iter().enumerate() {
+            let expected = (length - 10 * at).min(10);
+            assert_eq!(page.events.len(), expected);
+            let place = hub.store.cursor_at((10 * at + expected) as u64).await?;
+            assert_eq!(page.next, place);
+        }
+    }
+    Ok(())
+}
+
+/// The hub's own limit holds, whatever is asked for.
+pub async fn a_limit_above_the_hubs_is_the_hubs<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect_with(fixture, Limits { batch_events: 5, ..Limits::default() }).await?;
+    receive(&hub.store, 9, &Author::new("far").write_many("x", 12)).await?;
+    for limit in [None, Some(1_000_000)] {
+        let pages = pull_all(&hub.wire, PullRequest { limit, ..pulling(1, None) }).await?;
+        assert_eq!(pages.iter().map(|page| page.events.len()).collect::<Vec<_>>(), [5, 5, 2]);
+    }
+    Ok(())
+}
+
+/// From a cursor on, only what is new.
+pub async fn a_cursor_resumes<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("far");
+    let mut cursor = None;
+    for round in 0..4 {
+        let events = author.write_many("x", round);
+        receive(&hub.store, 9, &events).await?;
+        let page = hub.wire.pull(pulling(1, cursor)).await?;
+        assert_eq!((page.events, page.more), (events, false));
+        cursor = Some(page.next);
+    }
+    Ok(())
+}
+
+/// What came from the caller is left out, unless it lost its log.
+pub async fn events_of_the_caller_are_left_out<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    record(&hub.store, vec![new_event("x", "hub")]).await?;
+    hub.wire.push(super::pushing(1, &Author::new("node-1").write_many("x", 2))).await?;
+    hub.wire.push(super::pushing(2, &Author::new("node-2").write_many("x", 1))).await?;
+    for (byte, expected) in [
+        (1, &["hub", "node-2-1"][..]),
+        (2, &["hub", "node-1-1", "node-1-2"]),
+        (3, &["hub", "node-1-1", "node-1-2", "node-2-1"]),
+    ] {
+        let pages = pull_all(&hub.wire, pulling(byte, None)).await?;
+        assert_eq!(ids(&events_of(&pages)), expected);
+        assert_eq!(pages.last().map(|page| page.next.position()), Some(4));
+        let request = PullRequest { scope: Scope::Everything, ..pulling(byte, None) };
+        assert_eq!(events_of(&pull_all(&hub.wire, request).await?).len(), 4);
+    }
+    Ok(())
+}
+
+/// Filters by type, aggregate, prefix and metadata mean the same on the other side.
+pub async fn filters_pass_what_they_name<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut news = Vec::new();
+    for (kind, of, who) in
+        [("A", "n/1", "ann"), ("B", "n/1", "bob"), ("A", "n/2", "bob"), ("C", "m\0é", "😀")]
+    {
+        let metadata = Metadata::of(&std::collections::BTreeMap::from([("who", who)]))?;
+        let id = event_id(&format!("{kind}-{of}"));
+        news.push(NewEvent::new(kind, of, &1)?.with_id(id).with_metadata(metadata));
+    }
+    record(&hub.store, news).await?;
+    let filters = [
+        Filter::new(),
+        Filter::new().with_type("A")?,
+        Filter::new().with_type("A")?.with_type("C")?,
+        Filter::new().with_aggregate("n/1")?,
+        Filter::new().with_aggregate("m\0é")?,
+        Filter::new().with_aggregate_prefix("n/")?.with_type("B")?,
+        Filter::new().with_metadata("who", "bob")?,
+        Filter::new().with_metadata("who", "😀")?.with_metadata("who", "ann")?,
+        Filter::new().with_type("none")?,
+    ];
+    let all = events_of(&pull_all(&hub.wire, pulling(1, None)).await?);
+    for filter in filters {
+        let request = PullRequest { filter: filter.clone(), ..pulling(1, None) };
+        let pages = pull_all(&hub.wire, request).await?;
+        let expected: Vec<Event> = all.iter().filter(|event| filter.matches(event)).cloned().collect();
+        assert_eq!(events_of(&pages), expected, "{filter:?}");
+        assert_eq!(pages.last().map(|page| page.next.position()), Some(4));
+    }
+    Ok(())
+}
+
+/// What was looked at is behind the cursor, matched or not: it is never sent nor looked at again.
+pub async fn a_filter_that_passes_nothing_moves_on<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("far");
+    receive(&hub.store, 9, &author.write_many("x", 2_500)).await?;
+    let filter = Filter::new().with_aggregate("y")?;
+    let request = PullRequest { limit: Some(10), filter: filter.clone(), ..pulling(1, None) };
+    let pages = pull_all(&hub.wire, request).await?;
+    let end = pages.last().expect("there is a page").next.clone();
+    assert_eq!((events_of(&pages), end.position()), (Vec::new(), 2_500));
+    let event = author.write("y");
+    receive(&hub.store, 9, std::slice::from_ref(&event)).await?;
+    let page = hub.wire.pull(PullRequest { filter, ..pulling(1, Some(end)) }).await?;
+    assert_eq!((page.events, page.next.position()), (vec![event], 2_501));
+    Ok(())
+}
+
+/// A cursor of another log, of another event, beyond the end: always the same kind of error.
+pub async fn a_cursor_of_another_log_is_unknown<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    receive(&hub.store, 9, &Author::new("far").write_many("x", 3)).await?;
+    let id = hub.store.head().await?.store;
+    for cursor in [
+        Cursor::at(id, 2, event_id("far-1")),
+        Cursor::at(id, 4, event_id("far-3")),
+        Cursor::at(store_id(9), 2, event_id("far-2")),
+        Cursor::start(store_id(9)),
+    ] {
+        let error = hub.wire.pull(pulling(1, Some(cursor.clone()))).await.err();
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::CursorUnknown), "{cursor}");
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Events handed over, once and again.
+
+use synckit::StoreExt;
+use synckit_core::{
+    Cursor, Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
+    Transport, VectorClock, notes,
+};
+
+use super::{caller, connect, connect_with, held, pushing};
+use crate::case::CaseResult;
+use crate::fixture::TransportFixture;
+use crate::samples::{Author, all_characters, event_id, store_id, tricky_events, tricky_names};
+use crate::store_suite::{log_of, text};
+
+/// What arrives is what was sent: data, metadata, names, stamp; and it is known from whom.
+pub async fn events_arrive_byte_for_byte<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1 \u{10ffff}\0\"");
+    let mut events: Vec<Event> = tricky_events().into_iter().map(|new| author.write_this(new)).collect();
+    for name in tricky_names() {
+        let new = NewEvent::new(&name, &name, &name)?.with_id(event_id(&name));
+        events.push(author.write_this(new));
+    }
+    let answer = hub.wire.push(pushing(1, &events)).await?;
+    assert_eq!((answer.accepted, answer.duplicates, answer.refused), (events.len(), 0, Vec::new()));
+    let log = log_of(&hub.store).await?;
+    for (stored, event) in log.iter().zip(&events) {
+        assert_eq!(stored.event, *event);
+        assert_eq!(stored.event.digest(), event.digest());
+        assert_eq!(stored.source, Some(store_id(1)));
+    }
+    Ok(())
+}
+
+/// Every Unicode character arrives, as JSON and as bytes.
+pub async fn every_character_arrives<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1");
+    for text in all_characters() {
+        let json = author.write_this(NewEvent::new("Text", "x", &text)?);
+        let bytes = author.write_this(NewEvent::with_data("Text", "x", Data::bytes(text.into_bytes()))?);
+        let answer = hub.wire.push(pushing(1, &[json.clone(), bytes.clone()])).await?;
+        assert_eq!((answer.accepted, answer.refused), (2, Vec::new()));
+        let log = log_of(&hub.store).await?;
+        assert!(log[log.len() - 2].event == json && log[log.len() - 1].event == bytes, "a character changed");
+    }
+    Ok(())
+}
+
+/// A push whose answer was lost is sent again, by the same caller or through another.
+pub async fn pushing_twice_is_pushing_once<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1");
+    let mut events = author.write_many("x", 10);
+    hub.wire.push(pushing(1, &events)).await?;
+    events.extend(author.write_many("x", 2));
+    let answer = hub.wire.push(pushing(1, &events)).await?;
+    assert_eq!((answer.accepted, answer.duplicates), (2, 10));
+    let answer = hub.wire.push(pushing(2, &events)).await?;
+    assert_eq!((answer.accepted, answer.duplicates), (0, 12));
+    let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
+    assert_eq!(held(&hub.store).await?, ids);
+    Ok(())
+}
+
+/// Ten of eleven arrive; the answer names the one by its place, its id and the reason.
+pub async fn one_bad_event_of_eleven_is_refused_by_its_index<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect_with(fixture, Limits { event_bytes: 10_000, ..Limits::default() }).await?;
+    let mut author = Author::new("node-1");
+    let first = author.write("x");
+    hub.wire.push(pushing(1, std::slice::from_ref(&first))).await?;
+    let large = NewEvent::with_data("Large", "x", Data::bytes(vec![0; 20_000]))?;
+    let large = author.write_this(large.with_id(event_id("large")));
+    let forked = Event { id: event_id("forked"), ..first.clone() };
+    let taken = Event { id: first.id.clone(), ..author.write("x") };
+    let invalid = Event { clock: VectorClock::new(), ..author.write("x") };
+    let codes = [
+        (large, RefusalCode::TooLarge),
+        (forked, RefusalCode::ForkedOrigin),
+        (taken, RefusalCode::IdTaken),
+        (invalid, RefusalCode::Invalid),
+    ];
+    for (round, (bad, code)) in codes.into_iter().enumerate() {
+        let mut events = author.write_many("x", 10);
+        events.insert(5, bad.clone());
+        let answer = hub.wire.push(pushing(1, &events)).await?;
+        assert_eq!((answer.accepted, answer.duplicates), (10, 0));
+        let refused = &answer.refused[0];
+        assert_eq!((refused.index, refused.id.as_str(), refused.code), (5, bad.id.as_str(), code));
+        assert!(answer.refused.len() == 1 && !refused.message.is_empty());
+        assert_eq!(hub.store.head().await?.position, 11 + 10 * round as u64);
+    }
+    Ok(())
+}
+
+/// An event of the largest size arrives, as JSON, as bytes, and as text that has to be escaped.
+pub async fn the_largest_event_arrives<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1");
+    for fill in ["[]", "bytes", "escaped"] {
+        let data = |room: usize| match fill {
+            "[]" => Data::json(format!("[{}]", " ".repeat(room - 2))),
+            "bytes" => Ok(Data::bytes(vec![0xff; room])),
+            _ => {
+                Data::json(format!("\"{}{}\"", "\\u0000".repeat((room - 2) / 6), "x".repeat((room - 2) % 6)))
+            }
+        };
+        let new = |room| data(room).and_then(|data| NewEvent::with_data("Large", "x", data));
+        let probe = author.clone().write_this(new(1_000)?);
+        let event = author.write_this(new(1_000 + Limits::default().event_bytes - probe.size())?);
+        assert_eq!(event.size(), Limits::default().event_bytes);
+        let answer = hub.wire.push(pushing(1, std::slice::from_ref(&event))).await?;
+        assert_eq!((answer.accepted, answer.refused), (1, Vec::new()), "{fill}");
+        assert!(log_of(&hub.store).await?.pop().is_some_and(|stored| stored.event == event), "{fill}");
+    }
+    Ok(())
+}
+
+/// A batch as large as the hub takes, in events and in bytes, arrives.
+pub async fn a_full_batch_arrives<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (limits, mut author) = (Limits::default(), Author::new("node-1"));
+    let small = author.write_many("x", limits.batch_events);
+    assert_eq!(hub.wire.push(pushing(1, &small)).await?.accepted, limits.batch_events);
+    let large = || NewEvent::with_data("Large", "x", Data::bytes(vec![0xff; 200_000]));
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let event = author.write_this(large()?);
+        bytes += event.size();
+        if bytes > limits.batch_bytes {
+            break;
+        }
+        batch.push(event);
+    }
+    assert_eq!(hub.wire.push(pushing(1, &batch)).await?.accepted, batch.len());
+    Ok(())
+}
+
+/// A batch of more events than the hub takes is an error, and nothing of it is stored.
+pub async fn a_batch_above_the_limit_is_too_large<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect_with(fixture, Limits { batch_events: 10, ..Limits::default() }).await?;
+    let events = Author::new("node-1").write_many("x", 11);
+    let error = hub.wire.push(pushing(1, &events)).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::TooLarge));
+    assert_eq!(hub.store.head().await?.position, 0);
+    assert_eq!(hub.wire.push(pushing(1, &events[..10])).await?.accepted, 10);
+    Ok(())
+}
+
+async fn pushed(store: &impl EventStore) -> synckit_core::Result<Option<String>> {
+    text(store, notes::pushed(store_id(1), "all")).await
+}
+
+/// A push without events puts the place on record; a place in another log than the caller's is refused.
+pub async fn an_empty_push_moves_the_place_on_record<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    for position in [3, 7] {
+        let upto = Cursor::at(store_id(1), position, event_id("e"));
+        let answer = hub.wire.push(PushRequest { upto: Some(upto.clone()), ..pushing(1, &[]) }).await?;
+        assert_eq!((answer.accepted, answer.duplicates), (0, 0));
+        assert_eq!(pushed(&hub.store).await?, Some(upto.to_string()));
+    }
+    let foreign = Cursor::at(store_id(2), 9, event_id("e"));
+    let error = hub.wire.push(PushRequest { upto: Some(foreign), ..pushing(1, &[]) }).await;
+    assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Invalid));
+    Ok(())
+}
+
+/// The place says "all of these are held": where one was refused it stays.
+pub async fn a_push_with_refusals_does_not_move_the_place_on_record<F: TransportFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut events = Author::new("node-1").write_many("x", 3);
+    let whole = events.clone();
+    events[1].clock = VectorClock::new();
+    let upto = Some(Cursor::at(store_id(1), 3, events[2].id.clone()));
+    let answer = hub.wire.push(PushRequest { upto: upto.clone(), ..pushing(1, &events) }).await?;
+    assert_eq!((answer.accepted, answer.refused.len(), pushed(&hub.store).await?), (2, 1, None));
+    let answer = hub.wire.push(PushRequest { upto: upto.clone(), ..pushing(1, &whole) }).await?;
+    assert_eq!((answer.accepted, answer.duplicates), (1, 2));
+    assert_eq!(pushed(&hub.store).await?, upto.map(|upto| upto.to_string()));
+    Ok(())
+}
+
+/// What is not held is named, in the order asked.
+pub async fn missing_events_are_named_in_order<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("node-1").write_many("x", 4);
+    hub.wire.push(pushing(1, &[events[0].clone(), events[2].clone()])).await?;
+    let mut asked: Vec<_> = events.iter().rev().map(|event| event.id.clone()).collect();
+    asked.extend(tricky_names().iter().map(|name| event_id(name)));
+    let missing = hub.wire.missing(MissingRequest { caller: caller(1), ids: asked.clone() }).await?.ids;
+    let expected = hub.store.not_held(asked).await?;
+    assert_eq!((&missing, missing[0].as_str(), missing[1].as_str()), (&expected, "node-1-4", "node-1-2"));
+    let nothing = MissingRequest { caller: caller(1), ids: Vec::new() };
+    assert_eq!(hub.wire.missing(nothing).await?.ids, []);
+    Ok(())
+}
+
+/// As many ids as a batch has events can be asked for, and no more.
+pub async fn asking_for_too_many_is_too_large<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let ids = |count: usize| (0..count).map(|at| event_id(&format!("{at:0255}"))).collect::<Vec<_>>();
+    let limit = Limits::default().batch_events;
+    let full = MissingRequest { caller: caller(1), ids: ids(limit) };
+    assert_eq!(hub.wire.missing(full).await?.ids.len(), limit);
+    let more = MissingRequest { caller: caller(1), ids: ids(limit + 1) };
+    let error = hub.wire.missing(more).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::TooLarge));
+    Ok(())
+}

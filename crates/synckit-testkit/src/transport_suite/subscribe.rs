@@ -1,0 +1,114 @@
+//! Catch-up, then live, in one stream that any of its cursors resumes.
+
+use futures_util::StreamExt;
+use synckit::StoreExt;
+use synckit_core::{
+    Cursor, ErrorKind, Event, EventStore, Filter, PageStream, PullRequest, Result, Transport,
+};
+
+use super::{connect, pulling, pushing, soon};
+use crate::case::CaseResult;
+use crate::fixture::TransportFixture;
+use crate::samples::{Author, event_id, new_event, store_id};
+use crate::store_suite::{receive, record};
+
+/// The next so many events, and the cursor after them.
+async fn take(pages: &mut PageStream, count: usize) -> Result<(Vec<Event>, Cursor)> {
+    let mut events = Vec::new();
+    loop {
+        let page = soon(pages.next()).await.expect("the stream never ends")?;
+        events.extend(page.events);
+        if events.len() >= count {
+            return Ok((events, page.next));
+        }
+    }
+}
+
+/// First what is there, then what comes: pushed by others, or recorded at the hub; never the caller's own.
+pub async fn it_catches_up_then_goes_on<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (mut own, mut other) = (Author::new("node-1"), Author::new("node-2"));
+    let old = other.write_many("x", 25);
+    receive(&hub.store, 2, &old).await?;
+    let request = PullRequest { limit: Some(10), ..pulling(1, None) };
+    let mut pages = hub.wire.subscribe(request).await?;
+    assert_eq!(take(&mut pages, 25).await?.0, old);
+    for round in 0..3 {
+        hub.wire.push(pushing(1, &own.write_many("x", 1))).await?;
+        let pushed = other.write_many("x", 2);
+        hub.wire.push(pushing(2, &pushed)).await?;
+        assert_eq!(take(&mut pages, 2).await?.0, pushed);
+        let recorded = record(&hub.store, vec![new_event("x", &format!("hub-{round}"))]).await?.events;
+        let (events, next) = take(&mut pages, 1).await?;
+        assert_eq!((events, next), (recorded, hub.store.cursor_at(29 + 4 * round).await?));
+    }
+    Ok(())
+}
+
+/// Broken off after any page and resumed by its cursor: nothing missing, nothing twice.
+pub async fn it_resumes_by_its_cursor<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut other = Author::new("node-2");
+    let mut expected = other.write_many("x", 20);
+    receive(&hub.store, 2, &expected).await?;
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    for _ in 0..6 {
+        let request = PullRequest { limit: Some(7), ..pulling(1, cursor) };
+        let mut pages = hub.wire.subscribe(request).await?;
+        let (events, next) = take(&mut pages, 1).await?;
+        seen.extend(events);
+        cursor = Some(next);
+        drop(pages);
+        let more = other.write_many("x", 2);
+        hub.wire.push(pushing(2, &more)).await?;
+        expected.extend(more);
+    }
+    let mut pages = hub.wire.subscribe(pulling(1, cursor)).await?;
+    seen.extend(take(&mut pages, expected.len() - seen.len()).await?.0);
+    assert_eq!(seen, expected);
+    Ok(())
+}
+
+/// Only what passes the filter comes; the cursor moves past the rest.
+pub async fn it_filters<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut other = Author::new("node-2");
+    let filter = Filter::new().with_aggregate("y")?;
+    let mut pages = hub.wire.subscribe(PullRequest { filter, ..pulling(1, None) }).await?;
+    for round in 1..=3 {
+        let events = [other.write("x"), other.write("y"), other.write("x")];
+        hub.wire.push(pushing(2, &events)).await?;
+        let (found, next) = take(&mut pages, 1).await?;
+        assert_eq!(found, events[1..2]);
+        assert!(next.position() >= 3 * round - 1);
+    }
+    Ok(())
+}
+
+/// A cursor the hub does not know is an error of the call, not of a page.
+pub async fn a_cursor_of_another_log_is_unknown_at_the_start<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    receive(&hub.store, 2, &Author::new("node-2").write_many("x", 3)).await?;
+    let id = hub.store.head().await?.store;
+    for cursor in [Cursor::at(id, 2, event_id("node-2-3")), Cursor::at(store_id(9), 2, event_id("node-2-2"))]
+    {
+        let error = hub.wire.subscribe(pulling(1, Some(cursor))).await.err();
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
+    }
+    Ok(())
+}
+
+/// Subscriptions that nobody reads any more leave the hub at work.
+pub async fn a_dropped_subscription_does_no_harm<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut other = Author::new("node-2");
+    for round in 1..=20 {
+        let pages = hub.wire.subscribe(pulling(1, None)).await?;
+        hub.wire.push(pushing(2, &[other.write("x")])).await?;
+        drop(pages);
+        assert_eq!(hub.store.head().await?.position, round);
+    }
+    let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
+    assert_eq!(take(&mut pages, 20).await?.0.len(), 20);
+    Ok(())
+}
