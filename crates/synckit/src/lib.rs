@@ -27,3 +27,7 @@ pub use resolvers::LastWriteWins;
 pub use retry::RetryPolicy;
 pub use sugar::StoreExt;
 pub use synckit_core::*;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeOfTheProject;

@@ -23,7 +23,8 @@ fn may(package: &Package) -> May {
         "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {
             &["synckit-core"]
         }
-        "synckit-testkit" => &["synckit-core", "synckit"],
+        // The simulator and the suite of transports need a store to stand on.
+        "synckit-testkit" => &["synckit-core", "synckit", "synckit-memory"],
         _ => &["synckit-core", "synckit-wire"],
     })
 }

@@ -1,0 +1,280 @@
+//! The manager against an endpoint in the same process: directions, retries, timeouts, and what is set aside.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use synckit::{
+    Answer, Conflict, ConflictResolver, Digest, Direction, Endpoint, Environment, ErrorKind, EventStore,
+    Filter, Limits, NewEvent, NodeId, RefusalCode, RefusedBy, Result, RetryPolicy, StoreExt, SyncManager,
+    SystemEnvironment,
+};
+use synckit_memory::MemoryStore;
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, drop_at};
+
+fn store(name: &str) -> MemoryStore {
+    MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
+}
+
+fn note(text: &str, number: usize) -> NewEvent {
+    NewEvent::new("NoteEdited", format!("note-{number}"), text).expect("a good event")
+}
+
+async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
+    Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
+}
+
+/// A wall clock that a test moves.
+#[derive(Clone)]
+struct Clock(Arc<AtomicU64>);
+
+impl Environment for Clock {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) -> Result<()> {
+        SystemEnvironment.fill_random(buffer)
+    }
+}
+
+#[tokio::test]
+async fn each_direction_moves_only_its_own() {
+    let (a, hub) = (store("a"), store("hub"));
+    let there = SyncManager::new(hub.clone(), Endpoint::new(store("nobody")));
+    there.record([note("from the hub", 1)]).await.expect("recorded");
+    let endpoint = Endpoint::new(hub.clone());
+    let push_only =
+        SyncManager::builder(a.clone(), endpoint.clone()).with_direction(Direction::PushOnly).build();
+    push_only.record([note("from a", 2)]).await.expect("recorded");
+    let report = push_only.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.pulled), (1, 0));
+    let pull_only = SyncManager::builder(a.clone(), endpoint).with_direction(Direction::PullOnly).build();
+    pull_only.record([note("more from a", 3)]).await.expect("recorded");
+    let report = pull_only.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.pulled), (0, 1));
+    let status = pull_only.status().await.expect("a status");
+    assert_eq!((status.events, status.peers[0].to_push), (3, 2), "{status:?}");
+    pull_only.push().await.expect("pushes");
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retryable_failures_are_retried_and_others_are_errors_with_a_report() {
+    let plan = FaultPlan::new();
+    plan.nth(Call::Hello, 1, Fault::LOSE_REQUEST);
+    plan.nth(Call::Push, 1, Fault::LOSE_ANSWER);
+    let (a, hub) = (store("a"), store("hub"));
+    let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
+    let manager = SyncManager::new(a.clone(), transport);
+    manager.record((0..10).map(|n| note("x", n))).await.expect("recorded");
+    let report = manager.sync().await.expect("the retries get through");
+    assert_eq!((report.round_trips, report.duplicates), (5, 10), "{report:?}");
+    assert!(same(&a, &hub).await);
+
+    plan.nth(Call::Push, 1, Fault::Fail(ErrorKind::Denied));
+    manager.record([note("y", 1)]).await.expect("recorded");
+    let failed = manager.sync().await.expect_err("denied is not retried");
+    assert_eq!(failed.error.kind(), ErrorKind::Denied);
+    assert_eq!((failed.report.round_trips, failed.report.pushed), (3, 0));
+    manager.sync().await.expect("the next sync goes on");
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_answers_is_a_timeout() {
+    let plan = FaultPlan::new();
+    plan.nth(Call::Pull, 1, Fault::Hang);
+    let transport = FaultyTransport::new(Endpoint::new(store("hub")), plan.clone());
+    let builder = SyncManager::builder(store("a"), transport).with_retry(RetryPolicy::never());
+    let manager = builder.with_call_timeout(Duration::from_secs(5)).build();
+    let failed = manager.sync().await.expect_err("nobody answers");
+    assert_eq!((failed.error.kind(), failed.is_retryable()), (ErrorKind::Timeout, true));
+    manager.sync().await.expect("the next one is answered");
+
+    plan.nth(Call::Push, 1, Fault::Hang);
+    let transport = FaultyTransport::new(Endpoint::new(store("hub")), plan);
+    let whole = SyncManager::builder(store("b"), transport).with_sync_timeout(Duration::from_secs(3)).build();
+    whole.record([note("x", 1)]).await.expect("recorded");
+    let failed = whole.sync().await.expect_err("the sync takes too long");
+    assert_eq!(failed.error.kind(), ErrorKind::Timeout);
+    assert_eq!(failed.report.duration.as_secs(), 3);
+}
+
+#[tokio::test]
+async fn an_event_from_the_future_is_set_aside_and_stored_when_its_time_has_come() {
+    let day = 24 * 3_600_000;
+    let (early, late) = (Clock(Arc::new(AtomicU64::new(day))), Clock(Arc::new(AtomicU64::new(9 * day))));
+    let (a, hub) = (store("a"), store("hub"));
+    let ahead =
+        SyncManager::builder(hub.clone(), Endpoint::new(store("nobody"))).with_environment(late).build();
+    ahead.record([note("from the future", 1)]).await.expect("recorded");
+    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_environment(early.clone()).build();
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pulled, report.refused_count), (0, 1));
+    assert_eq!((report.refused[0].by, report.refused[0].code), (RefusedBy::Here, RefusalCode::ClockDrift));
+    assert_eq!(manager.retry_refused().await.expect("retried"), 0);
+    assert_eq!(manager.refused().await.expect("listed").len(), 1, "it is still set aside");
+    early.0.store(9 * day, Ordering::Relaxed);
+    assert_eq!(manager.retry_refused().await.expect("retried"), 1);
+    assert!(manager.refused().await.expect("listed").is_empty());
+    assert_eq!(a.head().await.expect("a head").position, 1);
+}
+
+#[tokio::test]
+async fn what_a_peer_refused_is_offered_again_on_demand() {
+    let (a, hub) = (store("a"), store("hub"));
+    let strict = Limits { event_bytes: 1_000, ..Limits::default() };
+    let manager = SyncManager::new(a.clone(), Endpoint::new(hub.clone()).with_limits(strict));
+    let events = [note("small", 1), note(&"large ".repeat(500), 2), note("small", 3)];
+    manager.record(events).await.expect("recorded");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.refused_count), (2, 1));
+    assert_eq!(manager.status().await.expect("a status").refused_by_peers, 1);
+    manager.sync().await.expect("nothing is blocked");
+
+    let roomy = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
+    roomy.sync().await.expect("syncs");
+    assert!(!same(&a, &hub).await, "it is not offered again unasked");
+    roomy.retry_refused().await.expect("retried");
+    assert_eq!(roomy.sync().await.expect("syncs").pushed, 1);
+    assert!(same(&a, &hub).await);
+    assert!(roomy.refused().await.expect("listed").is_empty());
+}
+
+/// A resolver made of a function.
+struct Asked<F>(F);
+
+impl<F: Fn(&Conflict) -> Result<Answer> + Send + Sync> ConflictResolver for Asked<F> {
+    fn name(&self) -> &str {
+        "asked"
+    }
+
+    fn resolve(&self, conflict: &Conflict) -> Result<Answer> {
+        (self.0)(conflict)
+    }
+}
+
+/// A replica whose next sync brings two conflicts, and the hub.
+async fn with_two_conflicts() -> (MemoryStore, MemoryStore) {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    for (side, store) in [("a", &a), ("b", &b)] {
+        let manager = SyncManager::new(store.clone(), Endpoint::new(hub.clone()));
+        manager.record([note(side, 1), note(side, 2)]).await.expect("recorded");
+    }
+    SyncManager::new(b, Endpoint::new(hub.clone())).sync().await.expect("syncs");
+    (a, hub)
+}
+
+#[tokio::test]
+async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
+    let resolver = Asked(|conflict: &Conflict| match conflict.aggregate_id.as_str() {
+        "note-1" => panic!("a fault of the resolver"),
+        _ => Ok(Answer::KeepAll),
+    });
+    let (a, hub) = with_two_conflicts().await;
+    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub.clone())).with_resolver(resolver).build();
+    let report = manager.sync().await.expect("syncs");
+    let conflicts = report.conflicts;
+    assert_eq!((conflicts.found, conflicts.settled, conflicts.left), (2, 1, 1));
+    assert_eq!(report.pushed, 3, "two events and a resolution");
+    let listed = manager.conflicts().await.expect("listed");
+    assert_eq!(listed.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["note-1"]);
+
+    let report = SyncManager::new(a.clone(), Endpoint::new(hub.clone())).sync().await.expect("syncs");
+    assert_eq!((report.conflicts.settled, report.conflicts.left), (1, 0));
+    assert!(manager.conflicts().await.expect("listed").is_empty());
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test]
+async fn a_conflict_left_for_review_waits_and_a_new_event_on_top_settles_it() {
+    let (a, hub) = with_two_conflicts().await;
+    let review = Asked(|_: &Conflict| Ok(Answer::Review));
+    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_resolver(review).build();
+    assert_eq!(manager.sync().await.expect("syncs").conflicts.left, 2);
+    manager.record([note("I have seen both", 1), note("here too", 2)]).await.expect("recorded");
+    assert!(manager.conflicts().await.expect("listed").is_empty());
+    let history = manager.history(&note("", 1).aggregate_id).await.expect("a history");
+    assert_eq!(history.live().count(), 3, "nobody lost");
+}
+
+#[tokio::test]
+async fn a_closure_filter_is_applied_on_this_side() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let all = SyncManager::new(b, Endpoint::new(hub.clone()));
+    all.record([note("short", 1), note(&"long ".repeat(100), 2)]).await.expect("recorded");
+    all.sync().await.expect("syncs");
+    let filter =
+        Filter::new().with_closure("short", |event| event.data.as_bytes().len() < 100).expect("named");
+    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_filter(filter).build();
+    manager.record([note("short too", 3), note(&"long ".repeat(100), 4)]).await.expect("recorded");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pulled, report.pushed), (1, 1));
+    let again = manager.sync().await.expect("syncs");
+    assert_eq!((again.pulled, again.pushed, again.duplicates), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_came_from_one_hub_reaches_another() {
+    let (a, b, one, two) = (store("a"), store("b"), store("one"), store("two"));
+    let there = SyncManager::new(b, Endpoint::new(one.clone()));
+    there.record((0..20).map(|n| note("from b", n))).await.expect("recorded");
+    there.sync().await.expect("syncs");
+    SyncManager::new(a.clone(), Endpoint::new(one.clone())).sync().await.expect("syncs");
+    let report = SyncManager::new(a, Endpoint::new(two.clone())).sync().await.expect("syncs");
+    assert_eq!(report.pushed, 20);
+    assert!(same(&one, &two).await);
+}
+
+#[tokio::test]
+async fn a_copy_of_oneself_and_a_namesake_are_refused() {
+    let a = store("a");
+    let failed = SyncManager::new(a.clone(), Endpoint::new(a.copy())).sync().await.expect_err("a copy");
+    assert_eq!(failed.error.kind(), ErrorKind::Conflict);
+    let failed = SyncManager::new(a, Endpoint::new(store("a"))).sync().await.expect_err("a namesake");
+    assert_eq!(failed.error.kind(), ErrorKind::Conflict);
+    assert!(failed.to_string().contains("node id"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_sync_dropped_at_any_await_loses_nothing() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let manage = |store: &MemoryStore| {
+        let plan = FaultPlan::seeded(1).with_chance(100, Fault::Delay(Duration::ZERO));
+        let slow = FaultyTransport::new(Endpoint::new(hub.clone()), plan);
+        SyncManager::builder(store.clone(), slow).with_batch_size(3).build()
+    };
+    let other = SyncManager::new(b.clone(), Endpoint::new(hub.clone()));
+    let mut finished = false;
+    let mut polls = 0;
+    while !finished {
+        other.record([note("from b", polls % 3)]).await.expect("recorded");
+        other.sync().await.expect("syncs");
+        let manager = manage(&a);
+        manager.record([note("from a", polls % 3)]).await.expect("recorded");
+        finished = drop_at(polls, manager.sync()).await.is_some();
+        polls += 1;
+    }
+    assert!(polls > 5, "the sync was dropped {polls} times only");
+    for _ in 0..3 {
+        manage(&a).sync().await.expect("syncs");
+        other.sync().await.expect("syncs");
+    }
+    assert!(same(&a, &hub).await && same(&b, &hub).await);
+    assert_eq!(a.notes_under("aside/").await.expect("notes").len(), 0);
+}
+
+#[tokio::test]
+async fn recording_is_idempotent_by_id_and_all_or_nothing() {
+    let manager = SyncManager::new(store("a"), Endpoint::new(store("hub")));
+    let named = || note("once", 1).with_id("e-1".try_into().expect("a short id"));
+    manager.record([named()]).await.expect("recorded");
+    let again = manager.record([named(), note("new", 2)]).await.expect("recorded");
+    assert_eq!((again.events.len(), again.duplicates.len(), again.head), (1, 1, 2));
+    let other = note("other content", 1).with_id("e-1".try_into().expect("a short id"));
+    let failed = manager.record([note("fine", 3), other]).await.expect_err("the id is taken");
+    assert_eq!(failed.kind(), ErrorKind::Conflict);
+    assert!(failed.to_string().contains("number 2"), "{failed}");
+    assert_eq!(manager.status().await.expect("a status").events, 2);
+}
