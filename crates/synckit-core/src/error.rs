@@ -223,8 +223,11 @@ impl fmt::Display for Error {
                 inner.context.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             write!(f, " ({})", facts.join(", "))?;
         }
-        if let Some(source) = &inner.source {
-            write!(f, ": {source}")?;
+        let mut source = StdError::source(self);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            // An error of synckit shows its own causes.
+            source = if cause.is::<Error>() { None } else { cause.source() };
         }
         Ok(())
     }

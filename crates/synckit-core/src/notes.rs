@@ -122,6 +122,11 @@ pub fn aside_in(peer: StoreId, event: &str) -> String {
     format!("{ASIDE_IN}{peer}/{event}")
 }
 
+/// The prefix of the keys of own events that this peer refused.
+pub fn aside_out_of(peer: StoreId) -> String {
+    format!("{ASIDE_OUT}{peer}/")
+}
+
 /// The key of an own event that a peer refused.
 pub fn aside_out(peer: StoreId, event: &EventId) -> String {
     format!("{ASIDE_OUT}{peer}/{event}")
@@ -226,6 +231,9 @@ pub struct Aside {
     /// Its position in the own log, when it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// Whether it is to be offered to the peer again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// The event as it came, when it is not in the own log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,

@@ -249,7 +249,8 @@ fn refusals_of_both_sides_are_joined_by_place() {
     let body = push(&eleven("7".into()), "");
     let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
     let denied = |index| Refused { index, id: "x".into(), code: RefusalCode::Denied, message: String::new() };
-    let answer = PushResponse { accepted: 8, duplicates: 0, refused: vec![denied(4), denied(5)], placed: None };
+    let answer =
+        PushResponse { accepted: 8, duplicates: 0, refused: vec![denied(4), denied(5)], placed: None };
     let places: Vec<usize> =
         received.refusals.join(answer).refused.iter().map(|refused| refused.index).collect();
     assert_eq!(places, [4, 5, 6]);

@@ -12,12 +12,10 @@ const TOP_LEVEL: [&str; 12] = [
     "Cargo.toml",
     "LICENSE",
     "README.md",
-    "clippy.toml",
     "crates",
     "deny.toml",
     "docs",
     "examples",
-    "rustfmt.toml",
     "xtask",
 ];
 

@@ -221,6 +221,7 @@ impl Receive {
             code,
             message: message.to_owned(),
             position: None,
+            again: false,
             event: Some(String::from_utf8_lossy(&text).into_owned()),
         };
         Note::json(notes::aside_in(peer, event.id.as_str()), &aside)

@@ -57,6 +57,7 @@ impl Record {
         }
         let mut recorded = Recorded::default();
         let mut batch = HashMap::new();
+        let count = self.events.len();
         for (index, (id, new)) in std::mem::take(&mut self.events).into_iter().enumerate() {
             let content = new.content_digest(&id);
             let held = facts.held.get(&id).map(|held| held.content);
@@ -71,7 +72,10 @@ impl Record {
                     Err(Error::new(ErrorKind::Conflict, message).with("id", id))
                 }
             }
-            .map_err(|error| error.with("event", format!("number {} of the batch", index + 1)))?;
+            .map_err(|error| match count {
+                1 => error,
+                _ => error.with("event", format!("number {} of {count}", index + 1)),
+            })?;
         }
         recorded.head = head.position + recorded.events.len() as Position;
         Ok(Step::Write(ledger.finish(self.now, [])?, Outcome::Recorded(recorded)))

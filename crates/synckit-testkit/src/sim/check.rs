@@ -90,7 +90,10 @@ pub(super) async fn view(name: &str, store: &MemoryStore, log: &[StoredEvent]) -
                 let against = model::seen(one, other) && model::key(one) < model::key(other)
                     || model::seen(other, one) && model::key(other) < model::key(one);
                 if against {
-                    return Err(format!("P3: canonical order of {} and {} is against causality", one.id, other.id));
+                    return Err(format!(
+                        "P3: canonical order of {} and {} is against causality",
+                        one.id, other.id
+                    ));
                 }
             }
         }
@@ -110,9 +113,12 @@ pub(super) async fn honest(name: &str, store: &MemoryStore, peer: &MemoryStore) 
     let upto = note.cursor.position() as usize;
     let pulled: Vec<StoredEvent> = log(peer).await?.into_iter().take(upto).collect();
     let ids = pulled.iter().filter(|stored| note.everything || stored.source != Some(own));
-    let missing = store.not_held(ids.map(|stored| stored.event.id.clone()).collect()).await.map_err(failed)?;
+    let missing =
+        store.not_held(ids.map(|stored| stored.event.id.clone()).collect()).await.map_err(failed)?;
     match missing.first() {
-        Some(id) => Err(format!("P5: the checkpoint of {name} at {upto} has passed {id}, which it does not hold")),
+        Some(id) => {
+            Err(format!("P5: the checkpoint of {name} at {upto} has passed {id}, which it does not hold"))
+        }
         None => Ok(()),
     }
 }
@@ -153,7 +159,11 @@ pub(super) fn monotonic(
 pub(super) async fn settled(name: &str, store: &MemoryStore) -> Checked {
     for prefix in [notes::CONFLICTS, notes::ASIDE_IN, notes::ASIDE_OUT] {
         if let Some(note) = store.notes_under(prefix).await.map_err(failed)?.first() {
-            return Err(format!("at {name} this is left over: {} {}", note.key, String::from_utf8_lossy(&note.value)));
+            return Err(format!(
+                "at {name} this is left over: {} {}",
+                note.key,
+                String::from_utf8_lossy(&note.value)
+            ));
         }
     }
     Ok(())

@@ -57,14 +57,16 @@ impl ConflictResolver for SimResolver {
             Strategy::LastWriteWins => LastWriteWins.resolve(conflict),
             Strategy::KeepAll => Ok(Answer::KeepAll),
             Strategy::Merge => {
-                let ids: Vec<&str> = conflict.branches.iter().map(|branch| branch.stands_for.id.as_str()).collect();
+                let ids: Vec<&str> =
+                    conflict.branches.iter().map(|branch| branch.stands_for.id.as_str()).collect();
                 let merged = NewEvent::with_data("Merged", &conflict.aggregate_id, Data::of(&ids)?)?;
                 Ok(Answer::Merge(merged))
             }
             Strategy::OwnSide => {
-                let mine = conflict.branches.iter().position(|branch| {
-                    branch.stands_for.dot.as_ref().is_some_and(|dot| own(&dot.node))
-                });
+                let mine = conflict
+                    .branches
+                    .iter()
+                    .position(|branch| branch.stands_for.dot.as_ref().is_some_and(|dot| own(&dot.node)));
                 keep(mine.unwrap_or(0))
             }
             Strategy::Random => keep(rng.below(conflict.branches.len())),

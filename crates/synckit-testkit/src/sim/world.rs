@@ -77,9 +77,10 @@ impl World {
             Topology::Hub => (1..count).map(|spoke| (spoke, 0)).collect(),
             Topology::Chain => (1..count).map(|at| (at, at - 1)).collect(),
             Topology::Ring => (0..count).map(|at| (at, (at + 1) % count)).collect(),
-            Topology::Mesh => {
-                (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(a, b)| a != b).collect()
-            }
+            Topology::Mesh => (0..count)
+                .flat_map(|from| (0..count).map(move |to| (from, to)))
+                .filter(|(a, b)| a != b)
+                .collect(),
         };
         let shared = Arc::new(Mutex::new(Rng::new(rng.next())));
         let trace = vec![format!("{count} replicas, {topology:?}, conflicts settled by {strategy:?}")];
@@ -126,12 +127,15 @@ impl World {
         let mut events = Vec::new();
         for _ in 0..1 + self.rng.below(4) {
             let aggregate = format!("note-{}", self.rng.below(4));
-            events.push(NewEvent::new("Edited", aggregate, &self.rng.next()).map_err(|error| error.to_string())?);
+            events.push(
+                NewEvent::new("Edited", aggregate, &self.rng.next()).map_err(|error| error.to_string())?,
+            );
         }
         let manager = self.manager(at, at, None, 0);
         let recorded = manager.record(events).await.map_err(|error| format!("a record failed: {error}"))?;
         let name = &self.replicas[at].name;
-        let dots: Vec<String> = recorded.events.iter().filter_map(|e| e.dot.as_ref()).map(|d| d.to_string()).collect();
+        let dots: Vec<String> =
+            recorded.events.iter().filter_map(|e| e.dot.as_ref()).map(|d| d.to_string()).collect();
         self.trace.push(format!("{name} records {}", dots.join(" ")));
         self.summary.recorded += recorded.events.len();
         self.created.extend(recorded.events.iter().map(|event| (event.id.clone(), event.content_digest())));
@@ -142,7 +146,9 @@ impl World {
         let link = self.links[self.rng.below(self.links.len())];
         let link = match &self.restored {
             // The first to meet a restored replica is the peer that knows best; others keep away until then.
-            Some(restored) if [link.0, link.1].contains(&restored.replica) => (restored.replica, restored.peer),
+            Some(restored) if [link.0, link.1].contains(&restored.replica) => {
+                (restored.replica, restored.peer)
+            }
             _ => link,
         };
         if self.cut.contains(&link) {
@@ -163,7 +169,8 @@ impl World {
         let before = [self.values(from).await?, self.values(to).await?];
         let manager = self.manager(from, to, crash, loss);
         let result = manager.sync().await;
-        let crashed = [manager.store(), manager.transport().inner().store()].map(|store| store.plan().is_crashed());
+        let crashed =
+            [manager.store(), manager.transport().inner().store()].map(|store| store.plan().is_crashed());
         drop(manager);
         self.summary.crashes += crashed.iter().filter(|crashed| **crashed).count();
         let (client, server) = (&self.replicas[from], &self.replicas[to]);
@@ -226,11 +233,15 @@ impl World {
         };
         let endpoint = Endpoint::new(store(to, false)).with_environment(self.environment(to));
         let own = store(from, true);
-        let link = [Fault::LOSE_REQUEST, Fault::LOSE_ANSWER, Fault::Duplicate, Fault::Replay(1), Fault::Late(1)]
-            .into_iter()
-            .fold(FaultPlan::seeded(self.rng.next()), |plan, fault| plan.with_chance(loss, fault));
-        let resolver =
-            SimResolver { strategy: self.strategy, node: self.replicas[from].name.clone(), rng: self.shared.clone() };
+        let link =
+            [Fault::LOSE_REQUEST, Fault::LOSE_ANSWER, Fault::Duplicate, Fault::Replay(1), Fault::Late(1)]
+                .into_iter()
+                .fold(FaultPlan::seeded(self.rng.next()), |plan, fault| plan.with_chance(loss, fault));
+        let resolver = SimResolver {
+            strategy: self.strategy,
+            node: self.replicas[from].name.clone(),
+            rng: self.shared.clone(),
+        };
         SyncManager::builder(own, FaultyTransport::new(endpoint, link))
             .with_environment(self.environment(from))
             .with_batch_size(1 + self.rng.below(7))
@@ -240,7 +251,11 @@ impl World {
     }
 
     fn environment(&self, at: usize) -> SimEnvironment {
-        SimEnvironment { now: self.now.clone(), skew: self.replicas[at].skew.clone(), rng: self.shared.clone() }
+        SimEnvironment {
+            now: self.now.clone(),
+            skew: self.replicas[at].skew.clone(),
+            rng: self.shared.clone(),
+        }
     }
 
     fn cut_or_mend(&mut self) {
@@ -287,7 +302,8 @@ impl World {
         self.created.retain(|id, _| held.contains(id));
         let lost = before - self.created.len();
         self.summary.lost_with_a_restore += lost;
-        self.trace.push(format!("{} is restored from its copy; {lost} events are gone", self.replicas[at].name));
+        self.trace
+            .push(format!("{} is restored from its copy; {lost} events are gone", self.replicas[at].name));
         Ok(())
     }
 

@@ -1,10 +1,8 @@
 //! Events that could not be stored: listed, tried again, forgotten.
 
-use std::collections::BTreeMap;
-
-use synckit_core::notes::{self, Aside, Note, PushNote};
+use synckit_core::notes::{self, Aside, Note};
 use synckit_core::plan::Receive;
-use synckit_core::{Event, EventStore, Position, Result, StoreId};
+use synckit_core::{Event, EventStore, Result};
 
 use crate::manager::builder::Settings;
 use crate::sugar::StoreExt;
@@ -48,28 +46,12 @@ pub(super) async fn retry(store: &impl EventStore, settings: &Settings) -> Resul
     Ok(stored)
 }
 
-/// Moves the push positions back before the refused events, so that the next sync offers them again.
+/// Marks what peers refused, so that the next sync offers it again.
 async fn offer_again(store: &impl EventStore) -> Result<()> {
-    let mut earliest: BTreeMap<StoreId, Position> = BTreeMap::new();
-    let mut forgotten = Vec::new();
+    let mut marked = Vec::new();
     for note in store.notes_under(notes::ASIDE_OUT).await? {
-        let aside: Aside = note.parse()?;
-        let position = aside.position.unwrap_or(1);
-        let first = earliest.entry(aside.peer).or_insert(position);
-        *first = position.min(*first);
-        forgotten.push(note.key);
+        let aside = Aside { again: true, ..note.parse()? };
+        marked.push(Note::json(note.key, &aside)?);
     }
-    let mut moved = Vec::new();
-    for (peer, first) in earliest {
-        for note in store.notes_under(&notes::push(peer, "")).await? {
-            let push: PushNote = note.parse()?;
-            let back = PushNote {
-                position: push.position.min(first - 1),
-                offer_all_to: push.offer_all_to.max(push.position),
-                ..push
-            };
-            moved.push(Note::json(note.key, &back)?);
-        }
-    }
-    store.edit(moved, forgotten).await
+    store.edit(marked, Vec::new()).await
 }

@@ -138,6 +138,7 @@ fn aside(peer: &Peer, position: u64, index: usize, unreadable: &Unreadable) -> R
         code: unreadable.code,
         message: unreadable.message.clone(),
         position: None,
+        again: false,
         event: Some(unreadable.text.clone()),
     };
     Note::json(notes::aside_in(peer.store, &id), &aside)

@@ -14,6 +14,7 @@ use crate::sugar::StoreExt;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
+        self.push_again(peer).await?;
         let at_first = (peer.push.clone(), peer.pull.clone());
         let ask_all = self.is_known_under_another_filter(peer).await?;
         loop {
@@ -45,6 +46,31 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             self.save(peer, Vec::new()).await?;
         }
         Ok(())
+    }
+
+    /// Offers what the peer had refused and is to be tried again, without asking whether it is missing: an id that is
+    /// taken there is not.
+    async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
+        for note in self.store.notes_under(&notes::aside_out_of(peer.store)).await? {
+            let aside: Aside = note.parse()?;
+            let Some(position) = aside.position.filter(|_| aside.again) else { continue };
+            let event = self.store.event_at(position).await?.filter(|event| event.id.as_str() == aside.id);
+            let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
+            self.report_refused(&refused);
+            let put = refused
+                .into_iter()
+                .map(|refused| Note::json(note.key.clone(), &aside_of(peer, refused, &[position])));
+            let put: Vec<Note> = put.collect::<Result<_>>()?;
+            let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
+            self.store.edit(put, delete).await?;
+        }
+        Ok(())
+    }
+
+    fn report_refused(&mut self, refused: &[Refused]) {
+        for Refused { id, code, message, .. } in refused.iter().cloned() {
+            self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
+        }
     }
 
     /// Whether the peer may hold much of what a new filter lets through.
@@ -81,10 +107,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             self.forked = true;
             return Ok(Vec::new());
         }
-        for Refused { id, code, message, .. } in refused.iter().cloned() {
-            self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
-        }
-        Ok(refused.into_iter().map(|refused| aside(peer, refused, &positions)).collect())
+        self.report_refused(&refused);
+        Ok(refused.into_iter().map(|refused| aside_of(peer, refused, &positions)).collect())
     }
 
     /// Pushes a batch. One that is refused as a whole is halved, until the event that spoils it stands alone.
@@ -163,9 +187,10 @@ fn spoiled(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }
 
-fn aside(peer: &Peer, refused: Refused, positions: &[Position]) -> Aside {
+fn aside_of(peer: &Peer, refused: Refused, positions: &[Position]) -> Aside {
     Aside {
         position: positions.get(refused.index).copied(),
+        again: false,
         id: refused.id,
         peer: peer.store,
         code: refused.code,

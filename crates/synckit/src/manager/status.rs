@@ -46,6 +46,8 @@ pub struct PeerStatus {
     pub pushed_to: Position,
     /// At most so many events of the own log were not offered to it yet.
     pub to_push: Position,
+    /// So many events of the own log were refused by it, under whatever filter.
+    pub refused: usize,
 }
 
 impl Status {
@@ -87,6 +89,7 @@ async fn of_peer(
         let position = note.parse::<PushNote>()?.position;
         filters.entry(note.key[push.len()..].to_owned()).or_default().1 = position;
     }
+    let refused = store.notes_under(&notes::aside_out_of(id)).await?.len();
     let status = |(filter, (pulled_to, pushed_to))| PeerStatus {
         node: peer.node.clone(),
         store: id,
@@ -95,6 +98,7 @@ async fn of_peer(
         pulled_to,
         pushed_to,
         to_push: head.saturating_sub(pushed_to),
+        refused,
     };
     Ok(filters.into_iter().map(status).collect())
 }

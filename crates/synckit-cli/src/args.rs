@@ -1,0 +1,80 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{demo, digest, history, import, log, record, refused, serve, status, sync};
+use crate::failure::Exit;
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  synckit demo                                     see three replicas edit offline, crash, meet and agree
+  synckit record --db a.db --node a --type NoteEdited --aggregate note-1 --data '{\"text\":\"hello\"}'
+  synckit serve --db hub.db --listen 127.0.0.1:8080
+  synckit sync --db a.db http://127.0.0.1:8080     exchange events with the hub
+  synckit log --db a.db --follow                   watch them arrive
+  synckit digest --db a.db                         the same on all replicas that agree
+
+Exit codes:
+  0  done
+  1  failed; the reason is on standard error (import: some lines could not be recorded; demo: a check failed)
+  2  the command line is wrong
+  3  synced, but some events were refused; `synckit refused` lists them
+  4  no answer, a timeout, or busy; nothing is lost and the same command may succeed later";
+
+/// Event logs that go on without a network and agree again when it is back
+///
+/// Each replica keeps its own log of events in one file and writes to it at any time. `sync` exchanges events with
+/// a hub, which `serve` runs. Nothing recorded is ever lost, all replicas end with the same events, and an edit
+/// made in two places at once is found and settled.
+#[derive(Debug, Parser)]
+#[command(name = "synckit", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Args {
+    /// Print JSON on standard output; an error is an object there too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Tell on standard error what is being done; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    Record(record::Args),
+    Import(import::Args),
+    Sync(sync::Args),
+    Log(log::Args),
+    History(history::Args),
+    Status(status::Args),
+    Digest(digest::Args),
+    Refused(refused::Args),
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+pub(crate) fn explain(error: &clap::Error) -> Exit {
+    // Nothing is left to be done where the reader has gone.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    if std::env::args_os().any(|arg| arg == "--json") {
+        output::usage_object(&error.to_string());
+    }
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,196 @@
+//! `synckit import`: many events from JSON lines. A bad line is named and the rest goes on.
+
+mod lines;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use synckit::{Error, ErrorKind, NewEvent};
+use synckit_sqlite::SqliteStore;
+
+use crate::commands::{Replica, closing, local};
+use crate::failure::{self, Exit, Failure};
+use crate::output::{self, Output};
+use crate::text;
+use lines::{Batch, Lines};
+
+/// Record many events from JSON lines
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Each line is {\"type\", \"aggregate_id\", \"data\", \"metadata\"?, \"id\"?}; \
+    \"data_base64\" in place of \"data\" holds bytes.\n\n\
+    Examples:\n  \
+    synckit import --db a.db --node a notes.jsonl\n  \
+    echo '{\"id\":\"e-1\",\"type\":\"NoteEdited\",\"aggregate_id\":\"note-1\",\"data\":{\"text\":\"hello\"}}' | \
+    synckit import --db a.db\n\n\
+    A line that cannot be recorded is named on standard error with its number and the reason; all others are \
+    recorded, and the exit code is 1 at the end. Lines with an id can be imported again and are recorded once; \
+    without an id each import makes new events.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Replica,
+
+    /// The file; `-` or nothing is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+}
+
+/// The most bad lines that are listed with `--json`; all are named on standard error.
+const LISTED: usize = 1_000;
+
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    lines: u64,
+    recorded: usize,
+    /// Lines whose event was recorded before.
+    duplicates: usize,
+    bad: usize,
+    bad_lines: Vec<BadLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct BadLine {
+    line: u64,
+    reason: String,
+}
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    // A file that cannot be read creates no replica.
+    let (input, size) = open(&args.file)?;
+    let store = args.replica.open().await?;
+    let bar = bar(size);
+    let imported = import(&store, Lines::new(input), &bar).await;
+    bar.finish_and_clear();
+    let answer = closing(&store, imported).await?;
+    output.answer(&answer)?;
+    Ok(if answer.bad > 0 { Exit::Failed } else { Exit::Done })
+}
+
+fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let opened = File::open(path).and_then(|file| file.metadata().map(|about| (file, about)));
+    let (file, about) = opened.map_err(|error| cannot_read(path, error))?;
+    if about.is_dir() {
+        return Err(cannot_read(path, io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+fn cannot_read(path: &Path, source: io::Error) -> Failure {
+    let kind = match source.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Invalid,
+    };
+    let error = Error::new(kind, "the input cannot be read").with("file", path.display());
+    error.with_source(source).into()
+}
+
+/// Shown on a terminal only.
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), "{wide_bar} {bytes}/{total_bytes}  {msg}  {eta}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {elapsed}"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+async fn import(store: &SqliteStore, mut lines: Lines, bar: &ProgressBar) -> Result<Answer, Failure> {
+    let mut answer = Answer::default();
+    loop {
+        let read = tokio::task::spawn_blocking(move || lines.next_batch().map(|batch| (lines, batch))).await;
+        let read = read.map_err(|error| failure::system("reading broke off", io::Error::other(error)))?;
+        let (rest, batch) = read.map_err(|error| failure::system("the input cannot be read", error))?;
+        lines = rest;
+        let Batch { events, bad, bytes, last_line, end } = batch;
+        bad.into_iter().for_each(|(line, reason)| answer.refuse(bar, line, reason));
+        answer.record(store, bar, events).await.map_err(|failure| {
+            failure.hint(format!(
+                "{} before line {last_line} are recorded; lines with ids can be imported again safely",
+                text::count(answer.recorded, "event")
+            ))
+        })?;
+        answer.lines = last_line;
+        bar.inc(bytes);
+        bar.set_message(format!("{} recorded", text::number(answer.recorded)));
+        if end {
+            return Ok(answer);
+        }
+    }
+}
+
+impl Answer {
+    /// Records the events of a batch in one commit; when one of them spoils it, in halves, until that one is alone.
+    async fn record(
+        &mut self,
+        store: &SqliteStore,
+        bar: &ProgressBar,
+        events: Vec<(u64, NewEvent)>,
+    ) -> Result<(), Failure> {
+        let manager = local(store);
+        let mut parts = vec![events];
+        while let Some(mut part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match manager.record(part.iter().map(|(_, event)| event.clone())).await {
+                Ok(recorded) => {
+                    self.recorded += recorded.events.len();
+                    self.duplicates += recorded.duplicates.len();
+                }
+                Err(error) if is_about_an_event(&error) => match part.as_slice() {
+                    [(line, _)] => self.refuse(bar, *line, reason(&error)),
+                    _ => {
+                        let right = part.split_off(part.len() / 2);
+                        parts.push(right);
+                        parts.push(part);
+                    }
+                },
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, bar: &ProgressBar, line: u64, reason: String) {
+        bar.suspend(|| output::message(format_args!("line {line}: {}", text::plain(&reason))));
+        self.bad += 1;
+        if self.bad_lines.len() < LISTED {
+            self.bad_lines.push(BadLine { line, reason });
+        }
+    }
+}
+
+fn is_about_an_event(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Conflict)
+}
+
+/// What is wrong with the one event of a batch: the place in the batch and the file say nothing more.
+fn reason(error: &Error) -> String {
+    let id = error.context().iter().find(|(key, _)| *key == "id");
+    match id {
+        Some((_, id)) => format!("{} (id: {id})", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} recorded", text::count(self.recorded, "event"))?;
+        if self.duplicates > 0 {
+            write!(f, ", {} known already", text::number(self.duplicates))?;
+        }
+        if self.bad > 0 {
+            write!(f, ", {} left out", text::count(self.bad, "bad line"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! The commands, and what they share: opening stores and hearing the signal to stop.
+
+pub(crate) mod demo;
+pub(crate) mod digest;
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod log;
+pub(crate) mod record;
+pub(crate) mod refused;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod sync;
+
+use std::path::{Path, PathBuf};
+
+use synckit::{Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
+use synckit_sqlite::{SqliteConfig, SqliteStore};
+
+use crate::args::Command;
+use crate::failure::{self, Exit, Failure};
+use crate::output::Output;
+
+/// Does what the command line says.
+pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, output).await,
+        Command::Serve(args) => serve::run(args, output).await,
+        Command::Record(args) => record::run(args, output).await,
+        Command::Import(args) => import::run(args, output).await,
+        Command::Sync(args) => sync::run(args, output).await,
+        Command::Log(args) => log::run(args, output).await,
+        Command::History(args) => history::run(args, output).await,
+        Command::Status(args) => status::run(args, output).await,
+        Command::Digest(args) => digest::run(args, output).await,
+        Command::Refused(args) => refused::run(args, output).await,
+    }
+}
+
+/// A replica that is there already.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Existing {
+    /// The replica's file
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+}
+
+/// A replica that is created when its node is named.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replica {
+    /// The replica's file; created when it is not there and --node is given
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+
+    /// The replica's name, different on each replica; needed for a new file only
+    #[arg(long, value_name = "NAME")]
+    node: Option<NodeId>,
+}
+
+impl Existing {
+    pub(crate) fn path(&self) -> &Path {
+        &self.db
+    }
+
+    /// Opens the file, and creates nothing.
+    pub(crate) async fn open(&self) -> Result<SqliteStore, Failure> {
+        let config = SqliteConfig::new(&self.db).with_create(false);
+        SqliteStore::open(config).await.map_err(|error| {
+            no_replica(
+                error,
+                &self.db,
+                "check the path; `synckit record`, `import` and `sync` create a replica",
+            )
+        })
+    }
+}
+
+impl Replica {
+    /// Opens the file, or creates it when the node is named.
+    pub(crate) async fn open(&self) -> Result<SqliteStore, Failure> {
+        let mut config = SqliteConfig::new(&self.db).with_create(self.node.is_some());
+        config.node.clone_from(&self.node);
+        SqliteStore::open(config).await.map_err(|error| {
+            no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
+        })
+    }
+}
+
+/// Says what a missing file means for the command line.
+fn no_replica(error: Error, path: &Path, hint: &str) -> Failure {
+    let in_directory = path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.is_dir());
+    if error.kind() != ErrorKind::NotFound || !in_directory {
+        return error.into();
+    }
+    let error =
+        Error::new(ErrorKind::NotFound, "there is no replica in this file").with("path", path.display());
+    Failure::from(error).hint(hint)
+}
+
+/// A manager for what needs no network. Its peer is the store itself, with which a sync would be refused.
+pub(crate) fn local(store: &SqliteStore) -> SyncManager<SqliteStore, Endpoint<SqliteStore>> {
+    SyncManager::new(store.clone(), Endpoint::new(store.clone()))
+}
+
+/// Closes a store after its use, so that its log is in one file again.
+pub(crate) async fn closing<T>(store: &SqliteStore, result: Result<T, Failure>) -> Result<T, Failure> {
+    let closed = store.close().await;
+    let value = result?;
+    closed?;
+    Ok(value)
+}
+
+/// Resolves at Ctrl-C, and on Unix at SIGTERM as well. On Unix they are heard from this call on, polled or not.
+pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hear = |kind| {
+            signal(kind).map_err(|error| failure::system("the signals to stop cannot be heard", error))
+        };
+        let (mut interrupt, mut terminate) = (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -1,0 +1,115 @@
+//! `synckit record`: one event, said on the command line.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use serde::Serialize;
+use synckit::{Data, Error, Event, EventId, Limits, Metadata, NewEvent, Position};
+
+use crate::commands::{Replica, closing, local};
+use crate::failure::{self, Exit, Failure};
+use crate::output::Output;
+use crate::text;
+
+/// Record one event; no network is needed
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    synckit record --db a.db --node a --type NoteEdited --aggregate note-1 --data '{\"text\":\"hello\"}'\n  \
+    synckit record --db a.db --type NoteEdited --aggregate note-1 --data - < note.json\n\n\
+    The event is durable when the command ends. --node is needed for a new file only. With --id the same command \
+    can be repeated and records once.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Replica,
+
+    /// What kind of fact it is, such as NoteEdited
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: String,
+
+    /// What the fact is about, such as note-1
+    #[arg(long, value_name = "ID")]
+    aggregate: String,
+
+    /// The payload, kept to the letter; `-` reads it from standard input
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
+    data: String,
+
+    /// A JSON object beside the payload
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+
+    /// The event's id; a UUIDv7 is made when there is none
+    #[arg(long, value_name = "ID")]
+    id: Option<EventId>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// Whether the event was there already.
+    duplicate: bool,
+    id: EventId,
+    event: Option<Event>,
+    head: Position,
+}
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    // What cannot be recorded creates no file.
+    let event = event(&args)?;
+    let store = args.replica.open().await?;
+    let recorded = local(&store).record([event]).await.map_err(Failure::from);
+    let recorded = closing(&store, recorded).await?;
+    let duplicate = recorded.duplicates.into_iter().next();
+    let event = recorded.events.into_iter().next();
+    let id = duplicate.clone().or_else(|| event.as_ref().map(|event| event.id.clone()));
+    let id = id.ok_or_else(|| Error::corrupt("the store recorded nothing"))?;
+    output.answer(&Answer { duplicate: duplicate.is_some(), id, event, head: recorded.head })?;
+    Ok(Exit::Done)
+}
+
+fn event(args: &Args) -> Result<NewEvent, Failure> {
+    let data = match args.data.as_str() {
+        "-" => input()?,
+        text => text.to_owned(),
+    };
+    let json = |option: &'static str, error: Error| error.with("option", option);
+    let data = Data::json(data).map_err(|error| json("--data", error))?;
+    let mut event = NewEvent::with_data(&args.event_type, &args.aggregate, data)?;
+    if let Some(metadata) = &args.metadata {
+        event = event.with_metadata(Metadata::json(metadata).map_err(|error| json("--metadata", error))?);
+    }
+    Ok(match &args.id {
+        Some(id) => event.with_id(id.clone()),
+        None => event,
+    })
+}
+
+/// Standard input, as far as an event can be large.
+fn input() -> Result<String, Failure> {
+    let limit = Limits::default().event_bytes;
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .take(limit as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| failure::system("standard input cannot be read as text", error))?;
+    if text.len() > limit {
+        return Err(Error::too_large(format!(
+            "the data has more than {limit} bytes; an event cannot hold it"
+        ))
+        .into());
+    }
+    Ok(text)
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = text::plain(self.id.as_str());
+        match self.event.as_ref().and_then(|event| event.dot.as_ref()) {
+            Some(dot) => {
+                let position = text::number(self.head);
+                write!(f, "recorded {id} as {}, at position {position}", text::plain(&dot.to_string()))
+            }
+            None => write!(f, "{id} was recorded before, with the same content"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `synckit refused`: the events that could not be stored.
+
+use std::fmt;
+
+use serde::Serialize;
+use synckit::notes::Aside;
+use synckit::{Error, ErrorKind, NodeId};
+use synckit_sqlite::SqliteStore;
+
+use crate::commands::{Existing, closing, local};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::text;
+
+/// List the events that could not be stored, here or at a peer; try them again or forget them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    synckit refused --db a.db              list them\n  \
+    synckit refused --db a.db --retry      store now what came from peers; offer the rest with the next sync\n  \
+    synckit refused --db a.db --drop e-17  forget one\n\n\
+    A refused event never blocks the others. An own event that a peer refused stays in the own log, also when it \
+    is dropped from this list; an event of a peer that is dropped is gone here.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Existing,
+
+    /// Try again what could not be stored
+    #[arg(long)]
+    retry: bool,
+
+    /// Forget that this event could not be stored
+    #[arg(long, value_name = "ID", conflicts_with = "retry")]
+    drop: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    by: &'static str,
+    /// The name of the peer, where a sync with it has ended well.
+    peer_node: Option<NodeId>,
+    #[serde(flatten)]
+    aside: Aside,
+}
+
+#[derive(Debug, Serialize)]
+struct Retried {
+    stored: usize,
+    left_here: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Dropped {
+    dropped: String,
+}
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let store = args.replica.open().await?;
+    let done = match (&args.drop, args.retry) {
+        (Some(id), _) => forget(&store, id, output).await,
+        (None, true) => retry(&store, output).await,
+        (None, false) => list(&store, output).await,
+    };
+    closing(&store, done).await?;
+    Ok(Exit::Done)
+}
+
+async fn list(store: &SqliteStore, output: &mut Output) -> Result<(), Failure> {
+    let manager = local(store);
+    let refused = manager.refused().await?;
+    if refused.is_empty() && !output.is_json() {
+        return output.line("nothing was refused");
+    }
+    let peers = manager.status().await?.peers;
+    for aside in refused {
+        // What a peer refused is in the own log; what was refused here is kept with the reason.
+        let by = if aside.event.is_none() { "peer" } else { "here" };
+        let peer_node = peers.iter().find(|peer| peer.store == aside.peer).map(|peer| peer.node.clone());
+        output.answer(&Answer { by, peer_node, aside })?;
+    }
+    Ok(())
+}
+
+async fn retry(store: &SqliteStore, output: &mut Output) -> Result<(), Failure> {
+    let manager = local(store);
+    let stored = manager.retry_refused().await?;
+    let left_here = manager.status().await?.refused_here;
+    output.answer(&Retried { stored, left_here })
+}
+
+async fn forget(store: &SqliteStore, id: &str, output: &mut Output) -> Result<(), Failure> {
+    if local(store).drop_refused(id).await? {
+        return output.answer(&Dropped { dropped: id.to_owned() });
+    }
+    let error = Error::new(ErrorKind::NotFound, "no event of this id was refused").with("id", id);
+    Err(Failure::from(error).hint("`synckit refused` without --drop lists them"))
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Aside { id, peer, code, message, .. } = &self.aside;
+        let (id, message) = (text::plain(id), text::plain(message));
+        let peer = self.peer_node.as_ref().map_or_else(|| peer.to_string(), ToString::to_string);
+        let peer = text::plain(&peer);
+        match self.by {
+            "here" => write!(f, "{id}  {code}  refused here, from {peer}: {message}"),
+            _ => write!(f, "{id}  {code}  refused by {peer}: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Retried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stored = text::count(self.stored, "event");
+        write!(f, "{stored} of peers stored now, {} still refused here; ", text::number(self.left_here))?;
+        f.write_str("what peers refused is offered again with the next sync")
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dropped {}", text::plain(&self.dropped))
+    }
+}

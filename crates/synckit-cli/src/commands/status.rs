@@ -1,0 +1,85 @@
+//! `synckit status`: how things stand, without asking the network.
+
+use std::fmt;
+
+use serde::Serialize;
+use synckit::{AggregateId, Status};
+use synckit_sqlite::SqliteStore;
+
+use crate::commands::{Existing, closing, local};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::text;
+
+/// Show how a replica stands: its events, conflicts, refused events and peers
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: synckit status --db a.db\n\nThe network is not asked: what is said of a peer is \
+    what was so when they last synced. Each filter that was used with a peer is a line of its own."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Existing,
+}
+
+/// How many aggregates in conflict are named.
+const NAMED: usize = 20;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    status: Status,
+    /// The aggregates in conflict.
+    in_conflict: Vec<AggregateId>,
+}
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let store = args.replica.open().await?;
+    let answer = closing(&store, ask(&store).await).await?;
+    output.answer(&answer)?;
+    Ok(Exit::Done)
+}
+
+async fn ask(store: &SqliteStore) -> Result<Answer, Failure> {
+    let manager = local(store);
+    Ok(Answer { status: manager.status().await?, in_conflict: manager.conflicts().await? })
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Status { node, author, store, events, refused_here, refused_by_peers, peers, .. } = &self.status;
+        writeln!(f, "node       {}", text::plain(node.as_str()))?;
+        if author != node {
+            let author = text::plain(author.as_str());
+            writeln!(f, "author     {author}, since this replica was restored from an older copy")?;
+        }
+        writeln!(f, "store      {store}")?;
+        writeln!(f, "events     {}", text::number(events))?;
+        writeln!(f, "conflicts  {}", text::number(self.in_conflict.len()))?;
+        for aggregate in self.in_conflict.iter().take(NAMED) {
+            writeln!(f, "           {}", text::plain(aggregate.as_str()))?;
+        }
+        if self.in_conflict.len() > NAMED {
+            writeln!(f, "           and {} more", text::number(self.in_conflict.len() - NAMED))?;
+        }
+        let (here, by_peers) = (text::number(refused_here), text::number(refused_by_peers));
+        write!(f, "refused    {here} here, {by_peers} by peers")?;
+        if peers.is_empty() {
+            write!(f, "\npeers      none yet; `synckit sync` meets the first")?;
+        }
+        for peer in peers {
+            let filter =
+                if peer.filter == "all" { String::new() } else { format!(", filter {}", peer.filter) };
+            write!(
+                f,
+                "\npeer       {}{filter}: synced {}, pulled to its position {}, {} left to push, {} refused",
+                text::plain(peer.node.as_str()),
+                text::time(peer.synced_at),
+                text::number(peer.pulled_to),
+                text::number(peer.to_push),
+                text::number(peer.refused),
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! `synckit sync`: exchanges events with a hub.
+
+use std::fmt;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use synckit::{
+    BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport, Transport,
+};
+use synckit_http::HttpTransport;
+use synckit_sqlite::SqliteStore;
+
+use crate::commands::{Replica, closing};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::text;
+
+/// Exchange events with a hub: pull, settle conflicts, push
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    synckit sync --db a.db http://127.0.0.1:8080\n  \
+    synckit sync --db new.db --node b http://127.0.0.1:8080      a new replica: created, then filled\n  \
+    synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n\n\
+    A sync that breaks off keeps what was done, and the next one goes on from there. Events that are refused never \
+    block the others: they are named, and listed by `synckit refused`. Of two edits of one thing made without \
+    knowing of each other the later stands; the other stays in the log. Several --type, --aggregate and --prefix \
+    are alternatives.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Replica,
+
+    /// The hub: http://HOST:PORT
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// Send events only
+    #[arg(long, conflicts_with = "pull_only")]
+    push_only: bool,
+
+    /// Fetch events only
+    #[arg(long)]
+    pull_only: bool,
+
+    /// Only events of this type; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+
+    /// Only events of this aggregate; may be repeated
+    #[arg(long, value_name = "ID")]
+    aggregate: Vec<String>,
+
+    /// Only events of aggregates whose id begins so; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    prefix: Vec<String>,
+
+    /// At most so many events in one request
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    batch: Option<u32>,
+
+    /// How long the whole sync may take, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+
+    /// Try again what was refused before
+    #[arg(long)]
+    retry_refused: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    url: String,
+    #[serde(flatten)]
+    report: SyncReport,
+}
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    // A wrong address or filter creates no file.
+    let filter = args.filter()?;
+    let transport = connect(&args.url)?;
+    let store = args.replica.open().await?;
+    let synced = sync(&store, transport, filter, &args).await;
+    let report = closing(&store, synced).await?;
+    let exit = if report.refused_count > 0 { Exit::Refused } else { Exit::Done };
+    output.answer(&Answer { url: args.url, report })?;
+    Ok(exit)
+}
+
+/// The way to a hub.
+pub(crate) fn connect(url: &str) -> Result<BoxTransport, Failure> {
+    let transport = HttpTransport::new(url).map_err(|error| {
+        Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
+    })?;
+    Ok(BoxTransport::new(transport))
+}
+
+async fn sync(
+    store: &SqliteStore,
+    transport: BoxTransport,
+    filter: Filter,
+    args: &Args,
+) -> Result<SyncReport, Failure> {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    let shown = bar.clone();
+    let mut builder = SyncManager::builder(store.clone(), transport.clone())
+        .with_direction(args.direction())
+        .with_filter(filter)
+        .with_progress(move |report| {
+            let (pulled, pushed) = (text::number(report.pulled), text::number(report.pushed));
+            shown.set_message(format!("{pulled} pulled, {pushed} pushed"));
+            shown.tick();
+        });
+    if let Some(batch) = args.batch {
+        builder = builder.with_batch_size(batch as usize);
+    }
+    if let Some(seconds) = args.timeout {
+        builder = builder.with_sync_timeout(Duration::from_secs(seconds.into()));
+    }
+    let manager = builder.build();
+    if args.retry_refused {
+        manager.retry_refused().await?;
+    }
+    let synced = manager.sync().await;
+    bar.finish_and_clear();
+    let closed = transport.close().await;
+    let report = synced.map_err(|failed| {
+        let hint = hint(failed.error.kind());
+        let failure = Failure::from(failed.error).after(*failed.report);
+        hint.into_iter().fold(failure, Failure::hint)
+    })?;
+    closed?;
+    Ok(report)
+}
+
+fn hint(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Unavailable => {
+            "`synckit serve --db hub.db` runs a hub; nothing is lost, sync again when it answers"
+        }
+        ErrorKind::Timeout | ErrorKind::Busy => "sync again: it goes on where it was",
+        _ => return None,
+    })
+}
+
+impl Args {
+    fn direction(&self) -> Direction {
+        match (self.push_only, self.pull_only) {
+            (true, _) => Direction::PushOnly,
+            (_, true) => Direction::PullOnly,
+            _ => Direction::Both,
+        }
+    }
+
+    fn filter(&self) -> Result<Filter, Error> {
+        let filter = self.types.iter().try_fold(Filter::new(), Filter::with_type)?;
+        let filter = self.aggregate.iter().try_fold(filter, Filter::with_aggregate)?;
+        self.prefix.iter().try_fold(filter, Filter::with_aggregate_prefix)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
+        let peer = report.peer.as_ref().map_or(self.url.as_str(), |peer| peer.as_str());
+        let [pulled, pushed] = [report.pulled, report.pushed].map(text::number);
+        write!(f, "synced with {}: {pulled} pulled, {pushed} pushed", text::plain(peer))?;
+        if report.duplicates > 0 {
+            write!(f, ", {} known already", text::number(report.duplicates))?;
+        }
+        let conflicts = report.conflicts;
+        if conflicts.found + conflicts.settled + conflicts.left > 0 {
+            let [found, settled, left] =
+                [conflicts.found, conflicts.settled, conflicts.left].map(text::number);
+            write!(f, "\nconflicts: {found} found, {settled} settled, {left} left")?;
+        }
+        let recovery = &report.recovery;
+        if recovery.peer_was_reset {
+            write!(f, "\nthe hub had lost events; everything it lacked was offered again")?;
+        }
+        if recovery.restored_here {
+            write!(
+                f,
+                "\nthis replica was restored from an older copy; what the hub held of it was taken back"
+            )?;
+        }
+        if let Some(name) = &recovery.renamed_to {
+            let again = text::count(recovery.authored_again, "event");
+            write!(
+                f,
+                "\nit goes on as {}, and {again} recorded since were taken over",
+                text::plain(name.as_str())
+            )?;
+        }
+        if report.refused_count > 0 {
+            write!(f, "\nrefused: {}; `synckit refused` lists them", text::number(report.refused_count))?;
+        }
+        for refusal in &report.refused {
+            let by = match refusal.by {
+                RefusedBy::Peer => "by the hub",
+                RefusedBy::Here => "here",
+            };
+            let (id, why) = (text::plain(&refusal.id), text::plain(&refusal.message));
+            write!(f, "\n  {id}  {} {by}: {why}", refusal.code)?;
+        }
+        let requests = text::count(report.round_trips, "request");
+        let [sent, received] = [report.bytes_sent, report.bytes_received].map(text::bytes);
+        let seconds = report.duration.as_secs_f64();
+        write!(f, "\n{requests}, {sent} sent, {received} received, {seconds:.2} s")
+    }
+}

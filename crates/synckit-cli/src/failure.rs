@@ -1,0 +1,161 @@
+//! How a command ends when it does not succeed, and the exit codes.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use synckit::{Error, ErrorKind, SyncReport};
+
+use crate::output::{self, Output};
+use crate::text;
+
+/// What the exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Refused = 3,
+    Later = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something went wrong.
+    Failed(Box<Failed>),
+    /// Whoever read the output has gone: `synckit log | head`.
+    OutputClosed,
+}
+
+/// What went wrong, what may help, and how far a sync had come.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    error: Error,
+    hint: Option<String>,
+    report: Option<SyncReport>,
+}
+
+impl Failure {
+    /// Adds what may help, unless something more precise was said.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Failure::Failed(failed) = &mut self {
+            failed.hint.get_or_insert_with(|| hint.into());
+        }
+        self
+    }
+
+    /// Adds how far a sync had come.
+    pub(crate) fn after(mut self, report: SyncReport) -> Self {
+        if let Failure::Failed(failed) = &mut self {
+            failed.report = Some(report);
+        }
+        self
+    }
+
+    /// Says what went wrong, and how the process is to end.
+    pub(crate) fn report(self, output: &mut Output) -> Exit {
+        let Failure::Failed(failed) = self else { return Exit::Done };
+        // What was answered before the failure comes first.
+        let _ = output.flush();
+        if output.is_json() {
+            let _ = output.object(&failed.object()).and_then(|()| output.flush());
+        }
+        output::message(format_args!("error: {}", describe(&failed.error)));
+        if let Some(report) = failed.report.as_ref().filter(|report| report.pushed + report.pulled > 0) {
+            let (pushed, pulled) = (text::number(report.pushed), text::number(report.pulled));
+            output::message(format_args!("before that: {pushed} pushed, {pulled} pulled; both are kept"));
+        }
+        if let Some(hint) = &failed.hint {
+            output::message(format_args!("hint: {hint}"));
+        }
+        if failed.error.is_retryable() { Exit::Later } else { Exit::Failed }
+    }
+}
+
+impl Failed {
+    fn object(&self) -> Value {
+        let error = &self.error;
+        let context: serde_json::Map<String, Value> =
+            error.context().iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let mut object = json!({"error": {
+            "code": error.kind().code(),
+            "message": error.message(),
+            "retryable": error.is_retryable(),
+            "component": error.component(),
+            "operation": error.operation(),
+            "context": context,
+            "source": causes(error),
+            "hint": self.hint,
+        }});
+        if let Some(report) = &self.report {
+            object["report"] = json!(report);
+        }
+        object
+    }
+}
+
+/// What is wrong, then where, then what is behind it.
+pub(crate) fn describe(error: &Error) -> String {
+    let mut text = text::plain(error.message()).into_owned();
+    let mut facts: Vec<String> =
+        error.context().iter().map(|(key, value)| format!("{key}: {}", text::plain(value))).collect();
+    if !error.component().is_empty() {
+        facts.insert(0, format!("{} {}", error.component(), error.operation()));
+    }
+    if !facts.is_empty() {
+        let _ = write!(text, " ({})", facts.join(", "));
+    }
+    if let Some(causes) = causes(error) {
+        let _ = write!(text, ": {}", text::plain(&causes));
+    }
+    text
+}
+
+/// What is behind an error, down to the first cause. Some causes repeat those below them.
+fn causes(error: &Error) -> Option<String> {
+    let mut next = error.source();
+    let mut causes: Vec<String> = Vec::new();
+    while let Some(cause) = next {
+        next = cause.source();
+        let cause = cause.to_string();
+        if causes.last().is_none_or(|above| !above.contains(&cause)) {
+            causes.push(cause);
+        }
+    }
+    (!causes.is_empty()).then(|| causes.join(": "))
+}
+
+/// A failure of the operating system.
+pub(crate) fn system(message: &'static str, source: io::Error) -> Failure {
+    let kind = match source.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, message).with_source(source).into()
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Failed(Box::new(Failed { error, hint: None, report: None }))
+    }
+}
+
+/// Errors of standard output; others are named where they occur, with [`system`].
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => system("the output cannot be written", error),
+        }
+    }
+}

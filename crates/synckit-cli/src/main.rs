@@ -1,0 +1,61 @@
+//! The `synckit` command: records, syncs, serves and shows event logs.
+//!
+//! - `args.rs`: the command line; each command's own part is with the command
+//! - `output.rs`: standard output, as text or JSON; `text.rs`: how numbers, times and names are shown
+//! - `failure.rs`: how a command ends when it does not succeed, and the exit codes
+//! - `commands/`: one file for each command
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use args::Args;
+use failure::{Exit, Failure};
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return args::explain(&error).into(),
+    };
+    trace(args.verbose);
+    let mut output = Output::new(args.json);
+    let result = run(args, &mut output).and_then(|exit| output.flush().map(|()| exit));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(&mut output).into(),
+    }
+}
+
+fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| failure::system("the runtime cannot be started", error))?;
+    let result = runtime.block_on(commands::run(args.command, output));
+    // A thread that still waits for input would hold up the end for ever.
+    runtime.shutdown_background();
+    result
+}
+
+/// Tells on standard error what the libraries do: nothing, their steps, or everything.
+fn trace(verbose: u8) {
+    let (own, others) = match verbose {
+        0 => return,
+        1 => (LevelFilter::DEBUG, LevelFilter::WARN),
+        _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
+    };
+    let filter = Targets::new().with_target("synckit", own).with_default(others);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(layer).init();
+}

@@ -1,0 +1,168 @@
+//! Runs the real command, with limits on time, and ends only what was started here.
+
+// Each test program uses a part of this.
+#![allow(dead_code, reason = "each test program uses a part of this module")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// No command takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A directory of its own for each test.
+pub(crate) struct Place(TempDir);
+
+/// A command that runs, killed when the test ends.
+pub(crate) struct Running(pub(crate) Child);
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Place(tempfile::tempdir().expect("a directory"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("writable");
+        path
+    }
+
+    /// The names of the files in it.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).expect("readable");
+        let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// Runs `synckit` here with these arguments, separated by blanks.
+    pub(crate) fn run(&self, line: &str) -> Said {
+        self.run_with(line, &[], "")
+    }
+
+    /// Runs `synckit` here with more arguments, which may contain blanks, and an input.
+    pub(crate) fn run_with(&self, line: &str, more: &[&str], input: &str) -> Said {
+        let mut command = self.command(line);
+        command.args(more);
+        let mut child = command.spawn().expect("starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let input = input.to_owned();
+        // A command that does not read its input closes it.
+        std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        said(child)
+    }
+
+    /// Starts `synckit` here.
+    pub(crate) fn start(&self, line: &str) -> Running {
+        Running(self.command(line).spawn().expect("starts"))
+    }
+
+    /// Starts a hub here and answers where it listens.
+    pub(crate) fn serve(&self, line: &str) -> (Running, String) {
+        let mut hub = self.start(&format!("--json serve --listen 127.0.0.1:0 {line}"));
+        let listening = hub.line();
+        let answer: Value = serde_json::from_str(&listening).expect("JSON");
+        let address = answer["listening"].as_str().expect("an address").to_owned();
+        (hub, format!("http://{address}"))
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_synckit"));
+        command.current_dir(self.0.path()).args(line.split_whitespace());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Running {
+    /// The next line it prints.
+    pub(crate) fn line(&mut self) -> String {
+        // Byte by byte, so that nothing behind the line is taken.
+        let out = self.0.stdout.as_mut().expect("piped");
+        let mut line = String::new();
+        BufReader::with_capacity(1, out).read_line(&mut line).expect("readable");
+        assert!(!line.is_empty(), "it ended without a line");
+        line
+    }
+
+    /// Sends a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill can be run").success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().expect("waitable") {
+                return status.code();
+            }
+            assert!(started.elapsed() < LIMIT, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Said {
+    /// Expects that it went well.
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Expects this exit code and these words on standard error.
+    pub(crate) fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.err.contains(word), "{word:?} is not said: {self:?}");
+        }
+        self
+    }
+
+    /// Each line as JSON.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+    }
+}
+
+fn said(child: Child) -> Said {
+    let mut running = Running(child);
+    let mut out = running.0.stdout.take().expect("piped");
+    let mut err = running.0.stderr.take().expect("piped");
+    let read = |pipe: &mut dyn Read| {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("text");
+        text
+    };
+    // Both at once: a full pipe would stop the command.
+    let errors = std::thread::spawn(move || read(&mut err));
+    let output = std::thread::spawn(move || read(&mut out));
+    let code = running.code();
+    Said { code, out: output.join().expect("read"), err: errors.join().expect("read") }
+}

@@ -1,0 +1,146 @@
+//! Repeated pushes, lost answers, and processes killed at random points: nothing is lost, nothing is there twice.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use synckit::{Caller, NodeId, PushRequest, RetryPolicy, StoreId, SyncManager, Transport};
+use synckit_http::HttpTransport;
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, Rng};
+
+use crate::process::{serve, synckit};
+use crate::support::{Hub, assert_causal, assert_same, folder, log, open, record, settle, until_ok};
+
+const SIGKILL: i32 = 9;
+const KILLS: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_push_twice_changes_nothing() {
+    let folder = folder();
+    let hub = Hub::start(folder.path()).await;
+    let a = open(folder.path(), "a").await;
+    record(&hub.manager(&a), "from a", 50, 5).await;
+    let caller = Caller { node: NodeId::new("a").expect("a name"), store: StoreId::from_bytes([5; 16]) };
+    let request = PushRequest { caller, filter: "all".to_owned(), events: log(&a).await, upto: None };
+    let transport = hub.transport();
+    let first = transport.push(request.clone()).await.expect("the hub takes it");
+    let second = transport.push(request).await.expect("the hub takes it");
+    assert_eq!((first.accepted, first.duplicates), (50, 0));
+    assert_eq!((second.accepted, second.duplicates), (0, 50));
+    assert_same(&[&hub.store, &a], 50).await;
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_lost_after_the_hub_committed_costs_no_event_and_no_second_transfer() {
+    let folder = folder();
+    let hub = Hub::start(folder.path()).await;
+    let a = open(folder.path(), "a").await;
+    record(&hub.manager(&a), "from a", 50, 5).await;
+    let plan = FaultPlan::new();
+    plan.nth(Call::Push, 1, Fault::LOSE_ANSWER);
+    let faulty = FaultyTransport::new(hub.transport(), plan);
+    let manager = SyncManager::builder(a.clone(), faulty).with_retry(RetryPolicy::never()).build();
+    let failed = manager.sync().await.expect_err("the answer was lost");
+    assert!(failed.is_retryable(), "{failed}");
+    assert_eq!(log(&hub.store).await.len(), 50, "the hub had committed");
+    let next = manager.sync().await.expect("a syncs");
+    assert_eq!((next.pushed, next.duplicates), (0, 0), "the hub had it on record: {next:?}");
+    assert_same(&[&hub.store, &a], 50).await;
+    hub.stop().await;
+}
+
+/// Kills a sync after a random part of what it takes at most, and answers whether it was killed in its midst.
+fn killed_in_its_midst(child: &mut Child, within: Duration, rng: &mut Rng) -> bool {
+    let deadline = Instant::now() + within.mul_f64(rng.below(1_000) as f64 / 1_000.0);
+    while Instant::now() < deadline {
+        if child.try_wait().expect("the sync can be waited for").is_some() {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    child.kill().expect("the sync is killed");
+    child.wait().expect("the sync ends").signal() == Some(SIGKILL)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_killed_a_hundred_times_in_push_and_in_pull() {
+    let folder = folder();
+    let hub = Hub::start(folder.path()).await;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (a, b) = (open(folder.path(), "a").await, open(folder.path(), "b").await);
+    let sync = |name: &str| {
+        let mut command = synckit(&["sync", "--db", &path(&format!("{name}.db")), "--batch", "10", &hub.url]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a sync starts")
+    };
+    let (mut rng, mut kills, mut events) = (Rng::new(20), [0, 0], 0);
+    // The longest a sync with this backlog takes, start of the process included.
+    let mut longest = Duration::from_millis(200);
+    for attempt in 0..20 * KILLS {
+        if kills.iter().all(|kills| *kills >= KILLS / 2) {
+            break;
+        }
+        let side = attempt % 2;
+        let (manager, name) = if side == 0 { (hub.manager(&a), "a") } else { (hub.manager(&b), "b") };
+        record(&manager, &format!("{name} before attempt {attempt}"), 20, 7).await;
+        events += 20;
+        let started = Instant::now();
+        if killed_in_its_midst(&mut sync(name), longest, &mut rng) {
+            kills[side] += 1;
+        } else {
+            longest = started.elapsed().min(longest);
+        }
+    }
+    assert!(kills.iter().all(|kills| *kills >= KILLS / 2), "killed only {kills:?} times");
+    settle(&[&hub.manager(&a), &hub.manager(&b)]).await;
+    let all = [&hub.store, &a, &b];
+    assert_same(&all, events).await;
+    for store in all {
+        assert_causal(store).await;
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_killed_a_hundred_times_in_push_and_in_pull() {
+    let folder = folder();
+    let file = folder.path().join("hub.db");
+    let (a, b) = (open(folder.path(), "a").await, open(folder.path(), "b").await);
+    let manager = |store: &synckit_sqlite::SqliteStore, url: &str| {
+        let transport = HttpTransport::new(url).expect("a good address");
+        SyncManager::builder(store.clone(), transport)
+            .with_retry(RetryPolicy::never())
+            .with_batch_size(10)
+            .with_call_timeout(Duration::from_secs(10))
+            .build()
+    };
+    let (mut rng, mut broken, mut events) = (Rng::new(21), 0, 0);
+    for round in 0..KILLS {
+        let (mut hub, url) = serve(&file);
+        let (to_a, to_b) = (manager(&a, &url), manager(&b, &url));
+        record(&to_a, &format!("a in round {round}"), 30, 7).await;
+        record(&to_b, &format!("b in round {round}"), 30, 7).await;
+        events += 60;
+        let syncs = tokio::spawn(async move { (to_a.sync().await, to_b.sync().await) });
+        let delay = Duration::from_micros(rng.below(60_000) as u64);
+        tokio::time::sleep(delay).await;
+        hub.kill().expect("the hub is killed");
+        hub.wait().expect("the hub ends");
+        let (one, two) = syncs.await.expect("the syncs end");
+        broken += usize::from(one.is_err() || two.is_err());
+    }
+    assert!(broken >= KILLS / 4, "only {broken} syncs were broken off");
+    let (mut hub, url) = serve(&file);
+    let (to_a, to_b) = (manager(&a, &url), manager(&b, &url));
+    until_ok(3, || to_a.sync()).await;
+    settle(&[&to_a, &to_b]).await;
+    hub.kill().expect("the hub is killed");
+    hub.wait().expect("the hub ends");
+    let hub_store =
+        synckit_sqlite::SqliteStore::open(synckit_sqlite::SqliteConfig::new(&file)).await.expect("opens");
+    let all = [&hub_store, &a, &b];
+    assert_same(&all, events).await;
+    for store in all {
+        assert_causal(store).await;
+    }
+}

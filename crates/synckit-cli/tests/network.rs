@@ -1,0 +1,166 @@
+//! The commands that meet: serve, sync, log --follow, demo.
+
+mod common;
+
+use common::Place;
+
+fn note(place: &Place, node: &str, note: &str, text: &str) {
+    let line = format!("record --db {node}.db --node {node} --type NoteEdited --aggregate {note}");
+    place.run_with(&line, &["--data", &format!("{{\"text\":\"{text}\"}}")], "").ok();
+}
+
+#[test]
+fn two_replicas_meet_at_a_hub_and_agree() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    note(&place, "a", "note-1", "milk");
+    note(&place, "a", "note-2", "call Ann");
+    note(&place, "b", "note-1", "bread");
+    let first = place.run(&format!("--json sync --db a.db {url}")).ok().json();
+    assert_eq!((&first[0]["pushed"], &first[0]["peer"]), (&2.into(), &"hub".into()));
+    let text = place.run(&format!("sync --db b.db {url}")).ok().out;
+    assert!(text.contains("synced with hub: 2 pulled, 2 pushed"), "{text}");
+    assert!(text.contains("conflicts: 1 found, 1 settled, 0 left"), "{text}");
+    place.run(&format!("sync --db a.db {url}")).ok();
+
+    let digests = ["a", "b", "hub"].map(|name| place.run(&format!("digest --db {name}.db")).ok().out);
+    assert!(digests[0].starts_with("events 4\n"), "{digests:?}");
+    assert!(digests[0] == digests[1] && digests[1] == digests[2], "{digests:?}");
+    let histories =
+        ["a", "b"].map(|name| place.run(&format!("history --db {name}.db --aggregate note-1")).ok().out);
+    assert_eq!(histories[0], histories[1]);
+    assert!(histories[0].contains("superseded") && histories[0].contains("resolution"), "{histories:?}");
+    let live = place.run("history --db a.db --aggregate note-1 --live").ok().out;
+    assert!(live.lines().count() == 1 && live.contains("bread"), "{live}");
+    let status = place.run("status --db a.db").ok().out;
+    assert!(status.contains("peer       hub: synced") && status.contains("0 left to push"), "{status}");
+}
+
+#[test]
+fn directions_filters_and_batches_are_heard() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db");
+    for number in 0..5 {
+        note(&place, "a", &format!("note-{number}"), "n");
+        note(&place, "a", &format!("task-{number}"), "t");
+    }
+    let sync = |options: &str| place.run(&format!("--json sync {url} {options}")).ok().json().remove(0);
+    assert_eq!(sync("--db a.db --pull-only")["pushed"], 0);
+    assert_eq!(sync("--db a.db --push-only --prefix note- --batch 2")["pushed"], 5);
+    assert_eq!(sync("--db b.db --node b --aggregate note-1 --aggregate note-2")["pulled"], 2);
+    assert_eq!(sync("--db a.db --timeout 60 --retry-refused")["pushed"], 5);
+    assert_eq!(sync("--db b.db --type Other")["pulled"], 0);
+    assert_eq!(sync("--db b.db")["pulled"], 8);
+    place.run(&format!("sync --db a.db {url} --push-only --pull-only")).fails(2, &["cannot be used with"]);
+    place.run(&format!("sync --db a.db {url} --batch 0")).fails(2, &["--batch"]);
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_said_to_be_so() {
+    let place = Place::new();
+    note(&place, "a", "note-1", "milk");
+    // A port that was free a moment ago.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let said = place.run(&format!("--json sync --db a.db http://127.0.0.1:{port}"));
+    let said = said.fails(4, &["error: cannot connect", "hint: ", "synckit serve"]);
+    let answer = &said.json()[0];
+    assert_eq!(answer["error"]["retryable"], true);
+    assert_eq!(answer["report"]["pushed"], 0);
+}
+
+#[test]
+fn a_refused_event_is_named_and_the_rest_arrives() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db");
+    place.run("record --db a.db --node a --type T --aggregate x --data 1 --id one").ok();
+    place.run("record --db b.db --node b --type T --aggregate x --data 2 --id one").ok();
+    place.run("record --db b.db --type T --aggregate y --data 3 --id two").ok();
+    place.run(&format!("sync --db a.db {url}")).ok();
+    let said = place.run(&format!("sync --db b.db {url} --push-only"));
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.out.contains("1 pushed") && said.out.contains("one  id_taken by the hub"), "{said:?}");
+    let refused = place.run("--json refused --db b.db").ok().json();
+    assert_eq!((refused.len(), &refused[0]["id"], &refused[0]["by"]), (1, &"one".into(), &"peer".into()));
+    assert!(place.run("refused --db b.db").ok().out.starts_with("one  id_taken  refused by"));
+    // Again only on demand.
+    assert_eq!(place.run(&format!("sync --db b.db {url} --push-only")).code, Some(0));
+    place.run("refused --db b.db --drop one").ok();
+    assert_eq!(place.run("refused --db b.db").ok().out, "nothing was refused\n");
+}
+
+#[test]
+fn a_follower_sees_what_another_process_records() {
+    let place = Place::new();
+    note(&place, "a", "note-1", "first");
+    let mut log = place.start("log --db a.db --follow");
+    assert!(log.line().contains("first"));
+    note(&place, "a", "note-1", "second");
+    assert!(log.line().contains("second"));
+    #[cfg(unix)]
+    {
+        log.signal("INT");
+        assert_eq!(log.code(), Some(0));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_hub_cleanly() {
+    let place = Place::new();
+    for signal in ["TERM", "INT"] {
+        let (mut hub, url) = place.serve("--db hub.db");
+        place.run(&format!("sync --db a.db --node a {url}")).ok();
+        hub.signal(signal);
+        assert_eq!(hub.code(), Some(0), "{signal}");
+        assert_eq!(place.files(), ["a.db", "hub.db"], "{signal}");
+    }
+}
+
+#[test]
+fn a_hub_keeps_its_name() {
+    let place = Place::new();
+    let name = |hub: &mut common::Running| -> String {
+        let answer: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
+        answer["node"].as_str().expect("a name").to_owned()
+    };
+    let mut hub = place.start("--json serve --listen 127.0.0.1:0 --db hub.db");
+    let made = name(&mut hub);
+    assert!(made.starts_with("hub-"), "{made}");
+    drop(hub);
+    assert_eq!(name(&mut place.start("--json serve --listen 127.0.0.1:0 --db hub.db")), made);
+    place.run("serve --db hub.db --node other --listen 127.0.0.1:0").fails(1, &["another node"]);
+    place.run("serve --db new.db --listen nowhere").fails(2, &["--listen"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    place
+        .run(&format!("serve --db new.db --listen {address}"))
+        .fails(1, &["cannot be listened on", "--listen"]);
+    assert!(!place.files().contains(&"new.db".to_owned()));
+}
+
+#[test]
+fn the_demo_checks_itself() {
+    let place = Place::new();
+    let said = place.run("demo --events 150 --seed 7").ok();
+    let verdict = said.out.lines().last().expect("a verdict");
+    assert_eq!(
+        verdict,
+        "150 events, 0 lost, 0 duplicated, causal order kept, 3 conflicts settled, views equal, seed 7"
+    );
+    assert!(said.out.contains("killed in the middle of a push"), "{said:?}");
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn the_demo_keeps_its_files_on_demand() {
+    let place = Place::new();
+    let said = place.run("--json demo --events 60 --seed 1 --keep kept").ok();
+    let verdict = said.json().remove(0);
+    assert_eq!((&verdict["ok"], &verdict["events"], &verdict["seed"]), (&true.into(), &60.into(), &1.into()));
+    let digests =
+        ["a", "b", "c", "hub"].map(|name| place.run(&format!("digest --db kept/{name}.db")).ok().out);
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    place.run("demo --keep kept").fails(1, &["is not empty"]);
+    place.run("demo --events 1").fails(2, &["--events"]);
+}
