@@ -85,6 +85,7 @@ fn a_refused_event_is_named_and_the_rest_arrives() {
     assert!(place.run("refused --db b.db").ok().out.starts_with("one  id_taken  refused by"));
     // Again only on demand.
     assert_eq!(place.run(&format!("sync --db b.db {url} --push-only")).code, Some(0));
+    assert_eq!(place.run(&format!("sync --db b.db {url} --push-only --retry-refused")).code, Some(3));
     place.run("refused --db b.db --drop one").ok();
     assert_eq!(place.run("refused --db b.db").ok().out, "nothing was refused\n");
 }

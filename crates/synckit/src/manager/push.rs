@@ -57,10 +57,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let event = self.store.event_at(position).await?.filter(|event| event.id.as_str() == aside.id);
             let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
             self.report_refused(&refused);
-            let put = refused
-                .into_iter()
-                .map(|refused| Note::json(note.key.clone(), &aside_of(peer, refused, &[position])));
-            let put: Vec<Note> = put.collect::<Result<_>>()?;
+            let place = [(position, EventId::new(&aside.id)?)];
+            let again = refused.into_iter().filter_map(|refused| aside_of(peer, refused, &place));
+            let put: Vec<Note> =
+                again.map(|aside| Note::json(note.key.clone(), &aside)).collect::<Result<_>>()?;
             let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
             self.store.edit(put, delete).await?;
         }
@@ -98,7 +98,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if offered.is_empty() {
             return Ok(Vec::new());
         }
-        let positions: Vec<Position> = offered.iter().map(|stored| stored.position).collect();
+        let places: Vec<(Position, EventId)> =
+            offered.iter().map(|stored| (stored.position, stored.event.id.clone())).collect();
         let events: Vec<Event> = offered.into_iter().map(|stored| stored.event).collect();
         let dots: Vec<Option<Dot>> = events.iter().map(|event| event.dot.clone()).collect();
         let refused = self.push_batch(peer, events, Some(upto)).await?;
@@ -108,7 +109,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             return Ok(Vec::new());
         }
         self.report_refused(&refused);
-        Ok(refused.into_iter().map(|refused| aside_of(peer, refused, &positions)).collect())
+        Ok(refused.into_iter().filter_map(|refused| aside_of(peer, refused, &places)).collect())
     }
 
     /// Pushes a batch. One that is refused as a whole is halved, until the event that spoils it stands alone.
@@ -187,14 +188,16 @@ fn spoiled(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }
 
-fn aside_of(peer: &Peer, refused: Refused, positions: &[Position]) -> Aside {
-    Aside {
-        position: positions.get(refused.index).copied(),
+/// What is put down of an event that the peer refused. The peer names it by its place in the batch.
+fn aside_of(peer: &Peer, refused: Refused, places: &[(Position, EventId)]) -> Option<Aside> {
+    let (position, id) = places.get(refused.index)?;
+    Some(Aside {
+        position: Some(*position),
         again: false,
-        id: refused.id,
+        id: id.to_string(),
         peer: peer.store,
         code: refused.code,
         message: refused.message,
         event: None,
-    }
+    })
 }
