@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::ids::NodeId;
+use crate::varint::{put_varint, take_text, take_varint};
 
 /// The n-th event authored at a node: names one event, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -268,42 +269,6 @@ impl<'a> Iterator for Both<'a> {
         }
         node.map(|node| (node, left, right))
     }
-}
-
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or_else(cut_short)?;
-        *bytes = rest;
-        let part = u64::from(byte & 0x7f);
-        if shift == 63 && part > 1 {
-            break;
-        }
-        number |= part << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(Error::invalid("a binary number is longer than 64 bits"))
-}
-
-pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
-    let length = usize::try_from(take_varint(bytes)?).unwrap_or(usize::MAX);
-    let (text, rest) = bytes.split_at_checked(length).ok_or_else(cut_short)?;
-    *bytes = rest;
-    std::str::from_utf8(text).map_err(|error| Error::invalid("a name is not UTF-8").with_source(error))
-}
-
-fn cut_short() -> Error {
-    Error::invalid("the binary form ends too early")
 }
 
 impl fmt::Display for VectorClock {

@@ -24,6 +24,7 @@ pub mod plan;
 mod store;
 mod timestamp;
 mod transport;
+mod varint;
 mod version;
 
 pub use clock::{Causality, Dot, VectorClock};

@@ -293,25 +293,3 @@ impl EventStore for BoxStore {
         self.0.close().await
     }
 }
-
-impl<S: EventStore> EventStore for Arc<S> {
-    async fn commit(&self, intent: Intent) -> Result<Outcome> {
-        S::commit(self, intent).await
-    }
-
-    async fn read(&self, query: Query) -> Result<Page> {
-        S::read(self, query).await
-    }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        S::notes(self, query).await
-    }
-
-    async fn head(&self) -> Result<LogHead> {
-        S::head(self).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        S::close(self).await
-    }
-}

@@ -1,10 +1,11 @@
 //! The heads of an aggregate: its events that no other event of it has seen.
 
-use crate::clock::{Dot, VectorClock, put_varint, take_text, take_varint};
+use crate::clock::{Dot, VectorClock};
 use crate::error::{Error, Result};
 use crate::event::{Event, Stamp};
 use crate::ids::{EventId, NodeId};
 use crate::timestamp::Timestamp;
+use crate::varint::{put_varint, take_text, take_varint};
 
 /// An event that no other event of its aggregate has seen, as far as planning needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]

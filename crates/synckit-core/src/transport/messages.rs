@@ -1,81 +1,15 @@
-//! The contract of a transport: the calls of a sync, and their messages.
-//!
-//! An endpoint implements the same trait as a client, so in-process sync, relays and proxies need nothing
-//! of their own.
+//! What the calls of a sync carry.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
-use crate::error::Result;
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::ids::{EventId, NodeId, StoreId};
 use crate::limits::Limits;
 use crate::version::Position;
-
-/// The version of the protocol these messages make up.
-pub const PROTOCOL_VERSION: u32 = 1;
-
-/// The calls of a sync: the way to a peer, or the peer itself.
-///
-/// # What an implementor must do
-///
-/// - Every call can be repeated: the answer may have been lost. There are no hidden retries; the engine
-///   retries by the kind of the error.
-/// - An error of the peer MUST keep its kind on the way.
-/// - Dropping any future at any await MUST leave the peer as before or as after the whole call.
-/// - What comes in is checked against limits before it is held in memory.
-pub trait Transport: Send + Sync + 'static {
-    /// Says who is calling and learns who answers, and how far each knows the other.
-    ///
-    /// # Errors
-    /// `Unsupported` for another protocol version, `Conflict` when both sides are the same replica, and those of
-    /// the way there.
-    fn hello(&self, request: HelloRequest) -> impl Future<Output = Result<HelloResponse>> + Send;
-
-    /// Reads a page of the peer's log.
-    ///
-    /// # Errors
-    /// `CursorUnknown` when the cursor is not of the peer's log, and those of the way there.
-    fn pull(&self, request: PullRequest) -> impl Future<Output = Result<PullResponse>> + Send;
-
-    /// Hands over events. Idempotent, and atomic per batch: whatever is not refused is durable when it answers.
-    ///
-    /// # Errors
-    /// `TooLarge` for a batch above the peer's limits, and those of the way there.
-    fn push(&self, request: PushRequest) -> impl Future<Output = Result<PushResponse>> + Send;
-
-    /// Asks which of these events the peer does not hold.
-    ///
-    /// # Errors
-    /// `TooLarge` for more ids than a batch has events, and those of the way there.
-    fn missing(&self, request: MissingRequest) -> impl Future<Output = Result<MissingResponse>> + Send;
-
-    /// A pull that never ends: catch-up, then live. Each item is a page; any page's cursor resumes it. Pages
-    /// without events come now and then and show that the stream is alive.
-    ///
-    /// # Errors
-    /// As [`Transport::pull`], at the start or as the last item.
-    fn subscribe(&self, request: PullRequest) -> impl Future<Output = Result<PageStream>> + Send;
-
-    /// What has crossed the wire through this transport since it was made; zero where there is no wire.
-    fn traffic(&self) -> Traffic;
-
-    /// Closes the connections. Later calls answer `Closed`.
-    ///
-    /// # Errors
-    /// Those of the way there.
-    fn close(&self) -> impl Future<Output = Result<()>> + Send;
-}
-
-/// The pages of a subscription.
-pub type PageStream = Pin<Box<dyn Stream<Item = Result<PullResponse>> + Send>>;
 
 /// Bytes on the wire, as compressed, headers included where the transport knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +34,7 @@ pub struct Caller {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelloRequest {
-    /// [`PROTOCOL_VERSION`].
+    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
     /// Who calls.
     pub caller: Caller,
@@ -114,7 +48,7 @@ pub struct HelloRequest {
 /// The answer to a hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloResponse {
-    /// [`PROTOCOL_VERSION`].
+    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
     /// The answering store.
     pub store: StoreId,
@@ -298,123 +232,4 @@ pub struct MissingRequest {
 pub struct MissingResponse {
     /// The events.
     pub ids: Vec<EventId>,
-}
-
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
-
-/// Any [`Transport`], chosen at run time. Clones share the transport.
-#[derive(Clone)]
-pub struct BoxTransport(Arc<dyn DynTransport>);
-
-impl BoxTransport {
-    /// Boxes a transport.
-    pub fn new(transport: impl Transport) -> Self {
-        BoxTransport(Arc::new(transport))
-    }
-}
-
-impl fmt::Debug for BoxTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BoxTransport")
-    }
-}
-
-trait DynTransport: Send + Sync {
-    fn hello(&self, request: HelloRequest) -> Boxed<'_, HelloResponse>;
-    fn pull(&self, request: PullRequest) -> Boxed<'_, PullResponse>;
-    fn push(&self, request: PushRequest) -> Boxed<'_, PushResponse>;
-    fn missing(&self, request: MissingRequest) -> Boxed<'_, MissingResponse>;
-    fn subscribe(&self, request: PullRequest) -> Boxed<'_, PageStream>;
-    fn traffic(&self) -> Traffic;
-    fn close(&self) -> Boxed<'_, ()>;
-}
-
-impl<T: Transport> DynTransport for T {
-    fn hello(&self, request: HelloRequest) -> Boxed<'_, HelloResponse> {
-        Box::pin(Transport::hello(self, request))
-    }
-
-    fn pull(&self, request: PullRequest) -> Boxed<'_, PullResponse> {
-        Box::pin(Transport::pull(self, request))
-    }
-
-    fn push(&self, request: PushRequest) -> Boxed<'_, PushResponse> {
-        Box::pin(Transport::push(self, request))
-    }
-
-    fn missing(&self, request: MissingRequest) -> Boxed<'_, MissingResponse> {
-        Box::pin(Transport::missing(self, request))
-    }
-
-    fn subscribe(&self, request: PullRequest) -> Boxed<'_, PageStream> {
-        Box::pin(Transport::subscribe(self, request))
-    }
-
-    fn traffic(&self) -> Traffic {
-        Transport::traffic(self)
-    }
-
-    fn close(&self) -> Boxed<'_, ()> {
-        Box::pin(Transport::close(self))
-    }
-}
-
-impl Transport for BoxTransport {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
-
-    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        self.0.pull(request).await
-    }
-
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
-    }
-}
-
-impl<T: Transport> Transport for Arc<T> {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        T::hello(self, request).await
-    }
-
-    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        T::pull(self, request).await
-    }
-
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        T::push(self, request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        T::missing(self, request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        T::subscribe(self, request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        T::traffic(self)
-    }
-
-    async fn close(&self) -> Result<()> {
-        T::close(self).await
-    }
 }

@@ -1,0 +1,156 @@
+//! Which events stand: by hand for each decision, and over random histories in any order of arrival.
+
+use proptest::prelude::*;
+use synckit_core::{
+    Answer, Conflict, Data, Dot, Event, EventId, Heads, History, NewEvent, NodeId, Standing, Timestamp,
+    VectorClock,
+};
+
+/// An event of a node on top of others, in the one aggregate of these tests.
+fn on_top_of(node: &str, counter: u64, seen: &[&Event]) -> Event {
+    let node = NodeId::new(node).expect("a short name");
+    let mut clock = VectorClock::new();
+    seen.iter().for_each(|event| clock.merge(&event.clock).expect("few nodes"));
+    let dot = Dot::new(node, counter);
+    clock.observe(&dot).expect("few nodes");
+    let new = NewEvent::with_data("T", "x", Data::json("1").expect("JSON")).expect("a good event");
+    Event {
+        id: EventId::new(dot.to_string()).expect("a short id"),
+        event_type: new.event_type,
+        aggregate_id: new.aggregate_id,
+        data: new.data,
+        metadata: new.metadata,
+        time: Timestamp::after(1_000, seen.iter().map(|event| event.time)),
+        dot: Some(dot),
+        clock,
+    }
+}
+
+fn settled(log: &[Event], answer: impl Fn(&Conflict) -> Answer) -> Event {
+    let conflict = Conflict::in_history(log).expect("readable").expect("there is a conflict");
+    conflict.settle(answer(&conflict), "test").expect("a good answer").expect("a decision")
+}
+
+fn live(log: &[Event]) -> Vec<String> {
+    let history = History::of(log.to_vec()).expect("readable");
+    history.live().map(|event| event.id.to_string()).collect()
+}
+
+#[test]
+fn a_kept_branch_stands_with_what_it_had_seen() {
+    let base = on_top_of("a", 1, &[]);
+    let left = on_top_of("a", 2, &[&base]);
+    let (right, top) =
+        (on_top_of("b", 1, &[&base]), on_top_of("b", 2, &[&base, &on_top_of("b", 1, &[&base])]));
+    let mut log = vec![base, left, right, top.clone()];
+    let conflict = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    assert_eq!(conflict.base.len(), 1);
+    assert_eq!(conflict.branches.iter().map(|branch| branch.events.len()).collect::<Vec<_>>(), [1, 2]);
+    let resolution = settled(&log, |_| Answer::Keep(top.id.clone()));
+    assert!(log.iter().all(|event| resolution.has_seen(event) && resolution.time > event.time));
+    log.push(resolution.clone());
+    assert_eq!(live(&log), ["a:1", "b:1", "b:2"]);
+    let history = History::of(log.clone()).expect("readable");
+    let lost =
+        history.entries().iter().find(|entry| entry.event.id.as_str() == "a:2").expect("it stays in the log");
+    assert_eq!(lost.standing, Standing::Superseded { by: resolution.id });
+    assert!(Conflict::in_history(&log).expect("readable").is_none());
+}
+
+#[test]
+fn all_branches_can_stand_and_a_merge_takes_their_place() {
+    let base = on_top_of("a", 1, &[]);
+    let (left, right) = (on_top_of("a", 2, &[&base]), on_top_of("b", 1, &[&base]));
+    let log = vec![base, left, right];
+    let with = |resolution: Event| [log.clone(), vec![resolution]].concat();
+    assert_eq!(live(&with(settled(&log, |_| Answer::KeepAll))), ["a:1", "a:2", "b:1"]);
+    let merged =
+        NewEvent::with_data("Merged", "x", Data::json("[1,2]").expect("JSON")).expect("a good event");
+    let merge = settled(&log, |_| Answer::Merge(merged.clone()));
+    assert_eq!(live(&with(merge.clone())), ["a:1", merge.id.as_str()]);
+    let content = History::content(&merge).expect("readable");
+    assert_eq!((content.id, content.data.as_json()), (merge.id, Some("[1,2]")));
+}
+
+#[test]
+fn an_answer_that_no_branch_stands_for_is_an_error() {
+    let log = [on_top_of("a", 1, &[]), on_top_of("b", 1, &[])];
+    let conflict = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    let stranger = EventId::new("stranger").expect("a short id");
+    assert!(conflict.settle(Answer::Keep(stranger), "test").is_err());
+    let elsewhere = NewEvent::with_data("T", "y", Data::json("1").expect("JSON")).expect("a good event");
+    assert!(conflict.settle(Answer::Merge(elsewhere), "test").is_err());
+    assert_eq!(conflict.settle(Answer::Review, "test").expect("no error"), None);
+}
+
+#[test]
+fn replicas_that_decide_alike_write_the_same_event() {
+    let (a, b, c) = (on_top_of("a", 1, &[]), on_top_of("b", 1, &[]), on_top_of("c", 1, &[]));
+    let keep_last = |conflict: &Conflict| {
+        let last =
+            conflict.branches.iter().map(|branch| &branch.stands_for).max_by(|x, y| x.canonical_cmp(y));
+        Answer::Keep(last.expect("a branch").id.clone())
+    };
+    let at_once = settled(&[c.clone(), a.clone(), b.clone()], keep_last);
+    let first = settled(&[a.clone(), b.clone()], keep_last);
+    let step_by_step = settled(&[first, a, b, c], keep_last);
+    assert_eq!(at_once, step_by_step);
+}
+
+/// A random history: who writes, and on top of which of the events so far.
+fn histories() -> impl Strategy<Value = Vec<(usize, Vec<prop::sample::Index>)>> {
+    prop::collection::vec((0_usize..4, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..12)
+}
+
+fn build(steps: &[(usize, Vec<prop::sample::Index>)]) -> Vec<Event> {
+    let mut log: Vec<Event> = Vec::new();
+    for (node, seen) in steps {
+        let name = ["a", "b", "c", "d"][*node];
+        let own = log
+            .iter()
+            .filter(|event| event.dot.as_ref().is_some_and(|dot| dot.node.as_str() == name))
+            .count();
+        let mut below: Vec<Event> = Vec::new();
+        if !log.is_empty() {
+            below.extend(seen.iter().map(|index| index.get(&log).clone()));
+        }
+        below.extend(log.iter().rfind(|event| event.id.as_str().starts_with(name)).cloned());
+        log.push(on_top_of(name, own as u64 + 1, &below.iter().collect::<Vec<_>>()));
+        if seen.len() == 2
+            && let Some(conflict) = Conflict::in_history(&log).expect("readable")
+        {
+            let kept = conflict.branches[0].stands_for.id.clone();
+            let resolution = conflict.settle(Answer::Keep(kept), "test").expect("a good answer");
+            log.extend(resolution);
+        }
+    }
+    log
+}
+
+proptest! {
+    #[test]
+    fn heads_and_history_do_not_depend_on_the_order_of_arrival(
+        steps in histories(),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let log = build(&steps);
+        let mut other = log.clone();
+        other.rotate_left(order.index(log.len()));
+        if order.index(2) == 0 {
+            other.reverse();
+        }
+        let fold = |log: &[Event]| {
+            let mut heads = Heads::default();
+            log.iter().for_each(|event| heads.add(event));
+            heads
+        };
+        let heads = fold(&log);
+        prop_assert_eq!(&heads, &fold(&other));
+        prop_assert_eq!(&Heads::decode(&heads.encode()).expect("decodes"), &heads);
+        prop_assert_eq!(History::of(log.clone()).expect("readable"), History::of(other).expect("readable"));
+        prop_assert!(!live(&log).is_empty());
+        for (one, two) in log.iter().flat_map(|one| log.iter().map(move |two| (one, two))) {
+            prop_assert!(!one.has_seen(two) || one.canonical_cmp(two).is_gt());
+        }
+    }
+}
