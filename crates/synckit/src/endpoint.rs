@@ -10,12 +10,14 @@ use futures_util::stream;
 use synckit_core::notes::{self, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{
-    Caller, Cursor, Dot, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
-    MissingResponse, NoteQuery, PROTOCOL_VERSION, PageStream, Position, PullRequest, PullResponse,
-    PushRequest, PushResponse, Query, Result, Scope, Traffic, Transport, Watch,
+    Caller, Cursor, Dot, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits,
+    MissingRequest, MissingResponse, NoteQuery, PROTOCOL_VERSION, PageStream, Position, PullRequest,
+    PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, Traffic, Transport,
+    Watch,
 };
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::environment::{Environment, SystemEnvironment};
 use crate::sugar::StoreExt;
 
@@ -37,6 +39,7 @@ pub struct Endpoint<S> {
     environment: Arc<dyn Environment>,
     announced: Arc<watch::Sender<Position>>,
     watch: Option<Arc<dyn DynWatch>>,
+    access: Option<Arc<dyn Access>>,
 }
 
 impl<S> Clone for Endpoint<S> {
@@ -47,6 +50,7 @@ impl<S> Clone for Endpoint<S> {
             environment: self.environment.clone(),
             announced: self.announced.clone(),
             watch: self.watch.clone(),
+            access: self.access.clone(),
         }
     }
 }
@@ -60,6 +64,7 @@ impl<S: EventStore> Endpoint<S> {
             environment: Arc::new(SystemEnvironment),
             announced: Arc::new(watch::Sender::new(0)),
             watch: None,
+            access: None,
         }
     }
 
@@ -78,6 +83,12 @@ impl<S: EventStore> Endpoint<S> {
     /// Wakes subscriptions when this watch says so. Usually a clone of the store.
     pub fn with_watch(mut self, watch: impl Watch) -> Self {
         self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// Lets callers read and write only what this allows. Everything unless set.
+    pub fn with_access(mut self, access: impl Access) -> Self {
+        self.access = Some(Arc::new(access));
         self
     }
 
@@ -111,7 +122,7 @@ impl<S: EventStore> Endpoint<S> {
             more = page.more;
             for stored in page.events {
                 last = Some((stored.position, stored.event.id.clone()));
-                if !request.filter.matches(&stored.event) {
+                if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
                     continue;
                 }
                 if !events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
@@ -131,6 +142,27 @@ impl<S: EventStore> Endpoint<S> {
             _ => self.store.cursor_at(reached).await?,
         };
         Ok(PullResponse { events, unreadable: Vec::new(), next, more })
+    }
+
+    fn may_read(&self, caller: &Caller, event: &Event) -> bool {
+        self.access.as_ref().is_none_or(|access| access.may_read(caller, event))
+    }
+
+    /// Takes out of a push what its caller may not write.
+    fn take_denied(&self, request: &mut PushRequest) -> Vec<Refused> {
+        let Some(access) = &self.access else { return Vec::new() };
+        let (mut denied, mut index) = (Vec::new(), 0);
+        let caller = &request.caller;
+        request.events.retain(|event| {
+            let allowed = access.may_write(caller, event);
+            if !allowed {
+                let message = format!("{} may not write this event here", caller.node);
+                denied.push(Refused { index, id: event.id.to_string(), code: RefusalCode::Denied, message });
+            }
+            index += 1;
+            allowed
+        });
+        denied
     }
 
     /// Waits until the log has moved beyond a position, or a heartbeat is due.
@@ -216,9 +248,10 @@ impl<S: EventStore> Transport for Endpoint<S> {
         self.page(&request).await.map_err(|error| error.at("endpoint", "pull"))
     }
 
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+    async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
         self.check_batch(request.events.len())?;
         check_filter(&request.filter)?;
+        let denied = self.take_denied(&mut request);
         let caller = request.caller.store;
         let mut receive = Receive::new(Some(caller), request.events, self.environment.now(), self.limits);
         if let Some(upto) = request.upto {
@@ -226,8 +259,10 @@ impl<S: EventStore> Transport for Endpoint<S> {
                 return Err(Error::invalid("`upto` is a place in another log than the caller's")
                     .at("endpoint", "push"));
             }
-            let key = notes::pushed(caller, &request.filter);
-            receive.notes_if_complete.push(Note { key, value: upto.to_string().into_bytes() });
+            if denied.is_empty() {
+                let key = notes::pushed(caller, &request.filter);
+                receive.notes_if_complete.push(Note { key, value: upto.to_string().into_bytes() });
+            }
         }
         let received = self.store.commit_receive(receive).await?;
         if let Some(placed) = &received.placed {
@@ -239,7 +274,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
         Ok(PushResponse {
             accepted: received.accepted,
             duplicates: received.duplicates,
-            refused: received.refused,
+            refused: in_one_order(denied, received.refused),
             placed: received.placed,
         })
     }
@@ -283,6 +318,18 @@ impl<S: EventStore> Transport for Endpoint<S> {
     async fn close(&self) -> Result<()> {
         self.store.close().await
     }
+}
+
+/// Joins what was denied with what the store refused of the rest, by places in the whole batch.
+fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused> {
+    let taken: Vec<usize> = denied.iter().map(|one| one.index).collect();
+    denied.extend(refused.into_iter().map(|one| {
+        // Each denied event that stood before this one moves it one place on.
+        let index = taken.iter().fold(one.index, |index, place| index + usize::from(*place <= index));
+        Refused { index, ..one }
+    }));
+    denied.sort_by_key(|one| one.index);
+    denied
 }
 
 fn check_caller<'a>(

@@ -4,11 +4,13 @@
 //!
 //! - [`SyncManager`]: a replica's side of a sync, and the way to write to its store
 //! - [`Endpoint`]: the answering side, in front of a store
+//! - [`Access`]: who may read and write what through an endpoint
 //! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
 //! - [`Digest`]: whether two replicas agree
 //! - [`LastWriteWins`]: the default resolver
 //! - [`Environment`]: the wall clock and the randomness, for those who bring their own
 
+mod access;
 mod digest;
 mod endpoint;
 mod environment;
@@ -18,6 +20,7 @@ mod resolvers;
 mod retry;
 mod sugar;
 
+pub use access::{Access, OwnEvents};
 pub use digest::{Digest, Hash};
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};

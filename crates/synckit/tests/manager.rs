@@ -1,13 +1,14 @@
 //! The manager against an endpoint in the same process: directions, retries, timeouts, and what is set aside.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use synckit::{
-    Answer, Conflict, ConflictResolver, Digest, Direction, Endpoint, Environment, ErrorKind, EventStore,
-    Filter, Limits, NewEvent, NodeId, RefusalCode, RefusedBy, Result, RetryPolicy, StoreExt, SyncManager,
-    SystemEnvironment,
+    Access, Answer, Caller, Conflict, ConflictResolver, Digest, Direction, Endpoint, Environment, ErrorKind,
+    Event, EventStore, Filter, Limits, Metadata, NewEvent, NodeId, OwnEvents, RefusalCode, RefusedBy, Result,
+    RetryPolicy, StoreExt, SyncManager, SystemEnvironment,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, drop_at};
@@ -277,4 +278,47 @@ async fn recording_is_idempotent_by_id_and_all_or_nothing() {
     assert_eq!(failed.kind(), ErrorKind::Conflict);
     assert!(failed.to_string().contains("number 2"), "{failed}");
     assert_eq!(manager.status().await.expect("a status").events, 2);
+}
+
+/// Reads are kept apart by metadata, writes by author.
+struct Tenants;
+
+impl Access for Tenants {
+    fn may_read(&self, caller: &Caller, event: &Event) -> bool {
+        event.metadata.field("for").is_none_or(|name| name == caller.node.as_str())
+    }
+
+    fn may_write(&self, caller: &Caller, event: &Event) -> bool {
+        OwnEvents.may_write(caller, event)
+    }
+}
+
+#[tokio::test]
+async fn callers_read_and_write_only_what_they_may() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let guarded = Endpoint::new(hub.clone()).with_access(Tenants);
+    // b relays what a wrote, between two events of its own.
+    let manager = SyncManager::new(b.clone(), guarded.clone());
+    manager.record([note("of b", 1)]).await.expect("recorded");
+    let to_b = SyncManager::new(a.clone(), Endpoint::new(b.clone()));
+    to_b.record([note("of a", 2)]).await.expect("recorded");
+    to_b.push().await.expect("pushed");
+    let secret = Metadata::of(&[("for", "b")].into_iter().collect::<BTreeMap<_, _>>()).expect("an object");
+    let large = note(&"too large ".repeat(60_000), 4);
+    let roomy = Limits { event_bytes: 1 << 20, ..Limits::default() };
+    let recorder = SyncManager::builder(b.clone(), guarded.clone()).with_limits(roomy).build();
+    recorder.record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
+
+    let report = manager.sync().await.expect("syncs");
+    let codes: Vec<RefusalCode> = report.refused.iter().map(|refusal| refusal.code).collect();
+    assert_eq!((report.pushed, codes), (2, vec![RefusalCode::Denied, RefusalCode::TooLarge]));
+    let listed = manager.refused().await.expect("listed");
+    let log = b.read(synckit::Query::after(0)).await.expect("read").events;
+    for aside in listed {
+        let position = aside.position.expect("it is in the own log");
+        assert_eq!(log[position as usize - 1].event.id.as_str(), aside.id, "the right event is set aside");
+    }
+
+    let report = SyncManager::new(a, guarded).sync().await.expect("syncs");
+    assert_eq!((report.pulled, report.pushed), (1, 1), "a may not read what is for b");
 }
