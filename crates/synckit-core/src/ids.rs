@@ -6,9 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::error::{Error, Result};
+use crate::text::serde_as_text;
 
 /// The longest text name in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -93,33 +92,8 @@ macro_rules! text_name {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(NameVisitor(|text| $name::new(text)))
-            }
-        }
+        serde_as_text!($name);
     };
-}
-
-/// Takes borrowed and owned text alike, so that a name costs one allocation.
-struct NameVisitor<T>(fn(&str) -> Result<T>);
-
-impl<T> serde::de::Visitor<'_> for NameVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text of 1 to 255 bytes")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        (self.0)(text).map_err(E::custom)
-    }
 }
 
 text_name! {
@@ -211,17 +185,7 @@ impl FromStr for StoreId {
     }
 }
 
-impl Serialize for StoreId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for StoreId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor(|text| text.parse()))
-    }
-}
+serde_as_text!(StoreId);
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ mod limits;
 pub mod notes;
 pub mod plan;
 mod store;
+mod text;
 mod timestamp;
 mod transport;
 mod varint;

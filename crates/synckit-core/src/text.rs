@@ -1,0 +1,41 @@
+//! Values that stand in JSON as the text they are shown as.
+
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+
+use crate::error::Result;
+
+/// Takes borrowed and owned text alike, and makes a value of it.
+pub(crate) struct TextVisitor<T>(pub(crate) fn(&str) -> Result<T>);
+
+impl<T> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+/// Serialises a type by its `Display` and deserialises it by its `FromStr`.
+macro_rules! serde_as_text {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(crate::text::TextVisitor(|text| text.parse()))
+            }
+        }
+    };
+}
+
+pub(crate) use serde_as_text;
