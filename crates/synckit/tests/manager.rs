@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use synckit::{
     Access, Answer, Caller, Conflict, ConflictResolver, Digest, Direction, Endpoint, Environment, ErrorKind,
-    Event, EventStore, Filter, Limits, Metadata, NewEvent, NodeId, OwnEvents, RefusalCode, RefusedBy, Result,
-    RetryPolicy, StoreExt, SyncManager, SystemEnvironment,
+    Event, EventStore, Filter, HelloRequest, HelloResponse, Limits, Metadata, MissingRequest,
+    MissingResponse, NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest,
+    PushResponse, RefusalCode, RefusedBy, Result, RetryPolicy, StoreExt, SyncManager, SystemEnvironment,
+    Traffic, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, drop_at};
@@ -321,4 +323,60 @@ async fn callers_read_and_write_only_what_they_may() {
 
     let report = SyncManager::new(a, guarded).sync().await.expect("syncs");
     assert_eq!((report.pulled, report.pushed), (1, 1), "a may not read what is for b");
+}
+
+/// A way on which a page of more than ten events does not get through in time, in either direction.
+struct Narrow(Endpoint<MemoryStore>);
+
+fn in_time(events: usize) -> Result<()> {
+    match events {
+        0..=10 => Ok(()),
+        _ => Err(synckit::Error::new(ErrorKind::Timeout, "too much for this way")),
+    }
+}
+
+impl Transport for Narrow {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.0.hello(request).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        let page = self.0.pull(request).await?;
+        in_time(page.events.len()).map(|()| page)
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        in_time(request.events.len())?;
+        self.0.push(request).await
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.0.missing(request).await
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        self.0.subscribe(request).await
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.0.traffic()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+}
+
+#[tokio::test]
+async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let sender = SyncManager::new(a.clone(), Narrow(Endpoint::new(hub.clone())));
+    sender.record((0..300).map(|number| note("far away", number))).await.expect("recorded");
+    let report = sender.sync().await.expect("it gets through in small parts");
+    assert_eq!((report.pushed, report.refused_count), (300, 0));
+    let receiver = SyncManager::new(b.clone(), Narrow(Endpoint::new(hub.clone())));
+    let report = receiver.sync().await.expect("it gets through in small parts");
+    assert_eq!(report.pulled, 300);
+    assert!(report.round_trips < 100, "{report:?}");
+    assert!(same(&a, &b).await);
 }

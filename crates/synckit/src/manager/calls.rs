@@ -1,7 +1,10 @@
 //! Calls to the peer: counted, timed out, and tried again by the kind of the error.
+//!
+//! Pages and batches keep to what the way there carries: one that does not get through in time is not sent the same
+//! way again, but in smaller parts, so that a slow link makes a sync slow and not impossible.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
@@ -15,11 +18,16 @@ pub(crate) struct Calls<'a, T> {
     transport: &'a T,
     settings: &'a Settings,
     made: AtomicU64,
+    /// The most events that one page or batch carries for now.
+    pace: AtomicUsize,
+    /// What the pace never exceeds again: half of the least that did not get through.
+    ceiling: AtomicUsize,
 }
 
 impl<'a, T: Transport> Calls<'a, T> {
     pub(crate) fn new(transport: &'a T, settings: &'a Settings) -> Self {
-        Calls { transport, settings, made: AtomicU64::new(0) }
+        let unlimited = || AtomicUsize::new(usize::MAX);
+        Calls { transport, settings, made: AtomicU64::new(0), pace: unlimited(), ceiling: unlimited() }
     }
 
     /// How many calls were made, the repeated ones included.
@@ -27,23 +35,62 @@ impl<'a, T: Transport> Calls<'a, T> {
         self.made.load(Ordering::Relaxed)
     }
 
-    pub(crate) async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.retried("hello", || self.transport.hello(request.clone())).await
+    /// How many of at most so many events to put into one page or batch.
+    pub(crate) fn pace(&self, most: usize) -> usize {
+        self.pace.load(Ordering::Relaxed).min(most)
     }
 
-    pub(crate) async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        self.retried("pull", || self.transport.pull(request.clone())).await
+    /// Puts fewer events into the next pages and batches than these, which did not get through.
+    pub(crate) fn slow_down(&self, events: usize) {
+        let fewer = (events / 4).max(1);
+        self.ceiling.store((events / 2).max(1), Ordering::Relaxed);
+        self.pace.store(fewer, Ordering::Relaxed);
+        tracing::debug!(events, fewer, "a page did not get through; the next are smaller");
+    }
+
+    fn speed_up(&self) {
+        let more = self.pace.load(Ordering::Relaxed).saturating_mul(2);
+        self.pace.store(more.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    pub(crate) async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.retried("hello", 1, || self.transport.hello(request.clone())).await
+    }
+
+    /// Pulls a page of at most so many events, fewer where a page is too large for either side or for the way.
+    pub(crate) async fn pull(&self, mut request: PullRequest, most: usize) -> Result<PullResponse> {
+        loop {
+            let limit = self.pace(most);
+            request.limit = Some(limit);
+            match self.retried("pull", limit, || self.transport.pull(request.clone())).await {
+                Err(error) if self.can_shrink(&error, limit) => self.slow_down(limit),
+                Err(error) => return Err(error),
+                Ok(page) => {
+                    self.speed_up();
+                    return Ok(page);
+                }
+            }
+        }
     }
 
     pub(crate) async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        self.retried("push", || self.transport.push(request.clone())).await
+        let answer =
+            self.retried("push", request.events.len(), || self.transport.push(request.clone())).await?;
+        self.speed_up();
+        Ok(answer)
     }
 
     pub(crate) async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.retried("missing", || self.transport.missing(request.clone())).await
+        self.retried("missing", 1, || self.transport.missing(request.clone())).await
     }
 
-    async fn retried<R, F>(&self, name: &'static str, call: impl Fn() -> F) -> Result<R>
+    /// Whether what failed for so many events may get through for fewer.
+    pub(crate) fn can_shrink(&self, error: &Error, events: usize) -> bool {
+        let late = error.kind() == ErrorKind::Timeout && self.settings.retry.attempts > 1;
+        events > 1 && (late || error.kind() == ErrorKind::TooLarge)
+    }
+
+    async fn retried<R, F>(&self, name: &'static str, events: usize, call: impl Fn() -> F) -> Result<R>
     where
         F: Future<Output = Result<R>>,
     {
@@ -57,6 +104,9 @@ impl<'a, T: Transport> Calls<'a, T> {
                     .with("waited", format!("{:?}", self.settings.call_timeout))
                     .at("transport", name),
             };
+            if self.can_shrink(&error, events) {
+                return Err(error);
+            }
             let environment = &*self.settings.environment;
             let wait =
                 ceilings.next().and_then(|ceiling| self.settings.retry.wait(&error, ceiling, environment));

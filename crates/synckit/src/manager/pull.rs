@@ -11,9 +11,6 @@ use crate::manager::session::{Peer, Session};
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
 
-/// The smallest page that is asked for before a page that is too large is an error.
-const SMALLEST_PAGE: usize = 1;
-
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn pull(&mut self, peer: &mut Peer) -> Result<()> {
         match self.pull_pages(peer).await {
@@ -61,25 +58,16 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Fetches a page; one that is too large for either side is asked for in smaller parts.
     async fn page(&self, peer: &Peer, cursor: Option<&Cursor>) -> Result<PullResponse> {
         let everything = peer.pull.as_ref().is_some_and(|note| note.everything);
-        let mut limit = peer.limits.batch_events;
-        loop {
-            let request = PullRequest {
-                caller: peer.caller.clone(),
-                cursor: cursor.filter(|cursor| cursor.position() > 0).cloned(),
-                limit: Some(limit),
-                filter: if everything { Filter::new() } else { self.settings.filter.clone() },
-                scope: if everything { Scope::Everything } else { Scope::Others },
-            };
-            match self.calls.pull(request).await {
-                Err(error) if error.kind() == ErrorKind::TooLarge && limit > SMALLEST_PAGE => {
-                    limit = (limit / 8).max(SMALLEST_PAGE);
-                }
-                answer => return answer,
-            }
-        }
+        let request = PullRequest {
+            caller: peer.caller.clone(),
+            cursor: cursor.filter(|cursor| cursor.position() > 0).cloned(),
+            limit: None,
+            filter: if everything { Filter::new() } else { self.settings.filter.clone() },
+            scope: if everything { Scope::Everything } else { Scope::Others },
+        };
+        self.calls.pull(request, peer.limits.batch_events).await
     }
 
     async fn store_page(&self, peer: &Peer, page: PullResponse, note: &PullNote) -> Result<Stored> {

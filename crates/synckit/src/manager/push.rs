@@ -20,7 +20,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         loop {
             let offer_all = peer.push.position < peer.push.offer_all_to;
             let query = Query::after(peer.push.position)
-                .at_most(peer.limits.batch_events, peer.limits.batch_bytes)
+                .at_most(self.calls.pace(peer.limits.batch_events), peer.limits.batch_bytes)
                 .except_source((!offer_all).then_some(peer.store));
             let page = self.store.read(query).await?;
             let (scanned_to, more) = (page.scanned_to, page.more);
@@ -112,7 +112,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(refused.into_iter().filter_map(|refused| aside_of(peer, refused, &places)).collect())
     }
 
-    /// Pushes a batch. One that is refused as a whole is halved, until the event that spoils it stands alone.
+    /// Pushes a batch. One that is refused as a whole, or does not get through in time, is halved, until the event that
+    /// spoils it stands alone.
     async fn push_batch(
         &mut self,
         peer: &mut Peer,
@@ -130,7 +131,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 upto: if last_part { upto.clone() } else { None },
             };
             let response = match self.calls.push(request).await {
-                Err(error) if spoiled(&error) && events.len() > 1 => {
+                Err(error)
+                    if events.len() > 1
+                        && (spoiled(&error) || self.calls.can_shrink(&error, events.len())) =>
+                {
+                    if error.kind() == ErrorKind::Timeout {
+                        self.calls.slow_down(events.len());
+                    }
                     let (left, right) = events.split_at(events.len() / 2);
                     parts.push((offset + left.len(), right.to_vec()));
                     parts.push((offset, left.to_vec()));

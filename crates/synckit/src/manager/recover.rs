@@ -126,11 +126,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let request = PullRequest {
                 caller: peer.caller.clone(),
                 cursor,
-                limit: Some(peer.limits.batch_events),
+                limit: None,
                 filter: Filter::new(),
                 scope: Scope::Everything,
             };
-            let page = self.calls.pull(request).await?;
+            let page = self.calls.pull(request, peer.limits.batch_events).await?;
             let own = page.events.iter().filter_map(|event| Some((event.dot.as_ref()?, &event.id)));
             let own: Vec<(&Dot, &EventId)> = own.filter(|(dot, _)| dot.node == peer.caller.node).collect();
             let dots = own.iter().map(|(dot, _)| (*dot).clone()).collect();
