@@ -189,6 +189,27 @@ pub struct PullNote {
     /// caught up.
     #[serde(default)]
     pub everything: bool,
+    /// How far the search for own dots that are taken has come, before everything is pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
+}
+
+impl PullNote {
+    /// A pull that leaves off here, of what did not come from this replica.
+    pub fn at(cursor: Cursor) -> Self {
+        PullNote { cursor, everything: false, search: None }
+    }
+}
+
+/// How far the search for own dots that name other events at a peer has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// The name whose dots are searched for: the one authored under until it was noticed.
+    pub author: NodeId,
+    /// The place in the peer's log.
+    pub cursor: Cursor,
+    /// The smallest counter found so far.
+    pub taken: Option<u64>,
 }
 
 /// How far the own log has been pushed to a peer.

@@ -380,3 +380,39 @@ async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     assert!(report.round_trips < 100, "{report:?}");
     assert!(same(&a, &b).await);
 }
+
+#[tokio::test]
+async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
+    let (a, hub) = (store("a"), store("hub"));
+    let manage = |store: &MemoryStore, plan: FaultPlan| {
+        let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan);
+        let builder = SyncManager::builder(store.clone(), transport).with_retry(RetryPolicy::never());
+        builder.with_batch_size(10).build()
+    };
+    let before = a.copy();
+    let manager = manage(&a, FaultPlan::new());
+    manager.record((0..300).map(|number| note("lost with the file", number % 7))).await.expect("recorded");
+    manager.sync().await.expect("syncs");
+
+    let restored = before;
+    manage(&restored, FaultPlan::new()).record([note("recorded since", 1)]).await.expect("recorded");
+    let mut syncs = 0;
+    loop {
+        // Three pages get through before the network is gone again.
+        let plan = FaultPlan::new();
+        plan.nth(Call::Pull, 4, Fault::LOSE_REQUEST);
+        syncs += 1;
+        assert!(syncs < 40, "the recovery makes no progress");
+        match manage(&restored, plan).sync().await {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
+    assert!(syncs > 10, "the recovery was broken off {syncs} times only");
+    let manager = manage(&restored, FaultPlan::new());
+    manager.sync().await.expect("syncs");
+    assert!(same(&restored, &hub).await);
+    let events = Digest::of(&hub).await.expect("a digest").events;
+    assert!(events >= 301, "{events}");
+    assert!(!manager.sync().await.expect("syncs").recovery.restored_here, "it is over");
+}

@@ -128,7 +128,7 @@ impl Planning {
         match &mut self.intent {
             Intent::Record(record) => record.plan(self.head, &self.facts),
             Intent::Receive(receive) => receive.plan(self.head, &self.facts, self.rounds < 3),
-            Intent::Reauthor(reauthor) => reauthor.plan(&self.facts),
+            Intent::Reauthor(reauthor) => reauthor.plan(&self.facts, self.rounds < 3),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
                 Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))

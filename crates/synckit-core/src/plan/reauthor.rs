@@ -17,7 +17,8 @@ use crate::plan::ledger::{self, put};
 use crate::plan::{Outcome, Step};
 use crate::store::{Facts, Needs, Plan, StoredEvent};
 
-/// Moves the own events from a counter on to a fresh node id.
+/// Moves the own events from a counter on to a fresh node id, under which the replica authors from then on. Without
+/// events it only takes the fresh id.
 #[derive(Clone, Debug)]
 pub struct Reauthor {
     /// The name under which they were recorded.
@@ -41,12 +42,20 @@ impl Reauthor {
         Needs { notes: keys, ..Needs::default() }
     }
 
-    pub(super) fn plan(&mut self, facts: &Facts) -> Result<Step> {
+    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
         let identity = ledger::identity(facts)?;
-        if identity.author != self.author || ledger::counter(facts, &self.author)? != self.last {
+        if may_ask {
+            return Ok(Step::Fetch(Needs {
+                notes: vec![notes::origin(&identity.author)],
+                ..Needs::default()
+            }));
+        }
+        if ledger::counter(facts, &self.author)? != self.last {
             return Ok(Step::Write(Plan::default(), Outcome::Reauthored(None)));
         }
-        let identity = identity.renamed();
+        // A fresh name under which nothing was recorded yet serves; else it takes another.
+        let unused = identity.author != self.author && ledger::counter(facts, &identity.author)? == 0;
+        let identity = if unused { identity } else { identity.renamed() };
         let mut plan = Plan::default();
         let mut heads: BTreeMap<AggregateId, Heads> = BTreeMap::new();
         for stored in &self.events {

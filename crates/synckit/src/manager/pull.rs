@@ -32,10 +32,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 return Err(Error::corrupt("the peer says there is more, but its cursor does not move"));
             }
             let caught_up = !page.more;
-            let note = PullNote {
-                cursor: page.next.clone(),
-                everything: !caught_up && peer.pull.as_ref().is_some_and(|note| note.everything),
-            };
+            let mut note = PullNote::at(page.next.clone());
+            note.everything = !caught_up && peer.pull.as_ref().is_some_and(|note| note.everything);
             let unchanged = !moved && peer.pull.as_ref() == Some(&note);
             if unchanged && page.events.is_empty() && page.unreadable.is_empty() {
                 return Ok(());

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use synckit_core::notes::{self, Note, PullNote, PushNote};
+use synckit_core::notes::{self, Note, PullNote, PushNote, Search};
 use synckit_core::plan::{Intent, Outcome, Reauthor};
 use synckit_core::{
-    AggregateId, Cursor, Dot, Error, ErrorKind, EventId, EventStore, Filter, HelloResponse, Needs, Position,
-    PullRequest, Query, Result, Scope, StoredEvent, Transport,
+    AggregateId, Cursor, Dot, Error, ErrorKind, EventId, EventStore, Filter, HelloResponse, Needs, NodeId,
+    Position, PullRequest, Query, Result, Scope, StoredEvent, Transport,
 };
 
 use crate::manager::session::{Peer, Session};
@@ -29,9 +29,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             _ => false,
         };
         let unfinished = peer.pull.as_ref().is_some_and(|note| note.everything);
-        if unfinished || lost_here || self.is_forked(hello, peer).await? {
+        if lost_here || (!unfinished && self.is_forked(hello, peer).await?) {
             peer.push.regained = hello.known.clone();
             return self.restored_here(peer).await;
+        }
+        if unfinished && lost.is_none() {
+            return self.take_back(peer).await;
         }
         let recorded = match &hello.pushed {
             Some(cursor) if self.store.knows(cursor).await? => cursor.position(),
@@ -58,6 +61,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         tracing::warn!(peer = %peer.store, "the peer's log was wiped or restored from an older copy");
         let head = self.store.head().await?.position;
         let pull_again = lost.is_some();
+        let everything = peer.pull.as_ref().is_some_and(|note| note.everything);
         peer.push = PushNote {
             position: 0,
             acknowledged: recorded,
@@ -73,35 +77,55 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             );
         }
         self.report.recovery.peer_was_reset = true;
-        self.store.edit(vec![Note::json(notes::push(peer.store, &self.filter), &peer.push)?], delete).await
+        self.store.edit(vec![Note::json(notes::push(peer.store, &self.filter), &peer.push)?], delete).await?;
+        // An unfinished recovery of the own log begins again with the peer's new one.
+        if everything { self.restored_here(peer).await } else { Ok(()) }
     }
 
     /// This replica was restored from an older copy. What it recorded since then under dots that are taken is authored
     /// again; then it pulls everything, its own events included, and pushes what the peer does not hold.
     pub(super) async fn restored_here(&mut self, peer: &mut Peer) -> Result<()> {
         tracing::warn!("the own log was restored from an older copy; taking back what the peer holds");
-        self.report.recovery.restored_here = true;
         let head = self.store.head().await?.position;
-        peer.pull = Some(PullNote { cursor: Cursor::start(peer.store), everything: true });
+        let start = Cursor::start(peer.store);
+        let search = Search { author: peer.caller.node.clone(), cursor: start.clone(), taken: None };
+        peer.pull = Some(PullNote { cursor: start, everything: true, search: Some(search) });
         peer.push =
             PushNote { position: 0, acknowledged: 0, offer_all_to: head, ..std::mem::take(&mut peer.push) };
-        peer.confirm = true;
         // First of all it is put down that everything is pulled: a crash from here on does not lose that.
-        let put = vec![
-            Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?,
-            Note::json(notes::push(peer.store, &self.filter), &peer.push)?,
-        ];
-        self.store.edit(put, Vec::new()).await?;
-        while let Some(from) = self.first_taken_dot(peer).await? {
-            if let Some(events) = self.author_again(peer, from).await? {
-                self.report.recovery.authored_again += events;
-                let identity = self.store.identity().await?;
-                self.report.recovery.renamed_to = Some(identity.author.clone());
-                peer.caller.node = identity.author;
-                break;
+        let push = Note::json(notes::push(peer.store, &self.filter), &peer.push)?;
+        self.store.edit(vec![self.pull_note_of(peer)?, push], Vec::new()).await?;
+        self.take_back(peer).await
+    }
+
+    /// Goes on with a recovery of the own log where it was: takes a fresh name, so that nothing recorded from now on can
+    /// clash; searches for dots of the former name that are taken; and authors again what was recorded under them. Then
+    /// the pull takes back everything.
+    async fn take_back(&mut self, peer: &mut Peer) -> Result<()> {
+        self.report.recovery.restored_here = true;
+        peer.confirm = true;
+        while let Some(search) = peer.pull.as_ref().and_then(|note| note.search.clone()) {
+            let author = search.author.clone();
+            if author == peer.caller.node {
+                self.author_again(peer, &author, u64::MAX).await?;
+                continue;
             }
+            if let Some(from) = self.first_taken_dot(peer, search).await? {
+                match self.author_again(peer, &author, from).await? {
+                    Some(events) => self.report.recovery.authored_again += events,
+                    None => continue,
+                }
+            }
+            if let Some(note) = &mut peer.pull {
+                note.search = None;
+            }
+            self.store.edit(vec![self.pull_note_of(peer)?], Vec::new()).await?;
         }
         Ok(())
+    }
+
+    fn pull_note_of(&self, peer: &Peer) -> Result<Note> {
+        Note::json(notes::pull(peer.store, &self.filter), &peer.pull)
     }
 
     /// Whether the peer holds an event under an own dot that is not held here, or is another here.
@@ -113,50 +137,61 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(own != hello.counter_event)
     }
 
-    async fn own_counter(&self, peer: &Peer) -> Result<u64> {
-        let Some(note) = self.store.note(notes::origin(&peer.caller.node)).await? else { return Ok(0) };
+    async fn counter(&self, node: &NodeId) -> Result<u64> {
+        let Some(note) = self.store.note(notes::origin(node)).await? else { return Ok(0) };
         let counter = std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
         counter.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", note.key))
     }
 
-    /// The smallest own counter whose dot names another event at the peer.
-    async fn first_taken_dot(&self, peer: &Peer) -> Result<Option<u64>> {
-        let (mut taken, mut cursor) = (None, None);
+    /// The smallest counter of the former name whose dot names another event at the peer. How far the search has come is kept, so that
+    /// it ends on a network that breaks off again and again.
+    async fn first_taken_dot(&self, peer: &mut Peer, mut search: Search) -> Result<Option<u64>> {
         loop {
             let request = PullRequest {
                 caller: peer.caller.clone(),
-                cursor,
+                cursor: Some(search.cursor.clone()).filter(|cursor| cursor.position() > 0),
                 limit: None,
                 filter: Filter::new(),
                 scope: Scope::Everything,
             };
-            let page = self.calls.pull(request, peer.limits.batch_events).await?;
+            let page = match self.calls.pull(request, peer.limits.batch_events).await {
+                Err(error) if error.kind() == ErrorKind::CursorUnknown && search.cursor.position() > 0 => {
+                    search.cursor = Cursor::start(peer.store);
+                    continue;
+                }
+                page => page?,
+            };
             let own = page.events.iter().filter_map(|event| Some((event.dot.as_ref()?, &event.id)));
-            let own: Vec<(&Dot, &EventId)> = own.filter(|(dot, _)| dot.node == peer.caller.node).collect();
+            let own: Vec<(&Dot, &EventId)> = own.filter(|(dot, _)| dot.node == search.author).collect();
             let dots = own.iter().map(|(dot, _)| (*dot).clone()).collect();
             let held = self.store.ask(Needs { dots, ..Needs::default() }).await?.dots;
             let clashes = own.iter().filter(|(dot, id)| held.get(*dot).is_some_and(|other| other != *id));
-            taken = clashes.map(|(dot, _)| dot.counter).chain(taken).min();
-            cursor = Some(page.next);
-            if !page.more {
-                return Ok(taken);
+            search.taken = clashes.map(|(dot, _)| dot.counter).chain(search.taken).min();
+            search.cursor = page.next;
+            if let Some(note) = &mut peer.pull {
+                note.search = Some(search.clone());
             }
+            if !page.more {
+                return Ok(search.taken);
+            }
+            self.store.edit(vec![self.pull_note_of(peer)?], Vec::new()).await?;
         }
     }
 
-    /// Authors again what was recorded from a counter on. `None` when the log moved on meanwhile.
-    async fn author_again(&self, peer: &Peer, from: u64) -> Result<Option<usize>> {
-        let author = peer.caller.node.clone();
-        let last = self.own_counter(peer).await?;
+    /// Authors again what was recorded under a name from a counter on, and takes a fresh name if that was still the own.
+    /// `None` when the log moved on meanwhile.
+    async fn author_again(&mut self, peer: &mut Peer, author: &NodeId, from: u64) -> Result<Option<usize>> {
+        let last = self.counter(author).await?;
+        let from = from.min(last + 1);
         let mut base: BTreeMap<AggregateId, u64> = BTreeMap::new();
         let (mut events, mut after): (Vec<StoredEvent>, Position) = (Vec::new(), 0);
         loop {
             let page = self.store.read(Query::after(after)).await?;
             for stored in page.events {
-                let counter = stored.event.clock.counter(&author);
+                let counter = stored.event.clock.counter(author);
                 match &stored.event.dot {
                     _ if counter >= from && stored.source.is_none() => events.push(stored),
-                    Some(dot) if dot.node == author => {
+                    Some(dot) if dot.node == *author => {
                         let highest = base.entry(stored.event.aggregate_id).or_default();
                         *highest = dot.counter.max(*highest);
                     }
@@ -168,10 +203,19 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 break;
             }
         }
-        match self.store.commit(Intent::Reauthor(Reauthor { author, from, last, events, base })).await? {
-            Outcome::Reauthored(done) => Ok(done),
-            other => Err(Error::new(ErrorKind::Internal, "the store answered another intent")
-                .with("outcome", format!("{other:?}"))),
+        if events.is_empty() && *author != peer.caller.node {
+            return Ok(Some(0));
         }
+        let reauthor = Reauthor { author: author.clone(), from, last, events, base };
+        let done = match self.store.commit(Intent::Reauthor(reauthor)).await? {
+            Outcome::Reauthored(done) => done,
+            other => {
+                return Err(Error::new(ErrorKind::Internal, "the store answered another intent")
+                    .with("outcome", format!("{other:?}")));
+            }
+        };
+        peer.caller.node = self.store.identity().await?.author;
+        self.report.recovery.renamed_to = Some(peer.caller.node.clone());
+        Ok(done)
     }
 }
