@@ -1,0 +1,52 @@
+//! Where the file is and how it is kept.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use synckit_core::NodeId;
+
+/// Where a store's file is and how it is kept. Every field but the path has a default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedbConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// The node that writes through the store. `None` opens an existing store under the node id it has.
+    pub node: Option<NodeId>,
+    /// Whether a store is made where there is none; that takes a node id. `true`.
+    pub create: bool,
+    /// How much of the file is kept in memory at most, in bytes. 64 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for RedbConfig {
+    /// Everything but the path, which is empty and cannot be opened.
+    fn default() -> Self {
+        RedbConfig { path: PathBuf::new(), node: None, create: true, cache_bytes: 64 << 20 }
+    }
+}
+
+impl RedbConfig {
+    /// The store in this file, with the defaults.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        RedbConfig { path: path.into(), ..RedbConfig::default() }
+    }
+
+    /// The node that writes through the store.
+    pub fn with_node(mut self, node: NodeId) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Whether a store is made where there is none.
+    pub fn with_create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How much of the file is kept in memory at most, in bytes.
+    pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+}

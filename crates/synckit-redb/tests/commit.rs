@@ -1,0 +1,230 @@
+//! Committing: in groups, each intent on its own, all or nothing.
+
+mod support;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use support::{Disk, content, note, one, record, recorded};
+use synckit_core::plan::{Edit, Intent, Outcome};
+use synckit_core::{ErrorKind, EventStore, NoteQuery, Query, Result, Watch, notes};
+use synckit_redb::RedbStore;
+use synckit_testkit::drop_at;
+use synckit_testkit::samples::{new_event, new_json, node};
+
+type Commit = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+
+async fn open(disk: &Disk) -> RedbStore {
+    RedbStore::open_backend(disk.clone(), node("n")).await.expect("opens")
+}
+
+/// Lets these commits wait behind each other: polls each once.
+async fn waiting(store: &RedbStore, intents: Vec<Intent>) -> Vec<Commit> {
+    let commit = |intent| {
+        let store = store.clone();
+        Box::pin(async move { store.commit(intent).await }) as Commit
+    };
+    let mut commits: Vec<Commit> = intents.into_iter().map(commit).collect();
+    poll_fn(|context| {
+        assert!(commits.iter_mut().all(|commit| commit.as_mut().poll(context).is_pending()));
+        Poll::Ready(())
+    })
+    .await;
+    commits
+}
+
+#[tokio::test]
+async fn many_callers_wait_for_one_sync() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    recorded(store.commit(one("alone")).await);
+    let before = disk.syncs();
+    disk.hold_back(true);
+    let commits = waiting(&store, (0..64).map(|n| one(&format!("e{n}"))).collect()).await;
+    disk.hold_back(false);
+    for (commit, position) in commits.into_iter().zip(2..) {
+        let recorded = recorded(commit.await);
+        // In the order in which they came, each on top of those before it.
+        assert_eq!(recorded.head, position);
+        assert_eq!(recorded.events[0].dot.as_ref().expect("a dot").counter, position);
+        assert_eq!(recorded.events[0].clock.counter(&node("n")), position);
+    }
+    // At most two groups, since a first one may have been taken before all were waiting; a file that grows is synced
+    // as well.
+    let syncs = disk.syncs() - before;
+    assert!(syncs <= 6, "{syncs} syncs for 64 commits");
+    assert_eq!(content(&store).await.log.len(), 65);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_tasks_write_one_log() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    let before = disk.syncs();
+    let tasks: Vec<_> = (0..64)
+        .map(|task| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..20 {
+                    let recorded = recorded(store.commit(one(&format!("{task}-{n}"))).await);
+                    assert!(store.head().await.expect("a head").position >= recorded.head);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("ends");
+    }
+    assert_eq!(content(&store).await.log.len(), 1_280);
+    assert!(disk.syncs() - before < 1_280, "{} syncs", disk.syncs() - before);
+}
+
+#[tokio::test]
+async fn an_intent_that_fails_fails_alone() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    disk.hold_back(true);
+    let intents = vec![
+        one("first"),
+        one("taken"),
+        record(vec![new_event("x", "never"), new_json("x", "taken", "\"other content\"")]),
+        one("taken"),
+        one("last"),
+    ];
+    let commits = waiting(&store, intents).await;
+    disk.hold_back(false);
+    let mut outcomes = Vec::new();
+    for commit in commits {
+        outcomes.push(commit.await);
+    }
+    let last = recorded(outcomes.remove(4));
+    let repeated = recorded(outcomes.remove(3));
+    let error = outcomes.remove(2).expect_err("its id is taken");
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!((repeated.events.len(), repeated.duplicates.len()), (0, 1));
+    assert_eq!(last.events[0].dot.as_ref().expect("a dot").counter, 3);
+    let log = content(&store).await.log;
+    let ids: Vec<_> = log.iter().map(|stored| stored.event.id.as_str()).collect();
+    assert_eq!(ids, ["first", "taken", "last"]);
+}
+
+#[tokio::test]
+async fn all_of_a_group_fail_when_it_cannot_be_made_durable() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    disk.hold_back(true);
+    let commits = waiting(&store, (0..8).map(|n| one(&format!("e{n}"))).collect()).await;
+    disk.fail();
+    disk.hold_back(false);
+    for commit in commits {
+        let error = commit.await.expect_err("fails");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    }
+    store.close().await.expect("closes");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_not_synced() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    recorded(store.commit(one("e1")).await);
+    let before = disk.syncs();
+    assert_eq!(recorded(store.commit(one("e1")).await).duplicates.len(), 1);
+    store.commit(record(vec![new_json("x", "e1", "1")])).await.expect_err("its id is taken");
+    assert_eq!(disk.syncs(), before);
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_a_commit() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    // Room in the file: while it grows, redb holds a lock that readers take too.
+    let large = note("large", &"x".repeat(1 << 20));
+    store.commit(Intent::Edit(Edit { put: vec![large], delete: Vec::new() })).await.expect("commits");
+    let large = "large".to_owned();
+    store.commit(Intent::Edit(Edit { put: Vec::new(), delete: vec![large] })).await.expect("commits");
+    recorded(store.commit(one("e1")).await);
+    disk.hold_back(true);
+    let mut commits = waiting(&store, vec![one("e2")]).await;
+    // What is not durable is not seen.
+    assert_eq!(content(&store).await.log.len(), 1);
+    disk.hold_back(false);
+    assert_eq!(recorded(commits.remove(0).await).head, 2);
+    assert_eq!(content(&store).await.log.len(), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_the_store_before_or_after() {
+    let store = RedbStore::in_memory(node("n")).await.expect("opens");
+    for round in 0..60 {
+        let polls = round % 4;
+        let pair = |name: &str| {
+            let id = |side: &str| format!("{name}{round}-{side}");
+            record(vec![new_event("x", &id("left")), new_event("x", &id("right"))])
+        };
+        drop_at(polls, store.commit(pair("dropped"))).await;
+        drop_at(polls, store.read(Query::after(0))).await;
+        drop_at(polls, store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()]))).await;
+        drop_at(polls.min(1), store.moved(u64::MAX - 1)).await;
+        drop_at(polls, store.head()).await;
+        recorded(store.commit(pair("kept")).await);
+    }
+    let log = content(&store).await.log;
+    let held = |id: String| log.iter().any(|stored| stored.event.id.as_str() == id);
+    for round in 0..60 {
+        assert_eq!(held(format!("dropped{round}-left")), held(format!("dropped{round}-right")));
+        assert!(held(format!("kept{round}-left")));
+    }
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_running_commits_and_refuses_the_rest() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    let watcher = tokio::spawn({
+        let store = store.clone();
+        async move { store.moved(1_000).await }
+    });
+    disk.hold_back(true);
+    let commits = waiting(&store, (0..300).map(|n| one(&format!("e{n}"))).collect()).await;
+    let mut close = Box::pin(store.close());
+    poll_fn(|context| {
+        assert!(close.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    disk.hold_back(false);
+    close.await.expect("closes");
+    store.close().await.expect("closes again");
+    let mut acknowledged = 0;
+    for commit in commits {
+        match commit.await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Closed, "{error}"),
+        }
+    }
+    assert!(acknowledged < 300);
+    assert_eq!(watcher.await.expect("ends").expect_err("is closed").kind(), ErrorKind::Closed);
+    let closed = |kind| assert_eq!(kind, ErrorKind::Closed);
+    closed(store.commit(one("late")).await.expect_err("is closed").kind());
+    closed(store.read(Query::after(0)).await.expect_err("is closed").kind());
+    closed(store.notes(NoteQuery::Keys(vec![])).await.expect_err("is closed").kind());
+    closed(store.head().await.expect_err("is closed").kind());
+    closed(store.identity().await.expect_err("is closed").kind());
+    closed(store.moved(0).await.expect_err("is closed").kind());
+    let bytes = disk.cut_after(disk.syncs(), support::Kept::Nothing);
+    assert_eq!(content(&open(&Disk::of(bytes)).await).await.log.len(), acknowledged);
+}
+
+#[tokio::test]
+async fn a_watcher_hears_of_commits() {
+    let store = RedbStore::in_memory(node("n")).await.expect("opens");
+    for position in 1..=3 {
+        let (moved, _) = tokio::join!(store.moved(position - 1), async {
+            recorded(store.commit(one(&format!("e{position}"))).await)
+        });
+        assert_eq!(moved.expect("moves"), position);
+    }
+    assert_eq!(store.moved(0).await.expect("has moved"), 3);
+}

@@ -1,0 +1,167 @@
+//! Opening: whose file it is, creating, and who else has it open.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, TableDefinition};
+use support::{content, one, recorded};
+use synckit_core::{Error, ErrorKind, EventStore, Query};
+use synckit_redb::{RedbConfig, RedbStore};
+use synckit_testkit::samples::node;
+use tempfile::TempDir;
+
+fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store.redb");
+    (directory, path)
+}
+
+fn config(path: &Path) -> RedbConfig {
+    RedbConfig::new(path).with_node(node("n"))
+}
+
+async fn refused(config: RedbConfig) -> Error {
+    let path = config.path.display().to_string();
+    let error = RedbStore::open(config).await.expect_err("is refused");
+    assert!(error.context().contains(&("path", path)), "{error}");
+    assert_eq!((error.component(), error.operation()), ("redb", "open"));
+    error
+}
+
+/// A store with one event, closed.
+async fn make(path: &Path) {
+    let store = RedbStore::open(config(path)).await.expect("opens");
+    recorded(store.commit(one("e1")).await);
+    store.close().await.expect("closes");
+}
+
+/// Changes a table past the store.
+fn change(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = Database::create(path).expect("opens");
+    let transaction = database.begin_write().expect("begins");
+    change(&transaction);
+    transaction.commit().expect("commits");
+}
+
+#[tokio::test]
+async fn a_store_is_found_again_under_its_own_node() {
+    let (_directory, path) = directory();
+    make(&path).await;
+    let store = RedbStore::open(RedbConfig::new(&path)).await.expect("opens");
+    assert_eq!(store.node(), &node("n"));
+    assert_eq!(store.identity().await.expect("an identity").author, node("n"));
+    assert_eq!(content(&store).await.log.len(), 1);
+    drop(store);
+    let error = refused(RedbConfig::new(&path).with_node(node("m"))).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_created_unless_it_is_asked_for() {
+    let (directory, path) = directory();
+    for config in [RedbConfig::new(&path), config(&path).with_create(false)] {
+        let error = refused(config).await;
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(!path.exists());
+    }
+    let error = refused(config(&directory.path().join("missing").join("store.redb"))).await;
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(error.message().contains("directory"), "{error}");
+    assert_eq!(refused(config(Path::new(""))).await.kind(), ErrorKind::Invalid);
+    assert_eq!(refused(config(directory.path())).await.kind(), ErrorKind::Denied);
+    // An empty file is no store yet.
+    fs::write(&path, "").expect("writes");
+    assert_eq!(refused(RedbConfig::new(&path)).await.kind(), ErrorKind::NotFound);
+    make(&path).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
+    let (_directory, path) = directory();
+    for (text, kind) in
+        [("a letter, longer than the magic number", ErrorKind::Corrupt), ("ab", ErrorKind::Corrupt)]
+    {
+        fs::write(&path, text).expect("writes");
+        let error = refused(config(&path)).await;
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("reads"), text);
+    }
+    fs::remove_file(&path).expect("removes");
+    let recipes: TableDefinition<'_, &str, &str> = TableDefinition::new("recipes");
+    change(&path, |transaction| {
+        transaction.open_table(recipes).expect("opens").insert("soup", "stir").expect("inserts");
+    });
+    let error = refused(config(&path)).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.message().contains("another application"), "{error}");
+    change(&path, |transaction| {
+        assert_eq!(transaction.list_tables().expect("lists").count(), 1);
+    });
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let (_directory, path) = directory();
+    make(&path).await;
+    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("synckit");
+    change(&path, |transaction| {
+        transaction.open_table(meta).expect("opens").insert("format", 2).expect("inserts");
+    });
+    let error = refused(config(&path)).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("upgrade"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_corrupt_and_the_rest_is_read() {
+    let (_directory, path) = directory();
+    let store = RedbStore::open(config(&path)).await.expect("opens");
+    for id in ["e1", "e2", "e3"] {
+        recorded(store.commit(one(id)).await);
+    }
+    drop(store);
+    let events: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+    change(&path, |transaction| {
+        transaction.open_table(events).expect("opens").insert(2, &b"\x01\x00rubbish"[..]).expect("inserts");
+    });
+    let store = RedbStore::open(config(&path)).await.expect("opens");
+    let error = store.read(Query::after(0)).await.expect_err("cannot be read");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.context().contains(&("position", "2".to_owned())), "{error}");
+    assert_eq!(store.read(Query::after(2)).await.expect("reads").events.len(), 1);
+    // It stands in the way of nobody but whoever asks for it.
+    assert_eq!(store.commit(one("e2")).await.expect_err("cannot be compared").kind(), ErrorKind::Corrupt);
+    assert_eq!(recorded(store.commit(one("e4")).await).head, 4);
+}
+
+#[tokio::test]
+async fn a_store_is_open_once_at_a_time() {
+    let (_directory, path) = directory();
+    let store = RedbStore::open(config(&path)).await.expect("opens");
+    let error = refused(config(&path)).await;
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Busy, true), "{error}");
+    assert!(error.message().contains("one process"), "{error}");
+    let clone = store.clone();
+    drop(store);
+    recorded(clone.commit(one("e1")).await);
+    drop(clone);
+    let store = RedbStore::open(config(&path)).await.expect("opens");
+    store.close().await.expect("closes");
+    // A closed store lets go of its file, also while there is a handle to it.
+    let next = RedbStore::open(config(&path)).await.expect("opens");
+    assert_eq!(content(&next).await.log.len(), 1);
+}
+
+#[test]
+fn a_configuration_is_plain_text() {
+    let text = r#"{"path":"notes.redb","node":"till-4","cache_bytes":1048576}"#;
+    let read: RedbConfig = serde_json::from_str(text).expect("reads");
+    let expected = RedbConfig::new("notes.redb").with_node(node("till-4")).with_cache_bytes(1 << 20);
+    assert_eq!(read, expected);
+    let again: RedbConfig =
+        serde_json::from_str(&serde_json::to_string(&read).expect("writes")).expect("reads");
+    assert_eq!(again, read);
+    assert!(serde_json::from_str::<RedbConfig>(r#"{"path":"x","pth":"y"}"#).is_err());
+}
