@@ -4,12 +4,14 @@
 //!
 //! - `config.rs`: [`SqliteConfig`], [`Synchronous`]
 //! - `store.rs`: [`SqliteStore`], the contract
+//! - `query.rs`: reading pages of the log and notes
 //! - `schema.rs`: whose file it is, creating and migrating it
 //! - `row.rs`: how events and notes stand in the two tables
 //! - `error.rs`: what the engine's errors mean
 
 mod config;
 mod error;
+mod query;
 mod row;
 mod schema;
 mod store;
