@@ -2,11 +2,13 @@
 //!
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
+//! - [`bench`]: what synckit costs, each row beside its raw limit
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
 #![expect(clippy::print_stdout, reason = "a command speaks to the person who runs it")]
 
+mod bench;
 mod cargo;
 mod ci;
 mod simulate;
@@ -33,6 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Ci(ci::Args),
     Tidy(tidy::Args),
     Simulate(simulate::Args),
@@ -40,6 +43,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Simulate(args) => simulate::run(&args),
