@@ -3,6 +3,7 @@
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
 //! - [`bench`]: what synckit costs, each row beside its raw limit
+//! - [`codegen`]: the code that comes from the proto file
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
@@ -11,6 +12,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod codegen;
 mod simulate;
 mod steps;
 mod tidy;
@@ -38,6 +40,7 @@ enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
     Tidy(tidy::Args),
+    Codegen(codegen::Args),
     Simulate(simulate::Args),
 }
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Codegen(args) => codegen::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     result.unwrap_or_else(|error| {
