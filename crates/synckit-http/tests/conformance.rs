@@ -1,23 +1,71 @@
-//! HTTP under the suite that every transport passes: a server on a free loopback port, and a client to it.
+//! HTTP under the suite that every transport passes, plain and over TLS: a server on a free loopback port, and a client
+//! to it.
+
+#[cfg(feature = "tls")]
+#[allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "in tests a panic is the report; a part is used"
+)]
+#[path = "common/certificates.rs"]
+mod certificates;
 
 use synckit_core::{Error, ErrorKind, Result};
-use synckit_http::{HttpTransport, SyncService, serve};
 use synckit_testkit::{HubEndpoint, TransportFixture, transport_conformance};
 use tokio::net::TcpListener;
 
-struct Loopback;
-
-impl TransportFixture for Loopback {
-    type Transport = HttpTransport;
-
-    async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
-        let failed = |error| Error::new(ErrorKind::Unavailable, "no free port").with_source(error);
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        // It serves until the runtime of the case ends.
-        tokio::spawn(serve(listener, SyncService::new(endpoint), std::future::pending()));
-        HttpTransport::new(format!("http://{address}"))
-    }
+async fn listen() -> Result<(TcpListener, std::net::SocketAddr)> {
+    let failed = |error| Error::new(ErrorKind::Unavailable, "no free port").with_source(error);
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
-transport_conformance!(Loopback);
+mod plain {
+    use synckit_http::{HttpTransport, SyncService, serve};
+
+    use super::*;
+
+    struct Loopback;
+
+    impl TransportFixture for Loopback {
+        type Transport = HttpTransport;
+
+        async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
+            let (listener, address) = listen().await?;
+            // It serves until the runtime of the case ends.
+            tokio::spawn(serve(listener, SyncService::new(endpoint), std::future::pending()));
+            HttpTransport::new(format!("http://{address}"))
+        }
+    }
+
+    transport_conformance!(Loopback);
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use synckit_http::{ClientTls, HttpConfig, HttpTransport, ServerTls, SyncService, serve_tls};
+
+    use super::*;
+
+    struct Loopback;
+
+    impl TransportFixture for Loopback {
+        type Transport = HttpTransport;
+
+        async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
+            let (listener, address) = listen().await?;
+            let authority = certificates::Authority::new();
+            let server = ServerTls::new(authority.server("127.0.0.1")).with_required_clients(authority.pem());
+            let serving = async move {
+                serve_tls(listener, &server, SyncService::new(endpoint), std::future::pending()).await
+            };
+            tokio::spawn(serving);
+            let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
+            HttpTransport::with_config(HttpConfig::new(format!("https://{address}")).with_tls(client))
+        }
+    }
+
+    transport_conformance!(Loopback);
+}
