@@ -2,6 +2,7 @@
 //!
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
+//! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
@@ -9,6 +10,7 @@
 
 mod cargo;
 mod ci;
+mod matrix;
 mod simulate;
 mod steps;
 mod tidy;
@@ -35,6 +37,7 @@ struct Cli {
 enum Command {
     Ci(ci::Args),
     Tidy(tidy::Args),
+    Matrix(matrix::Args),
     Simulate(simulate::Args),
 }
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     result.unwrap_or_else(|error| {
