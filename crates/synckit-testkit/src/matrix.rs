@@ -62,21 +62,23 @@ impl Matrix {
         self
     }
 
-    /// Does what the arguments of the process want, and prints the answer. The exit code is 0 unless the run failed
-    /// (1) or the arguments make no sense (2).
+    /// Does what the arguments of the process want, and prints the answer.
     pub fn main(&self) -> ExitCode {
         let args: Vec<String> = std::env::args().skip(1).collect();
-        let (answer, code) = match self.answer(&args) {
-            Ok(answer) => {
-                let failed = answer["outcome"] == "failed";
-                (answer, if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-            }
-            Err(message) => (json!({ "error": message }), ExitCode::from(2)),
-        };
+        let (answer, code) = self.run(&args);
         // Whoever closed the pipe does not want it.
         let _closed = writeln!(std::io::stdout(), "{answer}");
         // A run that hangs is still at it in a thread: the process ends all the same.
-        code
+        ExitCode::from(code)
+    }
+
+    /// What [`Matrix::main`] prints for these arguments, and its exit code: 0 unless the run failed (1) or the
+    /// arguments make no sense (2). Only once in a process: a panic anywhere in it fails the run.
+    pub fn run(&self, args: &[String]) -> (String, u8) {
+        match self.answer(args) {
+            Ok(answer) => (answer.to_string(), u8::from(answer["outcome"] == "failed")),
+            Err(message) => (json!({ "error": message }).to_string(), 2),
+        }
     }
 
     fn answer(&self, args: &[String]) -> Result<Value, String> {

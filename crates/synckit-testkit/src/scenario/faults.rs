@@ -154,11 +154,6 @@ impl World {
             Err(error) => format!("failed: {error}"),
         };
         self.trace.push(format!("{} syncs with {}: {how}", self.name(from), self.name(to)));
-        if let Err(error) = result
-            && !faulty
-        {
-            return Err(unexpected(error));
-        }
         if store.is_crashed() {
             self.restart(from).await?;
         }
@@ -172,7 +167,10 @@ impl World {
         for (at, before) in [from, to].into_iter().zip(&before) {
             check::monotonic(&self.name(at), before, &self.values(at).await?, false)?;
         }
-        Ok(())
+        match result {
+            Err(error) if !faulty => Err(unexpected(error)),
+            _ => Ok(()),
+        }
     }
 
     async fn values(&self, at: usize) -> Checked<BTreeMap<String, u64>> {
