@@ -4,6 +4,7 @@
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
 //! - [`bench`]: what synckit costs, each row beside its raw limit
 //! - [`codegen`]: the code that comes from the proto file
+//! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
@@ -13,6 +14,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod codegen;
+mod matrix;
 mod simulate;
 mod steps;
 mod tidy;
@@ -41,6 +43,7 @@ enum Command {
     Ci(ci::Args),
     Tidy(tidy::Args),
     Codegen(codegen::Args),
+    Matrix(matrix::Args),
     Simulate(simulate::Args),
 }
 
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Codegen(args) => codegen::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@
 )]
 #[path = "common/certificates.rs"]
 mod certificates;
+mod fixture;
 
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_testkit::{HubEndpoint, TransportFixture, transport_conformance};
@@ -22,26 +23,7 @@ async fn listen() -> Result<(TcpListener, std::net::SocketAddr)> {
     Ok((listener, address))
 }
 
-mod plain {
-    use synckit_http::{HttpTransport, SyncService, serve};
-
-    use super::*;
-
-    struct Loopback;
-
-    impl TransportFixture for Loopback {
-        type Transport = HttpTransport;
-
-        async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
-            let (listener, address) = listen().await?;
-            // It serves until the runtime of the case ends.
-            tokio::spawn(serve(listener, SyncService::new(endpoint), std::future::pending()));
-            HttpTransport::new(format!("http://{address}"))
-        }
-    }
-
-    transport_conformance!(Loopback);
-}
+transport_conformance!(plain: fixture::fixture());
 
 #[cfg(feature = "tls")]
 mod tls {
