@@ -21,6 +21,7 @@ pub mod json;
 mod limits;
 pub mod notes;
 pub mod plan;
+mod short;
 mod store;
 mod text;
 mod timestamp;
