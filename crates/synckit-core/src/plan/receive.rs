@@ -50,8 +50,8 @@ pub struct Received {
     pub placed: Option<Placed>,
     /// The aggregates that came into conflict by it.
     pub conflicts: Vec<AggregateId>,
-    /// The new name this replica authors under: an event of its own that it did not hold has shown that it was
-    /// restored from an older copy.
+    /// The new name this replica authors under: an event of its own, or one it had adopted, that it did not hold has
+    /// shown that it was restored from an older copy.
     pub renamed: Option<NodeId>,
 }
 
@@ -95,7 +95,7 @@ impl Receive {
         for (index, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
             match self.judge(&mut ledger, facts, &batch, &event)? {
                 Verdict::New => {
-                    if author(&event) == Some(&ledger.identity.author) {
+                    if author(&event).is_some_and(|author| ledger.identity.writes_as(author)) {
                         ledger.identity = successor.clone();
                         received.renamed = Some(successor.author.clone());
                     }
