@@ -28,7 +28,7 @@ use crate::transport::RefusalCode;
 use crate::version::Position;
 
 /// One entry of the notebook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The key.
     pub key: String,
