@@ -32,7 +32,7 @@ use crate::varint::{put_varint, take_varint};
 use crate::version::Position;
 
 /// One entry of the notebook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The key.
     pub key: String,
