@@ -56,8 +56,7 @@ impl Note {
     }
 }
 
-/// Reads a JSON value found under a key.
-pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
+fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
     serde_json::from_slice(value)
         .map_err(|error| Error::corrupt("a note cannot be read").with("key", key).with_source(error))
 }
@@ -130,6 +129,33 @@ pub fn aside_out_of(peer: StoreId) -> String {
 /// The key of an own event that a peer refused.
 pub fn aside_out(peer: StoreId, event: &EventId) -> String {
     format!("{ASIDE_OUT}{peer}/{event}")
+}
+
+/// The notes of a new store: whose it is, and its id, which must be random.
+///
+/// # Errors
+/// None today.
+pub fn of_new_store(node: NodeId, id: StoreId) -> Result<[Note; 2]> {
+    let id = Note { key: STORE.to_owned(), value: id.to_string().into_bytes() };
+    Ok([Note::json(NODE.to_owned(), &Identity::new(node))?, id])
+}
+
+/// Reads the value found under [`STORE`].
+///
+/// # Errors
+/// `Corrupt` when there is none, or none that is a store id.
+pub fn store_id(value: Option<&[u8]>) -> Result<StoreId> {
+    let id = value.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
+    id.ok_or_else(|| Error::corrupt("the store id cannot be read").with("key", STORE))
+}
+
+/// Reads the value found under [`NODE`].
+///
+/// # Errors
+/// `Corrupt` when there is none, or none that is an [`Identity`].
+pub fn identity(value: Option<&[u8]>) -> Result<Identity> {
+    let value = value.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
+    read(NODE, value)
 }
 
 /// Who a replica is.

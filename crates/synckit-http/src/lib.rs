@@ -4,6 +4,7 @@
 //!
 //! - [`HttpTransport`], [`HttpConfig`]: the calling side
 //! - [`SyncService`], [`serve`], [`ServerConfig`]: the answering side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], `serve_tls`: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
 //! - `pages`: the stream of a subscription, both ends
 //! - `body`, `compression`, `io`: bytes, with limits and clocks on them
@@ -21,8 +22,12 @@ mod pages;
 mod route;
 mod server;
 mod service;
+mod tls;
 
 pub use client::HttpTransport;
 pub use config::{HttpConfig, ServerConfig, Timeouts};
 pub use server::serve;
+#[cfg(feature = "tls")]
+pub use server::serve_tls;
 pub use service::{ResponseBody, SyncService};
+pub use tls::{ClientTls, ClientsTls, ServerTls, TlsIdentity};

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synckit_core::notes::{self, Identity, Note};
-use synckit_core::plan::{Intent, Outcome, Planning, Step};
+use synckit_core::notes::{self, Note};
+use synckit_core::plan::{Intent, Outcome, Planning};
 use synckit_core::{
     AggregateId, Dot, Error, ErrorKind, EventId, EventStore, Facts, Held, LogHead, Needs, NodeId, NoteQuery,
     Page, Plan, Position, Query, Result, StoreId, StoredEvent, Watch,
@@ -53,11 +52,8 @@ impl MemoryStore {
     /// # Errors
     /// None today.
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
-        let mut state = State::default();
-        state.notes.insert(notes::STORE.to_owned(), id.to_string().into_bytes());
-        let identity = Note::json(notes::NODE.to_owned(), &Identity::new(node))?;
-        state.notes.insert(identity.key, identity.value);
-        Ok(MemoryStore::from_state(state))
+        let notes = notes::of_new_store(node, id)?.map(|note| (note.key, note.value));
+        Ok(MemoryStore::from_state(State { notes: notes.into(), ..State::default() }))
     }
 
     /// An independent copy with the same store id, as copying a database file makes one. It is open, also when
@@ -88,14 +84,7 @@ impl MemoryStore {
 impl EventStore for MemoryStore {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
         let mut state = self.open("commit")?;
-        let mut planning = Planning::new(state.head()?, intent);
-        let mut facts = Facts::default();
-        let (plan, outcome) = loop {
-            match planning.step(facts)? {
-                Step::Fetch(needs) => facts = state.fetch(needs),
-                Step::Write(plan, outcome) => break (plan, outcome),
-            }
-        };
+        let (plan, outcome) = Planning::run(state.head()?, intent, |needs| Ok(state.fetch(needs)))?;
         state.write(plan);
         let position = state.log.len() as Position;
         drop(state);
@@ -104,25 +93,11 @@ impl EventStore for MemoryStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        Ok(self.open("read")?.read(&query))
+        self.open("read")?.read(&query)
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        let state = self.open("notes")?;
-        let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
-        Ok(match query {
-            NoteQuery::Keys(mut keys) => {
-                keys.sort_unstable();
-                keys.dedup();
-                keys.iter().filter_map(|key| state.notes.get_key_value(key)).map(note).collect()
-            }
-            NoteQuery::Prefix { prefix, after, limit } => {
-                let start =
-                    if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix.clone()) };
-                let from = state.notes.range((start, Bound::Unbounded));
-                from.take_while(|(key, _)| key.starts_with(&prefix)).take(limit).map(note).collect()
-            }
-        })
+        Ok(query.answer(&self.open("notes")?.notes))
     }
 
     async fn head(&self) -> Result<LogHead> {
@@ -154,9 +129,9 @@ impl Watch for MemoryStore {
 
 impl State {
     fn head(&self) -> Result<LogHead> {
-        let id = self.notes.get(notes::STORE).and_then(|id| std::str::from_utf8(id).ok());
-        let id = id.ok_or_else(|| Error::corrupt("the store has no store id").at("memory", "head"))?;
-        Ok(LogHead { store: id.parse()?, position: self.log.len() as Position })
+        let store = notes::store_id(self.notes.get(notes::STORE).map(Vec::as_slice));
+        let store = store.map_err(|error| error.at("memory", "head"))?;
+        Ok(LogHead { store, position: self.log.len() as Position })
     }
 
     fn fetch(&self, needs: Needs) -> Facts {
@@ -201,23 +176,11 @@ impl State {
         }
     }
 
-    fn read(&self, query: &Query) -> Page {
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        let head = self.log.len() as Position;
-        let mut scanned_to = query.after;
-        for at in self.places(query) {
-            let stored = &self.log[at];
-            let wanted = query.except_source.is_none() || stored.source != query.except_source;
-            if wanted {
-                bytes += stored.event.size();
-                if events.len() >= query.max_events || (bytes > query.max_bytes && !events.is_empty()) {
-                    return Page { events, scanned_to, more: true };
-                }
-                events.push(stored.clone());
-            }
-            scanned_to = stored.position;
-        }
-        Page { events, scanned_to: head.max(query.after), more: false }
+    fn read(&self, query: &Query) -> Result<Page> {
+        let stored = self.places(query).map(|at| &self.log[at]);
+        let wanted =
+            stored.filter(|stored| query.except_source.is_none() || stored.source != query.except_source);
+        Page::fill(query, self.log.len() as Position, wanted.cloned().map(Ok))
     }
 
     /// The places a query looks at, in log order.

@@ -8,7 +8,7 @@ use std::path::Path;
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, TableError,
 };
-use synckit_core::notes::{self, Identity, Note};
+use synckit_core::notes::{self, Identity};
 use synckit_core::{Error, ErrorKind, NodeId, Plan, Result, StoreId};
 
 use crate::config::RedbConfig;
@@ -61,27 +61,20 @@ pub(crate) fn set_up(
 ) -> Result<(Identity, StoreId)> {
     if !is_store(&database.begin_read().map_err(engine)?)? {
         let node = node.filter(|_| create).ok_or_else(|| not_created(node))?;
-        let identity = Note::json(notes::NODE.to_owned(), &Identity::new(node.clone()))?;
-        let plan = Plan { put: vec![identity, new_store_id()?], ..Plan::default() };
+        let put = notes::of_new_store(node.clone(), new_store_id()?)?.into();
+        let plan = Plan { put, ..Plan::default() };
         make(database, &plan).map_err(engine)?;
     }
     let snapshot = Snapshot::open(&database.begin_read().map_err(engine)?).map_err(engine)?;
     let identity = identity(&snapshot)?;
     node.map_or(Ok(()), |node| identity.expect(node))?;
-    Ok((identity, store_id(&snapshot)?))
+    let store = notes::store_id(snapshot.note(notes::STORE)?.as_deref())?;
+    Ok((identity, store))
 }
 
 /// Who the store belongs to.
 pub(crate) fn identity(snapshot: &Snapshot) -> Result<Identity> {
-    match snapshot.note(notes::NODE)? {
-        Some(value) => Note { key: notes::NODE.to_owned(), value }.parse(),
-        None => Err(Error::corrupt("the store does not say which node it belongs to")),
-    }
-}
-
-fn store_id(snapshot: &Snapshot) -> Result<StoreId> {
-    let id = snapshot.note(notes::STORE)?.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok());
-    id.ok_or_else(|| Error::corrupt("the store id cannot be read").with("key", notes::STORE))
+    notes::identity(snapshot.note(notes::NODE)?.as_deref())
 }
 
 /// Whether the database holds a store; `false` where there is nothing at all yet.
@@ -120,13 +113,13 @@ fn make(database: &Database, plan: &Plan) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn new_store_id() -> Result<Note> {
+fn new_store_id() -> Result<StoreId> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no random numbers")
             .with_source(std::io::Error::other(error.to_string()))
     })?;
-    Ok(Note { key: notes::STORE.to_owned(), value: StoreId::from_bytes(bytes).to_string().into_bytes() })
+    Ok(StoreId::from_bytes(bytes))
 }
 
 /// Makes the name of a new file durable; without it, a power cut may take the file with all that was committed.

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, StorageBackend};
 use synckit_core::notes::{Identity, Note};
-use synckit_core::plan::{Intent, Outcome};
+use synckit_core::plan::{Intent, Outcome, Planning};
 use synckit_core::{
     Error, ErrorKind, EventStore, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, StoreId, Watch,
 };
@@ -158,7 +158,7 @@ impl EventStore for RedbStore {
         if matches!(intent, Intent::Ask(_)) {
             // What only asks does not wait for what writes: its facts are of one snapshot.
             let ask = move |snapshot: &Snapshot, head| {
-                Ok(writer::plan(head, intent, |needs| snapshot.facts(needs))?.1)
+                Ok(Planning::run(head, intent, |needs| snapshot.facts(needs))?.1)
             };
             return self.0.read("commit", ask).await;
         }

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, Durability};
-use synckit_core::plan::{Intent, Outcome, Planning, Step};
-use synckit_core::{Facts, LogHead, Needs, Plan, Position, Result, StoreId};
+use synckit_core::plan::{Intent, Outcome, Planning};
+use synckit_core::{LogHead, Plan, Position, Result, StoreId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::error::{closed, shared};
@@ -147,7 +147,7 @@ fn commit(
     let mut tables = Tables::open(&transaction)?;
     let mut position = tables.last()?;
     for intent in intents {
-        match plan(LogHead { store, position }, intent, |needs| tables.facts(needs)) {
+        match Planning::run(LogHead { store, position }, intent, |needs| tables.facts(needs)) {
             Ok((plan, outcome)) => {
                 tables.write(position, &plan)?;
                 position += plan.append.len() as Position;
@@ -165,20 +165,4 @@ fn commit(
         transaction.abort()?
     }
     Ok((position, outcomes))
-}
-
-/// Plans an intent for a log that ends here.
-pub(crate) fn plan(
-    head: LogHead,
-    intent: Intent,
-    fetch: impl Fn(Needs) -> Result<Facts>,
-) -> Result<(Plan, Outcome)> {
-    let mut planning = Planning::new(head, intent);
-    let mut facts = Facts::default();
-    loop {
-        match planning.step(facts)? {
-            Step::Fetch(needs) => facts = fetch(needs)?,
-            Step::Write(plan, outcome) => return Ok((plan, outcome)),
-        }
-    }
 }

@@ -34,10 +34,7 @@ pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<LogHead> {
     let sql = "SELECT (SELECT max(position) FROM events), (SELECT value FROM notes WHERE key = ?)";
     let (position, store): (Option<i64>, Option<Vec<u8>>) =
         sqlx::query_as(sql).bind(notes::STORE).fetch_one(connection).await.map_err(engine)?;
-    let store = store.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok());
-    let store =
-        store.ok_or_else(|| Error::corrupt("the store id cannot be read").with("key", notes::STORE))?;
-    Ok(LogHead { store, position: position.unwrap_or(0).cast_unsigned() })
+    Ok(LogHead { store: notes::store_id(store.as_deref())?, position: position.unwrap_or(0).cast_unsigned() })
 }
 
 /// What the store knows of what a plan needs.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, Row, SqliteConnection, raw_sql};
-use synckit_core::notes::{self, Identity, Note};
+use synckit_core::notes::{self, Identity};
 use synckit_core::{Error, ErrorKind, NodeId, Result, StoreId};
 use tokio::time::{Instant, sleep};
 
@@ -58,12 +58,12 @@ pub(crate) async fn set_up(
     let version = version(&mut transaction).await?;
     if version.is_none() {
         let new = match node {
-            Some(node) if create => Identity::new(node.clone()),
+            Some(node) if create => node.clone(),
             Some(_) => return Err(absent("there is no store here; allow it to be created")),
             None => return Err(absent("there is no store here; give the node id to create one for")),
         };
         migrate(&mut transaction, 0).await?;
-        row::put(&mut transaction, &[Note::json(notes::NODE.to_owned(), &new)?, store_id()?]).await?;
+        row::put(&mut transaction, &notes::of_new_store(new, store_id()?)?).await?;
     } else {
         migrate(&mut transaction, version.unwrap_or(0)).await?;
     }
@@ -74,10 +74,8 @@ pub(crate) async fn set_up(
 
 /// Who the store belongs to.
 pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identity> {
-    match row::notes(connection, &[notes::NODE]).await?.as_slice() {
-        [note, ..] => note.parse(),
-        [] => Err(Error::corrupt("the store does not say which node it belongs to")),
-    }
+    let found = row::notes(connection, &[notes::NODE]).await?;
+    notes::identity(found.first().map(|note| note.value.as_slice()))
 }
 
 /// Switches the file to write-ahead logging. The engine does not wait for the lock this takes.
@@ -135,12 +133,12 @@ async fn version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
     }
 }
 
-fn store_id() -> Result<Note> {
+fn store_id() -> Result<StoreId> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no random numbers").with_source(io_error(error))
     })?;
-    Ok(Note { key: notes::STORE.to_owned(), value: StoreId::from_bytes(bytes).to_string().into_bytes() })
+    Ok(StoreId::from_bytes(bytes))
 }
 
 fn io_error(error: getrandom::Error) -> std::io::Error {

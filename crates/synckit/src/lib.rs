@@ -6,11 +6,14 @@
 //! - [`Endpoint`]: the answering side, in front of a store
 //! - [`Access`]: who may read and write what through an endpoint
 //! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
+//! - [`Adapters`], [`AnyStore`]: stores and transports chosen by URL, from those a program was built with
 //! - [`Digest`]: whether two replicas agree
 //! - [`LastWriteWins`]: the default resolver
 //! - [`Environment`]: the wall clock and the randomness, for those who bring their own
 
 mod access;
+mod adapters;
+mod any_store;
 mod digest;
 mod endpoint;
 mod environment;
@@ -21,6 +24,8 @@ mod retry;
 mod sugar;
 
 pub use access::{Access, OwnEvents};
+pub use adapters::{Adapters, StoreTarget};
+pub use any_store::AnyStore;
 pub use digest::{Digest, Hash};
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};

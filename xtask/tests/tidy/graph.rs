@@ -17,7 +17,7 @@ fn may(package: &Package) -> May {
         return May::ImportAny;
     }
     May::Import(match package.name.as_str() {
-        "synckit-cli" => return May::ImportAny,
+        "synckit-cli" | "synckit-bench" => return May::ImportAny,
         "synckit-core" | "xtask" => &[],
         "synckit-wire" | "synckit" => &["synckit-core"],
         "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {

@@ -108,9 +108,7 @@ impl<'a> Ledger<'a> {
 
 /// Who the replica is.
 pub(super) fn identity(facts: &Facts) -> Result<Identity> {
-    let value = facts.notes.get(notes::NODE);
-    let value = value.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
-    notes::read(notes::NODE, value)
+    notes::identity(facts.notes.get(notes::NODE).map(Vec::as_slice))
 }
 
 /// The highest counter held of a node, by the facts.

@@ -70,7 +70,7 @@ pub enum Step {
     Write(Plan, Outcome),
 }
 
-/// The planning of one commit.
+/// The planning of one commit. [`Planning::run`] is this loop for a store that waits for nothing:
 ///
 /// ```
 /// # use synckit_core::{*, plan::{Intent, Planning, Step, Edit}};
@@ -101,6 +101,25 @@ impl Planning {
     /// Plans an intent for a log that ends here.
     pub fn new(head: LogHead, intent: Intent) -> Self {
         Planning { head, intent, facts: Facts::default(), rounds: 0 }
+    }
+
+    /// Plans an intent for a log that ends here, where facts are fetched without waiting.
+    ///
+    /// # Errors
+    /// As [`Planning::step`], and those of `fetch`.
+    pub fn run(
+        head: LogHead,
+        intent: Intent,
+        fetch: impl Fn(Needs) -> Result<Facts>,
+    ) -> Result<(Plan, Outcome)> {
+        let mut planning = Planning::new(head, intent);
+        let mut facts = Facts::default();
+        loop {
+            match planning.step(facts)? {
+                Step::Fetch(needs) => facts = fetch(needs)?,
+                Step::Write(plan, outcome) => return Ok((plan, outcome)),
+            }
+        }
     }
 
     /// Takes in facts, none at first, and says what to do next. After `Write` the planning is over.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{Event, RefusalCode, Result, Unreadable};
 
-use super::{Side, brief, too_many, unreadable};
+use crate::checks::{Side, brief, too_many};
 use crate::limits::WireLimits;
 
 /// Reads an array of at most so many items. It stops at the first item too many.
@@ -25,7 +25,7 @@ pub(super) fn bounded<'a, T: Deserialize<'a>>(
     if exceeded {
         return Err(too_many(what, most));
     }
-    read.map_err(|error| unreadable(side, &error))
+    read.map_err(|error| side.unreadable(&error.to_string()))
 }
 
 struct Bounded<'x, T> {
