@@ -84,7 +84,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
-    let started = Instant::now();
     let metadata = cargo::metadata()?;
     let adapters = adapters::all(&metadata)?;
     let program = package::build(&metadata, &adapters)?;
@@ -105,6 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
     plan.require(&adapters, &args.require, |name| {
         std::env::var_os(name).is_some_and(|value| !value.is_empty())
     })?;
+    let started = Instant::now();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let runs = runner::run(&program, plan, args.limit, jobs);
     let report = report::Report { runs, seeds, seconds: started.elapsed().as_secs_f64() };
