@@ -2,9 +2,9 @@
 //!
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
-//! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`bench`]: what synckit costs, each row beside its raw limit
 //! - [`codegen`]: the code that comes from the proto file
+//! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
@@ -42,8 +42,8 @@ enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
     Tidy(tidy::Args),
-    Matrix(matrix::Args),
     Codegen(codegen::Args),
+    Matrix(matrix::Args),
     Simulate(simulate::Args),
 }
 
@@ -52,8 +52,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
-        Command::Matrix(args) => matrix::run(&args),
         Command::Codegen(args) => codegen::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     result.unwrap_or_else(|error| {
