@@ -10,44 +10,45 @@
 )]
 #[path = "common/certificates.rs"]
 mod certificates;
+
 mod fixture;
 
-use synckit_core::{Error, ErrorKind, Result};
-use synckit_testkit::{HubEndpoint, TransportFixture, transport_conformance};
-use tokio::net::TcpListener;
-
-async fn listen() -> Result<(TcpListener, std::net::SocketAddr)> {
-    let failed = |error| Error::new(ErrorKind::Unavailable, "no free port").with_source(error);
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
-}
+use synckit_testkit::transport_conformance;
 
 transport_conformance!(plain: fixture::fixture());
 
 #[cfg(feature = "tls")]
 mod tls {
+    use synckit_core::{BoxTransport, Result};
     use synckit_http::{ClientTls, HttpConfig, HttpTransport, ServerTls, SyncService, serve_tls};
+    use synckit_testkit::{Loopback, Server, WireFixture};
 
     use super::*;
 
-    struct Loopback;
+    struct OverTls {
+        port: Loopback,
+        authority: certificates::Authority,
+    }
 
-    impl TransportFixture for Loopback {
+    impl WireFixture for OverTls {
         type Transport = HttpTransport;
 
-        async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
-            let (listener, address) = listen().await?;
-            let authority = certificates::Authority::new();
-            let server = ServerTls::new(authority.server("127.0.0.1")).with_required_clients(authority.pem());
-            let serving = async move {
-                serve_tls(listener, &server, SyncService::new(endpoint), std::future::pending()).await
-            };
-            tokio::spawn(serving);
+        async fn serve(&self, hub: BoxTransport) -> Result<Server> {
+            let listener = self.port.listen().await?;
+            let identity = self.authority.server("127.0.0.1");
+            let server = ServerTls::new(identity).with_required_clients(self.authority.pem());
+            let serve =
+                |stopped| async move { serve_tls(listener, &server, SyncService::new(hub), stopped).await };
+            Ok(Server::spawn(serve))
+        }
+
+        async fn connect(&self) -> Result<HttpTransport> {
+            let authority = &self.authority;
             let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
-            HttpTransport::with_config(HttpConfig::new(format!("https://{address}")).with_tls(client))
+            let url = format!("https://{}", self.port.address()?);
+            HttpTransport::with_config(HttpConfig::new(url).with_tls(client))
         }
     }
 
-    transport_conformance!(Loopback);
+    transport_conformance!(OverTls { port: Loopback::default(), authority: certificates::Authority::new() });
 }

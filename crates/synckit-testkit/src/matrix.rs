@@ -108,7 +108,7 @@ impl Matrix {
     fn contents(&self) -> Value {
         let scenarios: Vec<Value> = scenario::ALL
             .iter()
-            .map(|scenario| json!({ "name": scenario.name(), "about": scenario.about() }))
+            .map(|one| json!({ "name": one.name(), "about": one.about(), "by_seed": one.by_seed() }))
             .collect();
         let stores: Vec<&String> = self.stores.iter().map(|(name, _)| name).collect();
         let transports: Vec<&String> = self.transports.iter().map(|(name, _)| name).collect();

@@ -54,9 +54,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
 
-    /// Where chance begins
+    /// The first seed, for scenarios in which chance has a part
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+
+    /// How many seeds, from the first one on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
 
     /// A service that must be there, such as a database; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -80,7 +84,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
-    let started = Instant::now();
     let metadata = cargo::metadata()?;
     let adapters = adapters::all(&metadata)?;
     let program = package::build(&metadata, &adapters)?;
@@ -89,6 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         print!("{}", report::contents(&adapters, &scenarios));
         return Ok(ExitCode::SUCCESS);
     }
+    let seeds = args.seed..args.seed.saturating_add(args.seeds.max(1));
     let narrowing = Narrowing {
         stores: &args.store,
         replicas: &args.replica,
@@ -96,13 +100,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         transports: &args.transport,
         scenarios: &args.scenario,
     };
-    let mut plan = Plan::new(&adapters, &scenarios, &narrowing)?;
+    let mut plan = Plan::new(&adapters, &scenarios, &narrowing, seeds.clone())?;
     plan.require(&adapters, &args.require, |name| {
         std::env::var_os(name).is_some_and(|value| !value.is_empty())
     })?;
+    let started = Instant::now();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let runs = runner::run(&program, plan, args.seed, args.limit, jobs);
-    let report = report::Report { runs, seed: args.seed, seconds: started.elapsed().as_secs_f64() };
+    let runs = runner::run(&program, plan, args.limit, jobs);
+    let report = report::Report { runs, seeds, seconds: started.elapsed().as_secs_f64() };
 
     let target = metadata.target_directory.as_std_path();
     let write = |name: &str, text: &str| {

@@ -36,7 +36,7 @@ pub(super) fn build(metadata: &Metadata, adapters: &[Adapter]) -> Result<PathBuf
     let cargo = Cargo::new("build --quiet")
         .with_path("--manifest-path", &directory.join("Cargo.toml"))
         .with_path("--target-dir", target);
-    eprintln!("building every adapter into one program");
+    eprintln!("building every adapter into one program; the first time takes a minute or two");
     match cargo.run()? {
         0 => Ok(target.join("debug").join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX))),
         _ => Err(format!("the program of the matrix cannot be built; to repeat: {cargo}")),

@@ -1,6 +1,9 @@
 //! Which runs there are, which of them are wanted, and which this machine cannot do.
 
 use std::fmt;
+use std::ops::Range;
+
+use serde::Deserialize;
 
 use super::adapters::{Adapter, IN_PROCESS, Kind};
 
@@ -11,8 +14,19 @@ pub(super) struct Run {
     pub(super) hub: String,
     pub(super) transport: String,
     pub(super) scenario: String,
+    pub(super) seed: u64,
     /// Decided before it runs, where it cannot run.
     pub(super) outcome: Option<Outcome>,
+}
+
+/// What every cell has to live through.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Scenario {
+    pub(super) name: String,
+    /// What it is about, in one line.
+    pub(super) about: String,
+    /// Whether another seed is another story.
+    pub(super) by_seed: bool,
 }
 
 /// How a run ended.
@@ -50,19 +64,20 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(
         adapters: &[Adapter],
-        scenarios: &[(String, String)],
+        scenarios: &[Scenario],
         narrowing: &Narrowing<'_>,
+        seeds: Range<u64>,
     ) -> Result<Plan, String> {
         let of = |kind: Kind| adapters.iter().filter(move |adapter| adapter.kind == kind);
         let stores: Vec<&str> = of(Kind::Store).map(|adapter| adapter.name.as_str()).collect();
         let transports = of(Kind::Transport).map(|adapter| adapter.name.as_str());
         let transports: Vec<&str> = [IN_PROCESS].into_iter().chain(transports).collect();
-        let scenarios: Vec<&str> = scenarios.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
         for wanted in [narrowing.stores, narrowing.replicas, narrowing.hubs] {
             known("store", wanted, &stores)?;
         }
         known("transport", narrowing.transports, &transports)?;
-        known("scenario", narrowing.scenarios, &scenarios)?;
+        known("scenario", narrowing.scenarios, &names)?;
 
         let among = |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
         let mut runs = Vec::new();
@@ -72,14 +87,17 @@ impl Plan {
                     continue;
                 }
                 for transport in transports.iter().filter(|name| among(narrowing.transports, name)) {
-                    for scenario in scenarios.iter().filter(|name| among(narrowing.scenarios, name)) {
-                        runs.push(Run {
+                    let wanted = scenarios.iter().filter(|one| among(narrowing.scenarios, &one.name));
+                    for scenario in wanted {
+                        let different = if scenario.by_seed { usize::MAX } else { 1 };
+                        runs.extend(seeds.clone().take(different).map(|seed| Run {
                             replica: (*replica).to_owned(),
                             hub: (*hub).to_owned(),
                             transport: (*transport).to_owned(),
-                            scenario: (*scenario).to_owned(),
+                            scenario: scenario.name.clone(),
+                            seed,
                             outcome: None,
-                        });
+                        }));
                     }
                 }
             }
@@ -141,12 +159,14 @@ mod tests {
     const NOTHING: Narrowing<'_> =
         Narrowing { stores: &[], replicas: &[], hubs: &[], transports: &[], scenarios: &[] };
 
-    fn scenarios() -> Vec<(String, String)> {
-        ["exchange", "faults"].map(|name| (name.to_owned(), String::new())).to_vec()
+    fn scenarios() -> Vec<Scenario> {
+        let scenario =
+            |(name, by_seed): (&str, bool)| Scenario { name: name.to_owned(), about: String::new(), by_seed };
+        [("exchange", false), ("faults", true)].map(scenario).to_vec()
     }
 
     fn narrowed(narrowing: Narrowing<'_>) -> Result<Plan, String> {
-        Plan::new(&some(), &scenarios(), &narrowing)
+        Plan::new(&some(), &scenarios(), &narrowing, 1..2)
     }
 
     fn names(list: &[&str]) -> Vec<String> {
@@ -158,6 +178,14 @@ mod tests {
         let plan = narrowed(NOTHING).unwrap();
         assert_eq!(plan.runs.len(), 2 * 2 * 2 * 2);
         assert_eq!(plan.runs[0].to_string(), "memory → memory over in-process: exchange");
+    }
+
+    #[test]
+    fn only_what_chance_has_a_part_in_is_run_from_several_seeds() {
+        let plan = Plan::new(&some(), &scenarios(), &NOTHING, 7..10).unwrap();
+        assert_eq!(plan.runs.len(), 8 * (1 + 3));
+        let seeds: Vec<u64> = plan.runs.iter().take(4).map(|run| run.seed).collect();
+        assert_eq!(seeds, [7, 7, 8, 9]);
     }
 
     #[test]

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use serde_json::json;
 
 use super::adapters::{Adapter, IN_PROCESS, Kind};
-use super::plan::Outcome;
+use super::plan::{Outcome, Run, Scenario};
 use super::runner::Ran;
 
 /// Everything that was run.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) runs: Vec<Ran>,
-    pub(super) seed: u64,
+    pub(super) seeds: Range<u64>,
     pub(super) seconds: f64,
 }
 
 /// What there is, for `--list`.
-pub(super) fn contents(adapters: &[Adapter], scenarios: &[(String, String)]) -> String {
+pub(super) fn contents(adapters: &[Adapter], scenarios: &[Scenario]) -> String {
     let mut text = String::from("stores and transports:\n");
     let _infallible = writeln!(text, "  transport {IN_PROCESS:<12} no wire: calls go straight to the hub");
     for Adapter { kind, name, package, service, .. } in adapters {
@@ -27,8 +28,9 @@ pub(super) fn contents(adapters: &[Adapter], scenarios: &[(String, String)]) -> 
         let _infallible = writeln!(text, "  {:<9} {name:<12} {package}{needs}", kind.name());
     }
     text += "scenarios:\n";
-    for (name, about) in scenarios {
-        let _infallible = writeln!(text, "  {name:<22} {about}");
+    for Scenario { name, about, by_seed } in scenarios {
+        let seeded = if *by_seed { ", by seed" } else { "" };
+        let _infallible = writeln!(text, "  {name:<22} {about}{seeded}");
     }
     let of = |kind: Kind| adapters.iter().filter(|adapter| adapter.kind == kind).count();
     let cells = of(Kind::Store).pow(2) * (1 + of(Kind::Transport));
@@ -80,7 +82,7 @@ impl Report {
                 Outcome::Failed(message) => {
                     let indented = message.replace('\n', "\n    ");
                     let _infallible =
-                        write!(text, "FAIL {}\n    {indented}\n    replay: {}\n", ran.run, self.replay(ran));
+                        write!(text, "FAIL {}\n    {indented}\n    replay: {}\n", ran.run, replay(&ran.run));
                 }
                 Outcome::Skipped(reason) => *reasons.entry(reason).or_default() += 1,
             }
@@ -93,19 +95,12 @@ impl Report {
 
     fn totals(&self) -> String {
         let (all, failed, skipped) = (self.runs.len(), self.failed(), self.skipped());
-        let (passed, seed, seconds) = (all - failed - skipped, self.seed, self.seconds);
-        format!(
-            "{all} runs: {passed} passed, {failed} failed, {skipped} skipped; seed {seed}, {seconds:.0} s\n"
-        )
-    }
-
-    /// The command that repeats one run.
-    fn replay(&self, ran: &Ran) -> String {
-        let run = &ran.run;
-        format!(
-            "cargo xtask matrix --replica {} --hub {} --transport {} --scenario {} --seed {}",
-            run.replica, run.hub, run.transport, run.scenario, self.seed
-        )
+        let (passed, seconds) = (all - failed - skipped, self.seconds);
+        let seeds = match self.seeds.end - self.seeds.start {
+            1 => format!("seed {}", self.seeds.start),
+            _ => format!("seeds {} to {}", self.seeds.start, self.seeds.end - 1),
+        };
+        format!("{all} runs: {passed} passed, {failed} failed, {skipped} skipped; {seeds}; {seconds:.0} s\n")
     }
 
     /// For a terminal.
@@ -164,13 +159,13 @@ impl Report {
                     "outcome": outcome,
                     "message": message,
                     "seconds": ran.seconds,
-                    "replay": self.replay(ran),
+                    "seed": ran.run.seed,
+                    "replay": replay(&ran.run),
                 })
             })
             .collect();
         let (failed, skipped) = (self.failed(), self.skipped());
         let report = json!({
-            "seed": self.seed,
             "seconds": self.seconds,
             "passed": self.runs.len() - failed - skipped,
             "failed": failed,
@@ -181,13 +176,22 @@ impl Report {
     }
 }
 
+/// The command that repeats one run.
+fn replay(run: &Run) -> String {
+    format!(
+        "cargo xtask matrix --replica {} --hub {} --transport {} --scenario {} --seed {}",
+        run.replica, run.hub, run.transport, run.scenario, run.seed
+    )
+}
+
 /// What stands in the grid for one cell.
 fn summary(runs: &[&Ran]) -> String {
-    let failed: Vec<&str> = runs
+    let mut failed: Vec<&str> = runs
         .iter()
         .filter(|ran| matches!(ran.outcome, Outcome::Failed(_)))
         .map(|ran| ran.run.scenario.as_str())
         .collect();
+    failed.dedup();
     let skipped = runs.iter().filter(|ran| matches!(ran.outcome, Outcome::Skipped(_))).count();
     match (failed.as_slice(), skipped) {
         ([], 0) => "pass".to_owned(),
@@ -200,7 +204,6 @@ fn summary(runs: &[&Ran]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::plan::Run;
 
     fn ran(replica: &str, transport: &str, scenario: &str, outcome: Outcome) -> Ran {
         let run = Run {
@@ -208,6 +211,7 @@ mod tests {
             hub: "redb".to_owned(),
             transport: transport.to_owned(),
             scenario: scenario.to_owned(),
+            seed: 7,
             outcome: None,
         };
         Ran { run, outcome, seconds: 0.5 }
@@ -226,7 +230,7 @@ mod tests {
             ran("postgres", "http", "exchange", Outcome::Passed),
             ran("postgres", "http", "faults", absent()),
         ];
-        Report { runs, seed: 7, seconds: 12.3 }
+        Report { runs, seeds: 7..8, seconds: 12.3 }
     }
 
     #[test]
@@ -236,7 +240,7 @@ mod tests {
         assert_eq!(lines[0], "replica   hub   in-process  http");
         assert_eq!(lines[1], "redb      redb  pass        FAIL (exchange)");
         assert_eq!(lines[2], "postgres  redb  skipped     pass (1 skipped)");
-        assert_eq!(lines.last(), Some(&"8 runs: 4 passed, 1 failed, 3 skipped; seed 7, 12 s"));
+        assert_eq!(lines.last(), Some(&"8 runs: 4 passed, 1 failed, 3 skipped; seed 7; 12 s"));
     }
 
     #[test]
@@ -259,23 +263,24 @@ mod tests {
     #[test]
     fn programs_read_the_same() {
         let report: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
-        assert_eq!(
-            (&report["failed"], &report["skipped"], &report["seed"]),
-            (&1.into(), &3.into(), &7.into())
-        );
-        assert_eq!(report["runs"][2]["outcome"], "failed");
+        assert_eq!((&report["failed"], &report["skipped"]), (&1.into(), &3.into()));
+        let failed = &report["runs"][2];
+        assert_eq!((&failed["outcome"], &failed["seed"]), (&"failed".into(), &7.into()));
         assert!(report["runs"][2]["replay"].as_str().unwrap().ends_with("--seed 7"));
     }
 
     #[test]
     fn what_there_is_is_listed() {
-        let scenarios = [("exchange".to_owned(), "they meet".to_owned())];
+        let scenario =
+            |name: &str, by_seed| Scenario { name: name.to_owned(), about: "they meet".to_owned(), by_seed };
+        let scenarios = [scenario("exchange", false), scenario("faults", true)];
         let text = contents(&crate::matrix::adapters::tests::some(), &scenarios);
         for line in [
             "  transport in-process   no wire: calls go straight to the hub",
             "  store     postgres     synckit-postgres, needs postgres at $PG_URL",
             "  exchange               they meet",
-            "8 cells, 8 runs",
+            "  faults                 they meet, by seed",
+            "8 cells, 16 runs",
         ] {
             assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
         }

@@ -9,9 +9,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::plan::{Outcome, Plan, Run};
+use super::plan::{Outcome, Plan, Run, Scenario};
 
 /// A run, how it ended, and how long it took.
 #[derive(Clone, Debug)]
@@ -21,18 +22,22 @@ pub(super) struct Ran {
     pub(super) seconds: f64,
 }
 
-/// The scenarios of a program, each with a line that says what it is about.
-pub(super) fn scenarios(program: &Path) -> Result<Vec<(String, String)>, String> {
+/// The scenarios of a program.
+pub(super) fn scenarios(program: &Path) -> Result<Vec<Scenario>, String> {
     let output = command(program).output().map_err(|error| format!("cannot run the matrix: {error}"))?;
-    let contents: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("the program of the matrix does not say what it has: {error}"))?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let scenarios = contents["scenarios"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(scenarios.iter().map(|one| (text(&one["name"]), text(&one["about"]))).collect())
+    let contents: Result<Contents, _> = serde_json::from_slice(&output.stdout);
+    let unreadable = |error| format!("the program of the matrix does not say what it has: {error}");
+    Ok(contents.map_err(unreadable)?.scenarios)
+}
+
+/// What a program says that it has.
+#[derive(Deserialize)]
+struct Contents {
+    scenarios: Vec<Scenario>,
 }
 
 /// Runs a plan with so many processes at a time, and says on the standard error how it goes.
-pub(super) fn run(program: &Path, plan: Plan, seed: u64, limit: u64, jobs: usize) -> Vec<Ran> {
+pub(super) fn run(program: &Path, plan: Plan, limit: u64, jobs: usize) -> Vec<Ran> {
     let count = plan.runs.len();
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let finished: Mutex<Vec<(usize, Ran)>> = Mutex::new(Vec::with_capacity(count));
@@ -40,7 +45,7 @@ pub(super) fn run(program: &Path, plan: Plan, seed: u64, limit: u64, jobs: usize
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(run) = plan.runs.get(at) else { return };
-            let ran = one(program, run, seed, limit);
+            let ran = one(program, run, limit);
             let number = done.fetch_add(1, Ordering::Relaxed) + 1;
             if run.outcome.is_none() {
                 let word = match ran.outcome {
@@ -65,12 +70,12 @@ pub(super) fn run(program: &Path, plan: Plan, seed: u64, limit: u64, jobs: usize
     finished.into_iter().map(|(_, ran)| ran).collect()
 }
 
-fn one(program: &Path, run: &Run, seed: u64, limit: u64) -> Ran {
+fn one(program: &Path, run: &Run, limit: u64) -> Ran {
     let started = Instant::now();
     let outcome = run.outcome.clone().unwrap_or_else(|| {
         let mut command = command(program);
         command.args([&run.replica, &run.hub, &run.transport, &run.scenario]);
-        command.args([seed.to_string(), limit.to_string()]);
+        command.args([run.seed.to_string(), limit.to_string()]);
         match command.output() {
             Ok(output) => outcome(&output),
             Err(error) => Outcome::Failed(format!("it cannot be started: {error}")),

@@ -90,6 +90,7 @@ type Story = for<'a> fn(&'a Cell) -> Pin<Box<dyn Future<Output = ScenarioResult>
 pub struct Scenario {
     name: &'static str,
     about: &'static str,
+    by_seed: bool,
     story: Story,
 }
 
@@ -102,6 +103,11 @@ impl Scenario {
     /// What it is about, in one line.
     pub fn about(&self) -> &'static str {
         self.about
+    }
+
+    /// Whether it leaves something to chance, so that another seed is another story.
+    pub fn by_seed(&self) -> bool {
+        self.by_seed
     }
 
     /// Runs it on a runtime of its own with two workers.
@@ -129,36 +135,43 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "exchange",
         about: "replicas that recorded offline meet at a hub, and agree",
+        by_seed: false,
         story: |cell| Box::pin(exchange::run(cell)),
     },
     Scenario {
         name: "interrupted",
         about: "a push twice, an answer lost, crashes of replica and hub in the middle of syncs",
+        by_seed: true,
         story: |cell| Box::pin(interrupted::run(cell)),
     },
     Scenario {
         name: "refused",
         about: "one bad event of eleven is set aside, the other ten arrive",
+        by_seed: false,
         story: |cell| Box::pin(refused::run(cell)),
     },
     Scenario {
         name: "filters",
         about: "a filter moves only what is new, a wider one brings what was left out",
+        by_seed: false,
         story: |cell| Box::pin(filters::run(cell)),
     },
     Scenario {
         name: "restored",
         about: "a hub from an older copy, a wiped hub, a replica from an older copy",
+        by_seed: false,
         story: |cell| Box::pin(restored::run(cell)),
     },
     Scenario {
         name: "cost",
         about: "one new event after a long history takes three requests and under 2 KiB",
+        by_seed: false,
         story: |cell| Box::pin(cost::run(cell)),
     },
     Scenario {
         name: "faults",
-        about: "replicas of both stores through records, losses, crashes and partitions, by seed",
+        about: "replicas of both stores through records, losses, crashes and partitions",
+        by_seed: true,
         story: |cell| Box::pin(faults::run(cell)),
     },
 ];
