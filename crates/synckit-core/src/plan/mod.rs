@@ -15,7 +15,7 @@ mod record;
 
 pub use reauthor::Reauthor;
 pub use receive::{Receive, Received};
-pub use record::{Record, Recorded};
+pub use record::{Expect, Record, Recorded};
 
 use crate::error::Result;
 use crate::notes::Note;
