@@ -114,10 +114,34 @@ impl Changes {
         Changes { sides: sides(conflict).into_iter().map(side).collect() }
     }
 
-    /// How many sides have changed this field, or something within it, or something that it lies within.
-    pub fn sides_that_changed(&self, field: &FieldPath) -> usize {
-        let touches = |change: &FieldChange| field.holds(&change.field) || change.field.holds(field);
-        self.sides.iter().filter(|side| side.fields.iter().flatten().any(touches)).count()
+    /// Whether a side has changed this field, something within it, or something that it lies within.
+    pub fn touch(&self, field: &FieldPath) -> bool {
+        self.sides.iter().any(|side| side.touching(field).next().is_some())
+    }
+
+    /// Whether sides have changed this field, or what lies within or around it, differently: where a
+    /// [`FieldMerge`](crate::FieldMerge) has to choose.
+    pub fn clash(&self, field: &FieldPath) -> bool {
+        let differ = |one: &FieldChange, two: &FieldChange| {
+            let same = one.field == two.field
+                && match (&one.after, &two.after) {
+                    (Some(one), Some(two)) => tree::same_text(one, two),
+                    (one, two) => one == two,
+                };
+            (one.field.holds(&two.field) || two.field.holds(&one.field)) && !same
+        };
+        self.sides.iter().enumerate().any(|(at, side)| {
+            let others = &self.sides[at + 1..];
+            side.touching(field)
+                .any(|one| others.iter().any(|other| other.touching(field).any(|two| differ(one, two))))
+        })
+    }
+}
+
+impl SideChanges {
+    fn touching<'a>(&'a self, field: &'a FieldPath) -> impl Iterator<Item = &'a FieldChange> {
+        let changes = self.fields.iter().flatten();
+        changes.filter(|change| field.holds(&change.field) || change.field.holds(field))
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Condition {
     AggregatePrefix(String),
     /// A side has changed this field, or something within it.
     FieldChanged(FieldPath),
-    /// More than one side has changed this field, or something within it.
+    /// Sides have changed this field, or something within it, differently.
     FieldClashes(FieldPath),
     /// A side shows an event whose metadata has this field with this value, as text.
     Metadata {
@@ -114,8 +114,8 @@ impl<'a> Case<'a> {
         Case { conflict, shown: changes::sides(conflict), changes: OnceCell::new() }
     }
 
-    fn sides_that_changed(&self, field: &FieldPath) -> usize {
-        self.changes.get_or_init(|| Changes::of(self.conflict)).sides_that_changed(field)
+    fn changes(&self) -> &Changes {
+        self.changes.get_or_init(|| Changes::of(self.conflict))
     }
 }
 
@@ -134,8 +134,8 @@ impl Condition {
             }
             Condition::Aggregate(aggregate) => conflict.aggregate_id == *aggregate,
             Condition::AggregatePrefix(prefix) => conflict.aggregate_id.as_str().starts_with(prefix.as_str()),
-            Condition::FieldChanged(field) => case.sides_that_changed(field) > 0,
-            Condition::FieldClashes(field) => case.sides_that_changed(field) > 1,
+            Condition::FieldChanged(field) => case.changes().touch(field),
+            Condition::FieldClashes(field) => case.changes().clash(field),
             Condition::Metadata { field, equals } => {
                 case.shown.iter().any(|event| event.metadata.field(field).as_ref() == Some(equals))
             }
