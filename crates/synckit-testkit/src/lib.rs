@@ -5,6 +5,7 @@
 //! - [`store_conformance!`], [`StoreFixture`], [`store_suite`]: what every store must do
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: failing on purpose
+//! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
 //! - [`Rng`]: seeded random numbers
@@ -12,6 +13,7 @@
 mod case;
 mod fault;
 mod fixture;
+mod resolver;
 mod rng;
 pub mod samples;
 pub mod sim;
@@ -21,4 +23,5 @@ pub mod transport_suite;
 pub use case::{CaseResult, Failure, run};
 pub use fault::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, drop_at};
 pub use fixture::{Boxed, HubEndpoint, StoreFixture, TransportFixture};
+pub use resolver::{Asymmetry, check_resolver};
 pub use rng::Rng;
