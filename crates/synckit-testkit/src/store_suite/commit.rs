@@ -165,7 +165,8 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
     for polls in 0.. {
         let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
         let events = batch.iter().map(|id| named(new_event("x", id))).collect();
-        let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+        let intent =
+            Record { author: node("n"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
         let ended = drop_at(polls, store.commit(Intent::Record(intent))).await;
         let next = format!("next-{polls}");
         record(&store, vec![new_event("x", &next)]).await?;
@@ -242,7 +243,8 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     store.close().await?;
     store.close().await?;
     let events = vec![named(new_event("x", "2"))];
-    let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+    let intent =
+        Record { author: node("n"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
     let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
     let kinds = [
         store.commit(Intent::Record(intent)).await.map(drop),

@@ -173,7 +173,7 @@ pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Re
 pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
     let author = store.identity().await?.author;
     let events = events.into_iter().map(named).collect();
-    store.commit_record(Record { author, events, now, limits: Limits::default() }).await
+    store.commit_record(Record { author, events, now, limits: Limits::default(), expect: Vec::new() }).await
 }
 
 /// An event with its id.
