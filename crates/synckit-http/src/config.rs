@@ -60,7 +60,7 @@ pub struct ServerConfig {
     /// The most connections at once; more wait to be accepted. Used by [`serve`](crate::serve). 1,024.
     pub connections: usize,
     /// The most requests at once; more wait for [`ServerConfig::queue_ms`]. A request in work holds its body and what
-    /// was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
+    /// was read from it: at worst a little over twice `limits.decoded_bytes`, or 40 MiB for a client of go-sync-kit. 64.
     pub requests: usize,
     /// How long a request waits for room before it is answered 503, in milliseconds. 5 s.
     pub queue_ms: u64,
