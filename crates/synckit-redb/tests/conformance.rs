@@ -8,11 +8,17 @@ use tempfile::TempDir;
 /// A directory that is gone with the fixture, and the file in it.
 struct InDirectory(TempDir);
 
+impl InDirectory {
+    fn path(&self) -> String {
+        self.0.path().join("log.redb").display().to_string()
+    }
+}
+
 impl StoreFixture for InDirectory {
     type Store = RedbStore;
 
     async fn open(&self, node: &NodeId) -> Result<RedbStore> {
-        RedbStore::open_as(self.0.path().join("log.redb"), node.clone()).await
+        self.open_at(&self.path(), node).await
     }
 
     fn survives_reopen(&self) -> bool {
@@ -22,6 +28,14 @@ impl StoreFixture for InDirectory {
     // redb locks the file.
     fn opens_twice(&self) -> bool {
         false
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.path())
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<RedbStore> {
+        RedbStore::open_as(address, node.clone()).await
     }
 }
 

@@ -8,11 +8,17 @@ use tempfile::TempDir;
 /// A directory that is gone with the fixture, and the file in it.
 struct InDirectory(TempDir);
 
+impl InDirectory {
+    fn path(&self) -> String {
+        self.0.path().join("log.db").display().to_string()
+    }
+}
+
 impl StoreFixture for InDirectory {
     type Store = SqliteStore;
 
     async fn open(&self, node: &NodeId) -> Result<SqliteStore> {
-        SqliteStore::open_as(self.0.path().join("log.db"), node.clone()).await
+        self.open_at(&self.path(), node).await
     }
 
     fn survives_reopen(&self) -> bool {
@@ -21,6 +27,14 @@ impl StoreFixture for InDirectory {
 
     fn opens_twice(&self) -> bool {
         true
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.path())
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<SqliteStore> {
+        SqliteStore::open_as(address, node.clone()).await
     }
 }
 

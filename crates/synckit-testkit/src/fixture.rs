@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use synckit::Endpoint;
-use synckit_core::{BoxStore, BoxTransport, EventStore, NodeId, Result, Transport};
+use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
 use synckit_memory::MemoryStore;
 
 use crate::fault::FaultyStore;
@@ -24,6 +24,23 @@ pub trait StoreFixture: Send + Sync + 'static {
 
     /// Whether a log can be opened while it is open, and both handles write to it.
     fn opens_twice(&self) -> bool;
+
+    /// By what another process finds this namespace: a path, a URL. Without one, the cases that take two processes are
+    /// printed as skipped.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
+    /// Opens the log at an [`address`](StoreFixture::address) that a fixture in another process has given. Where
+    /// there is an address, [`open`](StoreFixture::open) is best this call with the own one.
+    ///
+    /// # Errors
+    /// As [`open`](StoreFixture::open); `Unsupported` unless a fixture that has an address implements it.
+    fn open_at(&self, address: &str, node: &NodeId) -> impl Future<Output = Result<Self::Store>> + Send {
+        let message = "the fixture has an address and does not implement `open_at`";
+        let error = Error::new(ErrorKind::Unsupported, message).with("address", address).with("node", node);
+        async { Err(error) }
+    }
 }
 
 /// The endpoint that a transport under test reaches.
@@ -59,6 +76,14 @@ impl<F: StoreFixture> StoreFixture for Boxed<F> {
 
     fn opens_twice(&self) -> bool {
         self.0.opens_twice()
+    }
+
+    fn address(&self) -> Option<String> {
+        self.0.address()
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<BoxStore> {
+        Ok(BoxStore::new(self.0.open_at(address, node).await?))
     }
 }
 

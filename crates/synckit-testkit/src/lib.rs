@@ -12,6 +12,7 @@
 mod case;
 mod fault;
 mod fixture;
+mod process;
 mod rng;
 pub mod samples;
 pub mod sim;
