@@ -17,6 +17,7 @@ mod fault;
 mod fixture;
 mod in_process;
 pub mod matrix;
+mod process;
 mod resolver;
 mod rng;
 pub mod samples;
