@@ -6,6 +6,7 @@
 //! - causality: [`Dot`], [`VectorClock`], [`Timestamp`], [`Version`]
 //! - conflicts: [`Conflict`], [`ConflictResolver`], [`Resolution`], [`History`]
 //! - the contracts: [`EventStore`], [`Watch`], [`Transport`], and their boxed forms
+//! - [`MemoryLog`]: a log in memory, for stores that answer from there
 //! - [`plan`]: the pure planning that runs inside a store's transaction
 //! - [`notes`]: the keys of the notebook
 
@@ -19,8 +20,10 @@ mod filter;
 mod ids;
 pub mod json;
 mod limits;
+mod memory_log;
 pub mod notes;
 pub mod plan;
+mod short;
 mod store;
 mod text;
 mod timestamp;
@@ -40,6 +43,7 @@ pub use event::{Event, MAX_COUNTER, NewEvent};
 pub use filter::Filter;
 pub use ids::{AggregateId, EventId, EventType, MAX_NAME_BYTES, NodeId, StoreId};
 pub use limits::Limits;
+pub use memory_log::MemoryLog;
 pub use store::{
     BoxStore, EventStore, Facts, Held, LogHead, Needs, NewRow, NoteQuery, Page, Plan, Query, StoredEvent,
     Watch,

@@ -3,12 +3,13 @@
 //! A store knows nothing of causality. It fetches and it persists; the deciding is done by
 //! [`Planning`](crate::plan::Planning), pure code that runs *inside the store's transaction*.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Dot;
 use crate::error::Result;
@@ -136,36 +137,6 @@ pub struct Page {
     pub more: bool,
 }
 
-impl Page {
-    /// The page of a log that ends at `head`, from the events after `query.after` that the query asks for, in log
-    /// order. No more of them are taken than the page holds, and one.
-    ///
-    /// # Errors
-    /// Those of the events.
-    pub fn fill(
-        query: &Query,
-        head: Position,
-        events: impl IntoIterator<Item = Result<StoredEvent>>,
-    ) -> Result<Self> {
-        let head = head.max(query.after);
-        let mut page = Page { events: Vec::new(), scanned_to: query.after, more: query.after < head };
-        if query.max_events == 0 {
-            return Ok(page);
-        }
-        let mut bytes = 0_usize;
-        for stored in events {
-            let stored = stored?;
-            bytes = bytes.saturating_add(stored.event.size());
-            if page.events.len() == query.max_events || (bytes > query.max_bytes && !page.events.is_empty()) {
-                return Ok(page);
-            }
-            page.scanned_to = stored.position;
-            page.events.push(stored);
-        }
-        Ok(Page { scanned_to: head, more: false, ..page })
-    }
-}
-
 /// An event in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
@@ -191,26 +162,6 @@ pub enum NoteQuery {
         /// At most so many.
         limit: usize,
     },
-}
-
-impl NoteQuery {
-    /// The answer from a notebook in memory.
-    pub fn answer(self, notes: &BTreeMap<String, Vec<u8>>) -> Vec<Note> {
-        let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
-        match self {
-            NoteQuery::Keys(mut keys) => {
-                keys.sort_unstable();
-                keys.dedup();
-                keys.iter().filter_map(|key| notes.get_key_value(key)).map(note).collect()
-            }
-            NoteQuery::Prefix { prefix, after, limit } => {
-                let start =
-                    if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix.clone()) };
-                let from = notes.range((start, Bound::Unbounded));
-                from.take_while(|(key, _)| key.starts_with(&prefix)).take(limit).map(note).collect()
-            }
-        }
-    }
 }
 
 /// What a plan needs to know of the store.
@@ -252,7 +203,10 @@ impl Held {
 }
 
 /// What a store shall write, all or nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Its JSON form is for a store that keeps plans as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Plan {
     /// Events for the next positions, in this order.
     pub append: Vec<NewRow>,
@@ -266,7 +220,7 @@ pub struct Plan {
 }
 
 /// An event to append, and the store it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRow {
     /// The event.
     pub event: Event,

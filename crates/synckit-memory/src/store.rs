@@ -1,14 +1,13 @@
-//! The store: a vector of events, a sorted map of notes, two indexes, one lock.
+//! The store: a log in memory behind one lock.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Intent, Outcome, Planning};
+use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, EventId, EventStore, Facts, Held, LogHead, Needs, NodeId, NoteQuery,
-    Page, Plan, Position, Query, Result, StoreId, StoredEvent, Watch,
+    Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Position, Query, Result,
+    StoreId, Watch,
 };
 use tokio::sync::watch;
 
@@ -21,14 +20,9 @@ pub struct MemoryStore {
     head: watch::Sender<Position>,
 }
 
-/// **Invariant**: the event at index `i` has position `i + 1`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct State {
-    log: Vec<StoredEvent>,
-    notes: BTreeMap<String, Vec<u8>>,
-    by_id: HashMap<EventId, usize>,
-    by_dot: HashMap<Dot, usize>,
-    by_aggregate: HashMap<AggregateId, Vec<usize>>,
+    log: MemoryLog,
     closed: bool,
 }
 
@@ -52,8 +46,9 @@ impl MemoryStore {
     /// # Errors
     /// None today.
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
-        let notes = notes::of_new_store(node, id)?.map(|note| (note.key, note.value));
-        Ok(MemoryStore::from_state(State { notes: notes.into(), ..State::default() }))
+        let mut log = MemoryLog::default();
+        log.apply(Plan { put: notes::of_new_store(node, id)?.into(), ..Plan::default() })?;
+        Ok(MemoryStore::from_state(State { log, closed: false }))
     }
 
     /// An independent copy with the same store id, as copying a database file makes one. It is open, also when
@@ -63,7 +58,7 @@ impl MemoryStore {
     }
 
     fn from_state(state: State) -> Self {
-        let head = watch::Sender::new(state.log.len() as Position);
+        let head = watch::Sender::new(state.last());
         MemoryStore { state: Arc::new(Mutex::new(state)), head }
     }
 
@@ -84,24 +79,24 @@ impl MemoryStore {
 impl EventStore for MemoryStore {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
         let mut state = self.open("commit")?;
-        let (plan, outcome) = Planning::run(state.head()?, intent, |needs| Ok(state.fetch(needs)))?;
-        state.write(plan);
-        let position = state.log.len() as Position;
+        let (plan, outcome) = state.log.plan(intent)?;
+        state.log.apply(plan)?;
+        let position = state.last();
         drop(state);
         self.head.send_replace(position);
         Ok(outcome)
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        self.open("read")?.read(&query)
+        Ok(self.open("read")?.log.read(&query))
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        Ok(query.answer(&self.open("notes")?.notes))
+        Ok(self.open("notes")?.log.notes(query))
     }
 
     async fn head(&self) -> Result<LogHead> {
-        self.open("head")?.head()
+        self.open("head")?.log.head()
     }
 
     async fn close(&self) -> Result<()> {
@@ -128,77 +123,13 @@ impl Watch for MemoryStore {
 }
 
 impl State {
-    fn head(&self) -> Result<LogHead> {
-        let store = notes::store_id(self.notes.get(notes::STORE).map(Vec::as_slice));
-        let store = store.map_err(|error| error.at("memory", "head"))?;
-        Ok(LogHead { store, position: self.log.len() as Position })
-    }
-
-    fn fetch(&self, needs: Needs) -> Facts {
-        let mut facts = Facts::default();
-        for id in needs.ids {
-            if let Some(at) = self.by_id.get(&id) {
-                facts.held.insert(id, Held::of(&self.log[*at].event));
-            }
-        }
-        for dot in needs.dots {
-            if let Some(at) = self.by_dot.get(&dot) {
-                facts.dots.insert(dot, self.log[*at].event.id.clone());
-            }
-        }
-        for key in needs.notes {
-            if let Some(value) = self.notes.get(&key) {
-                facts.notes.insert(key, value.clone());
-            }
-        }
-        facts
-    }
-
-    fn write(&mut self, plan: Plan) {
-        for row in plan.append {
-            let at = self.log.len();
-            self.by_id.insert(row.event.id.clone(), at);
-            self.by_dot.extend(row.event.dot.clone().map(|dot| (dot, at)));
-            self.by_aggregate.entry(row.event.aggregate_id.clone()).or_default().push(at);
-            self.log.push(StoredEvent { position: at as Position + 1, source: row.source, event: row.event });
-        }
-        for (position, event) in plan.restamp {
-            let at = position as usize - 1;
-            if let Some(dot) = &self.log[at].event.dot {
-                self.by_dot.remove(dot);
-            }
-            self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));
-            self.log[at].event = event;
-        }
-        self.notes.extend(plan.put.into_iter().map(|note| (note.key, note.value)));
-        for key in plan.delete {
-            self.notes.remove(&key);
-        }
-    }
-
-    fn read(&self, query: &Query) -> Result<Page> {
-        let stored = self.places(query).map(|at| &self.log[at]);
-        let wanted =
-            stored.filter(|stored| query.except_source.is_none() || stored.source != query.except_source);
-        Page::fill(query, self.log.len() as Position, wanted.cloned().map(Ok))
-    }
-
-    /// The places a query looks at, in log order.
-    fn places(&self, query: &Query) -> Box<dyn Iterator<Item = usize> + '_> {
-        let first = usize::try_from(query.after).unwrap_or(usize::MAX);
-        match &query.aggregate {
-            None => Box::new(first..self.log.len()),
-            Some(aggregate) => {
-                let places = self.by_aggregate.get(aggregate).map_or(&[][..], Vec::as_slice);
-                let from = places.partition_point(|at| *at < first);
-                Box::new(places[from..].iter().copied())
-            }
-        }
+    fn last(&self) -> Position {
+        self.log.head().map_or(0, |head| head.position)
     }
 }
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("events", &self.locked().log.len()).finish_non_exhaustive()
+        f.debug_tuple("MemoryStore").field(&self.locked().log).finish()
     }
 }

@@ -3,8 +3,8 @@
 use crate::repository::{self, File};
 
 /// The core can be read in one sitting. Events, clocks and contracts take about 2,000 lines; the planning, the
-/// conflicts and the recovery from a restore, which belong to no adapter, take the rest.
-const CORE_LINES: usize = 3_100;
+/// conflicts, the recovery from a restore, and the log in memory that adapters share, take the rest.
+const CORE_LINES: usize = 3_200;
 
 /// Lines of code: without blank lines, comments, and the tests at the end of a file.
 fn code_lines(text: &str) -> usize {

@@ -7,6 +7,7 @@
 //! - `read`: pages, aggregates, sources
 //! - `notes`: the notebook
 //! - `commit`: one transaction, whoever else is writing or stops waiting
+//! - `adopt`: events by authors who cannot stamp
 //! - `reauthor`: authoring again after a restore from an older copy
 //! - `reopen`: what is there after closing, and after a crash of the process
 
@@ -18,6 +19,7 @@ use synckit_core::{Event, EventId, EventStore, Limits, NewEvent, Query, Result, 
 use crate::fixture::StoreFixture;
 use crate::samples::{NOW, node, store_id};
 
+pub mod adopt;
 pub mod commit;
 pub mod conflicts;
 pub mod log;
@@ -99,6 +101,14 @@ macro_rules! store_conformance {
             commit: a_dropped_receive_is_whole_or_absent;
             commit: dropped_reads_do_no_harm;
             commit: a_closed_store_says_so;
+            adopt: events_are_stamped_in_the_name_of_their_author;
+            adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
+            adopt: what_was_seen_once_stays_seen;
+            adopt: adopting_twice_is_adopting_once;
+            adopt: one_bad_event_does_not_stop_the_rest;
+            adopt: a_name_that_is_taken_is_not_written_under;
+            adopt: a_successor_of_the_store_renames_whom_it_adopts;
+            adopt: an_adopted_event_that_comes_back_renames;
             reauthor: events_get_the_dots_of_the_successor;
             reauthor: a_log_that_moved_on_is_left_alone;
             reopen: what_was_acknowledged_survives_closing;

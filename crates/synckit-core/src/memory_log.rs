@@ -1,0 +1,182 @@
+//! A log and its notebook in memory: what plans add up to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Bound;
+
+use crate::clock::Dot;
+use crate::error::{Error, Result};
+use crate::ids::{AggregateId, EventId};
+use crate::notes::{self, Identity, Note};
+use crate::plan::{Intent, Outcome, Planning};
+use crate::store::{Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Query, StoredEvent};
+use crate::version::Position;
+
+/// A log and its notebook in memory, for stores that answer from there: what the plans of its commits add up to.
+///
+/// A new one is empty; its first plan puts [`notes::of_new_store`]. It is no store by itself: whoever plans and
+/// applies must let no other commit in between, and make the plan durable before it is applied.
+///
+/// ```
+/// use synckit_core::plan::{Edit, Intent};
+/// use synckit_core::{MemoryLog, NodeId, Plan, StoreId, notes};
+/// # fn main() -> synckit_core::Result<()> {
+/// let mut log = MemoryLog::default();
+/// let first = notes::of_new_store(NodeId::new("a")?, StoreId::from_bytes([7; 16]))?;
+/// log.apply(Plan { put: first.into(), ..Plan::default() })?;
+///
+/// let (plan, _) = log.plan(Intent::Edit(Edit { put: Vec::new(), delete: vec!["k".to_owned()] }))?;
+/// log.apply(plan)?;
+/// assert_eq!(log.head()?.position, 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryLog {
+    /// **Invariant**: the event at index `i` has position `i + 1`.
+    events: Vec<StoredEvent>,
+    notes: BTreeMap<String, Vec<u8>>,
+    by_id: HashMap<EventId, usize>,
+    by_dot: HashMap<Dot, usize>,
+    by_aggregate: HashMap<AggregateId, Vec<usize>>,
+}
+
+impl MemoryLog {
+    /// Plans an intent.
+    ///
+    /// # Errors
+    /// As [`Planning::run`].
+    pub fn plan(&self, intent: Intent) -> Result<(Plan, Outcome)> {
+        Planning::run(self.head()?, intent, |needs| Ok(self.facts(needs)))
+    }
+
+    /// Applies a plan that was made of this log as it is.
+    ///
+    /// # Errors
+    /// `Corrupt` when the plan restamps an event that is not there. Nothing has changed then.
+    pub fn apply(&mut self, plan: Plan) -> Result<()> {
+        let held = |position: Position| (1..=self.events.len() as Position).contains(&position);
+        if let Some((position, _)) = plan.restamp.iter().find(|(position, _)| !held(*position)) {
+            return Err(
+                Error::corrupt("a plan changes an event that is not there").with("position", position)
+            );
+        }
+        for (position, event) in plan.restamp {
+            let at = position as usize - 1;
+            let old = std::mem::replace(&mut self.events[at].event, event);
+            old.dot.map(|dot| self.by_dot.remove(&dot));
+            self.by_dot.extend(self.events[at].event.dot.clone().map(|dot| (dot, at)));
+        }
+        for row in plan.append {
+            let at = self.events.len();
+            self.by_id.insert(row.event.id.clone(), at);
+            self.by_dot.extend(row.event.dot.clone().map(|dot| (dot, at)));
+            self.by_aggregate.entry(row.event.aggregate_id.clone()).or_default().push(at);
+            self.events.push(StoredEvent {
+                position: at as Position + 1,
+                source: row.source,
+                event: row.event,
+            });
+        }
+        for key in plan.delete {
+            self.notes.remove(&key);
+        }
+        self.notes.extend(plan.put.into_iter().map(|note| (note.key, note.value)));
+        Ok(())
+    }
+
+    /// The store id and the last position.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is no store id.
+    pub fn head(&self) -> Result<LogHead> {
+        let store = notes::store_id(self.notes.get(notes::STORE).map(Vec::as_slice))?;
+        Ok(LogHead { store, position: self.events.len() as Position })
+    }
+
+    /// Who the replica is.
+    ///
+    /// # Errors
+    /// `Corrupt` when the notebook does not say so.
+    pub fn identity(&self) -> Result<Identity> {
+        notes::identity(self.notes.get(notes::NODE).map(Vec::as_slice))
+    }
+
+    /// A page of events, as [`EventStore::read`](crate::EventStore::read) answers it.
+    pub fn read(&self, query: &Query) -> Page {
+        let head = query.after.max(self.events.len() as Position);
+        let mut page = Page { events: Vec::new(), scanned_to: query.after, more: query.after < head };
+        if query.max_events == 0 {
+            return page;
+        }
+        let mut bytes = 0_usize;
+        for stored in self.places(query).map(|at| &self.events[at]) {
+            if query.except_source.is_some() && stored.source == query.except_source {
+                continue;
+            }
+            bytes = bytes.saturating_add(stored.event.size());
+            if page.events.len() == query.max_events || (bytes > query.max_bytes && !page.events.is_empty()) {
+                return page;
+            }
+            page.scanned_to = stored.position;
+            page.events.push(stored.clone());
+        }
+        Page { scanned_to: head, more: false, ..page }
+    }
+
+    /// Notes, as [`EventStore::notes`](crate::EventStore::notes) answers them.
+    pub fn notes(&self, query: NoteQuery) -> Vec<Note> {
+        let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
+        match query {
+            NoteQuery::Keys(mut keys) => {
+                keys.sort_unstable();
+                keys.dedup();
+                keys.iter().filter_map(|key| self.notes.get_key_value(key)).map(note).collect()
+            }
+            NoteQuery::Prefix { prefix, after, limit } => {
+                let start =
+                    if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix.clone()) };
+                let from = self.notes.range((start, Bound::Unbounded));
+                from.take_while(|(key, _)| key.starts_with(&prefix)).take(limit).map(note).collect()
+            }
+        }
+    }
+
+    fn facts(&self, needs: Needs) -> Facts {
+        let mut facts = Facts::default();
+        for id in needs.ids {
+            if let Some(at) = self.by_id.get(&id) {
+                facts.held.insert(id, Held::of(&self.events[*at].event));
+            }
+        }
+        for dot in needs.dots {
+            if let Some(at) = self.by_dot.get(&dot) {
+                facts.dots.insert(dot, self.events[*at].event.id.clone());
+            }
+        }
+        for key in needs.notes {
+            if let Some(value) = self.notes.get(&key) {
+                facts.notes.insert(key, value.clone());
+            }
+        }
+        facts
+    }
+
+    /// The places a query looks at, in log order.
+    fn places(&self, query: &Query) -> Box<dyn Iterator<Item = usize> + '_> {
+        let first = usize::try_from(query.after).unwrap_or(usize::MAX);
+        match &query.aggregate {
+            None => Box::new(first..self.events.len()),
+            Some(aggregate) => {
+                let places = self.by_aggregate.get(aggregate).map_or(&[][..], Vec::as_slice);
+                let from = places.partition_point(|at| *at < first);
+                Box::new(places[from..].iter().copied())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog").field("events", &self.events.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! Plans in a file: each is there as a whole or not at all.
+//!
+//! The file begins with a line that says what it is. A record is its checksum (16 hexadecimal digits, the begin of its
+//! SHA-256), the plan as JSON, and the byte 0x1e, which no JSON text holds.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use synckit_core::Plan;
+
+const MAGIC: &[u8] = b"synckit custom-adapter 1\n";
+const END: u8 = 0x1e;
+
+/// An open file. **Invariant**: everything before `end` is whole and durable, and no other process writes it.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    file: File,
+    end: u64,
+}
+
+impl LogFile {
+    /// Opens or makes the file, and reads its plans. What a crash left of one is cut off.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<Plan>)> {
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        // The lock ends with the file, also when the process is killed.
+        file.try_lock()?;
+        let (mut bytes, mut plans) = (Vec::new(), Vec::new());
+        file.read_to_end(&mut bytes)?;
+        let mut log = LogFile { file, end: MAGIC.len() as u64 };
+        if MAGIC.starts_with(&bytes) {
+            log.write(0, MAGIC)?;
+            // A file whose name is lost in a power cut is lost with all that was committed.
+            if let Some(directory) = std::path::absolute(path)?.parent().filter(|_| cfg!(unix)) {
+                File::open(directory)?.sync_all()?;
+            }
+            return Ok((log, plans));
+        }
+        let records = bytes.strip_prefix(MAGIC).ok_or(ErrorKind::AlreadyExists)?;
+        let mut records = records.split_inclusive(|byte| *byte == END).peekable();
+        while let Some(record) = records.next() {
+            match text(record) {
+                Some(text) => plans.push(serde_json::from_slice(text)?),
+                // It was being written when the process or the machine stopped: nobody was told that it is there.
+                None if records.peek().is_none() => break,
+                None => return Err(ErrorKind::InvalidData.into()),
+            }
+            log.end += record.len() as u64;
+        }
+        log.file.set_len(log.end).and_then(|()| log.file.sync_all())?;
+        Ok((log, plans))
+    }
+
+    /// Appends a plan and makes it durable.
+    pub(crate) fn append(&mut self, plan: &Plan) -> io::Result<()> {
+        let text = serde_json::to_vec(plan)?;
+        let record = [checksum(&text).as_bytes(), &text, &[END]].concat();
+        // The next record takes the place of one that failed; until then, nothing of it is left to be found.
+        self.write(self.end, &record).inspect_err(|_| drop(self.file.set_len(self.end)))?;
+        self.end += record.len() as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, place: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(place))?;
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
+    }
+}
+
+/// The text of a record, if the record is whole.
+fn text(record: &[u8]) -> Option<&[u8]> {
+    let (sum, text) = record.strip_suffix(&[END])?.split_at_checked(16)?;
+    (checksum(text).as_bytes() == sum).then_some(text)
+}
+
+fn checksum(text: &[u8]) -> String {
+    Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
