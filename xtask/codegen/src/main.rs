@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use prost_build::Module;
+
 /// A file made from the proto file: where it stands, below the root of the repository, and what it holds.
 struct Output {
     path: &'static str,
@@ -42,19 +44,24 @@ fn root() -> PathBuf {
 /// Compiles the proto file.
 fn generate() -> Result<Vec<Output>, String> {
     let root = root();
-    let set =
-        protox::compile([root.join(PROTO)], [root.join("docs")]).map_err(|error| format!("{error:?}"))?;
-    let modules =
-        set.file.iter().map(|file| (prost_build::Module::from_protobuf_package_name(file.package()), file));
-    let requests = modules.map(|(module, file)| (module, file.clone())).collect();
-    let mut config = prost_build::Config::new();
-    let sources = config.generate(requests).map_err(|error| error.to_string())?;
+    let mut compiler = protox::Compiler::new([root.join("docs")]).map_err(|error| format!("{error:?}"))?;
+    compiler.include_source_info(true);
+    compiler.open_file(root.join(PROTO)).map_err(|error| format!("{error:?}"))?;
+    let files = compiler.file_descriptor_set().file;
+    let requests = files.into_iter().map(|file| (Module::from_protobuf_package_name(file.package()), file));
+    let requests = requests.collect();
+    let sources = prost_build::Config::new().generate(requests).map_err(|error| error.to_string())?;
     let source: String = sources.into_values().collect();
-    let messages = Output {
-        path: "crates/synckit-wire/src/protobuf/generated.rs",
-        content: format!("{HEADER}{source}").into_bytes(),
-    };
-    Ok(vec![messages])
+    Ok(vec![
+        Output {
+            path: "crates/synckit-wire/src/protobuf/generated.rs",
+            content: format!("{HEADER}{source}").into_bytes(),
+        },
+        Output {
+            path: "crates/synckit-grpc/src/descriptor.bin",
+            content: compiler.encode_file_descriptor_set(),
+        },
+    ])
 }
 
 fn write(outputs: &[Output]) -> Result<(), String> {

@@ -86,13 +86,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
     let metadata = cargo::metadata()?;
     let adapters = adapters::all(&metadata)?;
-    let program = package::build(&metadata, &adapters)?;
-    let scenarios = runner::scenarios(&program)?;
-    if args.list {
-        print!("{}", report::contents(&adapters, &scenarios));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let seeds = args.seed..args.seed.saturating_add(args.seeds.max(1));
     let narrowing = Narrowing {
         stores: &args.store,
         replicas: &args.replica,
@@ -100,10 +93,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         transports: &args.transport,
         scenarios: &args.scenario,
     };
+    narrowing.check(&adapters)?;
+    plan::check_services(&adapters, &args.require)?;
+
+    let program = package::build(&metadata, &adapters)?;
+    let scenarios = runner::scenarios(&program)?;
+    if args.list {
+        print!("{}", report::contents(&adapters, &scenarios));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seeds = args.seed..args.seed.saturating_add(args.seeds.max(1));
     let mut plan = Plan::new(&adapters, &scenarios, &narrowing, seeds.clone())?;
     plan.require(&adapters, &args.require, |name| {
         std::env::var_os(name).is_some_and(|value| !value.is_empty())
-    })?;
+    });
+
     let started = Instant::now();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let runs = runner::run(&program, plan, args.limit, jobs);

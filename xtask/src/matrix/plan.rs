@@ -55,6 +55,34 @@ pub(super) struct Narrowing<'a> {
     pub(super) scenarios: &'a [String],
 }
 
+impl Narrowing<'_> {
+    /// Fails where a store or a transport is wanted that no adapter is.
+    pub(super) fn check(&self, adapters: &[Adapter]) -> Result<(), String> {
+        let (stores, transports) = names(adapters);
+        for wanted in [self.stores, self.replicas, self.hubs] {
+            known("store", wanted, &stores)?;
+        }
+        known("transport", self.transports, &transports)
+    }
+}
+
+/// The stores, and the transports with the one that is always there.
+fn names(adapters: &[Adapter]) -> (Vec<&str>, Vec<&str>) {
+    let of = |kind: Kind| adapters.iter().filter(move |adapter| adapter.kind == kind);
+    let stores = of(Kind::Store).map(|adapter| adapter.name.as_str());
+    let transports = of(Kind::Transport).map(|adapter| adapter.name.as_str());
+    (stores.collect(), [IN_PROCESS].into_iter().chain(transports).collect())
+}
+
+/// Fails where a service is required that no adapter needs.
+pub(super) fn check_services(adapters: &[Adapter], required: &[String]) -> Result<(), String> {
+    let services = adapters.iter().filter_map(|adapter| adapter.service.as_ref());
+    let mut names: Vec<&str> = services.map(|service| service.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    known("service", required, &names)
+}
+
 /// The runs, cell by cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -68,16 +96,9 @@ impl Plan {
         narrowing: &Narrowing<'_>,
         seeds: Range<u64>,
     ) -> Result<Plan, String> {
-        let of = |kind: Kind| adapters.iter().filter(move |adapter| adapter.kind == kind);
-        let stores: Vec<&str> = of(Kind::Store).map(|adapter| adapter.name.as_str()).collect();
-        let transports = of(Kind::Transport).map(|adapter| adapter.name.as_str());
-        let transports: Vec<&str> = [IN_PROCESS].into_iter().chain(transports).collect();
-        let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-        for wanted in [narrowing.stores, narrowing.replicas, narrowing.hubs] {
-            known("store", wanted, &stores)?;
-        }
-        known("transport", narrowing.transports, &transports)?;
-        known("scenario", narrowing.scenarios, &names)?;
+        let (stores, transports) = names(adapters);
+        let all: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        known("scenario", narrowing.scenarios, &all)?;
 
         let among = |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
         let mut runs = Vec::new();
@@ -111,12 +132,7 @@ impl Plan {
         adapters: &[Adapter],
         required: &[String],
         is_set: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
-        let services = adapters.iter().filter_map(|adapter| adapter.service.as_ref());
-        let mut names: Vec<&str> = services.map(|service| service.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        known("service", required, &names)?;
+    ) {
         for adapter in adapters {
             let Some(service) = adapter.service.as_ref().filter(|service| !is_set(&service.env)) else {
                 continue;
@@ -138,7 +154,6 @@ impl Plan {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -169,8 +184,8 @@ mod tests {
         Plan::new(&some(), &scenarios(), &narrowing, 1..2)
     }
 
-    fn names(list: &[&str]) -> Vec<String> {
-        list.iter().map(|name| (*name).to_owned()).collect()
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_store_is_wanted_on_either_side() {
-        let stores = names(&["postgres"]);
+        let stores = list(&["postgres"]);
         let plan = narrowed(Narrowing { stores: &stores, ..NOTHING }).unwrap();
         assert_eq!(plan.runs.len(), 3 * 2 * 2);
         assert!(plan.runs.iter().all(|run| run.replica == "postgres" || run.hub == "postgres"));
@@ -198,8 +213,8 @@ mod tests {
 
     #[test]
     fn one_run_can_be_named() {
-        let (memory, postgres) = (names(&["memory"]), names(&["postgres"]));
-        let (http, faults) = (names(&["http"]), names(&["faults"]));
+        let (memory, postgres) = (list(&["memory"]), list(&["postgres"]));
+        let (http, faults) = (list(&["http"]), list(&["faults"]));
         let one = Narrowing {
             replicas: &memory,
             hubs: &postgres,
@@ -214,13 +229,12 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_answered_with_what_is() {
-        let wrong = names(&["sqlit"]);
+        let wrong = list(&["sqlit"]);
         let errors = [
-            narrowed(Narrowing { stores: &wrong, ..NOTHING }),
-            narrowed(Narrowing { transports: &wrong, ..NOTHING }),
-            narrowed(Narrowing { scenarios: &wrong, ..NOTHING }),
-        ]
-        .map(|plan| plan.unwrap_err());
+            Narrowing { stores: &wrong, ..NOTHING }.check(&some()).unwrap_err(),
+            Narrowing { transports: &wrong, ..NOTHING }.check(&some()).unwrap_err(),
+            narrowed(Narrowing { scenarios: &wrong, ..NOTHING }).unwrap_err(),
+        ];
         assert_eq!(errors[0], "there is no store `sqlit`, only memory, postgres");
         assert_eq!(errors[1], "there is no transport `sqlit`, only in-process, http");
         assert_eq!(errors[2], "there is no scenario `sqlit`, only exchange, faults");
@@ -229,22 +243,23 @@ mod tests {
     #[test]
     fn a_missing_service_is_a_skip_and_a_failure_where_it_is_required() {
         let mut plan = narrowed(NOTHING).unwrap();
-        plan.require(&some(), &[], |name| name == "PG_URL").unwrap();
+        plan.require(&some(), &[], |name| name == "PG_URL");
         assert!(plan.runs.iter().all(|run| run.outcome.is_none()), "it is there");
 
         let mut plan = narrowed(NOTHING).unwrap();
-        plan.require(&some(), &[], |_| false).unwrap();
+        plan.require(&some(), &[], |_| false);
         let skipped =
             |run: &&Run| matches!(&run.outcome, Some(Outcome::Skipped(why)) if why.contains("PG_URL"));
         assert_eq!(plan.runs.iter().filter(skipped).count(), 12);
         assert_eq!(plan.runs.iter().filter(|run| run.outcome.is_none()).count(), 4);
 
-        plan.require(&some(), &names(&["postgres"]), |_| false).unwrap();
+        plan.require(&some(), &list(&["postgres"]), |_| false);
         let failed =
             |run: &&Run| matches!(&run.outcome, Some(Outcome::Failed(why)) if why.contains("PG_URL"));
         assert_eq!(plan.runs.iter().filter(failed).count(), 12);
 
-        let error = plan.require(&some(), &names(&["redis"]), |_| false).unwrap_err();
+        assert_eq!(check_services(&some(), &list(&["postgres"])), Ok(()));
+        let error = check_services(&some(), &list(&["redis"])).unwrap_err();
         assert_eq!(error, "there is no service `redis`, only postgres");
     }
 }

@@ -79,6 +79,10 @@ const NOT_IN_CORE: [&str; 24] = [
 /// Messages know nothing of databases.
 const NOT_IN_WIRE: [&str; 6] = ["libsqlite3-sys", "redb", "redis", "rusqlite", "sqlx", "sqlx-core"];
 
+/// An embedded store and gRPC, without what the other store and the other wire need.
+const NOT_IN_REDB_OVER_GRPC: [&str; 6] =
+    ["libsqlite3-sys", "rusqlite", "sqlx", "sqlx-core", "sqlx-sqlite", "synckit-http"];
+
 fn pulled_in(package: &str, tree: &[String], forbidden: &[&str]) -> Vec<String> {
     let found = forbidden.iter().filter(|name| tree.iter().any(|pulled| pulled == *name));
     found.map(|name| format!("{package} pulls in {name}: see cargo tree -p {package} -i {name}")).collect()
@@ -97,6 +101,15 @@ fn the_core_has_no_runtime_and_no_io() {
 #[test]
 fn the_messages_have_no_database() {
     check_tree("synckit-wire", &NOT_IN_WIRE);
+}
+
+#[test]
+fn redb_over_grpc_needs_neither_sqlx_nor_http() {
+    for package in ["synckit-core", "synckit-redb", "synckit-grpc"] {
+        let tree = repository::tree(package);
+        assert!(tree.iter().any(|pulled| pulled == package), "{package} is there");
+        assert_none(&pulled_in(package, &tree, &NOT_IN_REDB_OVER_GRPC));
+    }
 }
 
 fn check_tree(package: &str, forbidden: &[&str]) {

@@ -1,54 +1,18 @@
-//! Repeated pushes, lost answers, and processes killed at random points: nothing is lost, nothing is there twice.
+//! Processes killed at random points: nothing is lost, nothing is there twice.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use synckit::{Caller, NodeId, PushRequest, RetryPolicy, StoreId, SyncManager, Transport};
+use synckit::{RetryPolicy, SyncManager};
 use synckit_http::HttpTransport;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, Rng};
+use synckit_testkit::Rng;
 
 use crate::process::{serve, synckit};
-use crate::support::{Hub, assert_causal, assert_same, folder, log, open, record, settle, until_ok};
+use crate::support::{Hub, assert_causal, assert_same, folder, open, record, settle, until_ok};
 
 const SIGKILL: i32 = 9;
 const KILLS: usize = 100;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_push_twice_changes_nothing() {
-    let folder = folder();
-    let hub = Hub::start(folder.path()).await;
-    let a = open(folder.path(), "a").await;
-    record(&hub.manager(&a), "from a", 50, 5).await;
-    let caller = Caller { node: NodeId::new("a").expect("a name"), store: StoreId::from_bytes([5; 16]) };
-    let request = PushRequest { caller, filter: "all".to_owned(), events: log(&a).await, upto: None };
-    let transport = hub.transport();
-    let first = transport.push(request.clone()).await.expect("the hub takes it");
-    let second = transport.push(request).await.expect("the hub takes it");
-    assert_eq!((first.accepted, first.duplicates), (50, 0));
-    assert_eq!((second.accepted, second.duplicates), (0, 50));
-    assert_same(&[&hub.store, &a], 50).await;
-    hub.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_lost_after_the_hub_committed_costs_no_event_and_no_second_transfer() {
-    let folder = folder();
-    let hub = Hub::start(folder.path()).await;
-    let a = open(folder.path(), "a").await;
-    record(&hub.manager(&a), "from a", 50, 5).await;
-    let plan = FaultPlan::new();
-    plan.nth(Call::Push, 1, Fault::LOSE_ANSWER);
-    let faulty = FaultyTransport::new(hub.transport(), plan);
-    let manager = SyncManager::builder(a.clone(), faulty).with_retry(RetryPolicy::never()).build();
-    let failed = manager.sync().await.expect_err("the answer was lost");
-    assert!(failed.is_retryable(), "{failed}");
-    assert_eq!(log(&hub.store).await.len(), 50, "the hub had committed");
-    let next = manager.sync().await.expect("a syncs");
-    assert_eq!((next.pushed, next.duplicates), (0, 0), "the hub had it on record: {next:?}");
-    assert_same(&[&hub.store, &a], 50).await;
-    hub.stop().await;
-}
 
 /// Kills a sync after a random part of what it takes at most, and answers whether it was killed in its midst.
 fn killed_in_its_midst(child: &mut Child, within: Duration, rng: &mut Rng) -> bool {

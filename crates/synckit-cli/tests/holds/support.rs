@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use synckit::{
     Digest, Endpoint, Event, EventStore, NewEvent, NodeId, Query, StoreExt, SyncManager, Transport,
@@ -141,17 +141,6 @@ pub(crate) async fn settle<T: Transport>(managers: &[&SyncManager<SqliteStore, T
         }
     }
     panic!("the replicas do not come to rest");
-}
-
-/// Copies a database file whose store is closed, with its log if there is one.
-pub(crate) fn copy_file(from: &Path, to: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
-        let _absent = std::fs::remove_file(with(to));
-        if with(from).exists() {
-            std::fs::copy(with(from), with(to)).expect("the file is copied");
-        }
-    }
 }
 
 /// Repeats until it succeeds, at most so often.

@@ -80,6 +80,8 @@ macro_rules! transport_conformance {
             subscribe: it_filters;
             subscribe: a_cursor_of_another_log_is_unknown_at_the_start;
             subscribe: a_dropped_subscription_does_no_harm;
+            subscribe: reconnecting_with_the_cursor_misses_nothing;
+            subscribe: a_slow_reader_is_waited_for;
         }
     };
 }

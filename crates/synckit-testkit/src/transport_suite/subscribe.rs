@@ -1,14 +1,19 @@
 //! Catch-up, then live, in one stream that any of its cursors resumes.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use synckit::StoreExt;
 use synckit_core::{
-    Cursor, ErrorKind, Event, EventStore, Filter, PageStream, PullRequest, Result, Transport,
+    Cursor, Data, ErrorKind, Event, EventId, EventStore, Filter, Limits, NewEvent, PageStream, PullRequest,
+    Result, Transport,
 };
 
-use super::{connect, pulling, pushing, soon};
+use super::{connect, connect_with, pulling, pushing, soon};
 use crate::case::CaseResult;
+use crate::fault::{Call, drop_at};
 use crate::fixture::TransportFixture;
+use crate::rng::Rng;
 use crate::samples::{Author, event_id, new_event, store_id};
 use crate::store_suite::{receive, record};
 
@@ -110,5 +115,70 @@ pub async fn a_dropped_subscription_does_no_harm<F: TransportFixture>(fixture: &
     }
     let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
     assert_eq!(take(&mut pages, 20).await?.0.len(), 20);
+    Ok(())
+}
+
+/// 10,000 events, half of them there and half coming, and 50 reconnections: after any number of pages, with a page
+/// dropped on its way or unread. Nothing is missing and nothing comes twice.
+pub async fn reconnecting_with_the_cursor_misses_nothing<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (mut other, mut rng) = (Author::new("node-2"), Rng::new(50));
+    let mut expected: Vec<EventId> = Vec::new();
+    for _ in 0..5 {
+        let old = other.write_many("x", 1_000);
+        receive(&hub.store, 2, &old).await?;
+        expected.extend(old.into_iter().map(|event| event.id));
+    }
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    for _ in 0..50 {
+        let request = PullRequest { limit: Some(1 + rng.below(100)), ..pulling(1, cursor.clone()) };
+        let mut pages = hub.wire.subscribe(request).await?;
+        for _ in 0..rng.below(4) {
+            let page = soon(pages.next()).await.expect("the stream never ends")?;
+            seen.extend(page.events.into_iter().map(|event| event.id));
+            cursor = Some(page.next);
+        }
+        // This page may have come, and is lost with the connection.
+        drop_at(rng.below(5), pages.next()).await;
+        drop(pages);
+        let new = other.write_many("x", 100);
+        hub.wire.push(pushing(2, &new)).await?;
+        expected.extend(new.into_iter().map(|event| event.id));
+    }
+    let mut pages = hub.wire.subscribe(pulling(1, cursor)).await?;
+    let (rest, _) = take(&mut pages, expected.len() - seen.len()).await?;
+    seen.extend(rest.into_iter().map(|event| event.id));
+    assert_eq!(seen.len(), 10_000);
+    assert!(seen == expected, "every event once, in the order of the log");
+    Ok(())
+}
+
+/// A reader that takes one page and then none is waited for: no more pages are made than find room on the way, and
+/// none of them is lost when it reads on.
+pub async fn a_slow_reader_is_waited_for<F: TransportFixture>(fixture: &F) -> CaseResult {
+    const EVENTS: u64 = 160;
+    const LARGE: usize = 250_000;
+    let hub = connect_with(fixture, Limits { batch_bytes: LARGE, ..Limits::default() }).await?;
+    let (mut other, mut rng) = (Author::new("node-2"), Rng::new(1));
+    let mut expected = Vec::new();
+    for _ in 0..EVENTS {
+        // Noise, so that packing it does not make room.
+        let noise: Vec<u8> = (0..LARGE / 8).flat_map(|_| rng.next().to_le_bytes()).collect();
+        let event = other.write_this(NewEvent::with_data("Noted", "x", Data::bytes(noise))?);
+        receive(&hub.store, 2, std::slice::from_ref(&event)).await?;
+        expected.push(event.id);
+    }
+    let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
+    let (first, _) = take(&mut pages, 1).await?;
+    let mut made = 0;
+    // It ends when nothing moves any more; if that is not seen for lack of time, less is asserted.
+    while hub.plan.calls(Call::Read) > made {
+        made = hub.plan.calls(Call::Read);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(made < EVENTS * 2 / 3, "{made} of {EVENTS} pages were made for a reader that took one");
+    let (rest, _) = take(&mut pages, expected.len() - first.len()).await?;
+    let seen: Vec<EventId> = first.into_iter().chain(rest).map(|event| event.id).collect();
+    assert!(seen == expected, "every event once, in the order of the log");
     Ok(())
 }

@@ -84,8 +84,7 @@ pub struct PullRequest {
     /// After this place; from the beginning when there is none.
     #[prost(string, optional, tag = "2")]
     pub cursor: ::core::option::Option<::prost::alloc::string::String>,
-    /// At most so many events, at least one. In Sync.Pull over the whole stream, each page being as large as the server
-    /// makes it; else in each page.
+    /// At most so many events in a page, at least one; as many as the server likes when there is none.
     #[prost(uint64, optional, tag = "3")]
     pub limit: ::core::option::Option<u64>,
     /// Only events that pass.

@@ -1,0 +1,63 @@
+//! What can go wrong below a gRPC status: no connection, no answer, an answer of something else.
+
+use std::error::Error as StdError;
+use std::io;
+
+use http::{HeaderMap, StatusCode};
+use synckit_core::{Error, ErrorKind};
+
+use crate::tls::explain;
+
+/// The error behind an answer that is not gRPC: a proxy's page, another server.
+pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
+    let (kind, message) = match status.as_u16() {
+        _ if status.is_success() || status.is_redirection() => {
+            (ErrorKind::Unsupported, "the answer is not of a gRPC server; check the address")
+        }
+        401 | 403 | 407 => (ErrorKind::Denied, "access is denied; check the credentials"),
+        404 | 405 | 415 | 501 => (ErrorKind::Unsupported, "there is no synckit service at this address"),
+        408 | 504 => (ErrorKind::Timeout, "the server did not answer in time"),
+        413 => (ErrorKind::TooLarge, "the server or a proxy refuses a request of this size"),
+        429 => (ErrorKind::Busy, "the server asks to be called less often"),
+        502 | 503 => (ErrorKind::Unavailable, "the server is not available"),
+        _ if status.is_client_error() => (ErrorKind::Invalid, "the server or a proxy refuses the request"),
+        _ => (ErrorKind::Internal, "the server failed"),
+    };
+    let error = Error::new(kind, message).with("status", status.as_u16());
+    match headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
+        Some(content) => error.with("content", content),
+        None => error,
+    }
+}
+
+/// The error behind a request that got no answer.
+pub(crate) fn unanswered(error: hyper_util::client::legacy::Error) -> Error {
+    if let Some(told) = own(&error).or_else(|| explain(&error)) {
+        return told.with_source(error);
+    }
+    if !error.is_connect() {
+        let message =
+            "the connection broke off before the answer; does the server speak HTTP/2 at this port?";
+        return Error::new(ErrorKind::Unavailable, message).with_source(error);
+    }
+    let timed_out = causes(&error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::TimedOut);
+    let kind = if timed_out { ErrorKind::Timeout } else { ErrorKind::Unavailable };
+    Error::new(kind, "cannot connect; is the server running, and is this its address?").with_source(error)
+}
+
+/// The error that the connector of this crate made.
+fn own(error: &hyper_util::client::legacy::Error) -> Option<Error> {
+    let own = causes(error).find_map(|cause| cause.downcast_ref::<Error>())?;
+    Some(Error::new(own.kind(), own.message().to_owned()))
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
+}

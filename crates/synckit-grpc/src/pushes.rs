@@ -1,0 +1,103 @@
+//! The answer to a stream of pushes: the sum of their answers.
+
+use synckit_core::{Error, Placed, PushResponse, Result};
+
+/// The most refusals that one answer names; a stream with more is ended before any of them is lost.
+const MOST_REFUSED: usize = 10_000;
+
+/// The answers so far.
+#[derive(Default)]
+pub(crate) struct Sum {
+    answer: PushResponse,
+    /// How many events were offered.
+    offered: usize,
+    /// Whether others came between the new ones, so that they are no run of places.
+    parted: bool,
+}
+
+impl Sum {
+    /// Adds the answer to the next batch, which had so many events.
+    ///
+    /// # Errors
+    /// `TooLarge` when there are too many refusals for one answer.
+    pub(crate) fn add(&mut self, events: usize, answer: PushResponse) -> Result<()> {
+        let sum = &mut self.answer;
+        sum.accepted += answer.accepted;
+        sum.duplicates += answer.duplicates;
+        if sum.refused.len() + answer.refused.len() > MOST_REFUSED {
+            return Err(Error::too_large(format!(
+                "more than {MOST_REFUSED} events of this stream are refused; send fewer in one stream"
+            )));
+        }
+        let offered = self.offered;
+        sum.refused.extend(answer.refused.into_iter().map(|mut refused| {
+            refused.index += offered;
+            refused
+        }));
+        self.offered += events;
+        if let Some(placed) = answer.placed {
+            match &mut sum.placed {
+                None => sum.placed = Some(placed),
+                Some(run) if run.upto.position() == placed.after => run.upto = placed.upto,
+                Some(_) => self.parted = true,
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn answer(self) -> PushResponse {
+        let placed: Option<Placed> = self.answer.placed.filter(|_| !self.parted);
+        PushResponse { placed, ..self.answer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::{Cursor, RefusalCode, Refused, StoreId};
+
+    use super::*;
+
+    fn placed(after: u64, upto: u64) -> Option<Placed> {
+        let event = "e".parse().expect("valid");
+        Some(Placed { after, upto: Cursor::at(StoreId::from_bytes([7; 16]), upto, event) })
+    }
+
+    fn refused(index: usize) -> Refused {
+        Refused { index, id: "e".into(), code: RefusalCode::Denied, message: String::new() }
+    }
+
+    #[test]
+    fn counts_are_added_and_places_are_those_in_the_stream() {
+        let mut sum = Sum::default();
+        let first =
+            PushResponse { accepted: 2, duplicates: 1, refused: vec![refused(3)], placed: placed(4, 6) };
+        let second =
+            PushResponse { accepted: 1, duplicates: 0, refused: vec![refused(0)], placed: placed(6, 7) };
+        sum.add(4, first).expect("fits");
+        sum.add(0, PushResponse::default()).expect("fits");
+        sum.add(2, second).expect("fits");
+        let answer = sum.answer();
+        assert_eq!((answer.accepted, answer.duplicates), (3, 1));
+        assert_eq!(answer.refused, [refused(3), refused(4)]);
+        assert_eq!(answer.placed, placed(4, 7));
+    }
+
+    #[test]
+    fn a_run_with_others_in_between_is_none() {
+        let mut sum = Sum::default();
+        for (after, upto) in [(0, 2), (3, 4), (4, 5)] {
+            let answer = PushResponse { placed: placed(after, upto), ..PushResponse::default() };
+            sum.add(2, answer).expect("fits");
+        }
+        assert_eq!(sum.answer().placed, None);
+    }
+
+    #[test]
+    fn no_refusal_is_lost() {
+        let mut sum = Sum::default();
+        let full = PushResponse { refused: vec![refused(0); MOST_REFUSED], ..PushResponse::default() };
+        sum.add(MOST_REFUSED, full).expect("fits");
+        let one = PushResponse { refused: vec![refused(0)], ..PushResponse::default() };
+        assert!(sum.add(1, one).is_err());
+    }
+}
