@@ -117,6 +117,9 @@ pub struct HttpConfig {
     /// Whether requests above 1 KiB are sent compressed (zstd) and compressed answers asked for. True.
     #[serde(default = "yes")]
     pub compression: bool,
+    /// Whether messages are protobuf where the server speaks it; else they are JSON. True.
+    #[serde(default = "yes")]
+    pub protobuf: bool,
     /// Headers sent with every request, such as `Authorization`.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
@@ -137,6 +140,7 @@ impl HttpConfig {
             limits: WireLimits::default(),
             timeouts: Timeouts::default(),
             compression: true,
+            protobuf: true,
             headers: Vec::new(),
             tls: ClientTls::default(),
         }
@@ -157,6 +161,12 @@ impl HttpConfig {
     /// Sets whether requests and answers are compressed.
     pub fn with_compression(mut self, compression: bool) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Sets whether messages are protobuf where the server speaks it.
+    pub fn with_protobuf(mut self, protobuf: bool) -> Self {
+        self.protobuf = protobuf;
         self
     }
 
@@ -181,6 +191,7 @@ impl fmt::Debug for HttpConfig {
             .field("limits", &self.limits)
             .field("timeouts", &self.timeouts)
             .field("compression", &self.compression)
+            .field("protobuf", &self.protobuf)
             .field("headers", &names)
             .field("tls", &self.tls)
             .finish()

@@ -7,6 +7,7 @@
 //! - [`GoClients`]: clients of go-sync-kit, answered beside synckit's own
 //! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], `serve_tls`: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
+//! - `format`: JSON or protobuf, and how both sides agree
 //! - `pages`: the stream of a subscription, both ends
 //! - `body`, `compression`, `io`: bytes, with limits and clocks on them
 //! - `exchange`: one request and its answer, at the client
@@ -18,6 +19,7 @@ mod compression;
 mod config;
 mod error;
 mod exchange;
+mod format;
 mod go;
 mod io;
 mod pages;

@@ -13,15 +13,16 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Limits, Result, Transport};
-use synckit_wire::{Decode, Encode, ReceivedPush};
+use synckit_wire::{Decode, Encode, Format, ReceivedPush};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::body::{BoxError, offload, receive};
 use crate::compression::Coding;
 use crate::config::ServerConfig;
+use crate::format::{media_type, of_answer, stream_type};
 use crate::go::{self, BODY_BYTES, DECODED_BYTES, GoClients, GoHub, GoRoute};
-use crate::pages::{MEDIA_TYPE, sent};
+use crate::pages::sent;
 use crate::route::{Problem, Route, check_headers, reply};
 
 /// The body of every answer.
@@ -97,13 +98,18 @@ impl<T: Transport> SyncService<T> {
                 Err(problem) => go::problem(problem, &path),
             };
         }
-        match self.try_answer(request).await {
+        let format = of_answer(request.headers());
+        match self.try_answer(request, format).await {
             Ok(answer) => answer,
-            Err(problem) => problem.answer(&path),
+            Err(problem) => problem.answer(&path, format),
         }
     }
 
-    async fn try_answer<B>(self, request: Request<B>) -> Result<Response<ResponseBody>, Problem>
+    async fn try_answer<B>(
+        self,
+        request: Request<B>,
+        answered: Format,
+    ) -> Result<Response<ResponseBody>, Problem>
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -118,15 +124,17 @@ impl<T: Transport> SyncService<T> {
                 Bytes::from_static(b"{\"status\":\"ok\"}\n"),
             ));
         }
-        let coding = check_headers(&parts.headers, self.config.limits.body_bytes)?;
+        let (coding, format) = check_headers(&parts.headers, self.config.limits.body_bytes)?;
         let _room = self.room().await?;
         let deadline = Instant::now() + self.config.timeouts.request();
         let body = self.received(body, self.config.limits.body_bytes, deadline).await?;
-        match within(deadline, self.call(route, coding, body)).await? {
-            Outcome::Message(text) => Ok(packed(&parts.headers, text).await?),
+        let message = Message { coding, format, body };
+        match within(deadline, self.call(route, message, answered)).await? {
+            Outcome::Message(text) => Ok(packed(&parts.headers, media_type(answered), text).await?),
             Outcome::Pages(body) => {
                 let mut answer = Response::new(body);
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(answered)));
+                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
                 Ok(answer)
             }
         }
@@ -165,7 +173,7 @@ impl<T: Transport> SyncService<T> {
             hub.answer(&route, query, body).await
         };
         let text = within(deadline, call).await?;
-        Ok(packed(&parts.headers, text).await?)
+        Ok(packed(&parts.headers, media_type(Format::Json), text).await?)
     }
 
     /// Room for one more request, or `Busy`.
@@ -197,29 +205,30 @@ impl<T: Transport> SyncService<T> {
         })
     }
 
-    async fn call(&self, route: Route, coding: Coding, body: Bytes) -> Result<Outcome> {
+    async fn call(&self, route: Route, message: Message, answered: Format) -> Result<Outcome> {
         let transport = &*self.transport;
         let text = match route {
             Route::Hello => {
-                let mut answer = transport.hello(self.decode(coding, body).await?).await?;
+                let mut answer = transport.hello(self.decode(message).await?).await?;
                 answer.limits = self.offered(answer.limits);
-                answer.to_json()
+                answer.encode(answered)
             }
-            Route::Pull => transport.pull(self.decode(coding, body).await?).await?.to_json(),
-            Route::Missing => transport.missing(self.decode(coding, body).await?).await?.to_json(),
+            Route::Pull => transport.pull(self.decode(message).await?).await?.encode(answered),
+            Route::Missing => transport.missing(self.decode(message).await?).await?.encode(answered),
             Route::Push => {
-                let ReceivedPush { request, refusals } = self.decode(coding, body).await?;
+                let ReceivedPush { request, refusals } = self.decode(message).await?;
                 let answer = transport.push(request).await?;
                 if let Some(hub) = &self.go {
                     hub.announce();
                 }
-                refusals.join(answer).to_json()
+                refusals.join(answer).encode(answered)
             }
             Route::Subscribe => {
-                let request = self.decode(coding, body).await?;
+                let request = self.decode(message).await?;
                 let room = self.room_for_subscription()?;
                 let pages = transport.subscribe(request).await?;
-                return Ok(Outcome::Pages(sent(pages, self.config.heartbeat(), self.closing.clone(), room)));
+                let (heartbeat, closing) = (self.config.heartbeat(), self.closing.clone());
+                return Ok(Outcome::Pages(sent(pages, answered, heartbeat, closing, room)));
             }
             Route::Health => b"{\"status\":\"ok\"}\n".to_vec(),
         };
@@ -231,11 +240,20 @@ impl<T: Transport> SyncService<T> {
         Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
     }
 
-    async fn decode<M: Decode + Send + 'static>(&self, coding: Coding, body: Bytes) -> Result<M> {
+    async fn decode<M: Decode + Send + 'static>(&self, message: Message) -> Result<M> {
+        let Message { coding, format, body } = message;
         let limits = self.config.limits;
         let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
-        offload(unfolded, move || M::from_json(&coding.unpack(body, limits.decoded_bytes)?, &limits)).await
+        let unpack = move || M::decode(format, &coding.unpack(body, limits.decoded_bytes)?, &limits);
+        offload(unfolded, unpack).await
     }
+}
+
+/// A request as it came.
+struct Message {
+    coding: Coding,
+    format: Format,
+    body: Bytes,
 }
 
 /// The result of a call, if it comes in time.
@@ -245,14 +263,18 @@ async fn within<R>(deadline: Instant, call: impl Future<Output = Result<R>>) -> 
 }
 
 /// A message, packed as the caller accepts.
-async fn packed(headers: &HeaderMap, text: Vec<u8>) -> Result<Response<ResponseBody>> {
+async fn packed(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    text: Vec<u8>,
+) -> Result<Response<ResponseBody>> {
     let accepted = Coding::accepted(headers);
     let (coding, text) = offload(text.len(), move || Ok(accepted.pack(text))).await?;
-    let mut answer = reply(StatusCode::OK, "application/json", text);
+    let mut answer = reply(StatusCode::OK, media_type, text);
     if let Some(coding) = coding.header() {
         answer.headers_mut().insert(CONTENT_ENCODING, coding);
     }
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     Ok(answer)
 }
 
