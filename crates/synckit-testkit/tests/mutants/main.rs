@@ -58,7 +58,7 @@ mutants! {
     cuts_clocks: CutsClocks is caught by log::a_clock_of_a_thousand_nodes_survives;
     caps_a_commit: CapsACommit is caught by log::ten_thousand_events_in_one_commit;
     forgets_counters_record: ForgetsCounters is caught by record::events_are_stamped;
-    forgets_counters_reauthor: ForgetsCounters is caught by reauthor::a_log_that_moved_on_is_left_alone;
+    believes_the_caller_reauthor: BelievesTheCaller is caught by reauthor::a_log_that_moved_on_is_left_alone;
     forgets_heads_record: ForgetsHeads is caught by record::an_effect_is_later_than_its_cause;
     forgets_heads_concurrent_events_are_a_conflict: ForgetsHeads is caught by conflicts::concurrent_events_are_a_conflict;
     forgets_heads_what_was_seen_is_no_head: ForgetsHeads is caught by conflicts::what_was_seen_is_no_head;
