@@ -4,7 +4,7 @@
 //! so that nothing waits for an answer.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -21,6 +21,12 @@ impl Cargo {
     pub(crate) fn new(line: &str) -> Self {
         let args = line.split_whitespace().map(str::to_owned).collect();
         Self { args, env: Vec::new() }
+    }
+
+    /// Adds an option and a path, which may contain spaces.
+    pub(crate) fn with_path(mut self, option: &str, path: &Path) -> Self {
+        self.args.extend([option.to_owned(), path.display().to_string()]);
+        self
     }
 
     pub(crate) fn with_env(mut self, name: &'static str, value: &'static str) -> Self {
@@ -64,7 +70,11 @@ impl fmt::Display for Cargo {
         for (name, value) in &self.env {
             write!(f, "{name}='{value}' ")?;
         }
-        write!(f, "cargo {}", self.args.join(" "))
+        f.write_str("cargo")?;
+        self.args.iter().try_for_each(|arg| match arg.contains(' ') {
+            true => write!(f, " '{arg}'"),
+            false => write!(f, " {arg}"),
+        })
     }
 }
 
@@ -91,5 +101,7 @@ mod tests {
     fn a_command_prints_as_the_line_that_repeats_it() {
         let cargo = Cargo::new("doc --no-deps").with_env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(cargo.to_string(), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
+        let cargo = Cargo::new("build").with_path("--target-dir", Path::new("/a b"));
+        assert_eq!(cargo.to_string(), "cargo build --target-dir '/a b'");
     }
 }

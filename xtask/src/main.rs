@@ -2,13 +2,19 @@
 //!
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
+//! - [`bench`]: what synckit costs, each row beside its raw limit
+//! - [`codegen`]: the code that comes from the proto file
+//! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
 
 #![expect(clippy::print_stdout, reason = "a command speaks to the person who runs it")]
 
+mod bench;
 mod cargo;
 mod ci;
+mod codegen;
+mod matrix;
 mod simulate;
 mod steps;
 mod tidy;
@@ -33,15 +39,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Ci(ci::Args),
     Tidy(tidy::Args),
+    Codegen(codegen::Args),
+    Matrix(matrix::Args),
     Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Codegen(args) => codegen::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     result.unwrap_or_else(|error| {

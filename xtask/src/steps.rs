@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Doc,
     /// The programs under `examples/`; each must end by itself
     Examples,
+    /// Every store with every store over every transport, as far as no service is needed
+    Matrix,
     /// Licenses, banned crates and sources of dependencies; needs cargo-deny
     Deny,
     /// Known vulnerabilities of dependencies; needs cargo-deny and its database from the network
@@ -42,6 +44,7 @@ impl Group {
             Self::Test => "test",
             Self::Doc => "doc",
             Self::Examples => "examples",
+            Self::Matrix => "matrix",
             Self::Deny => "deny",
             Self::Advisories => "advisories",
         }
@@ -72,6 +75,7 @@ pub(crate) fn all(metadata: &Metadata) -> Vec<Step> {
     for package in packages.iter().filter(|package| package.manifest_path.starts_with(&examples)) {
         lines.extend(programs(package).into_iter().map(|line| (Group::Examples, line)));
     }
+    lines.push((Group::Matrix, "xtask matrix".into()));
     lines.push((Group::Deny, "deny check bans licenses sources".into()));
     lines.push((Group::Advisories, "deny check advisories".into()));
     lines.into_iter().map(|(group, line)| step(group, &line)).collect()

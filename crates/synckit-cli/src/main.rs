@@ -1,10 +1,12 @@
 //! The `synckit` command: records, syncs, serves and shows event logs.
 //!
+//! - `adapters.rs`: the stores and transports it was built with
 //! - `args.rs`: the command line; each command's own part is with the command
 //! - `output.rs`: standard output, as text or JSON; `text.rs`: how numbers, times and names are shown
 //! - `failure.rs`: how a command ends when it does not succeed, and the exit codes
 //! - `commands/`: one file for each command
 
+mod adapters;
 mod args;
 mod commands;
 mod failure;

@@ -77,7 +77,12 @@ fn wrong_input_creates_no_file() {
     place.run("import --db a.db --node a .").fails(1, &["cannot be read"]);
     place.run("sync --db a.db --node a ftp://there").fails(1, &["ftp://there", "http://HOST:PORT"]);
     place.run("sync --db a.db --node a nonsense").fails(1, &["nonsense", "http://HOST:PORT"]);
-    place.run("sync --db a.db --node a https://there").fails(1, &["https"]);
+    place.run("sync --db a.db --node a ftp://there").fails(1, &["`ftp://`", "it has ", "http"]);
+    place
+        .run("record --db mysql:a --node a --type T --aggregate x --data 1")
+        .fails(1, &["`mysql:`", "it has memory, redb, sqlite"]);
+    place.run("log --db memory:").fails(1, &["a store in memory is always new"]);
+    place.run("log --db memory:x").fails(1, &["write it as memory:"]);
     place.run("record --db a.db").fails(2, &["Usage"]);
     let usage = place.run("--json record --db a.db").fails(2, &["Usage"]);
     let answer: serde_json::Value = serde_json::from_str(&usage.out).expect("JSON");
@@ -94,6 +99,7 @@ fn a_foreign_file_and_another_node_are_refused() {
     assert_eq!(place.files(), ["text.db"]);
     place.run("record --db a.db --node a --type T --aggregate x --data 1").ok();
     place.run("record --db a.db --node b --type T --aggregate x --data 1").fails(1, &["another node"]);
+    place.run("status --db redb:a.db").fails(1, &["not a redb database"]);
     assert_eq!(place.files(), ["a.db", "text.db"]);
 }
 

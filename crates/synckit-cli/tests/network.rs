@@ -37,6 +37,29 @@ fn two_replicas_meet_at_a_hub_and_agree() {
 }
 
 #[test]
+fn stores_and_wires_are_mixed_by_url() {
+    let place = Place::new();
+    let mut hub = place
+        .start("--json serve --db redb:hub.redb --node hub --listen 127.0.0.1:0 --listen http://127.0.0.1:0");
+    let answer: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
+    let urls: Vec<&str> =
+        answer["urls"].as_array().expect("a list").iter().filter_map(|url| url.as_str()).collect();
+    let [first, second] = urls[..] else { panic!("two URLs: {urls:?}") };
+    note(&place, "a", "note-1", "milk");
+    place.run("record --db redb:b.redb --node b --type NoteEdited --aggregate note-2 --data 1").ok();
+    place.run(&format!("sync --db sqlite:a.db {first}")).ok();
+    assert_eq!(place.run(&format!("--json sync --db redb:b.redb {second}")).ok().json()[0]["pulled"], 1);
+    assert_eq!(place.run(&format!("--json sync --db a.db {second}")).ok().json()[0]["pulled"], 1);
+    assert_eq!(place.run(&format!("--json sync --db memory: --node c {first}")).ok().json()[0]["pulled"], 2);
+    let digests = ["a.db", "redb:b.redb"].map(|db| place.run(&format!("digest --db {db}")).ok().out);
+    assert_eq!(digests[0], digests[1]);
+    // A redb file is open in one process at a time, and says so.
+    place.run("digest --db redb:hub.redb").fails(4, &["the file is open elsewhere"]);
+    drop(hub);
+    assert_eq!(place.run("digest --db redb:hub.redb").ok().out, digests[0]);
+}
+
+#[test]
 fn directions_filters_and_batches_are_heard() {
     let place = Place::new();
     let (_hub, url) = place.serve("--db hub.db");

@@ -4,7 +4,6 @@
 //! naming one event by its author's counter. A clock is a small vector sorted by node id: look-ups are
 //! binary searches, comparing and merging walk both sides once.
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -81,9 +80,16 @@ impl VectorClock {
     /// # Errors
     /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
     pub fn increment(&mut self, node: &NodeId) -> Result<u64> {
-        let counter = self.counter(node) + 1;
-        self.set(node, counter)?;
-        Ok(counter)
+        match self.find(node) {
+            Ok(at) => {
+                self.0[at].1 += 1;
+                Ok(self.0[at].1)
+            }
+            Err(at) => {
+                self.insert(at, node, 1)?;
+                Ok(1)
+            }
+        }
     }
 
     /// Marks the event named by this dot, and the node's events before it, as seen.
@@ -99,41 +105,62 @@ impl VectorClock {
 
     /// Takes in everything another clock has seen: the least upper bound of both.
     ///
+    /// Does not allocate where both have the same nodes.
+    ///
     /// # Errors
     /// `TooLarge` when the result would have more than 1,000 nodes; the clock is unchanged.
     pub fn merge(&mut self, other: &VectorClock) -> Result<()> {
-        if other.0.iter().all(|(node, counter)| self.counter(node) >= *counter) {
+        let same = |((mine, _), (theirs, _)): (&(NodeId, u64), &(NodeId, u64))| mine == theirs;
+        if self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same) {
+            for ((_, mine), (_, theirs)) in self.0.iter_mut().zip(&other.0) {
+                *mine = (*mine).max(*theirs);
+            }
             return Ok(());
         }
-        let mut merged = Vec::with_capacity(self.0.len().max(other.0.len()));
-        for (node, left, right) in Both::new(self, other) {
-            merged.push((node.clone(), left.max(right)));
+        let mut nodes = 0;
+        walk(&self.0, &other.0, |_, _, _| {
+            nodes += 1;
+            true
+        });
+        check_nodes(nodes)?;
+        let mine = std::mem::replace(&mut self.0, Vec::with_capacity(nodes));
+        let mut theirs = other.0.iter().peekable();
+        for (node, counter) in mine {
+            while let Some(before) = theirs.next_if(|(other, _)| *other < node) {
+                self.0.push(before.clone());
+            }
+            let same = theirs.next_if(|(other, _)| *other == node);
+            self.0.push((node, same.map_or(counter, |(_, other)| counter.max(*other))));
         }
-        check_nodes(merged.len())?;
-        self.0 = merged;
+        self.0.extend(theirs.cloned());
         Ok(())
     }
 
     /// What both clocks have seen: the greatest lower bound.
     pub fn meet(&self, other: &VectorClock) -> VectorClock {
-        let common = Both::new(self, other).filter(|(_, left, right)| *left.min(right) > 0);
-        VectorClock(common.map(|(node, left, right)| (node.clone(), left.min(right))).collect())
+        let mut common = Vec::new();
+        walk(&self.0, &other.0, |node, left, right| {
+            if left.min(right) > 0 {
+                common.push((node.clone(), left.min(right)));
+            }
+            true
+        });
+        VectorClock(common)
     }
 
     /// Compares two clocks without allocating.
     pub fn compare(&self, other: &VectorClock) -> Causality {
         let (mut less, mut more) = (false, false);
-        for (_, left, right) in Both::new(self, other) {
+        walk(&self.0, &other.0, |_, left, right| {
             less |= left < right;
             more |= left > right;
-            if less && more {
-                return Causality::Concurrent;
-            }
-        }
+            !(less && more)
+        });
         match (less, more) {
             (false, false) => Causality::Equal,
-            (true, _) => Causality::Before,
+            (true, false) => Causality::Before,
             (false, true) => Causality::After,
+            (true, true) => Causality::Concurrent,
         }
     }
 
@@ -217,11 +244,14 @@ impl VectorClock {
     fn set(&mut self, node: &NodeId, counter: u64) -> Result<()> {
         match self.find(node) {
             Ok(at) => self.0[at].1 = counter,
-            Err(at) => {
-                check_nodes(self.0.len() + 1)?;
-                self.0.insert(at, (node.clone(), counter));
-            }
+            Err(at) => self.insert(at, node, counter)?,
         }
+        Ok(())
+    }
+
+    fn insert(&mut self, at: usize, node: &NodeId, counter: u64) -> Result<()> {
+        check_nodes(self.0.len() + 1)?;
+        self.0.insert(at, (node.clone(), counter));
         Ok(())
     }
 }
@@ -236,38 +266,41 @@ fn check_nodes(nodes: usize) -> Result<()> {
     )))
 }
 
-/// Walks two clocks together, in node order.
-struct Both<'a> {
-    left: &'a [(NodeId, u64)],
-    right: &'a [(NodeId, u64)],
-}
-
-impl<'a> Both<'a> {
-    fn new(left: &'a VectorClock, right: &'a VectorClock) -> Self {
-        Both { left: &left.0, right: &right.0 }
-    }
-}
-
-impl<'a> Iterator for Both<'a> {
-    type Item = (&'a NodeId, u64, u64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let order = match (self.left.first(), self.right.first()) {
-            (None, None) => return None,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(left), Some(right)) => left.0.cmp(&right.0),
+/// Walks two clocks together, in node order, as long as `see` says so; a counter is 0 where a clock has no such node.
+#[inline]
+fn walk<'a>(
+    mut left: &'a [(NodeId, u64)],
+    mut right: &'a [(NodeId, u64)],
+    mut see: impl FnMut(&'a NodeId, u64, u64) -> bool,
+) {
+    loop {
+        let go_on = match (left, right) {
+            // Most often both have the node, and equality is the cheaper question.
+            ([(mine, counter), left_rest @ ..], [(theirs, other), right_rest @ ..]) if mine == theirs => {
+                (left, right) = (left_rest, right_rest);
+                see(mine, *counter, *other)
+            }
+            ([(mine, counter), rest @ ..], [(theirs, _), ..]) if mine < theirs => {
+                left = rest;
+                see(mine, *counter, 0)
+            }
+            ([_, ..], [(theirs, other), rest @ ..]) => {
+                right = rest;
+                see(theirs, 0, *other)
+            }
+            ([(mine, counter), rest @ ..], []) => {
+                left = rest;
+                see(mine, *counter, 0)
+            }
+            ([], [(theirs, other), rest @ ..]) => {
+                right = rest;
+                see(theirs, 0, *other)
+            }
+            ([], []) => return,
         };
-        let (mut node, mut left, mut right) = (None, 0, 0);
-        if order.is_le() {
-            (node, left) = (Some(&self.left[0].0), self.left[0].1);
-            self.left = &self.left[1..];
+        if !go_on {
+            return;
         }
-        if order.is_ge() {
-            (node, right) = (Some(&self.right[0].0), self.right[0].1);
-            self.right = &self.right[1..];
-        }
-        node.map(|node| (node, left, right))
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::short::ShortText;
 use crate::text::serde_as_text;
 
 /// The longest text name in bytes.
@@ -29,7 +29,7 @@ macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ShortText);
 
         impl $name {
             /// Checks the text: 1 to 255 bytes.
@@ -38,36 +38,41 @@ macro_rules! text_name {
             /// `Invalid` when it is empty, `TooLarge` when it is longer.
             pub fn new(text: impl AsRef<str>) -> Result<Self> {
                 check_name($what, text.as_ref())?;
-                Ok($name(Arc::from(text.as_ref())))
+                Ok($name(ShortText::from(text.as_ref())))
             }
 
             /// The text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
+            }
+
+            /// How many bytes the text has.
+            pub(crate) fn len(&self) -> usize {
+                self.0.len()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
+                write!(f, "{:?}", self.as_str())
             }
         }
 
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
@@ -120,11 +125,12 @@ impl NodeId {
     /// ever names two events. A name too long for the suffix is cut.
     pub fn successor(&self, generation: u32) -> NodeId {
         let suffix = format!("~{generation}");
-        let mut end = self.0.len().min(MAX_NAME_BYTES - suffix.len());
-        while !self.0.is_char_boundary(end) {
+        let name = self.as_str();
+        let mut end = name.len().min(MAX_NAME_BYTES - suffix.len());
+        while !name.is_char_boundary(end) {
             end -= 1;
         }
-        NodeId(Arc::from(format!("{}{suffix}", &self.0[..end])))
+        NodeId(ShortText::from(&*format!("{}{suffix}", &name[..end])))
     }
 }
 
@@ -141,7 +147,7 @@ impl EventId {
 
     fn uuid(uuid: uuid::Uuid) -> EventId {
         let mut buffer = uuid::Uuid::encode_buffer();
-        EventId(Arc::from(&*uuid.hyphenated().encode_lower(&mut buffer)))
+        EventId(ShortText::from(&*uuid.hyphenated().encode_lower(&mut buffer)))
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `time` | the latest timestamp seen or issued, as text |
 //! | `origin/<node>` | the highest counter held of that node, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
+//! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author who cannot stamp is known to have seen, in its binary form |
+//! | `client/<author>` | what a transport keeps about such an author |
 //! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the own log has been pushed |
@@ -16,15 +18,17 @@
 //! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
 //! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
 //!
-//! Peers and callers are named by store id, filters by fingerprint.
+//! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::VectorClock;
 use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AggregateId, EventId, NodeId, StoreId};
 use crate::transport::RefusalCode;
+use crate::varint::{put_varint, take_varint};
 use crate::version::Position;
 
 /// One entry of the notebook.
@@ -84,6 +88,16 @@ pub fn origin(node: &NodeId) -> String {
 /// The key of the heads of an aggregate.
 pub fn heads(aggregate: &AggregateId) -> String {
     format!("heads/{aggregate}")
+}
+
+/// The key of what an author who cannot stamp is known to have seen of an aggregate.
+pub fn seen(author: &NodeId, aggregate: &AggregateId) -> String {
+    format!("seen/{}/{author}/{aggregate}", author.as_str().len())
+}
+
+/// The key of what a transport keeps about an author who cannot stamp.
+pub fn client(author: &NodeId) -> String {
+    format!("client/{author}")
 }
 
 /// The key of an unsettled conflict.
@@ -167,18 +181,35 @@ pub struct Identity {
     pub author: NodeId,
     /// How often the author was renamed, plus one.
     pub generation: u32,
+    /// The names under which events of others were adopted here, as they were given, without the suffix of a successor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopts: Vec<NodeId>,
 }
 
 impl Identity {
     /// The identity of a new store.
     pub fn new(node: NodeId) -> Self {
-        Identity { author: node.clone(), node, generation: 1 }
+        Identity { author: node.clone(), node, generation: 1, adopts: Vec::new() }
     }
 
     /// The identity after the next rename.
     pub fn renamed(&self) -> Self {
         let generation = self.generation + 1;
-        Identity { node: self.node.clone(), author: self.node.successor(generation), generation }
+        let author = self.node.successor(generation);
+        Identity { node: self.node.clone(), author, generation, adopts: self.adopts.clone() }
+    }
+
+    /// The name under which events adopted in this name are authored now.
+    pub fn adopting(&self, name: &NodeId) -> NodeId {
+        match self.generation {
+            1 => name.clone(),
+            generation => name.successor(generation),
+        }
+    }
+
+    /// Whether this store gives out the counters of this author now.
+    pub fn writes_as(&self, author: &NodeId) -> bool {
+        *author == self.author || self.adopts.iter().any(|name| self.adopting(name) == *author)
     }
 
     /// Whether events of this author are this replica's own, under whatever of its names.
@@ -203,6 +234,45 @@ impl Identity {
         )
         .with("store of", &self.node)
         .with("opened as", node))
+    }
+}
+
+/// What an author who cannot stamp is known to have seen of one aggregate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Everything of the aggregate up to this position of the log here.
+    pub upto: Position,
+    /// What that is, and what the author wrote.
+    pub clock: VectorClock,
+}
+
+impl Seen {
+    /// Takes in what is known from elsewhere.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes; nothing has changed then.
+    pub fn merge(&mut self, other: &Seen) -> Result<()> {
+        self.clock.merge(&other.clock)?;
+        self.upto = self.upto.max(other.upto);
+        Ok(())
+    }
+
+    /// The compact binary form: the position as LEB128, and the clock.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.upto);
+        self.clock.encode(&mut out);
+        out
+    }
+
+    /// Reads the binary form found under a key.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the key.
+    pub fn decode(key: &str, mut value: &[u8]) -> Result<Seen> {
+        let value = &mut value;
+        let read = take_varint(value).and_then(|upto| Ok(Seen { upto, clock: VectorClock::decode(value)? }));
+        read.map_err(|error| Error::corrupt("a note cannot be read").with("key", key).with_source(error))
     }
 }
 

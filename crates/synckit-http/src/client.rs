@@ -37,10 +37,11 @@ struct Inner {
 }
 
 impl HttpTransport {
-    /// A transport to the server at this URL, such as `http://127.0.0.1:8080`. Nothing is sent yet.
+    /// A transport to the server at this URL, such as `http://127.0.0.1:8080` or `https://hub.example`. Nothing is sent
+    /// yet.
     ///
     /// # Errors
-    /// `Invalid` when this is not the URL of a server, `Unsupported` for `https`.
+    /// `Invalid` when this is not the URL of a server; `Unsupported` for `https` without the feature `tls`.
     pub fn new(url: impl Into<String>) -> Result<Self> {
         HttpTransport::with_config(HttpConfig::new(url))
     }
@@ -48,15 +49,15 @@ impl HttpTransport {
     /// A transport as configured. Nothing is sent yet.
     ///
     /// # Errors
-    /// As [`HttpTransport::new`], and `Invalid` for a header that is none.
+    /// As [`HttpTransport::new`], and `Invalid` for a header that is none, or certificates and keys that cannot be used.
     pub fn with_config(config: HttpConfig) -> Result<Self> {
+        let counts = Arc::new(Counts::default());
         let open = || {
             let (base, headers) = (Base::parse(&config.url)?, headers(&config)?);
-            Ok((base, headers))
+            let pool = pool(&config, &base, counts.clone())?;
+            Ok((base, headers, Mutex::new(Some(pool))))
         };
-        let (base, headers) = open().map_err(|error: Error| error.at("http", "open"))?;
-        let counts = Arc::new(Counts::default());
-        let pool = Mutex::new(Some(pool(&config, counts.clone())));
+        let (base, headers, pool) = open().map_err(|error: Error| error.at("http", "open"))?;
         let server = Server { config, base, headers };
         Ok(HttpTransport(Arc::new(Inner { server, counts, pool, closed: watch::Sender::new(false) })))
     }

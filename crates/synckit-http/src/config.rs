@@ -6,14 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synckit_wire::WireLimits;
 
+use crate::tls::ClientTls;
+
 /// How long one side waits for the other, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// Client: until the connection stands. 10 s.
+    /// Client: until the connection stands, and as long again for the handshake of TLS. 10 s.
     pub connect_ms: u64,
     /// Server: until the header of a request is whole, counted from the opening of the connection or the end of the
-    /// request before, so it also closes silent and idle connections. Client: until the first byte of the answer,
+    /// request before, so it also closes silent and idle connections; before it, as long for the handshake of TLS. Client: until the first byte of the answer,
     /// counted from the last progress in sending the request. 10 s.
     pub header_ms: u64,
     /// The longest pause within a body; the server also allows so long for its answer to make progress. Must be
@@ -58,7 +60,7 @@ pub struct ServerConfig {
     /// The most connections at once; more wait to be accepted. Used by [`serve`](crate::serve). 1,024.
     pub connections: usize,
     /// The most requests at once; more wait for [`ServerConfig::queue_ms`]. A request in work holds its body and what
-    /// was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
+    /// was read from it: at worst a little over twice `limits.decoded_bytes`, or 40 MiB for a client of go-sync-kit. 64.
     pub requests: usize,
     /// How long a request waits for room before it is answered 503, in milliseconds. 5 s.
     pub queue_ms: u64,
@@ -104,7 +106,7 @@ impl Default for ServerConfig {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where the server is, such as `http://hub.example:8080` or `http://hub.example/base`.
+    /// Where the server is, such as `http://hub.example:8080` or `https://hub.example/base`.
     pub url: String,
     /// What an answer may be.
     #[serde(default)]
@@ -118,6 +120,9 @@ pub struct HttpConfig {
     /// Headers sent with every request, such as `Authorization`.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
+    /// Whom to trust, and what to show, where the URL is `https`.
+    #[serde(default)]
+    pub tls: ClientTls,
 }
 
 fn yes() -> bool {
@@ -133,6 +138,7 @@ impl HttpConfig {
             timeouts: Timeouts::default(),
             compression: true,
             headers: Vec::new(),
+            tls: ClientTls::default(),
         }
     }
 
@@ -159,6 +165,12 @@ impl HttpConfig {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    /// Sets whom to trust, and what to show, where the URL is `https`.
+    pub fn with_tls(mut self, tls: ClientTls) -> Self {
+        self.tls = tls;
+        self
+    }
 }
 
 impl fmt::Debug for HttpConfig {
@@ -170,6 +182,7 @@ impl fmt::Debug for HttpConfig {
             .field("timeouts", &self.timeouts)
             .field("compression", &self.compression)
             .field("headers", &names)
+            .field("tls", &self.tls)
             .finish()
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
@@ -15,13 +16,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_wire::{Decode, Encode};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::body::{BoxError, Upload, check_announced, is_media_type, offload, receive};
 use crate::compression::{ACCEPTED, Coding};
 use crate::config::HttpConfig;
 use crate::error::{foreign, retry_after, unanswered};
-use crate::io::{Counted, Counts};
+use crate::io::{Counted, Counts, Pooled, Stream};
+use crate::tls::Dialer;
 
 /// The pool of connections to one server.
 pub(crate) type Pool = Client<Connector, Upload>;
@@ -32,6 +34,7 @@ const ERROR_BYTES: usize = 64 << 10;
 /// Where the server is.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
+    scheme: Scheme,
     authority: Authority,
     path: String,
 }
@@ -40,15 +43,17 @@ impl Base {
     pub(crate) fn parse(url: &str) -> Result<Base> {
         let bad = |message: &str| Error::invalid(message.to_owned()).with("url", url);
         let Some((scheme, _)) = url.split_once("://") else {
-            return Err(bad("the URL has no scheme; write it as http://host:port"));
+            return Err(bad("the URL has no scheme; write it as http://host:port or https://host"));
         };
-        if scheme.eq_ignore_ascii_case("https") {
-            let message = "https is not supported by this transport; use http to a proxy that speaks TLS";
-            return Err(Error::new(ErrorKind::Unsupported, message).with("url", url));
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
-            return Err(bad("the URL is of another scheme; write it as http://host:port"));
-        }
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::HTTP,
+            "https" => Scheme::HTTPS,
+            _ => {
+                return Err(bad(
+                    "the URL is of another scheme; write it as http://host:port or https://host",
+                ));
+            }
+        };
         let uri: Uri =
             url.parse().map_err(|error| bad("this is not a URL").with_source(BoxError::from(error)))?;
         let parts = uri.into_parts();
@@ -63,12 +68,12 @@ impl Base {
         if path.query().is_some() {
             return Err(bad("the URL of a server has no query"));
         }
-        Ok(Base { authority, path: path.path().trim_end_matches('/').to_owned() })
+        Ok(Base { scheme, authority, path: path.path().trim_end_matches('/').to_owned() })
     }
 
     fn uri(&self, operation: &str) -> Result<Uri> {
         Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(format!("{}/v1/{operation}", self.path))
             .build()
@@ -95,27 +100,40 @@ pub(crate) fn headers(config: &HttpConfig) -> Result<HeaderMap> {
 }
 
 /// A pool without connections yet.
-pub(crate) fn pool(config: &HttpConfig, counts: Arc<Counts>) -> Pool {
+///
+/// # Errors
+/// Where the server is to be reached by TLS: `Invalid` for settings that cannot be used, `Unsupported` without the
+/// feature `tls`.
+pub(crate) fn pool(config: &HttpConfig, base: &Base, counts: Arc<Counts>) -> Result<Pool> {
+    let tls = match base.scheme == Scheme::HTTPS {
+        true => Some(Dialer::new(&config.tls, base.authority.host())?),
+        false => None,
+    };
     let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.timeouts.connect()));
-    Client::builder(TokioExecutor::new())
+    let connector = Connector { tcp, tls, limit: config.timeouts.connect(), counts };
+    Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         // Half the time after which the server closes an idle connection, so that none is taken up as it dies.
         .pool_idle_timeout(config.timeouts.header() / 2)
         .http1_max_buf_size(64 << 10)
-        .build(Connector { tcp, counts })
+        .build(connector))
 }
 
-/// Opens connections that are counted.
-#[derive(Clone, Debug)]
+/// Opens connections that are counted, and shakes hands where the server speaks TLS.
+#[derive(Clone)]
 pub(crate) struct Connector {
     tcp: HttpConnector,
+    tls: Option<Dialer>,
+    /// For the handshake.
+    limit: Duration,
     counts: Arc<Counts>,
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<Counted>;
+    type Response = TokioIo<Pooled>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -126,10 +144,17 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let opening = self.tcp.call(uri);
-        let counts = self.counts.clone();
+        let Connector { tls, limit, counts, .. } = self.clone();
         Box::pin(async move {
-            let stream = opening.await?.into_inner();
-            Ok(TokioIo::new(Counted::new(stream, counts)))
+            let stream = Counted::new(opening.await?.into_inner(), counts);
+            let stream: Box<dyn Stream> = match tls {
+                None => Box::new(stream),
+                Some(tls) => timeout(limit, tls.dial(stream)).await.unwrap_or_else(|_| {
+                    let message = "the server did not finish the TLS handshake in time; does it speak TLS at this port?";
+                    Err(Error::new(ErrorKind::Timeout, message))
+                })?,
+            };
+            Ok(TokioIo::new(Pooled(stream)))
         })
     }
 }

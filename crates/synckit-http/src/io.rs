@@ -27,7 +27,57 @@ impl Counts {
     }
 }
 
-/// A connection that counts its bytes.
+/// A connection of a client, with TLS on it or without.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection as the pool of a client keeps it.
+pub(crate) struct Pooled(pub(crate) Box<dyn Stream>);
+
+impl Connection for Pooled {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Pooled {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pooled {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A connection that counts its bytes as they are on the wire, below TLS.
 #[derive(Debug)]
 pub(crate) struct Counted {
     stream: TcpStream,
@@ -37,12 +87,6 @@ pub(crate) struct Counted {
 impl Counted {
     pub(crate) fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
         Counted { stream, counts }
-    }
-}
-
-impl Connection for Counted {
-    fn connected(&self) -> Connected {
-        self.stream.connected()
     }
 }
 
@@ -116,6 +160,11 @@ impl Guarded {
     /// Breaks when a write makes no progress for so long.
     pub(crate) fn new(stream: TcpStream, stall: Duration) -> Self {
         Guarded { stream, stall, stalled: None, linger: None }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn get_ref(&self) -> &TcpStream {
+        &self.stream
     }
 
     fn guard<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

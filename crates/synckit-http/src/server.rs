@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use synckit_core::{Result, Transport};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::io::Guarded;
 use crate::pages::raised;
 use crate::service::SyncService;
+use crate::tls::Acceptor;
 
 /// Serves over HTTP/1.1 until `shutdown` resolves; then accepts no more, ends subscriptions, lets running requests
 /// finish within [`ServerConfig::grace_ms`](crate::ServerConfig::grace_ms), and returns.
@@ -34,6 +36,34 @@ pub async fn serve<T: Transport>(
     service: SyncService<T>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
+    run(listener, None, service, shutdown).await;
+    Ok(())
+}
+
+/// Serves as [`serve`] does, over TLS. A handshake takes one of the connections and at most
+/// [`Timeouts::header_ms`](crate::Timeouts::header_ms); one that fails ends that connection only. Whoever speaks plain
+/// HTTP here is told so.
+///
+/// # Errors
+/// `Invalid` when certificates or keys cannot be used, before anything is accepted.
+#[cfg(feature = "tls")]
+pub async fn serve_tls<T: Transport>(
+    listener: TcpListener,
+    tls: &crate::tls::ServerTls,
+    service: SyncService<T>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let acceptor = Acceptor::new(tls).map_err(|error| error.at("http", "serve"))?;
+    run(listener, Some(acceptor), service, shutdown).await;
+    Ok(())
+}
+
+async fn run<T: Transport>(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    service: SyncService<T>,
+    shutdown: impl Future<Output = ()>,
+) {
     let config = *service.config();
     let (closing, closed) = watch::channel(false);
     let service = service.with_closing(closed.clone());
@@ -46,10 +76,9 @@ pub async fn serve<T: Transport>(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (stream, slot) = accept(&listener, &slots) => {
-                let service = service.clone();
-                let closing = closed.clone();
+                let (acceptor, service, closing) = (acceptor.clone(), service.clone(), closed.clone());
                 connections.spawn(async move {
-                    serve_connection(stream, service, closing).await;
+                    welcome(stream, acceptor, service, closing).await;
                     drop(slot);
                 });
             }
@@ -62,7 +91,6 @@ pub async fn serve<T: Transport>(
         tracing::warn!(connections = connections.len(), "closed connections that did not finish in time");
         connections.shutdown().await;
     }
-    Ok(())
 }
 
 /// The next connection, once there is a slot for it.
@@ -80,8 +108,10 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, O
     }
 }
 
-async fn serve_connection<T: Transport>(
+/// Serves a connection, after a handshake where there is one.
+async fn welcome<T: Transport>(
     stream: TcpStream,
+    acceptor: Option<Acceptor>,
     service: SyncService<T>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -89,6 +119,27 @@ async fn serve_connection<T: Transport>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = Guarded::new(stream, timeouts.body_idle());
+    let Some(acceptor) = acceptor else {
+        return serve_connection(stream, service, closing).await;
+    };
+    let accepted = tokio::select! {
+        accepted = timeout(timeouts.header(), acceptor.accept(stream)) => accepted,
+        () = raised(&mut closing) => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => serve_connection(stream, service, closing).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+async fn serve_connection<S, T>(stream: S, service: SyncService<T>, mut closing: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Transport,
+{
+    let timeouts = service.config().timeouts;
     let answer = service_fn(move |request| {
         let answering = service.clone().answer(request);
         async move { Ok::<_, Infallible>(answering.await) }
@@ -98,7 +149,7 @@ async fn serve_connection<T: Transport>(
         .header_read_timeout(timeouts.header())
         .max_headers(64)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(Guarded::new(stream, timeouts.body_idle())), answer);
+        .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -1,23 +1,54 @@
-//! HTTP under the suite that every transport passes: a server on a free loopback port, and a client to it.
+//! HTTP under the suite that every transport passes, plain and over TLS: a server on a free loopback port, and a client
+//! to it.
 
-use synckit_core::{Error, ErrorKind, Result};
-use synckit_http::{HttpTransport, SyncService, serve};
-use synckit_testkit::{HubEndpoint, TransportFixture, transport_conformance};
-use tokio::net::TcpListener;
+#[cfg(feature = "tls")]
+#[allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "in tests a panic is the report; a part is used"
+)]
+#[path = "common/certificates.rs"]
+mod certificates;
 
-struct Loopback;
+mod fixture;
 
-impl TransportFixture for Loopback {
-    type Transport = HttpTransport;
+use synckit_testkit::transport_conformance;
 
-    async fn connect(&self, endpoint: HubEndpoint) -> Result<HttpTransport> {
-        let failed = |error| Error::new(ErrorKind::Unavailable, "no free port").with_source(error);
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        // It serves until the runtime of the case ends.
-        tokio::spawn(serve(listener, SyncService::new(endpoint), std::future::pending()));
-        HttpTransport::new(format!("http://{address}"))
+transport_conformance!(plain: fixture::fixture());
+
+#[cfg(feature = "tls")]
+mod tls {
+    use synckit_core::{BoxTransport, Result};
+    use synckit_http::{ClientTls, HttpConfig, HttpTransport, ServerTls, SyncService, serve_tls};
+    use synckit_testkit::{Loopback, Server, WireFixture};
+
+    use super::*;
+
+    struct OverTls {
+        port: Loopback,
+        authority: certificates::Authority,
     }
-}
 
-transport_conformance!(Loopback);
+    impl WireFixture for OverTls {
+        type Transport = HttpTransport;
+
+        async fn serve(&self, hub: BoxTransport) -> Result<Server> {
+            let listener = self.port.listen().await?;
+            let identity = self.authority.server("127.0.0.1");
+            let server = ServerTls::new(identity).with_required_clients(self.authority.pem());
+            let serve =
+                |stopped| async move { serve_tls(listener, &server, SyncService::new(hub), stopped).await };
+            Ok(Server::spawn(serve))
+        }
+
+        async fn connect(&self) -> Result<HttpTransport> {
+            let authority = &self.authority;
+            let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
+            let url = format!("https://{}", self.port.address()?);
+            HttpTransport::with_config(HttpConfig::new(url).with_tls(client))
+        }
+    }
+
+    transport_conformance!(OverTls { port: Loopback::default(), authority: certificates::Authority::new() });
+}

@@ -93,6 +93,7 @@ fn weight_of(intent: &Intent) -> usize {
     match intent {
         Intent::Record(record) => record.events.len().max(1),
         Intent::Receive(receive) => receive.events.len().max(1),
+        Intent::Adopt(adopt) => adopt.events.len().max(1),
         Intent::Reauthor(reauthor) => reauthor.events.len().max(1),
         Intent::Edit(_) | Intent::Ask(_) => 1,
     }

@@ -1,41 +1,7 @@
 //! The SQLite store under the suite that every store passes: one file per case.
 
-use synckit_core::{NodeId, Result};
-use synckit_sqlite::SqliteStore;
-use synckit_testkit::{StoreFixture, store_conformance};
-use tempfile::TempDir;
+mod fixture;
 
-/// A directory that is gone with the fixture, and the file in it.
-struct InDirectory(TempDir);
+use synckit_testkit::store_conformance;
 
-impl InDirectory {
-    fn path(&self) -> String {
-        self.0.path().join("log.db").display().to_string()
-    }
-}
-
-impl StoreFixture for InDirectory {
-    type Store = SqliteStore;
-
-    async fn open(&self, node: &NodeId) -> Result<SqliteStore> {
-        self.open_at(&self.path(), node).await
-    }
-
-    fn survives_reopen(&self) -> bool {
-        true
-    }
-
-    fn opens_twice(&self) -> bool {
-        true
-    }
-
-    fn address(&self) -> Option<String> {
-        Some(self.path())
-    }
-
-    async fn open_at(&self, address: &str, node: &NodeId) -> Result<SqliteStore> {
-        SqliteStore::open_as(address, node.clone()).await
-    }
-}
-
-store_conformance!(InDirectory(TempDir::new().expect("a directory can be made")));
+store_conformance!(fixture::fixture());

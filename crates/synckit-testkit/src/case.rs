@@ -26,6 +26,13 @@ impl From<synckit_core::Error> for Failure {
     }
 }
 
+impl From<synckit::SyncError> for Failure {
+    #[track_caller]
+    fn from(failed: synckit::SyncError) -> Self {
+        Failure::from(failed.error)
+    }
+}
+
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}: {:?}", self.error, self.location, self.error)

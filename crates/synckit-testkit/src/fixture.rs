@@ -25,6 +25,19 @@ pub trait StoreFixture: Send + Sync + 'static {
     /// Whether a log can be opened while it is open, and both handles write to it.
     fn opens_twice(&self) -> bool;
 
+    /// A namespace of its own that holds a copy of this log, as a backup does; the log is closed meanwhile.
+    ///
+    /// `None` where the engine has no way to make one: a scenario that restores from a copy is then skipped.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn copy(&self) -> impl Future<Output = Result<Option<Self>>> + Send
+    where
+        Self: Sized,
+    {
+        async { Ok(None) }
+    }
+
     /// By what another process finds this namespace: a path, a URL. Without one, the cases that take two processes are
     /// printed as skipped.
     fn address(&self) -> Option<String> {
@@ -46,7 +59,7 @@ pub trait StoreFixture: Send + Sync + 'static {
 /// The endpoint that a transport under test reaches.
 pub type HubEndpoint = Endpoint<FaultyStore<MemoryStore>>;
 
-/// A way to a hub. Every case gets a fixture of its own.
+/// A way to a hub. Every case gets a fixture of its own. A [`WireFixture`] is one as well.
 pub trait TransportFixture: Send + Sync + 'static {
     /// The transport under test.
     type Transport: Transport;
@@ -76,6 +89,10 @@ impl<F: StoreFixture> StoreFixture for Boxed<F> {
 
     fn opens_twice(&self) -> bool {
         self.0.opens_twice()
+    }
+
+    async fn copy(&self) -> Result<Option<Self>> {
+        Ok(self.0.copy().await?.map(Boxed))
     }
 
     fn address(&self) -> Option<String> {

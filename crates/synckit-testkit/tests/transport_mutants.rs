@@ -63,6 +63,7 @@ enum Mutation {
     StaysOpenWhenClosed,
     // subscribe
     EndsAfterTheCatchUp,
+    NeverForgetsASubscription,
     ReportsAnUnknownCursorInThePage,
 }
 
@@ -239,6 +240,9 @@ impl Transport for Mutant {
         match self.mutation {
             M::IgnoresTheFilter => request.filter = Filter::new(),
             M::LosesTheCursor => request.cursor = None,
+            M::NeverForgetsASubscription if self.connections.fetch_add(1, Ordering::SeqCst) > 10 => {
+                return Err(Error::new(ErrorKind::Busy, "all subscriptions are taken"));
+            }
             _ => {}
         }
         let pages = match self.inner.subscribe(request).await {
@@ -370,6 +374,7 @@ mutants! {
     traffic: TrafficGoesBackwards is caught by errors::traffic_only_grows;
     never_closed: StaysOpenWhenClosed is caught by errors::a_closed_transport_says_so;
     not_live: EndsAfterTheCatchUp is caught by subscribe::it_catches_up_then_goes_on;
+    dropped: NeverForgetsASubscription is caught by subscribe::a_dropped_subscription_does_no_harm;
     subscribed_again: LosesTheCursor is caught by subscribe::it_resumes_by_its_cursor;
     subscribed_to_all: IgnoresTheFilter is caught by subscribe::it_filters;
     unknown_in_a_page:

@@ -2,37 +2,22 @@
 //!
 //! # Map
 //!
-//! - [`Encode`], [`Decode`]: what every message can do
+//! - [`Encode`], [`Decode`], [`Format`]: what every message can do
 //! - [`ReceivedPush`], [`Refusals`]: a push whose unreadable events were set apart
+//! - [`items`]: arrays of another form, with the same care
 //! - [`WireLimits`]: what a message may be at most
-//! - `json`: the JSON form of every message
+//! - `json`, `protobuf`: the two forms of every message
+//! - `checks`, `fault`: what both forms have in common
 
+mod checks;
+mod fault;
 mod json;
 mod limits;
+mod message;
+mod protobuf;
 mod push;
 
-use synckit_core::Result;
-
+pub use json::items;
 pub use limits::WireLimits;
+pub use message::{Decode, Encode, Format};
 pub use push::{ReceivedPush, Refusals};
-
-/// A message that can be sent.
-///
-/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`].
-pub trait Encode {
-    /// The JSON form. It may have line breaks where the data of an event has them.
-    fn to_json(&self) -> Vec<u8>;
-}
-
-/// A message that can be received.
-///
-/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]; a push is received
-/// as a [`ReceivedPush`].
-pub trait Decode: Sized {
-    /// Reads the JSON form.
-    ///
-    /// # Errors
-    /// `TooLarge` when a limit of the whole message is exceeded; `Invalid` when a request, `Corrupt` when an answer
-    /// cannot be read.
-    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self>;
-}

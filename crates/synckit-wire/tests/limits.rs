@@ -1,10 +1,11 @@
 //! One test for each limit, and for what happens to one bad event among good ones.
 
 use synckit_core::{
-    Caller, Cursor, Data, Dot, Error, ErrorKind, Event, HelloRequest, MissingRequest, NewEvent, NodeId,
-    PullRequest, PullResponse, PushResponse, RefusalCode, Refused, StoreId, Timestamp, VectorClock,
+    Caller, Cursor, Data, Dot, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, MissingRequest,
+    MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
+    Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
 };
-use synckit_wire::{Decode, Encode, ReceivedPush, WireLimits};
+use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
 fn store() -> StoreId {
     StoreId::from_bytes([7; 16])
@@ -25,8 +26,31 @@ fn event(counter: u64, data: &str) -> Event {
     }
 }
 
+/// The form of one event, as it stands in a push or a page.
+fn form(format: Format, event: &Event) -> Vec<u8> {
+    match format {
+        Format::Json => serde_json::to_vec(event).expect("encodes"),
+        Format::Protobuf => {
+            let page = PullResponse {
+                events: vec![event.clone()],
+                unreadable: Vec::new(),
+                next: Cursor::start(store()),
+                more: false,
+            };
+            let (rest, body) = (page_of(format, &[]), page.to_protobuf());
+            let field = &body[..body.len() - rest.len()];
+            let prefix = 1 + field[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1;
+            field[prefix..].to_vec()
+        }
+    }
+}
+
 fn text(counter: u64, data: &str) -> String {
     serde_json::to_string(&event(counter, data)).expect("encodes")
+}
+
+fn caller() -> Caller {
+    Caller { node: NodeId::new("a").expect("valid"), store: store() }
 }
 
 fn push(events: &[String], rest: &str) -> Vec<u8> {
@@ -39,53 +63,114 @@ fn page(events: &[String]) -> Vec<u8> {
         .into_bytes()
 }
 
+/// A push of these events, whatever they are, with a place that is reached after them.
+fn push_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
+    let upto = Cursor::start(store());
+    match format {
+        Format::Json => push(&texts(events), &format!(r#","upto":"{upto}""#)),
+        Format::Protobuf => {
+            let request =
+                PushRequest { caller: caller(), filter: "all".into(), events: Vec::new(), upto: Some(upto) };
+            let mut body = request.to_protobuf();
+            put_fields(&mut body, 3, events);
+            body
+        }
+    }
+}
+
+/// A page of these events, whatever they are.
+fn page_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
+    match format {
+        Format::Json => page(&texts(events)),
+        Format::Protobuf => {
+            let next = Cursor::start(store());
+            let page = PullResponse { events: Vec::new(), unreadable: Vec::new(), next, more: false };
+            let mut body = page.to_protobuf();
+            put_fields(&mut body, 1, events);
+            body
+        }
+    }
+}
+
+fn texts(events: &[Vec<u8>]) -> Vec<String> {
+    events.iter().map(|event| String::from_utf8(event.clone()).expect("text")).collect()
+}
+
+/// Appends texts or messages as the fields of this tag.
+fn put_fields(out: &mut Vec<u8>, tag: u32, values: &[Vec<u8>]) {
+    for value in values {
+        prost::encoding::bytes::encode(tag, value, out);
+    }
+}
+
 fn limits() -> WireLimits {
     WireLimits::default()
 }
 
 /// Ten good events with a bad one in the middle.
-fn eleven(bad: String) -> Vec<String> {
-    let mut events: Vec<String> = (1..=10).map(|counter| text(counter, "1")).collect();
+fn eleven(format: Format, bad: Vec<u8>) -> Vec<Vec<u8>> {
+    let mut events: Vec<_> = (1..=10).map(|counter| form(format, &event(counter, "1"))).collect();
     events.insert(5, bad);
     events
 }
 
-fn the_refused(bad: String) -> Refused {
-    let upto = format!(r#","upto":"{}""#, Cursor::start(store()));
-    let received = ReceivedPush::from_json(&push(&eleven(bad), &upto), &limits()).expect("decodes");
+fn the_refused(format: Format, bad: Vec<u8>) -> Refused {
+    let body = push_of(format, &eleven(format, bad.clone()));
+    let received = ReceivedPush::decode(format, &body, &limits()).expect("decodes");
     assert_eq!(received.request.events.len(), 10);
     assert_eq!(received.request.upto, None, "the place after a refused event is not reached");
     let [refused] = received.refusals.refused() else { panic!("one is refused") };
     assert_eq!(refused.index, 5);
+    let page =
+        PullResponse::decode(format, &page_of(format, &eleven(format, bad)), &limits()).expect("decodes");
+    let [unreadable] = &*page.unreadable else { panic!("one is unreadable") };
+    assert_eq!((&unreadable.id, unreadable.code), (&refused.id, refused.code));
     refused.clone()
+}
+
+fn json(bad: impl Into<String>) -> (Format, Vec<u8>) {
+    (Format::Json, bad.into().into_bytes())
 }
 
 #[test]
 fn an_unparsable_event_is_refused_and_ten_go_on() {
-    let refused = the_refused(r#"{"id":"bad","type":"T","surprise":1}"#.into());
+    let (format, bad) = json(r#"{"id":"bad","type":"T","surprise":1}"#);
+    let refused = the_refused(format, bad);
     assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
     assert!(refused.message.contains("surprise"), "{}", refused.message);
+
+    let mut bad = Vec::new();
+    put_fields(&mut bad, 1, &[b"bad".to_vec()]);
+    let refused = the_refused(Format::Protobuf, bad);
+    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
 }
 
 #[test]
-fn something_that_is_no_object_is_refused_without_an_id() {
+fn something_that_is_no_event_is_refused_without_an_id() {
     for bad in ["7", "null", "[]", r#""e""#, r#"{"id":7}"#] {
-        assert_eq!(the_refused(bad.into()).id, "");
+        assert_eq!(the_refused(Format::Json, bad.into()).id, "");
+    }
+    for bad in [&b""[..], b"\xff", b"\x0b", b"\x08\x07", b"\x0a\x05x", b"\x0a\x01\xff"] {
+        assert_eq!(the_refused(Format::Protobuf, bad.into()).id, "");
     }
 }
 
 #[test]
 fn an_event_above_its_limit_is_refused_and_ten_go_on() {
-    let data = format!("{:?}", "x".repeat(limits().limits.event_bytes));
-    let refused = the_refused(text(99, &data));
-    assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+    for format in Format::ALL {
+        let data = format!("{:?}", "x".repeat(limits().limits.event_bytes));
+        let refused = the_refused(format, form(format, &event(99, &data)));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+    }
 }
 
 #[test]
 fn an_event_far_above_its_limit_is_refused_before_it_is_parsed() {
-    let data = format!("{:?}", "x".repeat(limits().event_text_bytes()));
-    let refused = the_refused(text(99, &data));
-    assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+    for format in Format::ALL {
+        let data = format!("{:?}", "x".repeat(limits().event_text_bytes()));
+        let refused = the_refused(format, form(format, &event(99, &data)));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+    }
 }
 
 #[test]
@@ -96,30 +181,53 @@ fn an_event_at_its_limit_passes() {
     let plain = "x".repeat(limits().limits.event_bytes - rest - escaped.len() - 2);
     event.data = Data::json(format!("\"{escaped}{plain}\"")).expect("valid");
     assert_eq!(event.size(), limits().limits.event_bytes);
-    let text = serde_json::to_string(&event).expect("encodes");
-    let received = ReceivedPush::from_json(&push(&[text], ""), &limits()).expect("decodes");
-    assert_eq!(received.request.events, [event]);
+    for format in Format::ALL {
+        let body = push_of(format, &[form(format, &event)]);
+        let received = ReceivedPush::decode(format, &body, &limits()).expect("decodes");
+        assert_eq!(received.request.events, [event.clone()]);
+    }
 }
 
 #[test]
 fn a_clock_of_100_000_nodes_is_refused_and_ten_go_on() {
     let nodes: Vec<String> = (0..100_000).map(|node| format!("\"n{node}\":1")).collect();
     let bad = text(99, "1").replace(r#""clock":{"a":99}"#, &format!(r#""clock":{{{}}}"#, nodes.join(",")));
-    assert_eq!(the_refused(bad).id, "e-99");
+    assert_eq!(the_refused(Format::Json, bad.into()).id, "e-99");
+
+    let mut bad = form(Format::Protobuf, &event(99, "1"));
+    put_fields(&mut bad, 8, &vec![Vec::new(); 100_000]);
+    let refused = the_refused(Format::Protobuf, bad);
+    assert_eq!(refused.id, "e-99");
+    assert!(refused.message.contains("1000 nodes"), "{}", refused.message);
+}
+
+#[test]
+fn a_clock_that_names_a_node_twice_is_refused_and_ten_go_on() {
+    let bad = text(99, "1").replace(r#""clock":{"a":99}"#, r#""clock":{"a":99,"a":98}"#);
+    assert_eq!(the_refused(Format::Json, bad.into()).id, "e-99");
+    let mut bad = form(Format::Protobuf, &event(99, "1"));
+    put_fields(&mut bad, 8, &[b"\x0a\x01a\x10\x62".to_vec()]);
+    assert_eq!(the_refused(Format::Protobuf, bad).id, "e-99");
 }
 
 #[test]
 fn nesting_of_100_000_in_data_is_refused_and_ten_go_on() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let bad = text(99, "1").replace(r#""data":1"#, &format!(r#""data":{deep}"#));
-    assert_eq!(the_refused(bad).id, "e-99");
+    assert_eq!(the_refused(Format::Json, bad.into()).id, "e-99");
+    let mut bad = form(Format::Protobuf, &event(99, "1"));
+    put_fields(&mut bad, 4, &[deep.into_bytes()]);
+    assert_eq!(the_refused(Format::Protobuf, bad).id, "e-99");
 }
 
 #[test]
 fn data_at_the_depth_limit_passes() {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-    let received = ReceivedPush::from_json(&push(&[text(1, &deep)], ""), &limits()).expect("decodes");
-    assert_eq!(received.request.events, [event(1, &deep)]);
+    for format in Format::ALL {
+        let body = push_of(format, &[form(format, &event(1, &deep))]);
+        let received = ReceivedPush::decode(format, &body, &limits()).expect("decodes");
+        assert_eq!(received.request.events, [event(1, &deep)]);
+    }
 }
 
 #[test]
@@ -145,38 +253,53 @@ fn nesting_of_two_million_does_not_overflow_a_small_stack() {
 
 #[test]
 fn a_batch_of_1_001_events_is_refused_whole() {
-    let events: Vec<String> = (1..=1_001).map(|counter| text(counter, "1")).collect();
-    let error = ReceivedPush::from_json(&push(&events, ""), &limits()).expect_err("too many");
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(ReceivedPush::from_json(&push(&events[1..], ""), &limits()).is_ok());
-    let error = PullResponse::from_json(&page(&events), &limits()).expect_err("too many");
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    for format in Format::ALL {
+        let events: Vec<_> = (1..=1_001).map(|counter| form(format, &event(counter, "1"))).collect();
+        let error = ReceivedPush::decode(format, &push_of(format, &events), &limits()).expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(ReceivedPush::decode(format, &push_of(format, &events[1..]), &limits()).is_ok());
+        let error = PullResponse::decode(format, &page_of(format, &events), &limits()).expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(PullResponse::decode(format, &page_of(format, &events[1..]), &limits()).is_ok());
+    }
 }
 
 #[test]
 fn more_than_1_000_ids_are_refused() {
-    let caller = Caller { node: NodeId::new("a").expect("valid"), store: store() };
     let ids = |n: usize| (0..n).map(|id| id.to_string().parse().expect("valid")).collect();
-    let many = MissingRequest { caller: caller.clone(), ids: ids(1_001) };
-    let error = MissingRequest::from_json(&many.to_json(), &limits()).expect_err("too many");
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    let fits = MissingRequest { caller, ids: ids(1_000) };
-    assert_eq!(MissingRequest::from_json(&fits.to_json(), &limits()).expect("decodes"), fits);
+    let many = MissingRequest { caller: caller(), ids: ids(1_001) };
+    let fits = MissingRequest { caller: caller(), ids: ids(1_000) };
+    let answer = MissingResponse { ids: ids(1_001) };
+    for format in Format::ALL {
+        let error = MissingRequest::decode(format, &many.encode(format), &limits()).expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert_eq!(MissingRequest::decode(format, &fits.encode(format), &limits()).expect("decodes"), fits);
+        let error = MissingResponse::decode(format, &answer.encode(format), &limits()).expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
 }
 
 #[test]
 fn a_message_above_the_decoded_limit_is_refused() {
     let limits = WireLimits { decoded_bytes: 100, ..limits() };
-    let error = ReceivedPush::from_json(&push(&[text(1, "1")], ""), &limits).expect_err("too large");
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    for format in Format::ALL {
+        let body = push_of(format, &[form(format, &event(1, "\"some text that takes its place\""))]);
+        let error = ReceivedPush::decode(format, &body, &limits).expect_err("too large");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
 }
 
 #[test]
 fn a_message_without_events_has_a_limit_of_its_own() {
     let types: Vec<String> = (0..400_000).map(|n| format!("\"{n}\"")).collect();
-    let caller = r#"{"node":"a","store":"07070707070707070707070707070707"}"#;
-    let body = format!(r#"{{"caller":{caller},"filter":{{"types":[{}]}}}}"#, types.join(","));
+    let from = r#"{"node":"a","store":"07070707070707070707070707070707"}"#;
+    let body = format!(r#"{{"caller":{from},"filter":{{"types":[{}]}}}}"#, types.join(","));
     let error = PullRequest::from_json(body.as_bytes(), &limits()).expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+
+    let mut body = MissingRequest { caller: caller(), ids: Vec::new() }.to_protobuf();
+    put_fields(&mut body, 2, &vec![vec![b'x'; 200]; 11_000]);
+    let error = MissingRequest::from_protobuf(&body, &limits()).expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
 
@@ -224,17 +347,44 @@ fn answers_may_grow_new_keys() {
 #[test]
 fn an_unreadable_event_of_a_page_is_kept_as_text_and_passed_on() {
     let bad = "{\"id\":\"bad\",\n \"type\":1}".to_owned();
-    let read = PullResponse::from_json(&page(&eleven(bad.clone())), &limits()).expect("decodes");
+    let body = page_of(Format::Json, &eleven(Format::Json, bad.clone().into_bytes()));
+    let read = PullResponse::from_json(&body, &limits()).expect("decodes");
     assert_eq!((read.events.len(), read.unreadable.len()), (10, 1));
     assert_eq!((&*read.unreadable[0].id, &*read.unreadable[0].text), ("bad", &*bad));
-    assert_eq!(PullResponse::from_json(&read.to_json(), &limits()).expect("decodes"), read);
+    for format in Format::ALL {
+        assert_eq!(PullResponse::decode(format, &read.encode(format), &limits()).expect("decodes"), read);
+    }
+}
+
+#[test]
+fn an_unreadable_event_in_protobuf_is_kept_as_json_and_passed_on() {
+    let mut bad = form(Format::Protobuf, &event(99, "1"));
+    put_fields(&mut bad, 2, &[b"\xff".to_vec()]);
+    let body = page_of(Format::Protobuf, &eleven(Format::Protobuf, bad));
+    let read = PullResponse::from_protobuf(&body, &limits()).expect("decodes");
+    let [Unreadable { id, text, .. }] = &*read.unreadable else { panic!("one is unreadable") };
+    assert_eq!(id, "e-99");
+    assert!(text.starts_with(r#"{"id":"e-99","protobuf":""#), "{text}");
+    assert_eq!(PullResponse::from_protobuf(&read.to_protobuf(), &limits()).expect("decodes"), read);
+    let again = PullResponse::from_json(&read.to_json(), &limits()).expect("decodes");
+    assert_eq!((&again.unreadable[0].id, &again.unreadable[0].text), (id, text));
+}
+
+#[test]
+fn an_event_that_is_only_too_large_is_kept_so_that_it_can_be_read_later() {
+    let large = event(99, &format!("{:?}", "x".repeat(limits().limits.event_bytes)));
+    for format in Format::ALL {
+        let body = page_of(format, &[form(format, &large)]);
+        let read = PullResponse::decode(format, &body, &limits()).expect("decodes");
+        assert_eq!(serde_json::from_str::<Event>(&read.unreadable[0].text).expect("reads"), large);
+    }
 }
 
 #[test]
 fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     let mut read = PullResponse::from_json(&page(&[text(1, "1")]), &limits()).expect("decodes");
     let broken = Refused { index: 0, id: String::new(), code: RefusalCode::Invalid, message: String::new() };
-    read.unreadable.push(synckit_core::Unreadable {
+    read.unreadable.push(Unreadable {
         id: broken.id,
         code: broken.code,
         message: broken.message,
@@ -246,7 +396,7 @@ fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
 
 #[test]
 fn refusals_of_both_sides_are_joined_by_place() {
-    let body = push(&eleven("7".into()), "");
+    let body = push_of(Format::Json, &eleven(Format::Json, "7".into()));
     let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
     let denied = |index| Refused { index, id: "x".into(), code: RefusalCode::Denied, message: String::new() };
     let answer =
@@ -258,14 +408,23 @@ fn refusals_of_both_sides_are_joined_by_place() {
 
 #[test]
 fn every_kind_of_error_crosses() {
-    for kind in ErrorKind::ALL {
+    for (format, kind) in Format::ALL.into_iter().flat_map(|format| ErrorKind::ALL.map(|kind| (format, kind)))
+    {
         let sent = Error::new(kind, "what is \"wrong\"").with("event", "e-1");
-        let read = Error::from_json(&sent.to_json(), &limits()).expect("decodes");
+        let read = Error::decode(format, &sent.encode(format), &limits()).expect("decodes");
         assert_eq!(read.kind(), kind);
         assert!(read.message().starts_with("what is \"wrong\""));
+        let body = Error::new(ErrorKind::Internal, "broken").with("path", "/secret").encode(format);
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
     }
-    let body = Error::new(ErrorKind::Internal, "broken").with("path", "/secret").to_json();
-    assert!(!String::from_utf8(body).expect("text").contains("secret"));
+}
+
+#[test]
+fn when_to_come_again_crosses_in_protobuf() {
+    let delay = std::time::Duration::from_millis(1_500);
+    let sent = Error::new(ErrorKind::Busy, "later").with_retry_after(delay);
+    let read = Error::from_protobuf(&sent.to_protobuf(), &limits()).expect("decodes");
+    assert_eq!(read.retry_after(), Some(delay));
 }
 
 #[test]
@@ -273,12 +432,118 @@ fn an_unknown_code_keeps_whether_to_repeat() {
     for (retryable, kind) in [(true, ErrorKind::Unavailable), (false, ErrorKind::Internal)] {
         let body = format!(r#"{{"error":{{"code":"new","message":"m","retryable":{retryable}}}}}"#);
         assert_eq!(Error::from_json(body.as_bytes(), &limits()).expect("decodes").kind(), kind);
+        let body = [0x58, 99, 0x68, u8::from(retryable)];
+        assert_eq!(Error::from_protobuf(&body, &limits()).expect("decodes").kind(), kind);
+    }
+}
+
+#[test]
+fn what_says_no_code_is_no_error() {
+    for body in [&b""[..], b"\x62\x01m", b"\x58\x00"] {
+        let read = Error::from_protobuf(body, &limits()).expect_err("not an error");
+        assert_eq!(read.kind(), ErrorKind::Corrupt);
     }
 }
 
 #[test]
 fn an_error_in_the_place_of_a_page_is_that_error() {
-    let body = Error::new(ErrorKind::CursorUnknown, "start again").to_json();
-    let error = PullResponse::from_json(&body, &limits()).expect_err("an error");
-    assert_eq!((error.kind(), error.message()), (ErrorKind::CursorUnknown, "start again"));
+    for format in Format::ALL {
+        let body = Error::new(ErrorKind::CursorUnknown, "start again").encode(format);
+        let error = PullResponse::decode(format, &body, &limits()).expect_err("an error");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::CursorUnknown, "start again"));
+    }
+}
+
+#[test]
+fn nothing_in_protobuf_is_an_answer_of_none() {
+    assert!(HelloResponse::from_protobuf(b"", &limits()).is_err());
+    assert!(PullResponse::from_protobuf(b"", &limits()).is_err());
+    assert!(PushResponse::from_protobuf(b"", &limits()).is_err());
+    assert!(MissingResponse::from_protobuf(b"", &limits()).is_err());
+}
+
+#[test]
+fn fields_that_are_not_known_are_ignored_in_protobuf() {
+    let mut body = push_of(Format::Protobuf, &[]);
+    let read = ReceivedPush::from_protobuf(&body, &limits()).expect("decodes");
+    put_fields(&mut body, 99, &[b"new".to_vec()]);
+    assert_eq!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes"), read);
+    let mut event = form(Format::Protobuf, &event(1, "1"));
+    put_fields(&mut event, 99, &[b"new".to_vec()]);
+    let body = push_of(Format::Protobuf, &[event]);
+    assert!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes").refusals.refused().is_empty());
+}
+
+#[test]
+fn a_million_things_in_two_bytes_each_are_refused_by_their_number() {
+    let mut body = push_of(Format::Protobuf, &[]);
+    put_fields(&mut body, 3, &vec![Vec::new(); 1_000_000]);
+    assert_eq!(ReceivedPush::from_protobuf(&body, &limits()).expect_err("many").kind(), ErrorKind::TooLarge);
+    for tag in [1, 2] {
+        let mut body = page_of(Format::Protobuf, &[]);
+        put_fields(&mut body, tag, &vec![Vec::new(); 1_000_000]);
+        let error = PullResponse::from_protobuf(&body, &limits()).expect_err("many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+    let mut body = MissingRequest { caller: caller(), ids: Vec::new() }.to_protobuf();
+    put_fields(&mut body, 2, &vec![Vec::new(); 1_000_000]);
+    assert_eq!(
+        MissingRequest::from_protobuf(&body, &limits()).expect_err("many").kind(),
+        ErrorKind::TooLarge
+    );
+    let mut body = PushResponse::default().to_protobuf();
+    put_fields(&mut body, 3, &vec![Vec::new(); 1_000_000]);
+    assert_eq!(PushResponse::from_protobuf(&body, &limits()).expect_err("many").kind(), ErrorKind::TooLarge);
+}
+
+/// A pull with a filter of these bytes.
+fn pull_with(filter: Vec<u8>) -> Vec<u8> {
+    let request = PullRequest {
+        caller: caller(),
+        cursor: None,
+        limit: None,
+        filter: Filter::new(),
+        scope: Scope::Others,
+    };
+    let mut body = request.to_protobuf();
+    put_fields(&mut body, 4, &[filter]);
+    body
+}
+
+#[test]
+fn a_filter_of_1_001_criteria_is_refused() {
+    for (most, good) in [(1_000, true), (1_001, false)] {
+        let names: Vec<_> = (0..most).map(|name| name.to_string().into_bytes()).collect();
+        for tag in [1, 2, 3] {
+            let mut filter = Vec::new();
+            put_fields(&mut filter, tag, &names);
+            assert_eq!(PullRequest::from_protobuf(&pull_with(filter), &limits()).is_ok(), good, "{tag}");
+        }
+        let (mut values, mut filter) = (b"\x0a\x01k".to_vec(), Vec::new());
+        put_fields(&mut values, 2, &names);
+        put_fields(&mut filter, 4, &[values]);
+        assert_eq!(PullRequest::from_protobuf(&pull_with(filter), &limits()).is_ok(), good, "values");
+        let types: Vec<_> =
+            names.iter().map(|name| String::from_utf8_lossy(name)).map(|name| format!("{name:?}")).collect();
+        let from = r#"{"node":"a","store":"07070707070707070707070707070707"}"#;
+        let body = format!(r#"{{"caller":{from},"filter":{{"types":[{}]}}}}"#, types.join(","));
+        assert_eq!(PullRequest::from_json(body.as_bytes(), &limits()).is_ok(), good, "json");
+    }
+    let mut filter = Vec::new();
+    put_fields(&mut filter, 4, &vec![Vec::new(); 500_000]);
+    let error = PullRequest::from_protobuf(&pull_with(filter), &limits()).expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_metadata_field_named_twice_in_a_filter_in_protobuf_is_refused() {
+    for (second, good) in [(b'b', true), (b'a', false)] {
+        let mut filter = Vec::new();
+        put_fields(
+            &mut filter,
+            4,
+            &[b"\x0a\x01a\x12\x011".to_vec(), [b"\x0a\x01", &[second][..], b"\x12\x011"].concat()],
+        );
+        assert_eq!(PullRequest::from_protobuf(&pull_with(filter), &limits()).is_ok(), good);
+    }
 }

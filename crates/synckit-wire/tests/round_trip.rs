@@ -8,7 +8,7 @@ use synckit_core::{
     MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse,
     RefusalCode, Refused, Scope, StoreId, Timestamp, VectorClock,
 };
-use synckit_wire::{Decode, Encode, ReceivedPush, WireLimits};
+use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
 fn name() -> impl Strategy<Value = String> {
     "\\PC{1,40}|[\\x00-\\x7f]{1,20}"
@@ -75,8 +75,13 @@ fn ids() -> impl Strategy<Value = Vec<EventId>> {
     vec(name().prop_map(|id| id.parse().expect("valid")), 0..5)
 }
 
-fn again<M: Encode + Decode>(message: &M) -> M {
-    M::from_json(&message.to_json(), &WireLimits::default()).expect("what was sent is read")
+/// The message as it is read in both forms, which is the same.
+fn again<M: Encode + Decode + std::fmt::Debug>(message: &M) -> M {
+    let [json, protobuf] = Format::ALL.map(|format| {
+        M::decode(format, &message.encode(format), &WireLimits::default()).expect("what was sent is read")
+    });
+    assert_eq!(format!("{json:?}"), format!("{protobuf:?}"), "both forms say the same");
+    protobuf
 }
 
 proptest! {
@@ -114,9 +119,11 @@ proptest! {
     #[test]
     fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), upto in option::of(cursor())) {
         let push = PushRequest { caller, filter, events, upto };
-        let read = ReceivedPush::from_json(&push.to_json(), &WireLimits::default()).expect("reads");
-        prop_assert!(read.refusals.refused().is_empty());
-        prop_assert_eq!(read.request, push);
+        for format in Format::ALL {
+            let read = ReceivedPush::decode(format, &push.encode(format), &WireLimits::default()).expect("reads");
+            prop_assert!(read.refusals.refused().is_empty());
+            prop_assert_eq!(&read.request, &push);
+        }
     }
 
     #[test]
@@ -136,10 +143,35 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200), text in "[\\[\\]{}\",:a-z0-9]{0,60}") {
-        for bytes in [&bytes, text.as_bytes()] {
-            let _ = ReceivedPush::from_json(bytes, &WireLimits::default());
-            let _ = PullResponse::from_json(bytes, &WireLimits::default());
-            let _ = synckit_core::Error::from_json(bytes, &WireLimits::default());
+        for (format, bytes) in Format::ALL.into_iter().flat_map(|format| [(format, &*bytes), (format, text.as_bytes())]) {
+            read_anything(format, bytes);
         }
     }
+
+    #[test]
+    fn a_damaged_message_is_read_or_refused(events in vec(event(), 1..4), next in cursor(), damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>()) {
+        let page = PullResponse { events, unreadable: Vec::new(), next, more: true };
+        for format in Format::ALL {
+            let mut bytes = page.encode(format);
+            for (at, byte) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            read_anything(format, &bytes);
+            read_anything(format, &bytes[..cut.index(bytes.len())]);
+        }
+    }
+}
+
+fn read_anything(format: Format, bytes: &[u8]) {
+    let limits = WireLimits::default();
+    let _ = HelloRequest::decode(format, bytes, &limits);
+    let _ = HelloResponse::decode(format, bytes, &limits);
+    let _ = PullRequest::decode(format, bytes, &limits);
+    let _ = PullResponse::decode(format, bytes, &limits);
+    let _ = ReceivedPush::decode(format, bytes, &limits);
+    let _ = PushResponse::decode(format, bytes, &limits);
+    let _ = MissingRequest::decode(format, bytes, &limits);
+    let _ = MissingResponse::decode(format, bytes, &limits);
+    let _ = synckit_core::Error::decode(format, bytes, &limits);
 }

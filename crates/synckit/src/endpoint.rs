@@ -1,8 +1,6 @@
 //! The answering side of a sync, in front of a store.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +16,7 @@ use synckit_core::{
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::any_store::DynWatch;
 use crate::environment::{Environment, SystemEnvironment};
 use crate::sugar::StoreExt;
 
@@ -368,15 +367,5 @@ fn parse<T: std::str::FromStr>(note: &Note) -> Result<T> {
 impl<S> fmt::Debug for Endpoint<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
-
-trait DynWatch: Send + Sync {
-    fn moved(&self, after: Position) -> Pin<Box<dyn Future<Output = Result<Position>> + Send + '_>>;
-}
-
-impl<W: Watch> DynWatch for W {
-    fn moved(&self, after: Position) -> Pin<Box<dyn Future<Output = Result<Position>> + Send + '_>> {
-        Box::pin(Watch::moved(self, after))
     }
 }

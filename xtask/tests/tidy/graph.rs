@@ -17,7 +17,7 @@ fn may(package: &Package) -> May {
         return May::ImportAny;
     }
     May::Import(match package.name.as_str() {
-        "synckit-cli" => return May::ImportAny,
+        "synckit-cli" | "synckit-bench" => return May::ImportAny,
         "synckit-core" | "xtask" => &[],
         "synckit-wire" | "synckit" => &["synckit-core"],
         "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {
@@ -25,6 +25,7 @@ fn may(package: &Package) -> May {
         }
         // The simulator and the suite of transports need a store to stand on.
         "synckit-testkit" => &["synckit-core", "synckit", "synckit-memory"],
+        "synckit-rules" => &["synckit-core", "synckit"],
         _ => &["synckit-core", "synckit-wire"],
     })
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     if history.entries().is_empty() {
         let error = Error::new(ErrorKind::NotFound, "there is no event of this aggregate")
             .with("aggregate", &args.aggregate)
-            .with("path", args.replica.path().display());
+            .with("store", args.replica.name());
         return Err(Failure::from(error).hint("`synckit log` shows which aggregates there are"));
     }
     for entry in history.entries().iter().filter(|entry| !args.live || entry.standing == Standing::Live) {

@@ -11,11 +11,11 @@ pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod sync;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use synckit::{Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
-use synckit_sqlite::{SqliteConfig, SqliteStore};
+use synckit::{AnyStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
 
+use crate::adapters::adapters;
 use crate::args::Command;
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
@@ -39,32 +39,31 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
 /// A replica that is there already.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Existing {
-    /// The replica's file
-    #[arg(long, value_name = "FILE")]
-    db: PathBuf,
+    /// The replica's store: FILE or sqlite:FILE, redb:FILE
+    #[arg(long, value_name = "STORE")]
+    db: String,
 }
 
 /// A replica that is created when its node is named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replica {
-    /// The replica's file; created when it is not there and --node is given
-    #[arg(long, value_name = "FILE")]
-    db: PathBuf,
+    /// The replica's store: FILE or sqlite:FILE, redb:FILE; created when it is not there and --node is given
+    #[arg(long, value_name = "STORE")]
+    db: String,
 
-    /// The replica's name, different on each replica; needed for a new file only
+    /// The replica's name, different on each replica; needed for a new store only
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
 }
 
 impl Existing {
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn name(&self) -> &str {
         &self.db
     }
 
-    /// Opens the file, and creates nothing.
-    pub(crate) async fn open(&self) -> Result<SqliteStore, Failure> {
-        let config = SqliteConfig::new(&self.db).with_create(false);
-        SqliteStore::open(config).await.map_err(|error| {
+    /// Opens the store, and creates nothing.
+    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+        adapters().open(&self.db, None, false).await.map_err(|error| {
             no_replica(
                 error,
                 &self.db,
@@ -75,19 +74,18 @@ impl Existing {
 }
 
 impl Replica {
-    /// Opens the file, or creates it when the node is named.
-    pub(crate) async fn open(&self) -> Result<SqliteStore, Failure> {
-        let mut config = SqliteConfig::new(&self.db).with_create(self.node.is_some());
-        config.node.clone_from(&self.node);
-        SqliteStore::open(config).await.map_err(|error| {
+    /// Opens the store, or creates it when the node is named.
+    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+        adapters().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
             no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
         })
     }
 }
 
 /// Says what a missing file means for the command line.
-fn no_replica(error: Error, path: &Path, hint: &str) -> Failure {
-    let in_directory = path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.is_dir());
+fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
+    let path = adapters().locate(name).map_or(Path::new(name), |(_, location)| Path::new(location));
+    let in_directory = path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir());
     if error.kind() != ErrorKind::NotFound || !in_directory {
         return error.into();
     }
@@ -97,12 +95,12 @@ fn no_replica(error: Error, path: &Path, hint: &str) -> Failure {
 }
 
 /// A manager for what needs no network. Its peer is the store itself, with which a sync would be refused.
-pub(crate) fn local(store: &SqliteStore) -> SyncManager<SqliteStore, Endpoint<SqliteStore>> {
+pub(crate) fn local<S: EventStore + Clone>(store: &S) -> SyncManager<S, Endpoint<S>> {
     SyncManager::new(store.clone(), Endpoint::new(store.clone()))
 }
 
 /// Closes a store after its use, so that its log is in one file again.
-pub(crate) async fn closing<T>(store: &SqliteStore, result: Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) async fn closing<T>(store: &impl EventStore, result: Result<T, Failure>) -> Result<T, Failure> {
     let closed = store.close().await;
     let value = result?;
     closed?;

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, Status};
-use synckit_sqlite::SqliteStore;
+use synckit::{AggregateId, AnyStore, Status};
 
 use crate::commands::{Existing, closing, local};
 use crate::failure::{Exit, Failure};
@@ -40,9 +39,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn ask(store: &SqliteStore) -> Result<Answer, Failure> {
+async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
     let manager = local(store);
-    Ok(Answer { status: manager.status().await?, in_conflict: manager.conflicts().await? })
+    let in_conflict = manager.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
+    Ok(Answer { status: manager.status().await?, in_conflict })
 }
 
 impl fmt::Display for Answer {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::{
-    BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport, Transport,
+    AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport,
+    Transport,
 };
-use synckit_http::HttpTransport;
-use synckit_sqlite::SqliteStore;
 
+use crate::adapters::adapters;
 use crate::commands::{Replica, closing};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -87,15 +87,14 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 }
 
 /// The way to a hub.
-pub(crate) fn connect(url: &str) -> Result<BoxTransport, Failure> {
-    let transport = HttpTransport::new(url).map_err(|error| {
+fn connect(url: &str) -> Result<BoxTransport, Failure> {
+    adapters().connect(url).map_err(|error| {
         Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
-    })?;
-    Ok(BoxTransport::new(transport))
+    })
 }
 
 async fn sync(
-    store: &SqliteStore,
+    store: &AnyStore,
     transport: BoxTransport,
     filter: Filter,
     args: &Args,
@@ -170,7 +169,7 @@ impl fmt::Display for Answer {
         if report.duplicates > 0 {
             write!(f, ", {} known already", text::number(report.duplicates))?;
         }
-        let conflicts = report.conflicts;
+        let conflicts = &report.conflicts;
         if conflicts.found + conflicts.settled + conflicts.left > 0 {
             let [found, settled, left] =
                 [conflicts.found, conflicts.settled, conflicts.left].map(text::number);

@@ -77,10 +77,9 @@ impl Place {
     /// Starts a hub here and answers where it listens.
     pub(crate) fn serve(&self, line: &str) -> (Running, String) {
         let mut hub = self.start(&format!("--json serve --listen 127.0.0.1:0 {line}"));
-        let listening = hub.line();
-        let answer: Value = serde_json::from_str(&listening).expect("JSON");
-        let address = answer["listening"].as_str().expect("an address").to_owned();
-        (hub, format!("http://{address}"))
+        let answer: Value = serde_json::from_str(&hub.line()).expect("JSON");
+        let url = answer["urls"][0].as_str().expect("a URL").to_owned();
+        (hub, url)
     }
 
     fn command(&self, line: &str) -> Command {

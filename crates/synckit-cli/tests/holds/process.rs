@@ -27,6 +27,6 @@ pub(crate) fn serve(file: &Path) -> (Child, String) {
     let mut line = String::new();
     BufReader::new(hub.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
     let said: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
-    let url = said["url"].as_str().expect("an address").to_owned();
+    let url = said["urls"][0].as_str().expect("an address").to_owned();
     (hub, url)
 }

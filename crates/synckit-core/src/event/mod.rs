@@ -68,10 +68,10 @@ impl Event {
 
     /// The size that limits are checked against: all texts, the binary clock and the payload, in bytes.
     pub fn size(&self) -> usize {
-        let clock: usize = self.clock.iter().map(|(node, _)| node.as_str().len() + 8).sum();
-        self.id.as_str().len()
-            + self.event_type.as_str().len()
-            + self.aggregate_id.as_str().len()
+        let clock: usize = self.clock.iter().map(|(node, _)| node.len() + 8).sum();
+        self.id.len()
+            + self.event_type.len()
+            + self.aggregate_id.len()
             + self.data.as_bytes().len()
             + self.metadata.as_json().len()
             + clock
@@ -212,7 +212,7 @@ impl NewEvent {
     }
 
     /// [`Event::content_digest`] of the event this becomes under that id.
-    pub(crate) fn content_digest(&self, id: &EventId) -> [u8; 32] {
+    pub fn content_digest(&self, id: &EventId) -> [u8; 32] {
         content_digest(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 

@@ -1,11 +1,12 @@
 //! Heads, counters and time, as they change along a plan.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::conflict::Heads;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ids::{AggregateId, EventId, NodeId, StoreId};
+use crate::ids::{AggregateId, NodeId, StoreId};
 use crate::notes::{self, Identity, Note};
 use crate::store::{Facts, NewRow, Plan};
 use crate::timestamp::Timestamp;
@@ -43,15 +44,14 @@ impl<'a> Ledger<'a> {
 
     /// The heads of an aggregate.
     pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&mut Heads> {
-        if !self.heads.contains_key(aggregate) {
-            let stored = self.facts.notes.get(&notes::heads(aggregate));
-            let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
-            let before = heads.len();
-            self.heads.insert(aggregate.clone(), (heads, before));
-        }
-        match self.heads.get_mut(aggregate) {
-            Some((heads, _)) => Ok(heads),
-            None => Err(Error::corrupt("heads were lost while planning")),
+        match self.heads.entry(aggregate.clone()) {
+            Entry::Occupied(known) => Ok(&mut known.into_mut().0),
+            Entry::Vacant(unknown) => {
+                let stored = self.facts.notes.get(&notes::heads(aggregate));
+                let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
+                let before = heads.len();
+                Ok(&mut unknown.insert((heads, before)).0)
+            }
         }
     }
 
@@ -67,9 +67,9 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// The event appended last.
-    pub(super) fn last_appended(&self) -> Option<&EventId> {
-        self.plan.append.last().map(|row| &row.event.id)
+    /// The events appended so far.
+    pub(super) fn appended(&self) -> &[NewRow] {
+        &self.plan.append
     }
 
     /// The aggregates that came into conflict along this plan.

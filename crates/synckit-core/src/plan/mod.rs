@@ -5,17 +5,20 @@
 //!
 //! - `record.rs`: new events authored here
 //! - `receive.rs`: events from a peer
+//! - `adopt.rs`: events by authors who cannot stamp
 //! - `reauthor.rs`: authoring again, under a fresh name, after a restore from an older copy
 //! - `ledger.rs`: heads, counters and time, as they change along a plan
 
+mod adopt;
 mod ledger;
 mod reauthor;
 mod receive;
 mod record;
 
+pub use adopt::{Adopt, Adopted, Adoptee};
 pub use reauthor::Reauthor;
 pub use receive::{Receive, Received};
-pub use record::{Record, Recorded};
+pub use record::{Expect, Record, Recorded};
 
 use crate::error::Result;
 use crate::notes::Note;
@@ -28,6 +31,8 @@ pub enum Intent {
     Record(Record),
     /// Store events from a peer, or a resolution derived here.
     Receive(Receive),
+    /// Store events by an author who cannot stamp, in that author's name.
+    Adopt(Adopt),
     /// Author again what was recorded under dots that are taken.
     Reauthor(Reauthor),
     /// Change notes only.
@@ -52,6 +57,8 @@ pub enum Outcome {
     Recorded(Recorded),
     /// Of [`Intent::Receive`].
     Received(Received),
+    /// Of [`Intent::Adopt`].
+    Adopted(Adopted),
     /// Of [`Intent::Reauthor`]: how many events were authored again, or `None` when the log had moved on since
     /// they were read, and nothing was changed.
     Reauthored(Option<usize>),
@@ -136,6 +143,7 @@ impl Planning {
             let needs = match &mut self.intent {
                 Intent::Record(record) => record.needs(),
                 Intent::Receive(receive) => receive.needs(),
+                Intent::Adopt(adopt) => adopt.needs(),
                 Intent::Reauthor(reauthor) => reauthor.needs(),
                 Intent::Edit(_) => Needs::default(),
                 Intent::Ask(needs) => std::mem::take(needs),
@@ -147,6 +155,7 @@ impl Planning {
         match &mut self.intent {
             Intent::Record(record) => record.plan(self.head, &self.facts),
             Intent::Receive(receive) => receive.plan(self.head, &self.facts, self.rounds < 3),
+            Intent::Adopt(adopt) => adopt.plan(self.head, &self.facts, self.rounds < 3),
             Intent::Reauthor(reauthor) => reauthor.plan(&self.facts, self.rounds < 3),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);

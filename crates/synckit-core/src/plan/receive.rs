@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::clock::Dot;
+use crate::clock::{Dot, VectorClock};
 use crate::conflict::Resolution;
 use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::notes::{self, Aside, Note};
 use crate::plan::ledger::{self, Ledger};
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Held, LogHead, Needs};
+use crate::store::{Facts, LogHead, Needs};
 use crate::transport::{Placed, RefusalCode, Refused};
 use crate::version::Position;
 
@@ -50,8 +50,8 @@ pub struct Received {
     pub placed: Option<Placed>,
     /// The aggregates that came into conflict by it.
     pub conflicts: Vec<AggregateId>,
-    /// The new name this replica authors under: an event of its own that it did not hold has shown that it was
-    /// restored from an older copy.
+    /// The new name this replica authors under: an event of its own, or one it had adopted, that it did not hold has
+    /// shown that it was restored from an older copy.
     pub renamed: Option<NodeId>,
 }
 
@@ -71,17 +71,16 @@ impl Receive {
     }
 
     pub(super) fn needs(&self) -> Needs {
-        let mut keys = BTreeSet::from([notes::NODE.to_owned(), notes::TIME.to_owned()]);
-        let mut aggregates = BTreeSet::new();
-        let mut origins = BTreeSet::new();
-        for event in &self.events {
-            aggregates.insert(&event.aggregate_id);
-            origins.extend(author(event));
-        }
+        let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned()];
+        let mut aggregates: Vec<_> = self.events.iter().map(|event| &event.aggregate_id).collect();
+        aggregates.sort_unstable();
+        aggregates.dedup();
         keys.extend(aggregates.into_iter().map(notes::heads));
+        let origins: BTreeSet<_> = self.events.iter().filter_map(author).collect();
         keys.extend(origins.into_iter().map(notes::origin));
+        keys.sort_unstable();
         let ids = self.events.iter().map(|event| event.id.clone()).collect();
-        Needs { ids, dots: Vec::new(), notes: keys.into_iter().collect() }
+        Needs { ids, dots: Vec::new(), notes: keys }
     }
 
     pub(super) fn plan(&mut self, head: LogHead, facts: &Facts, may_ask: bool) -> Result<Step> {
@@ -96,11 +95,11 @@ impl Receive {
         for (index, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
             match self.judge(&mut ledger, facts, &batch, &event)? {
                 Verdict::New => {
-                    if author(&event) == Some(&ledger.identity.author) {
+                    if author(&event).is_some_and(|author| ledger.identity.writes_as(author)) {
                         ledger.identity = successor.clone();
                         received.renamed = Some(successor.author.clone());
                     }
-                    batch.add(&event);
+                    batch.add(ledger.appended().len(), &event);
                     ledger.append(event, self.source)?;
                     received.accepted += 1;
                 }
@@ -115,8 +114,9 @@ impl Receive {
             }
         }
         received.conflicts = ledger.new_conflicts();
-        received.placed = ledger.last_appended().map(|event| {
-            let upto = Cursor::at(head.store, head.position + received.accepted as Position, event.clone());
+        received.placed = ledger.appended().last().map(|last| {
+            let position = head.position + received.accepted as Position;
+            let upto = Cursor::at(head.store, position, last.event.id.clone());
             Placed { after: head.position, upto }
         });
         let mut notes = std::mem::take(&mut self.notes);
@@ -149,9 +149,9 @@ impl Receive {
 
     fn judge(&self, ledger: &mut Ledger<'_>, facts: &Facts, batch: &Batch, event: &Event) -> Result<Verdict> {
         let refused = |code, message: String| Ok(Verdict::Refused(code, message));
-        if let Some(digest) = batch.ids.get(&event.id).or(facts.held.get(&event.id).map(|held| &held.digest))
-        {
-            if *digest == event.digest() {
+        let earlier = batch.ids.get(&event.id).map(|at| ledger.appended()[*at].event.digest());
+        if let Some(digest) = earlier.or(facts.held.get(&event.id).map(|held| held.digest)) {
+            if digest == event.digest() {
                 return Ok(Verdict::Duplicate);
             }
             return refused(
@@ -199,7 +199,12 @@ impl Receive {
 
     /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
     fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
-        let mut clock = ledger.heads(&event.aggregate_id)?.clock()?;
+        let heads = ledger.heads(&event.aggregate_id)?;
+        let most: usize = heads.iter().map(|head| head.clock.len()).sum();
+        if most + event.clock.len() <= VectorClock::MAX_NODES {
+            return Ok(Verdict::New);
+        }
+        let mut clock = heads.clock()?;
         match clock.merge(&event.clock) {
             Ok(()) => Ok(Verdict::New),
             Err(error) if error.kind() == ErrorKind::TooLarge => {
@@ -244,13 +249,14 @@ enum Verdict {
 /// What this batch has brought so far.
 #[derive(Debug, Default)]
 struct Batch {
-    ids: HashMap<EventId, [u8; 32]>,
+    /// Where in the plan an event stands.
+    ids: HashMap<EventId, usize>,
     dots: HashMap<Dot, EventId>,
 }
 
 impl Batch {
-    fn add(&mut self, event: &Event) {
-        self.ids.insert(event.id.clone(), Held::of(event).digest);
+    fn add(&mut self, at: usize, event: &Event) {
+        self.ids.insert(event.id.clone(), at);
         if let Some(dot) = &event.dot {
             self.dots.insert(dot.clone(), event.id.clone());
         }

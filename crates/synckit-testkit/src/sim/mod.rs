@@ -7,12 +7,8 @@
 //! - `world.rs`: the replicas and what happens to them
 //! - `environment.rs`: skewed clocks and seeded randomness
 //! - `resolvers.rs`: resolvers, well-behaved and not
-//! - `check.rs`: the promises
-//! - `model.rs`: the reference model of which events stand
 
-mod check;
 mod environment;
-mod model;
 mod resolvers;
 mod world;
 

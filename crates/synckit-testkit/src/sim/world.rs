@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use synckit::{Digest, Endpoint, Recovery, RetryPolicy, SyncManager};
-use synckit_core::{EventId, EventStore, NewEvent, NodeId, StoreId};
+use synckit_core::{EventStore, NewEvent, NodeId, StoreId};
 use synckit_memory::MemoryStore;
 
 use super::Summary;
-use super::check::{self, Checked};
 use super::environment::SimEnvironment;
 use super::resolvers::{SimResolver, Strategy};
+use crate::check::{self, Checked, Created};
 use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport, Rng};
 
 const HOUR: i64 = 3_600_000;
@@ -61,7 +61,7 @@ pub(super) struct World {
     restored: Option<Restored>,
     now: Arc<AtomicU64>,
     shared: Arc<Mutex<Rng>>,
-    created: BTreeMap<EventId, [u8; 32]>,
+    created: Created,
     summary: Summary,
     trace: Vec<String>,
 }

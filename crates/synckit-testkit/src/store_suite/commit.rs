@@ -163,7 +163,8 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     store.close().await?;
     store.close().await?;
     let events = vec![named(new_event("x", "2"))];
-    let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+    let intent =
+        Record { author: node("n"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
     let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
     let kinds = [
         store.commit(Intent::Record(intent)).await.map(drop),

@@ -23,7 +23,8 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
     for polls in 0.. {
         let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
         let events = batch.iter().map(|id| named(new_event("x", id))).collect();
-        let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+        let intent =
+            Record { author: node("n"), events, expect: Vec::new(), now: NOW, limits: Limits::default() };
         let ended = drop_at(polls, store.commit(Intent::Record(intent))).await.transpose()?.is_some();
         let next = format!("{polls}-next");
         record(&store, vec![new_event("x", &next)]).await?;

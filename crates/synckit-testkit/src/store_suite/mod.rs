@@ -6,6 +6,7 @@
 //! - `conflicts`: heads, and conflicts that appear and disappear
 //! - `read`: pages, aggregates, sources
 //! - `notes`: the notebook
+//! - `adopt`: events by authors who cannot stamp
 //! - `commit`: one transaction, whoever else is writing
 //! - `drops`: futures that are dropped at each of their awaits
 //! - `reauthor`: authoring again after a restore from an older copy
@@ -20,6 +21,7 @@ use synckit_core::{Event, EventId, EventStore, Limits, NewEvent, Query, Result, 
 use crate::fixture::StoreFixture;
 use crate::samples::{NOW, node, store_id};
 
+pub mod adopt;
 pub mod commit;
 pub mod conflicts;
 pub mod drops;
@@ -103,6 +105,14 @@ macro_rules! store_conformance {
             commit: an_event_received_many_times_at_once_is_stored_once;
             commit: readers_see_only_prefixes;
             commit: a_closed_store_says_so;
+            adopt: events_are_stamped_in_the_name_of_their_author;
+            adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
+            adopt: what_was_seen_once_stays_seen;
+            adopt: adopting_twice_is_adopting_once;
+            adopt: one_bad_event_does_not_stop_the_rest;
+            adopt: a_name_that_is_taken_is_not_written_under;
+            adopt: a_successor_of_the_store_renames_whom_it_adopts;
+            adopt: an_adopted_event_that_comes_back_renames;
             drops: a_dropped_record_is_whole_or_absent;
             drops: a_dropped_receive_is_whole_or_absent;
             drops: a_dropped_edit_is_whole_or_absent;
@@ -179,7 +189,7 @@ pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Re
 pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
     let author = store.identity().await?.author;
     let events = events.into_iter().map(named).collect();
-    store.commit_record(Record { author, events, now, limits: Limits::default() }).await
+    store.commit_record(Record { author, events, now, limits: Limits::default(), expect: Vec::new() }).await
 }
 
 /// An event with its id.

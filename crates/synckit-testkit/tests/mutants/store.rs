@@ -28,6 +28,7 @@ pub(crate) enum Mutation {
     ForgetsCounters,
     ForgetsTheTime,
     ForgetsHeads,
+    ForgetsWhatWasSeen,
     BelievesTheCaller,
     PlansBeforeItsTurn,
     // What it takes of an intent.
@@ -110,6 +111,7 @@ impl Mutant {
             M::ForgetsDots => facts.dots.clear(),
             M::ForgetsCounters => facts.notes.retain(|key, _| !key.starts_with("origin/")),
             M::ForgetsTheTime => facts.notes.retain(|key, _| key != notes::TIME),
+            M::ForgetsWhatWasSeen => facts.notes.retain(|key, _| !key.starts_with("seen/")),
             M::ForgetsHeads => facts.notes.retain(|key, _| !key.starts_with("heads/")),
             M::BelievesTheCaller => {
                 if let Some(caller) = caller {

@@ -14,18 +14,22 @@ mod page;
 mod plain;
 mod push;
 
-use serde::{Deserialize, Serialize};
-use synckit_core::{Error, ErrorKind, Result, json::check_depth};
+pub use batch::items;
 
+use serde::{Deserialize, Serialize};
+use synckit_core::{Result, json::check_depth};
+
+use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
 
-/// What a message is to the side that reads it; decides what an unreadable one is called.
-#[derive(Clone, Copy)]
-enum Side {
-    /// A request: the caller is at fault.
-    Request,
-    /// An answer: the peer is.
-    Answer,
+/// A message that has a JSON form.
+pub(crate) trait ToJson {
+    fn to_json(&self) -> Vec<u8>;
+}
+
+/// A message that is read from its JSON form.
+pub(crate) trait FromJson: Sized {
+    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self>;
 }
 
 /// Reads a message that carries no events.
@@ -36,38 +40,10 @@ fn parse_plain<'a, T: Deserialize<'a>>(bytes: &'a [u8], limits: &WireLimits, sid
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], side: Side) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| unreadable(side, &error))
-}
-
-fn unreadable(side: Side, error: &serde_json::Error) -> Error {
-    let (kind, whose) = match side {
-        Side::Request => (ErrorKind::Invalid, "the message"),
-        Side::Answer => (ErrorKind::Corrupt, "the answer"),
-    };
-    Error::new(kind, format!("{whose} cannot be read: {}", brief(&error.to_string())))
-}
-
-fn check_length(bytes: &[u8], most: usize) -> Result<()> {
-    if bytes.len() <= most {
-        return Ok(());
-    }
-    Err(Error::too_large(format!("the message has {} bytes; at most {most} are allowed", bytes.len())))
-}
-
-fn too_many(what: &str, most: usize) -> Error {
-    Error::too_large(format!("there are more than {most} {what} in one message; send several"))
+    serde_json::from_slice(bytes).map_err(|error| side.unreadable(&error.to_string()))
 }
 
 /// Appends the JSON form of a part.
 fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, part: &T) {
     serde_json::to_writer(out, part).expect("the parts of a message have a JSON form");
-}
-
-/// What a reader needs of a text that another side chose: at most 255 bytes of it.
-fn brief(text: &str) -> &str {
-    let mut end = text.len().min(synckit_core::MAX_NAME_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -6,11 +6,11 @@ use synckit_core::{Cursor, Error, PullResponse, Result};
 
 use super::batch::{bounded, put_events, read_event};
 use super::error::Fault;
-use super::{Side, check_length, parse, put};
+use super::{FromJson, ToJson, parse, put};
+use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
-use crate::{Decode, Encode};
 
-impl Encode for PullResponse {
+impl ToJson for PullResponse {
     fn to_json(&self) -> Vec<u8> {
         let mut out = b"{\"events\":".to_vec();
         put_events(&mut out, &self.events, &self.unreadable);
@@ -32,7 +32,7 @@ struct PageForm<'a> {
     error: Option<Fault<'a>>,
 }
 
-impl Decode for PullResponse {
+impl FromJson for PullResponse {
     /// Reads a page. An error in the place of a page, as at the end of a subscription, is that error.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;

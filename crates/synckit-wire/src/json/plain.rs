@@ -11,13 +11,13 @@ use synckit_core::{
 };
 
 use super::batch::bounded;
-use super::{Side, check_length, parse, parse_plain, put};
+use super::{FromJson, ToJson, parse, parse_plain, put};
+use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
-use crate::{Decode, Encode};
 
 macro_rules! encode {
     ($($message:ty),*) => {$(
-        impl Encode for $message {
+        impl ToJson for $message {
             fn to_json(&self) -> Vec<u8> {
                 let mut out = Vec::new();
                 put(&mut out, self);
@@ -29,19 +29,19 @@ macro_rules! encode {
 
 encode!(HelloRequest, HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
 
-impl Decode for HelloRequest {
+impl FromJson for HelloRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         parse_plain(bytes, limits, Side::Request)
     }
 }
 
-impl Decode for HelloResponse {
+impl FromJson for HelloResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         parse_plain(bytes, limits, Side::Answer)
     }
 }
 
-impl Decode for PullRequest {
+impl FromJson for PullRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let request = parse_plain(bytes, limits, Side::Request)?;
         parse::<PullKeys>(bytes, Side::Request)?;
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
     }
 }
 
-impl Decode for PushResponse {
+impl FromJson for PushResponse {
     /// Reads the answer to a push. It may name every event of a large batch, each with its reason.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
@@ -107,7 +107,7 @@ struct MissingForm<'a> {
     ids: &'a RawValue,
 }
 
-impl Decode for MissingRequest {
+impl FromJson for MissingRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let form: MissingForm<'_> = parse_plain(bytes, limits, Side::Request)?;
         let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Request)?;
@@ -122,7 +122,7 @@ struct MissingAnswer<'a> {
     ids: &'a RawValue,
 }
 
-impl Decode for MissingResponse {
+impl FromJson for MissingResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let form: MissingAnswer<'_> = parse_plain(bytes, limits, Side::Answer)?;
         let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Answer)?;

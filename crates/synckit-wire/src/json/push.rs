@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use synckit_core::{Caller, Cursor, PushRequest, Refused, Result, Unreadable};
 
 use super::batch::{bounded, put_events, read_event};
-use super::{Side, check_length, parse, put};
+use super::{FromJson, ToJson, parse, put};
+use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
 use crate::push::{ReceivedPush, Refusals};
-use crate::{Decode, Encode};
 
-impl Encode for PushRequest {
+impl ToJson for PushRequest {
     fn to_json(&self) -> Vec<u8> {
         let mut out = b"{\"caller\":".to_vec();
         put(&mut out, &self.caller);
@@ -41,7 +41,7 @@ struct PushForm<'a> {
     upto: Option<Cursor>,
 }
 
-impl Decode for ReceivedPush {
+impl FromJson for ReceivedPush {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         let form: PushForm<'_> = parse(bytes, Side::Request)?;

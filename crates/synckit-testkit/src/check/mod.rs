@@ -1,28 +1,40 @@
 //! The promises, checked on what the stores hold.
+//!
+//! `model.rs` is the reference model of which events stand.
+
+mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use synckit::{Digest, StoreExt};
 use synckit_core::notes::{self, PullNote};
 use synckit_core::{AggregateId, Event, EventId, EventStore, Query, Standing, StoreId, StoredEvent};
-use synckit_memory::MemoryStore;
 
-use super::model;
+/// What a check answers: the promise that was broken, in words.
+pub(crate) type Checked<T = ()> = Result<T, String>;
 
-pub(super) type Checked<T = ()> = Result<T, String>;
+/// The events that applications have recorded, with their contents.
+pub(crate) type Created = BTreeMap<EventId, [u8; 32]>;
 
 fn failed(error: impl std::fmt::Display) -> String {
     format!("a healthy store answered with an error: {error}")
 }
 
 /// The whole log of a store.
-pub(super) async fn log(store: &MemoryStore) -> Checked<Vec<StoredEvent>> {
-    let page = store.read(Query::after(0).at_most(usize::MAX, usize::MAX)).await.map_err(failed)?;
-    Ok(page.events)
+pub(crate) async fn log(store: &impl EventStore) -> Checked<Vec<StoredEvent>> {
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.read(Query::after(after)).await.map_err(failed)?;
+        after = page.scanned_to;
+        events.extend(page.events);
+        if !page.more {
+            return Ok(events);
+        }
+    }
 }
 
 /// P2: exactly the events that were created, one content each.
-pub(super) fn exact(name: &str, log: &[StoredEvent], created: &BTreeMap<EventId, [u8; 32]>) -> Checked {
+pub(crate) fn exact(name: &str, log: &[StoredEvent], created: &Created) -> Checked {
     let mut held = BTreeSet::new();
     for stored in log {
         let event = &stored.event;
@@ -47,7 +59,7 @@ pub(super) fn exact(name: &str, log: &[StoredEvent], created: &BTreeMap<EventId,
 }
 
 /// P4: an event stands after everything its author had seen.
-pub(super) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
+pub(crate) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
     let mut by_aggregate: BTreeMap<&AggregateId, Vec<&Event>> = BTreeMap::new();
     for stored in log {
         let earlier = by_aggregate.entry(&stored.event.aggregate_id).or_default();
@@ -65,7 +77,7 @@ fn causes(cause: &Event, effect: &Event) -> bool {
 }
 
 /// P3: the view is the one of the reference model, and canonical order is never against causality.
-pub(super) async fn view(name: &str, store: &MemoryStore, log: &[StoredEvent]) -> Checked<Digest> {
+pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent]) -> Checked<Digest> {
     let mut by_aggregate: BTreeMap<AggregateId, Vec<Event>> = BTreeMap::new();
     for stored in log {
         by_aggregate.entry(stored.event.aggregate_id.clone()).or_default().push(stored.event.clone());
@@ -102,7 +114,7 @@ pub(super) async fn view(name: &str, store: &MemoryStore, log: &[StoredEvent]) -
 }
 
 /// P5: everything up to the checkpoint is held.
-pub(super) async fn honest(name: &str, store: &MemoryStore, peer: &MemoryStore) -> Checked {
+pub(crate) async fn honest(name: &str, store: &impl EventStore, peer: &impl EventStore) -> Checked {
     let own = store.head().await.map_err(failed)?.store;
     let peer_id: StoreId = peer.head().await.map_err(failed)?.store;
     let Some(note) = store.note(notes::pull(peer_id, "all")).await.map_err(failed)? else { return Ok(()) };
@@ -124,7 +136,7 @@ pub(super) async fn honest(name: &str, store: &MemoryStore, peer: &MemoryStore) 
 }
 
 /// What never goes backwards, P6: the number of events, the time, the counters.
-pub(super) async fn monotonic_values(store: &MemoryStore) -> Checked<BTreeMap<String, u64>> {
+pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMap<String, u64>> {
     let mut values = BTreeMap::new();
     values.insert("events".to_owned(), store.head().await.map_err(failed)?.position);
     for note in store.notes_under("origin/").await.map_err(failed)? {
@@ -140,7 +152,7 @@ pub(super) async fn monotonic_values(store: &MemoryStore) -> Checked<BTreeMap<St
 
 /// P6: compares two readings. A replica that authors again what it recorded since a restore gives up counters of its
 /// former name; these may sink.
-pub(super) fn monotonic(
+pub(crate) fn monotonic(
     name: &str,
     before: &BTreeMap<String, u64>,
     after: &BTreeMap<String, u64>,
@@ -156,7 +168,7 @@ pub(super) fn monotonic(
 }
 
 /// Nothing is left over: no conflict, no refused event.
-pub(super) async fn settled(name: &str, store: &MemoryStore) -> Checked {
+pub(crate) async fn settled(name: &str, store: &impl EventStore) -> Checked {
     for prefix in [notes::CONFLICTS, notes::ASIDE_IN, notes::ASIDE_OUT] {
         if let Some(note) = store.notes_under(prefix).await.map_err(failed)?.first() {
             return Err(format!(

@@ -1,0 +1,135 @@
+//! SQLite by itself: the table and the indexes of the store, prepared statements, one transaction a page.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+use synckit::Event;
+
+use crate::measure::{Measured, Sample, Scale};
+use crate::sample::{PAGE, events};
+
+const SCHEMA: &str = "
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    aggregate TEXT NOT NULL,
+    origin TEXT,
+    counter INTEGER,
+    time INTEGER NOT NULL,
+    source BLOB,
+    clock BLOB NOT NULL,
+    metadata TEXT NOT NULL,
+    data ANY NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX events_dot ON events (origin, counter);
+CREATE INDEX events_aggregate ON events (aggregate);
+";
+
+const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const SELECT: &str = "SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?";
+
+pub(crate) fn open(path: &Path) -> Measured<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.execute_batch(SCHEMA)?;
+    Ok(connection)
+}
+
+/// Inserts events after this position, in one transaction.
+pub(crate) fn insert(connection: &mut Connection, after: usize, page: &[Event]) -> Measured<()> {
+    let transaction = connection.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(INSERT)?;
+        let mut clock = Vec::new();
+        for (at, event) in page.iter().enumerate() {
+            clock.clear();
+            event.clock.encode(&mut clock);
+            let dot = event.dot.as_ref().ok_or("a sample without a dot")?;
+            insert.execute(params![
+                (after + at + 1) as i64,
+                event.id.as_str(),
+                event.event_type.as_str(),
+                event.aggregate_id.as_str(),
+                dot.node.as_str(),
+                dot.counter.cast_signed(),
+                event.time.to_bits().cast_signed(),
+                [7_u8; 16],
+                clock,
+                event.metadata.as_json(),
+                event.data.as_json(),
+            ])?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// One row as owned values.
+#[derive(Debug)]
+#[allow(dead_code, reason = "the values are read, which is what is measured; nobody looks at them")]
+struct Owned {
+    position: i64,
+    texts: [String; 4],
+    dot: (String, i64),
+    time: i64,
+    blobs: [Vec<u8>; 2],
+    metadata: String,
+}
+
+/// Reads one page into owned values; answers how many there were.
+pub(crate) fn read(connection: &Connection, after: usize) -> Measured<usize> {
+    let mut select = connection.prepare_cached(SELECT)?;
+    let rows = select.query_map(params![after as i64, PAGE as i64], |row| {
+        Ok(Owned {
+            position: row.get(0)?,
+            texts: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(10)?],
+            dot: (row.get(4)?, row.get(5)?),
+            time: row.get(6)?,
+            blobs: [row.get(7)?, row.get(8)?],
+            metadata: row.get(9)?,
+        })
+    })?;
+    let page = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(std::hint::black_box(page).len())
+}
+
+pub(crate) fn insert_pages(scale: Scale) -> Measured<Sample> {
+    let directory = tempfile::tempdir()?;
+    let events = events(scale.events)?;
+    let mut connection = open(&directory.path().join("raw.db"))?;
+    Sample::of(scale.events, || {
+        for (at, page) in events.chunks(PAGE).enumerate() {
+            insert(&mut connection, at * PAGE, page)?;
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn insert_singly(scale: Scale) -> Measured<Sample> {
+    let directory = tempfile::tempdir()?;
+    let events = events(scale.events / 50)?;
+    let mut connection = open(&directory.path().join("raw.db"))?;
+    Sample::of(events.len(), || {
+        for (at, event) in events.iter().enumerate() {
+            insert(&mut connection, at, std::slice::from_ref(event))?;
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn read_pages(scale: Scale) -> Measured<Sample> {
+    let directory = tempfile::tempdir()?;
+    let mut connection = open(&directory.path().join("raw.db"))?;
+    for (at, page) in events(scale.events)?.chunks(PAGE).enumerate() {
+        insert(&mut connection, at * PAGE, page)?;
+    }
+    Sample::of(scale.events, || {
+        let mut after = 0;
+        while after < scale.events {
+            after += read(&connection, after)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,126 @@
+//! What is measured of synckit, each beside its raw limit.
+
+mod clock;
+mod plan;
+mod stores;
+mod sync;
+mod wire;
+
+use crate::measure::{Kind, Row};
+use crate::raw;
+
+/// All rows, in the order of the table.
+pub(crate) const ALL: &[Row] = &[
+    Row {
+        name: "sqlite-receive",
+        about: "SQLite: receive in pages of 1,000, with heads, duplicates check and checkpoint",
+        limit: "rusqlite: prepared insert, one transaction a page",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.55, ours: stores::sqlite_receive, raw: raw::sqlite::insert_pages },
+    },
+    Row {
+        name: "sqlite-record",
+        about: "SQLite: record one event a commit",
+        limit: "rusqlite: one insert a commit",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: stores::sqlite_record, raw: raw::sqlite::insert_singly },
+    },
+    Row {
+        name: "sqlite-read",
+        about: "SQLite: read the log in pages of 1,000 into owned events",
+        limit: "rusqlite: the same rows into owned values",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.35, ours: stores::sqlite_read, raw: raw::sqlite::read_pages },
+    },
+    Row {
+        name: "redb-receive",
+        about: "redb: receive in pages of 1,000, with heads, duplicates check and checkpoint",
+        limit: "redb: the same tables, one transaction a page",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.55, ours: stores::redb_receive, raw: raw::redb::insert_pages },
+    },
+    Row {
+        name: "redb-tasks",
+        about: "redb: 64 tasks, each recording one event at a time",
+        limit: "redb: one event a commit, alone",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 8.0, ours: stores::redb_tasks, raw: raw::redb::insert_singly },
+    },
+    Row {
+        name: "redb-read",
+        about: "redb: read the log in pages of 1,000 into owned events",
+        limit: "redb: the same rows into owned values",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: stores::redb_read, raw: raw::redb::read_pages },
+    },
+    Row {
+        name: "clock-3",
+        about: "vector clock of 3 nodes: increment, compare, look up, merge in equal shares",
+        limit: "a sorted vector of (u128, u64)",
+        unit: "calls/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: |_| clock::ours::<3>(), raw: |_| clock::raw::<3>() },
+    },
+    Row {
+        name: "clock-10",
+        about: "vector clock of 10 nodes: increment, compare, look up, merge in equal shares",
+        limit: "a sorted vector of (u128, u64)",
+        unit: "calls/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: |_| clock::ours::<10>(), raw: |_| clock::raw::<10>() },
+    },
+    Row {
+        name: "clock-100",
+        about: "vector clock of 100 nodes: increment, compare, look up, merge in equal shares",
+        limit: "a sorted vector of (u128, u64)",
+        unit: "calls/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: |_| clock::ours::<100>(), raw: |_| clock::raw::<100>() },
+    },
+    Row {
+        name: "clock-1000",
+        about: "vector clock of 1,000 nodes: increment, compare, look up, merge in equal shares",
+        limit: "a sorted vector of (u128, u64)",
+        unit: "calls/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: |_| clock::ours::<1000>(), raw: |_| clock::raw::<1000>() },
+    },
+    Row {
+        name: "plan",
+        about: "planning a page of 1,000 over 1,000 aggregates",
+        limit: "1 µs an event",
+        unit: "µs an event",
+        kind: Kind::Bound { at_most: 1.0, ours: plan::microseconds },
+    },
+    Row {
+        name: "wire-json",
+        about: "wire: encode and decode a page of 1,000 in JSON",
+        limit: "serde_json with raw values, nothing checked",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.7, ours: wire::json, raw: wire::plain_json },
+    },
+    Row {
+        name: "sync-http",
+        about: "sync SQLite → HTTP → SQLite, default settings",
+        limit: "rusqlite → hyper, JSON pages of 1,000, pipelined → rusqlite, the same schema",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.65, ours: sync::http, raw: raw::http::sync },
+    },
+    Row {
+        name: "incremental",
+        about: "sync of one new event after the history",
+        limit: "8 round trips of an empty request",
+        unit: "round trips",
+        kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<1> },
+    },
+    Row {
+        name: "incremental-10",
+        about: "sync of one new event after ten times the history",
+        limit: "8 round trips of an empty request",
+        unit: "round trips",
+        kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<10> },
+    },
+    Row {
+        name: "bytes",
+        about: "bytes on the wire of a sync, compressed, both ways",
+        limit: "150 bytes an event",
+        unit: "bytes an event",
+        kind: Kind::Bound { at_most: 150.0, ours: sync::bytes },
+    },
+];

@@ -1,0 +1,154 @@
+//! The stores: receiving, recording and reading.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use synckit::notes::{self, Note};
+use synckit::plan::{Receive, Record};
+use synckit::{Event, EventStore, Limits, NodeId, Query, StoreExt, StoreId};
+use synckit_redb::RedbStore;
+use synckit_sqlite::SqliteStore;
+use tokio::runtime::Runtime;
+
+use crate::measure::{Measured, Sample, Scale};
+use crate::sample::{NOW, PAGE, events, new_events};
+
+/// How many tasks record at once.
+const TASKS: usize = 64;
+
+pub(super) fn runtime() -> Measured<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+async fn sqlite(directory: &Path) -> Measured<SqliteStore> {
+    Ok(SqliteStore::open_as(directory.join("ours.db"), NodeId::new("bench")?).await?)
+}
+
+async fn redb(directory: &Path) -> Measured<RedbStore> {
+    Ok(RedbStore::open_as(directory.join("ours.redb"), NodeId::new("bench")?).await?)
+}
+
+/// Receives events page by page, each with the checkpoint that a pull moves.
+pub(super) async fn receive_all(store: &impl EventStore, events: Vec<Event>) -> Measured<()> {
+    let source = StoreId::from_bytes([7; 16]);
+    let (mut pages, mut reached) = (events.into_iter(), 0);
+    loop {
+        let page: Vec<Event> = pages.by_ref().take(PAGE).collect();
+        if page.is_empty() {
+            return Ok(());
+        }
+        reached += page.len();
+        let mut receive = Receive::new(Some(source), page, NOW, Limits::default());
+        let value = format!("{source}.{reached}.e").into_bytes();
+        receive.notes.push(Note { key: notes::pushed(source, "all"), value });
+        let received = store.commit_receive(receive).await?;
+        assert!(received.refused.is_empty(), "a sample was refused: {:?}", received.refused.first());
+    }
+}
+
+async fn read_all(store: &impl EventStore) -> Measured<usize> {
+    let (mut read, mut after) = (0, 0);
+    loop {
+        let page = store.read(Query::after(after)).await?;
+        after = page.scanned_to;
+        read += std::hint::black_box(page.events).len();
+        if !page.more {
+            return Ok(read);
+        }
+    }
+}
+
+async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::NewEvent) -> Measured<()> {
+    let id = event.id.clone().ok_or("a sample without an id")?;
+    let record = Record {
+        author: author.clone(),
+        events: vec![(id, event)],
+        expect: Vec::new(),
+        now: NOW,
+        limits: Limits::default(),
+    };
+    store.commit_record(record).await?;
+    Ok(())
+}
+
+pub(super) fn sqlite_receive(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, events(scale.events)?);
+    let store = runtime.block_on(sqlite(directory.path()))?;
+    let sample = Sample::of(scale.events, || runtime.block_on(receive_all(&store, events)))?;
+    runtime.block_on(store.close())?;
+    Ok(sample)
+}
+
+pub(super) fn sqlite_record(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 50)?);
+    let store = runtime.block_on(sqlite(directory.path()))?;
+    let author = store.node().clone();
+    let sample = Sample::of(events.len(), || {
+        runtime.block_on(async {
+            for event in events {
+                record_one(&store, &author, event).await?;
+            }
+            Ok(())
+        })
+    })?;
+    runtime.block_on(store.close())?;
+    Ok(sample)
+}
+
+pub(super) fn sqlite_read(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime) = (tempfile::tempdir()?, runtime()?);
+    let store = runtime.block_on(sqlite(directory.path()))?;
+    runtime.block_on(receive_all(&store, events(scale.events)?))?;
+    let sample = read_sample(scale, &runtime, &store)?;
+    runtime.block_on(store.close())?;
+    Ok(sample)
+}
+
+pub(super) fn redb_receive(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, events(scale.events)?);
+    let store = runtime.block_on(redb(directory.path()))?;
+    Sample::of(scale.events, || runtime.block_on(receive_all(&store, events)))
+}
+
+pub(super) fn redb_tasks(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 10)?);
+    let store = runtime.block_on(redb(directory.path()))?;
+    let (author, events, next) = (store.node().clone(), Arc::new(events), Arc::new(AtomicUsize::new(0)));
+    Sample::of(events.len(), || {
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..TASKS {
+                let (store, author, events, next) =
+                    (store.clone(), author.clone(), events.clone(), next.clone());
+                tasks.spawn(async move {
+                    while let Some(event) = events.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        record_one(&store, &author, event.clone()).await?;
+                    }
+                    Measured::Ok(())
+                });
+            }
+            while let Some(ended) = tasks.join_next().await {
+                ended??;
+            }
+            Ok(())
+        })
+    })
+}
+
+pub(super) fn redb_read(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime) = (tempfile::tempdir()?, runtime()?);
+    let store = runtime.block_on(redb(directory.path()))?;
+    runtime.block_on(receive_all(&store, events(scale.events)?))?;
+    read_sample(scale, &runtime, &store)
+}
+
+fn read_sample(scale: Scale, runtime: &Runtime, store: &impl EventStore) -> Measured<Sample> {
+    let mut read = 0;
+    let sample = Sample::of(scale.events, || {
+        read = runtime.block_on(read_all(store))?;
+        Ok(())
+    })?;
+    assert_eq!(read, scale.events, "all events are read");
+    Ok(sample)
+}

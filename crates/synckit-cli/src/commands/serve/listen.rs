@@ -1,0 +1,123 @@
+//! Where a hub listens: one wire and one address each.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use synckit::{BoxTransport, Error, ErrorKind, Result};
+use synckit_http::SyncService;
+use tokio::net::TcpListener;
+
+use crate::failure::{self, Failure};
+
+/// Where to listen, and what to speak there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listen {
+    wire: Wire,
+    address: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Http,
+}
+
+impl Wire {
+    const ALL: [Wire; 1] = [Wire::Http];
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Wire::Http => "http",
+        }
+    }
+}
+
+/// An address that is listened on, not yet served.
+#[derive(Debug)]
+pub(super) struct Bound {
+    wire: Wire,
+    listener: TcpListener,
+    pub(super) address: SocketAddr,
+}
+
+impl Listen {
+    /// Takes the address, so that a hub that cannot have it makes no store.
+    pub(super) async fn bind(self) -> Result<Bound, Failure> {
+        let listener = TcpListener::bind(self.address).await.map_err(|error| self.cannot_listen(error))?;
+        let unknown = |error| failure::system("the address listened on is not known", error);
+        let address = listener.local_addr().map_err(unknown)?;
+        Ok(Bound { wire: self.wire, listener, address })
+    }
+
+    fn cannot_listen(self, error: std::io::Error) -> Failure {
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let error = Error::new(ErrorKind::Denied, "the address cannot be listened on")
+            .with("address", self)
+            .with_source(error);
+        match Failure::from(error) {
+            failure if taken => {
+                failure.hint("another program has the port; choose one with --listen, 0 for any")
+            }
+            failure => failure,
+        }
+    }
+}
+
+impl Bound {
+    /// Where replicas reach it.
+    pub(super) fn url(&self) -> String {
+        Listen { wire: self.wire, address: self.address }.to_string()
+    }
+
+    /// Serves until `shutdown` resolves and the running requests are answered.
+    pub(super) async fn serve(
+        self,
+        endpoint: BoxTransport,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<()> {
+        match self.wire {
+            Wire::Http => synckit_http::serve(self.listener, SyncService::new(endpoint), shutdown).await,
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, address) = text.split_once("://").unwrap_or((Wire::Http.scheme(), text));
+        let wire = Wire::ALL.into_iter().find(|wire| wire.scheme() == scheme).ok_or_else(|| {
+            let known = Wire::ALL.map(|wire| format!("{}://", wire.scheme())).join(", ");
+            format!("there is no server for `{scheme}://`; it is one of {known}")
+        })?;
+        let address = address.trim_end_matches('/').parse().map_err(|error| {
+            format!("{error}; write it as IP:PORT or {}://IP:PORT, with port 0 for any", wire.scheme())
+        })?;
+        Ok(Listen { wire, address })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.wire.scheme(), self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_its_wire_or_means_http() {
+        for text in ["127.0.0.1:80", "http://127.0.0.1:80", "http://127.0.0.1:80/"] {
+            assert_eq!(
+                text.parse::<Listen>().map(|listen| listen.to_string()),
+                Ok("http://127.0.0.1:80".into())
+            );
+        }
+        let unknown = "ftp://127.0.0.1:80".parse::<Listen>().expect_err("no server");
+        assert!(unknown.contains("`ftp://`") && unknown.contains("http://"), "{unknown}");
+        let nowhere = "http://nowhere".parse::<Listen>().expect_err("no address");
+        assert!(nowhere.contains("IP:PORT"), "{nowhere}");
+    }
+}

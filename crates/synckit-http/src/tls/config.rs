@@ -1,0 +1,114 @@
+//! What a deployment sets about TLS. Everything is PEM text: where it is kept is the program's affair.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Who one side says it is: a chain of certificates and the private key of the first. `Debug` does not show the key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsIdentity {
+    /// The own certificate and then those between it and an authority, as PEM.
+    pub chain: String,
+    /// The private key of the own certificate as PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+    pub key: String,
+}
+
+impl TlsIdentity {
+    /// This chain and this key, both as PEM. They are checked when a transport or a server is made.
+    pub fn new(chain: impl Into<String>, key: impl Into<String>) -> Self {
+        TlsIdentity { chain: chain.into(), key: key.into() }
+    }
+}
+
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsIdentity").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+/// Whom the calling side trusts, and what it shows to a server that asks. Used where the URL is `https`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientTls {
+    /// Whether the authorities that browsers trust are trusted: Mozilla's list, as it was when the program was built,
+    /// the same on every machine. True.
+    pub public_roots: bool,
+    /// Certificates of further authorities that are trusted, as PEM: a company's own, or the server's if it signed
+    /// itself.
+    pub roots: String,
+    /// The certificate and key to show to a server that asks for one.
+    pub identity: Option<TlsIdentity>,
+}
+
+impl Default for ClientTls {
+    fn default() -> Self {
+        ClientTls { public_roots: true, roots: String::new(), identity: None }
+    }
+}
+
+impl ClientTls {
+    /// The public authorities, and no client certificate.
+    pub fn new() -> Self {
+        ClientTls::default()
+    }
+
+    /// Trusts these authorities (PEM) too.
+    pub fn with_roots(mut self, pem: &str) -> Self {
+        self.roots.push_str(pem);
+        self.roots.push('\n');
+        self
+    }
+
+    /// Sets whether the public authorities are trusted. Without them, some of one's own are needed.
+    pub fn with_public_roots(mut self, trusted: bool) -> Self {
+        self.public_roots = trusted;
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one.
+    pub fn with_identity(mut self, identity: TlsIdentity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+}
+
+/// What the answering side shows, and whether it asks callers who they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    /// The certificate and key of the server.
+    pub identity: TlsIdentity,
+    /// Whether callers show certificates. They are not asked unless set.
+    #[serde(default)]
+    pub clients: Option<ClientsTls>,
+}
+
+/// Which certificates callers show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsTls {
+    /// The certificates of the authorities that sign those of callers, as PEM.
+    pub roots: String,
+    /// Whether a caller without a certificate is turned away. One with a wrong certificate always is.
+    pub required: bool,
+}
+
+impl ServerTls {
+    /// Shows this certificate, and asks callers for none.
+    pub fn new(identity: TlsIdentity) -> Self {
+        ServerTls { identity, clients: None }
+    }
+
+    /// Turns away callers without a certificate that one of these authorities (PEM) signed.
+    pub fn with_required_clients(mut self, roots: impl Into<String>) -> Self {
+        self.clients = Some(ClientsTls { roots: roots.into(), required: true });
+        self
+    }
+
+    /// Asks callers for a certificate that one of these authorities (PEM) signed, and takes those who have none too.
+    pub fn with_optional_clients(mut self, roots: impl Into<String>) -> Self {
+        self.clients = Some(ClientsTls { roots: roots.into(), required: false });
+        self
+    }
+}

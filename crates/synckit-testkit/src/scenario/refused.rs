@@ -1,0 +1,94 @@
+//! One bad event in the middle of eleven: the other ten arrive, the report names the one.
+
+use synckit::{RefusedBy, StoreExt, SyncManager};
+use synckit_core::plan::Receive;
+use synckit_core::{
+    Caller, Data, Event, EventId, Filter, Limits, NewEvent, PushRequest, RefusalCode, Transport,
+};
+
+use super::ground::{holds, note};
+use super::world::{Hub, Log};
+use super::{Cell, Ended, ScenarioResult};
+use crate::check;
+use crate::samples::{Author, NOW, event_id, node, store_id};
+
+pub(super) async fn run(cell: &Cell) -> ScenarioResult {
+    too_large_for_the_hub(cell).await?;
+    a_dot_that_names_another_event(cell).await?;
+    data_that_is_no_json(cell).await
+}
+
+/// Pushes from a replica that holds eleven events of which the sixth is bad, twice, and checks what arrived.
+async fn assert_only_one_is_refused(
+    hub: &Hub,
+    replica: &Log,
+    bad: &EventId,
+    code: RefusalCode,
+) -> ScenarioResult {
+    let manager = hub.manager(replica).await?;
+    let report = manager.push().await?;
+    assert_eq!(report.refused_count, 1, "P9: {report:?}");
+    let refusal = &report.refused[0];
+    let named = (refusal.id.as_str(), refusal.by, refusal.code);
+    assert_eq!(named, (bad.as_str(), RefusedBy::Peer, code), "{refusal:?}");
+    assert!(!refusal.message.is_empty(), "a reason in words");
+    assert_eq!(report.pushed, 10, "P9: {report:?}");
+    let arrived = holds(check::log(&hub.log.store).await);
+    assert!(arrived.iter().all(|stored| stored.event.id != *bad), "the bad event has arrived");
+
+    manager.record([note("the next one", 1)]).await?;
+    let next = manager.push().await?;
+    assert_eq!((next.pushed, next.refused_count), (1, 0), "the next push goes on: {next:?}");
+    assert_eq!(manager.refused().await?.len(), 1, "it is set aside");
+    assert!(manager.drop_refused(bad.as_str()).await?, "it can be dropped");
+    assert!(manager.refused().await?.is_empty(), "it is gone from the list");
+    Ok(Ended::Well)
+}
+
+async fn too_large_for_the_hub(cell: &Cell) -> ScenarioResult {
+    let hub = Hub::start(cell).await?;
+    let a = Log::make(&cell.replica, "a").await?;
+    let roomy = Limits { event_bytes: 1 << 20, ..Limits::default() };
+    let local = SyncManager::builder(a.store.clone(), hub.connect().await?).with_limits(roomy).build();
+    let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
+    events[5] = NewEvent::new("NoteEdited", "note-5", &"x".repeat(300 << 10))?;
+    let recorded = local.record(events).await?.events;
+    assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusalCode::TooLarge).await
+}
+
+/// A replica that holds eleven events of an author elsewhere, as a relay does.
+async fn relay(cell: &Cell, change: impl FnOnce(&mut Event)) -> Result<(Log, EventId), crate::Failure> {
+    let mut author = Author::new("c");
+    let mut events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
+    change(&mut events[5]);
+    let bad = events[5].id.clone();
+    let relay = Log::make(&cell.replica, "a").await?;
+    relay.store.commit_receive(Receive::new(Some(store_id(9)), events, NOW, Limits::default())).await?;
+    Ok((relay, bad))
+}
+
+async fn a_dot_that_names_another_event(cell: &Cell) -> ScenarioResult {
+    let hub = Hub::start(cell).await?;
+    let (relay, bad) = relay(cell, |_| {}).await?;
+    let mut first = Author::new("c").write_many("note", 6).pop();
+    first.iter_mut().for_each(|event| event.id = event_id("the first to use the dot"));
+    let caller = Caller { node: node("x"), store: store_id(7) };
+    let events = first.into_iter().collect();
+    let request = PushRequest { caller, filter: Filter::new().fingerprint(), events, upto: None };
+    let pushed = hub.connect().await?.push(request).await?;
+    assert_eq!(pushed.accepted, 1, "{pushed:?}");
+    assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::ForkedOrigin).await
+}
+
+async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {
+    for broken in ["not json", r#"1,"unknown field":2"#] {
+        let hub = Hub::start(cell).await?;
+        let (relay, bad) = relay(cell, |event| event.data = Data::stored_json(broken)).await?;
+        if hub.manager(&relay).await?.pull().await?.bytes_received == 0 {
+            // Without a wire nobody reads the text, so nobody can see that it is broken.
+            return Ok(Ended::Well);
+        }
+        assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::Invalid).await?;
+    }
+    Ok(Ended::Well)
+}

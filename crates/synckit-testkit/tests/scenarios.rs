@@ -1,0 +1,284 @@
+//! The scenarios under test: a system that is right passes each of them, one that is broken on purpose does not.
+
+#[path = "../../synckit-memory/tests/fixture/mod.rs"]
+mod memory;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use synckit_core::notes::Note;
+use synckit_core::plan::{Edit, Intent, Outcome};
+use synckit_core::{
+    BoxTransport, Error, ErrorKind, EventStore, Filter, HelloRequest, HelloResponse, LogHead, MissingRequest,
+    MissingResponse, NodeId, NoteQuery, Page, PageStream, PullRequest, PullResponse, PushRequest,
+    PushResponse, Query, Result, Traffic, Transport,
+};
+use synckit_memory::MemoryStore;
+use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};
+use synckit_testkit::{InProcess, Server, StoreFixture, WireFixture};
+
+fn right_store() -> AnyStore {
+    AnyStore::new(memory::fixture)
+}
+
+fn right_wire() -> AnyWire {
+    AnyWire::new(InProcess::default)
+}
+
+#[test]
+fn a_system_that_is_right_passes_every_scenario() {
+    for scenario in scenario::ALL {
+        let cell = Cell::new(right_store(), right_store(), right_wire());
+        assert_eq!(scenario.run(&cell), Ended::Well, "{}", scenario.name());
+    }
+}
+
+#[test]
+fn other_seeds_pass_as_well() {
+    for seed in 2..12 {
+        for name in ["interrupted", "faults"] {
+            let cell = Cell::new(right_store(), right_store(), right_wire()).with_seed(seed);
+            let scenario = scenario::named(name).expect("a scenario of this name");
+            assert_eq!(scenario.run(&cell), Ended::Well, "{name} from seed {seed}");
+        }
+    }
+}
+
+/// Asserts that a scenario fails in this cell, and says this.
+fn caught(name: &str, cell: &Cell, wanted: &str) {
+    let scenario = scenario::named(name).expect("a scenario of this name");
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| scenario.run(cell))).expect_err("the mutant is not caught");
+    let said = panicked.downcast_ref::<String>().cloned();
+    let said = said.or_else(|| panicked.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+    let said = said.expect("a panic has a message");
+    assert!(said.contains(wanted), "{said}");
+}
+
+/// What is broken at a store.
+#[derive(Clone, Copy, PartialEq)]
+enum StoreBug {
+    LosesTheLastEventOfABatch,
+    LosesTheLastCommitWhenItCrashes,
+    ForgetsTheLimits,
+    ForgetsCheckpoints,
+    MovesTheCheckpointBeforeTheEvents,
+}
+
+/// A log whose store has a bug, and the log as it was before the last commit.
+struct Buggy {
+    bug: StoreBug,
+    now: Mutex<Option<MemoryStore>>,
+    before: Arc<Mutex<Option<MemoryStore>>>,
+}
+
+fn buggy(bug: StoreBug) -> AnyStore {
+    AnyStore::new(move || Buggy { bug, now: Mutex::default(), before: Arc::default() })
+}
+
+impl StoreFixture for Buggy {
+    type Store = BuggyStore;
+
+    async fn open(&self, node: &NodeId) -> Result<BuggyStore> {
+        let mut now = self.now.lock().expect("no panic while it is held");
+        let inner = match now.take() {
+            None => MemoryStore::new(node.clone())?,
+            Some(_) if self.bug == StoreBug::LosesTheLastCommitWhenItCrashes => {
+                let before = self.before.lock().expect("no panic while it is held").clone();
+                before.expect("something was committed").copy()
+            }
+            Some(closed) => closed.copy(),
+        };
+        *now = Some(inner.clone());
+        Ok(BuggyStore { bug: self.bug, inner, before: self.before.clone() })
+    }
+
+    fn survives_reopen(&self) -> bool {
+        true
+    }
+
+    fn opens_twice(&self) -> bool {
+        false
+    }
+}
+
+struct BuggyStore {
+    bug: StoreBug,
+    inner: MemoryStore,
+    before: Arc<Mutex<Option<MemoryStore>>>,
+}
+
+impl EventStore for BuggyStore {
+    async fn commit(&self, mut intent: Intent) -> Result<Outcome> {
+        *self.before.lock().expect("no panic while it is held") = Some(self.inner.copy());
+        match (self.bug, &mut intent) {
+            (StoreBug::LosesTheLastEventOfABatch, Intent::Receive(receive)) => {
+                receive.events.pop();
+            }
+            (StoreBug::ForgetsTheLimits, Intent::Receive(receive)) => receive.limits.event_bytes = usize::MAX,
+            (StoreBug::ForgetsCheckpoints, Intent::Receive(receive)) => {
+                receive.notes.clear();
+                receive.notes_if_complete.clear();
+            }
+            (StoreBug::ForgetsCheckpoints, Intent::Edit(edit)) => {
+                edit.put.retain(|note| !note.key.starts_with("pull/"));
+            }
+            (StoreBug::MovesTheCheckpointBeforeTheEvents, Intent::Receive(receive))
+                if receive.events.len() > 1 && !receive.notes.is_empty() =>
+            {
+                let put = receive.notes.clone();
+                self.inner.commit(Intent::Edit(Edit { put, delete: Vec::new() })).await?;
+                return Err(Error::new(ErrorKind::Unavailable, "the process has died in between"));
+            }
+            _ => {}
+        }
+        self.inner.commit(intent).await
+    }
+
+    async fn read(&self, query: Query) -> Result<Page> {
+        self.inner.read(query).await
+    }
+
+    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
+        self.inner.notes(query).await
+    }
+
+    async fn head(&self) -> Result<LogHead> {
+        self.inner.head().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}
+
+/// What is broken at a transport.
+#[derive(Clone, Copy, PartialEq)]
+enum WireBug {
+    TakesAllFiltersForOne,
+    HidesWhatItKnowsOfTheCaller,
+}
+
+/// A way to a hub that has a bug.
+struct BuggyWire(WireBug, InProcess);
+
+fn buggy_wire(bug: WireBug) -> AnyWire {
+    AnyWire::new(move || BuggyWire(bug, InProcess::default()))
+}
+
+impl WireFixture for BuggyWire {
+    type Transport = InProcess;
+
+    async fn serve(&self, hub: BoxTransport) -> Result<Server> {
+        self.1.serve(BoxTransport::new(BuggyHub(self.0, hub))).await
+    }
+
+    async fn connect(&self) -> Result<InProcess> {
+        WireFixture::connect(&self.1).await
+    }
+}
+
+struct BuggyHub(WireBug, BoxTransport);
+
+impl Transport for BuggyHub {
+    async fn hello(&self, mut request: HelloRequest) -> Result<HelloResponse> {
+        if self.0 == WireBug::TakesAllFiltersForOne {
+            request.filter = Filter::new().fingerprint();
+        }
+        let answer = self.1.hello(request).await?;
+        if self.0 == WireBug::HidesWhatItKnowsOfTheCaller {
+            return Ok(HelloResponse {
+                counter: 0,
+                counter_event: None,
+                pushed: None,
+                known: None,
+                ..answer
+            });
+        }
+        Ok(answer)
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        self.1.pull(request).await
+    }
+
+    async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
+        if self.0 == WireBug::TakesAllFiltersForOne {
+            request.filter = Filter::new().fingerprint();
+        }
+        self.1.push(request).await
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.1.missing(request).await
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        self.1.subscribe(request).await
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.1.traffic()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.1.close().await
+    }
+}
+
+fn on_the_hub(bug: StoreBug) -> Cell {
+    Cell::new(right_store(), buggy(bug), right_wire())
+}
+
+fn on_the_replicas(bug: StoreBug) -> Cell {
+    Cell::new(buggy(bug), right_store(), right_wire())
+}
+
+fn on_the_wire(bug: WireBug) -> Cell {
+    Cell::new(right_store(), right_store(), buggy_wire(bug))
+}
+
+#[test]
+fn exchange_catches_a_hub_that_loses_the_last_event_of_a_batch() {
+    caught("exchange", &on_the_hub(StoreBug::LosesTheLastEventOfABatch), "P2: hub misses");
+}
+
+#[test]
+fn exchange_catches_a_replica_that_loses_the_last_event_of_a_batch() {
+    caught("exchange", &on_the_replicas(StoreBug::LosesTheLastEventOfABatch), "P2: b misses");
+}
+
+#[test]
+fn interrupted_catches_a_replica_that_forgets_its_last_commit() {
+    caught("interrupted", &on_the_replicas(StoreBug::LosesTheLastCommitWhenItCrashes), "P2: hub misses");
+}
+
+#[test]
+fn refused_catches_a_hub_that_takes_what_is_too_large() {
+    caught("refused", &on_the_hub(StoreBug::ForgetsTheLimits), "P9");
+}
+
+#[test]
+fn filters_catches_a_hub_that_takes_all_filters_for_one() {
+    caught("filters", &on_the_wire(WireBug::TakesAllFiltersForOne), "pushed: 0, pulled: 55");
+}
+
+#[test]
+fn restored_catches_a_peer_that_does_not_say_what_it_knows() {
+    caught("restored", &on_the_wire(WireBug::HidesWhatItKnowsOfTheCaller), "restored_here: false");
+}
+
+#[test]
+fn cost_catches_a_replica_that_forgets_its_checkpoints() {
+    caught("cost", &on_the_replicas(StoreBug::ForgetsCheckpoints), "more than three requests");
+}
+
+#[test]
+fn faults_catches_a_replica_that_loses_the_last_event_of_a_batch() {
+    caught("faults", &on_the_replicas(StoreBug::LosesTheLastEventOfABatch), "seed 1: P5");
+}
+
+#[test]
+fn faults_catches_a_checkpoint_that_moves_before_the_events() {
+    caught("faults", &on_the_replicas(StoreBug::MovesTheCheckpointBeforeTheEvents), "seed 1: P5");
+}

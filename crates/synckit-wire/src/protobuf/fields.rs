@@ -1,0 +1,135 @@
+//! The fields of a message, one after the other, without building anything.
+
+use prost::DecodeError;
+use prost::bytes::Buf;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use synckit_core::Result;
+
+use crate::checks::{Side, too_many};
+
+/// The fields of a message. After an error there are none.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+/// One field.
+pub(super) struct Field<'a> {
+    pub(super) tag: u32,
+    pub(super) value: Value<'a>,
+    /// Its key and its value, as they stand in the message.
+    raw: &'a [u8],
+}
+
+/// The value of a field, as far as its wire type tells.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    /// Of a type that no field of ours has.
+    Other,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let start = self.0;
+        let mut rest = start;
+        let field = value(&mut rest).map(|(tag, value)| {
+            let raw = &start[..start.len() - rest.len()];
+            Field { tag, value, raw }
+        });
+        self.0 = if field.is_ok() { rest } else { &[] };
+        Some(field)
+    }
+}
+
+fn value<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), DecodeError> {
+    let (tag, wire_type) = decode_key(rest)?;
+    let value = match wire_type {
+        WireType::Varint => Value::Varint(decode_varint(rest)?),
+        WireType::SixtyFourBit if rest.len() >= 8 => Value::Fixed64(rest.get_u64_le()),
+        WireType::LengthDelimited => {
+            let before = *rest;
+            // The skip fails where the length is longer than what is left.
+            skip_field(wire_type, tag, rest, DecodeContext::default())?;
+            let mut value = &before[..before.len() - rest.len()];
+            decode_varint(&mut value)?;
+            Value::Bytes(value)
+        }
+        _ => {
+            skip_field(wire_type, tag, rest, DecodeContext::default())?;
+            Value::Other
+        }
+    };
+    Ok((tag, value))
+}
+
+/// A message of which some fields repeat.
+pub(super) struct Split<'a> {
+    /// The values of the fields that repeat, in order, with their tags.
+    pub(super) items: Vec<(u32, &'a [u8])>,
+    /// The other fields, as a message of their own.
+    pub(super) rest: Vec<u8>,
+}
+
+/// Takes the fields of these tags, which are texts or messages, out of a message. It stops at the first too many.
+///
+/// # Errors
+/// `TooLarge` for more than `most` of them, `Invalid` or `Corrupt` for what is no message.
+pub(super) fn split<'a>(
+    bytes: &'a [u8],
+    tags: &[u32],
+    what: &str,
+    most: usize,
+    side: Side,
+) -> Result<Split<'a>> {
+    let mut split = Split { items: Vec::new(), rest: Vec::new() };
+    for field in Fields(bytes) {
+        let Field { tag, value, raw } = field.map_err(|error| side.unreadable(&error.to_string()))?;
+        match value {
+            _ if !tags.contains(&tag) => split.rest.extend_from_slice(raw),
+            Value::Bytes(_) if split.items.len() == most => return Err(too_many(what, most)),
+            Value::Bytes(item) => split.items.push((tag, item)),
+            _ => return Err(side.unreadable(&format!("the {what} are of another wire type"))),
+        }
+    }
+    Ok(split)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wire_type_is_stepped_over() {
+        let message = [
+            0x08, 0x96, 0x01, // 1: 150
+            0x11, 1, 0, 0, 0, 0, 0, 0, 0, // 2: fixed 1
+            0x1a, 2, b'h', b'i', // 3: "hi"
+            0x23, 0x08, 1, 0x24, // 4: a group
+            0x2d, 1, 2, 3, 4, // 5: four bytes
+        ];
+        let fields: Vec<_> = Fields(&message).map(|field| field.expect("reads")).collect();
+        let tags: Vec<_> = fields.iter().map(|field| field.tag).collect();
+        assert_eq!(tags, [1, 2, 3, 4, 5]);
+        assert!(matches!(fields[0].value, Value::Varint(150)));
+        assert!(matches!(fields[1].value, Value::Fixed64(1)));
+        assert!(matches!(fields[2].value, Value::Bytes(b"hi")));
+        assert!(matches!((fields[3].value, fields[4].value), (Value::Other, Value::Other)));
+        assert_eq!(fields.iter().map(|field| field.raw.len()).sum::<usize>(), message.len());
+    }
+
+    #[test]
+    fn what_is_cut_short_is_an_error_and_the_end() {
+        for message in [&[0x0a, 5, b'h'][..], &[0x09, 1], &[0x08], &[0x08, 0x80], &[0x0b], &[0x00], &[0x0c]] {
+            let mut fields = Fields(message);
+            assert!(fields.next().expect("something").is_err(), "{message:?}");
+            assert!(fields.next().is_none());
+        }
+        let groups = [0x0b; 10_000];
+        assert!(Fields(&groups).next().expect("something").is_err(), "nesting is bounded");
+    }
+}

@@ -1,0 +1,69 @@
+//! A page of a log.
+
+use prost::Message;
+use synckit_core::{Cursor, PullResponse, Result, Unreadable};
+
+use super::event::put_events;
+use super::fields::{Split, split};
+use super::parts::{code, code_of};
+use super::read::Reader;
+use super::{FromProtobuf, ToProtobuf, error, generated as form, parse};
+use crate::checks::{Side, brief, check_length};
+use crate::limits::WireLimits;
+
+const EVENTS: u32 = 1;
+const UNREADABLE: u32 = 2;
+
+impl ToProtobuf for PullResponse {
+    fn to_protobuf(&self) -> Vec<u8> {
+        let unreadable = self.unreadable.iter().map(|bad| form::Unreadable {
+            id: bad.id.clone(),
+            code: code_of(bad.code).into(),
+            message: bad.message.clone(),
+            text: bad.text.clone(),
+        });
+        let rest = form::PullResponse {
+            events: Vec::new(),
+            unreadable: unreadable.collect(),
+            next: self.next.to_string(),
+            more: self.more,
+        };
+        let mut out = Vec::new();
+        put_events(&mut out, EVENTS, &self.events);
+        rest.encode_raw(&mut out);
+        out
+    }
+}
+
+impl FromProtobuf for PullResponse {
+    fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        check_length(bytes, limits.decoded_bytes)?;
+        let most = limits.limits.batch_events;
+        let Split { items, rest } = split(bytes, &[EVENTS, UNREADABLE], "events", most, Side::Answer)?;
+        if let Some(error) = error::read(&rest)? {
+            return Err(error);
+        }
+        let form::PullResponse { next, more, .. } = parse(&rest, Side::Answer)?;
+        let next: Cursor = next.parse().map_err(|_| Side::Answer.unreadable("it has no cursor in `next`"))?;
+        let mut page = PullResponse { events: Vec::new(), unreadable: Vec::new(), next, more };
+        page.events.reserve_exact(items.len());
+        let mut reader = Reader::new(limits);
+        for (tag, item) in items {
+            if tag == UNREADABLE {
+                page.unreadable.push(passed_on(item)?);
+                continue;
+            }
+            match reader.read(item) {
+                Ok(event) => page.events.push(event),
+                Err(bad) => page.unreadable.push(bad),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// What the peer could not read of what it passes on.
+fn passed_on(bytes: &[u8]) -> Result<Unreadable> {
+    let form::Unreadable { id, code: number, message, text } = parse(bytes, Side::Answer)?;
+    Ok(Unreadable { id: brief(&id).to_owned(), code: code(number), message, text })
+}

@@ -1,0 +1,65 @@
+//! The parts that messages have in common, and what is called wrong in them.
+
+use synckit_core::{Caller, Cursor, Error, NodeId, RefusalCode, Result};
+
+use super::generated as form;
+use crate::checks::{Side, check_length};
+use crate::limits::WireLimits;
+
+/// Runs the reading of a request: whatever is wrong with it, it is `Invalid`.
+pub(super) fn request<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    read().map_err(|error| Side::Request.unreadable(&error.to_string()))
+}
+
+/// Runs the reading of an answer: whatever is wrong with it, it is `Corrupt`.
+pub(super) fn answer<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    read().map_err(|error| Side::Answer.unreadable(&error.to_string()))
+}
+
+/// Checks the length of a message that carries no events.
+pub(super) fn check_plain(bytes: &[u8], limits: &WireLimits) -> Result<()> {
+    check_length(bytes, limits.decoded_bytes.min(WireLimits::PLAIN_BYTES))
+}
+
+pub(super) fn caller_form(caller: &Caller) -> Option<form::Caller> {
+    Some(form::Caller { node: caller.node.to_string(), store: caller.store.to_string() })
+}
+
+pub(super) fn caller(form: Option<form::Caller>) -> Result<Caller> {
+    let missing = || Error::invalid("it does not say who calls; it needs a `caller`");
+    let form::Caller { node, store } = form.ok_or_else(missing)?;
+    Ok(Caller { node: NodeId::new(node)?, store: store.parse()? })
+}
+
+pub(super) fn cursor(text: Option<String>) -> Result<Option<Cursor>> {
+    text.map(|text| text.parse()).transpose()
+}
+
+pub(super) fn text(of: Option<&impl ToString>) -> Option<String> {
+    of.map(ToString::to_string)
+}
+
+/// A code without a number of its own is written as the one without a name.
+pub(super) fn code_of(code: RefusalCode) -> form::RefusalCode {
+    match code {
+        RefusalCode::Invalid => form::RefusalCode::Invalid,
+        RefusalCode::TooLarge => form::RefusalCode::TooLarge,
+        RefusalCode::ForkedOrigin => form::RefusalCode::ForkedOrigin,
+        RefusalCode::IdTaken => form::RefusalCode::IdTaken,
+        RefusalCode::ClockDrift => form::RefusalCode::ClockDrift,
+        RefusalCode::Denied => form::RefusalCode::Denied,
+        _ => form::RefusalCode::Unspecified,
+    }
+}
+
+/// A number without a name here is read as `Invalid`: the event was refused, whatever the reason.
+pub(super) fn code(number: i32) -> RefusalCode {
+    match form::RefusalCode::try_from(number).unwrap_or_default() {
+        form::RefusalCode::Unspecified | form::RefusalCode::Invalid => RefusalCode::Invalid,
+        form::RefusalCode::TooLarge => RefusalCode::TooLarge,
+        form::RefusalCode::ForkedOrigin => RefusalCode::ForkedOrigin,
+        form::RefusalCode::IdTaken => RefusalCode::IdTaken,
+        form::RefusalCode::ClockDrift => RefusalCode::ClockDrift,
+        form::RefusalCode::Denied => RefusalCode::Denied,
+    }
+}

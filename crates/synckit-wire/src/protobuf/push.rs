@@ -1,0 +1,99 @@
+//! Push: events and where they come from; what became of them.
+
+use prost::Message;
+use synckit_core::{Placed, PushRequest, PushResponse, Refused, Result, Unreadable};
+
+use super::event::put_events;
+use super::fields::{Split, split};
+use super::parts::{answer, caller, caller_form, code, code_of, cursor, request, text};
+use super::read::Reader;
+use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
+use crate::checks::{Side, check_length};
+use crate::limits::WireLimits;
+use crate::push::{ReceivedPush, Refusals};
+
+const EVENTS: u32 = 3;
+const REFUSED: u32 = 3;
+
+impl ToProtobuf for PushRequest {
+    fn to_protobuf(&self) -> Vec<u8> {
+        let rest = form::PushRequest {
+            caller: caller_form(&self.caller),
+            filter: self.filter.clone(),
+            events: Vec::new(),
+            upto: text(self.upto.as_ref()),
+        };
+        let mut out = Vec::new();
+        put_events(&mut out, EVENTS, &self.events);
+        rest.encode_raw(&mut out);
+        out
+    }
+}
+
+impl FromProtobuf for ReceivedPush {
+    fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        check_length(bytes, limits.decoded_bytes)?;
+        let most = limits.limits.batch_events;
+        let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
+        let form::PushRequest { caller: from, filter, upto, .. } = parse(&rest, Side::Request)?;
+        let (caller, upto) = request(|| Ok((caller(from)?, cursor(upto)?)))?;
+        let mut events = Vec::with_capacity(items.len());
+        let mut refusals = Refusals::default();
+        let mut reader = Reader::new(limits);
+        for (index, (_, item)) in items.into_iter().enumerate() {
+            match reader.read(item) {
+                Ok(event) => {
+                    events.push(event);
+                    refusals.places.push(index);
+                }
+                Err(Unreadable { id, code, message, .. }) => {
+                    refusals.refused.push(Refused { index, id, code, message });
+                }
+            }
+        }
+        let upto = upto.filter(|_| refusals.refused.is_empty());
+        Ok(ReceivedPush { request: PushRequest { caller, filter, events, upto }, refusals })
+    }
+}
+
+impl ToProtobuf for PushResponse {
+    fn to_protobuf(&self) -> Vec<u8> {
+        let refused = self.refused.iter().map(|refused| form::Refused {
+            index: count(refused.index),
+            id: refused.id.clone(),
+            code: code_of(refused.code).into(),
+            message: refused.message.clone(),
+        });
+        form::PushResponse {
+            accepted: Some(count(self.accepted)),
+            duplicates: Some(count(self.duplicates)),
+            refused: refused.collect(),
+            placed: self
+                .placed
+                .as_ref()
+                .map(|placed| form::Placed { after: placed.after, upto: placed.upto.to_string() }),
+        }
+        .encode_to_vec()
+    }
+}
+
+impl FromProtobuf for PushResponse {
+    /// Reads the answer to a push. It may name every event of a large batch, each with its reason.
+    fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
+        check_length(bytes, limits.decoded_bytes)?;
+        let most = limits.limits.batch_events;
+        let Split { items, rest } = split(bytes, &[REFUSED], "refusals", most, Side::Answer)?;
+        let form: form::PushResponse = parse(&rest, Side::Answer)?;
+        let (Some(accepted), Some(duplicates)) = (form.accepted, form.duplicates) else {
+            return Err(Side::Answer.unreadable("it does not count what was accepted"));
+        };
+        let mut refused = Vec::with_capacity(items.len());
+        for (_, item) in items {
+            let form::Refused { index, id, code: number, message } = parse(item, Side::Answer)?;
+            refused.push(Refused { index: size(index), id, code: code(number), message });
+        }
+        let placed = |form: form::Placed| Ok(Placed { after: form.after, upto: form.upto.parse()? });
+        let placed = answer(|| form.placed.map(placed).transpose())?;
+        Ok(PushResponse { accepted: size(accepted), duplicates: size(duplicates), refused, placed })
+    }
+}
