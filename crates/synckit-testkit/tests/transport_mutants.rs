@@ -58,7 +58,6 @@ enum Mutation {
     LosesAConnection,
     ClosesInTwoSteps,
     MixesUpCallers,
-    ServesOneClient,
     TrafficGoesBackwards,
     StaysOpenWhenClosed,
     // subscribe
@@ -278,19 +277,17 @@ impl Transport for Mutant {
 
 struct Fixture {
     mutation: Mutation,
-    clients: AtomicUsize,
 }
 
 impl TransportFixture for Fixture {
     type Transport = Mutant;
 
     async fn connect(&self, endpoint: HubEndpoint) -> Result<Mutant> {
-        let others = self.clients.fetch_add(1, Ordering::SeqCst);
         Ok(Mutant {
             inner: endpoint,
             mutation: self.mutation,
             closed: AtomicBool::new(false),
-            broken: AtomicBool::new(others > 0 && self.mutation == M::ServesOneClient),
+            broken: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             last: Mutex::new(None),
         })
@@ -301,7 +298,7 @@ type Case = fn(Fixture) -> Pin<Box<dyn Future<Output = CaseResult>>>;
 
 /// Whether the case passes for a transport broken so.
 fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
-    let fixture = Fixture { mutation, clients: AtomicUsize::new(0) };
+    let fixture = Fixture { mutation };
     std::thread::spawn(move || run(test, case(fixture))).join().is_ok()
 }
 
@@ -370,7 +367,6 @@ mutants! {
     lost_connection: LosesAConnection is caught by errors::dropped_calls_do_no_harm;
     half_closed: ClosesInTwoSteps is caught by errors::a_dropped_close_is_whole_or_absent;
     mixed_up: MixesUpCallers is caught by errors::many_calls_at_once;
-    one_client: ServesOneClient is caught by errors::two_clients_share_a_hub;
     traffic: TrafficGoesBackwards is caught by errors::traffic_only_grows;
     never_closed: StaysOpenWhenClosed is caught by errors::a_closed_transport_says_so;
     not_live: EndsAfterTheCatchUp is caught by subscribe::it_catches_up_then_goes_on;

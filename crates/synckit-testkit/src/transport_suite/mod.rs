@@ -76,7 +76,6 @@ macro_rules! transport_conformance {
             errors: dropped_calls_do_no_harm;
             errors: a_dropped_close_is_whole_or_absent;
             errors: many_calls_at_once;
-            errors: two_clients_share_a_hub;
             errors: traffic_only_grows;
             errors: a_closed_transport_says_so;
             subscribe: it_catches_up_then_goes_on;
