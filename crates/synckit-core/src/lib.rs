@@ -4,7 +4,8 @@
 //!
 //! - [`Event`], [`NewEvent`], [`Data`], [`Metadata`], and the names of things: [`NodeId`], [`EventId`], …
 //! - causality: [`Dot`], [`VectorClock`], [`Timestamp`], [`Version`]
-//! - conflicts: [`Conflict`], [`ConflictResolver`], [`Resolution`], [`History`]
+//! - conflicts: [`Conflict`], [`ConflictResolver`], [`Resolution`],
+//!   [`History`]
 //! - the contracts: [`EventStore`], [`Watch`], [`Transport`], and their boxed forms
 //! - [`MemoryLog`]: a log in memory, for stores that answer from there
 //! - [`plan`]: the pure planning that runs inside a store's transaction
@@ -34,7 +35,7 @@ mod version;
 pub use clock::{Causality, Dot, VectorClock};
 pub use conflict::{
     Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, RESOLUTION_TYPE,
-    Resolution, Settled, Standing,
+    Resolution, Ruling, Settled, Standing,
 };
 pub use cursor::Cursor;
 pub use data::{Data, Metadata};

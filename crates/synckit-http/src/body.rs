@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use synckit_core::{Error, ErrorKind, Result};
@@ -18,12 +18,6 @@ use tokio::time::{Instant, timeout};
 
 /// An error of some body.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// Whether these headers name this media type, whatever its parameters.
-pub(crate) fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
-}
 
 /// Refuses a body whose length is announced as more than allowed, before any of it is read.
 ///

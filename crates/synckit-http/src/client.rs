@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit_core::{
@@ -12,17 +13,20 @@ use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::body::is_media_type;
 use crate::config::HttpConfig;
 use crate::error::foreign;
 use crate::exchange::{Base, Pool, Server, headers, pool};
+use crate::format::{of_body, stream_type};
 use crate::io::Counts;
-use crate::pages::{MEDIA_TYPE, received};
+use crate::pages::received;
 
 /// A [`Transport`] to a synckit server over HTTP/1.1. Clones share its connections.
 ///
 /// Connections are opened when they are needed, kept alive and used again. There are no retries of calls. All calls
 /// need a tokio runtime with its timer, and dropping any of them leaves the server as before or as after.
+///
+/// Messages are JSON until the server has answered in protobuf, and protobuf from then on, unless
+/// [`HttpConfig::protobuf`] is off.
 ///
 /// `traffic` counts every byte of every connection, headers included.
 #[derive(Clone)]
@@ -58,7 +62,7 @@ impl HttpTransport {
             Ok((base, headers, Mutex::new(Some(pool))))
         };
         let (base, headers, pool) = open().map_err(|error: Error| error.at("http", "open"))?;
-        let server = Server { config, base, headers };
+        let server = Server { config, base, headers, speaks_protobuf: AtomicBool::new(false) };
         Ok(HttpTransport(Arc::new(Inner { server, counts, pool, closed: watch::Sender::new(false) })))
     }
 
@@ -90,7 +94,7 @@ impl HttpTransport {
 
     async fn call<Q, A>(&self, operation: &'static str, request: Q) -> Result<A>
     where
-        Q: Encode + Send + 'static,
+        Q: Encode + Send + Sync + 'static,
         A: Decode + Send + 'static,
     {
         let call = async {
@@ -131,13 +135,13 @@ impl Transport for HttpTransport {
     async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
         let call = async {
             let answer = self.0.server.send(&self.pool()?, "subscribe", request).await?;
-            if !is_media_type(answer.headers(), MEDIA_TYPE) {
+            let Some(format) = of_body(answer.headers(), stream_type) else {
                 return Err(foreign(answer.status(), answer.headers()));
-            }
+            };
             let config = &self.0.server.config;
             let idle = config.timeouts.body_idle();
             let url = config.url.clone();
-            Ok(received(answer.into_body(), config.limits, idle, self.0.closed.subscribe(), url))
+            Ok(received(answer.into_body(), format, config.limits, idle, self.0.closed.subscribe(), url))
         };
         self.run("subscribe", call).await
     }

@@ -60,7 +60,7 @@ pub struct ServerConfig {
     /// The most connections at once; more wait to be accepted. Used by [`serve`](crate::serve). 1,024.
     pub connections: usize,
     /// The most requests at once; more wait for [`ServerConfig::queue_ms`]. A request in work holds its body and what
-    /// was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
+    /// was read from it: at worst a little over twice `limits.decoded_bytes`, or 40 MiB for a client of go-sync-kit. 64.
     pub requests: usize,
     /// How long a request waits for room before it is answered 503, in milliseconds. 5 s.
     pub queue_ms: u64,
@@ -117,6 +117,9 @@ pub struct HttpConfig {
     /// Whether requests above 1 KiB are sent compressed (zstd) and compressed answers asked for. True.
     #[serde(default = "yes")]
     pub compression: bool,
+    /// Whether messages are protobuf where the server speaks it; else they are JSON. True.
+    #[serde(default = "yes")]
+    pub protobuf: bool,
     /// Headers sent with every request, such as `Authorization`.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
@@ -137,6 +140,7 @@ impl HttpConfig {
             limits: WireLimits::default(),
             timeouts: Timeouts::default(),
             compression: true,
+            protobuf: true,
             headers: Vec::new(),
             tls: ClientTls::default(),
         }
@@ -157,6 +161,12 @@ impl HttpConfig {
     /// Sets whether requests and answers are compressed.
     pub fn with_compression(mut self, compression: bool) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Sets whether messages are protobuf where the server speaks it.
+    pub fn with_protobuf(mut self, protobuf: bool) -> Self {
+        self.protobuf = protobuf;
         self
     }
 
@@ -181,6 +191,7 @@ impl fmt::Debug for HttpConfig {
             .field("limits", &self.limits)
             .field("timeouts", &self.timeouts)
             .field("compression", &self.compression)
+            .field("protobuf", &self.protobuf)
             .field("headers", &names)
             .field("tls", &self.tls)
             .finish()

@@ -3,25 +3,27 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use synckit_core::{Error, ErrorKind, Result};
-use synckit_wire::{Decode, Encode};
+use synckit_wire::{Decode, Encode, Format};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::body::{BoxError, Upload, check_announced, is_media_type, offload, receive};
+use crate::body::{BoxError, Upload, check_announced, offload, receive};
 use crate::compression::{ACCEPTED, Coding};
 use crate::config::HttpConfig;
 use crate::error::{foreign, retry_after, unanswered};
+use crate::format::{accepted_by, media_type, of_body};
 use crate::io::{Counted, Counts, Pooled, Stream};
 use crate::tls::Dialer;
 
@@ -91,8 +93,7 @@ pub(crate) fn headers(config: &HttpConfig) -> Result<HeaderMap> {
         value.set_sensitive(true);
         headers.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/json-seq"));
+    headers.insert(ACCEPT, accepted_by(config.protobuf));
     if config.compression {
         headers.insert(ACCEPT_ENCODING, ACCEPTED);
     }
@@ -165,17 +166,54 @@ pub(crate) struct Server {
     pub(crate) config: HttpConfig,
     pub(crate) base: Base,
     pub(crate) headers: HeaderMap,
+    /// Whether the server has answered in protobuf, and is sent it.
+    pub(crate) speaks_protobuf: AtomicBool,
 }
 
 impl Server {
     /// Sends a request and waits for the header of an answer that is no error.
+    ///
+    /// Where a server that spoke protobuf no longer does, another now answers at this address: it has not read the
+    /// request, which goes to it as JSON.
     pub(crate) async fn send<Q>(&self, pool: &Pool, operation: &str, request: Q) -> Result<Response<Incoming>>
     where
-        Q: Encode + Send + 'static,
+        Q: Encode + Send + Sync + 'static,
+    {
+        let request = Arc::new(request);
+        if self.speaks_protobuf.load(Ordering::Relaxed) {
+            let answer = self.send_as(pool, operation, request.clone(), Format::Protobuf).await?;
+            if answer.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                return self.checked(answer).await;
+            }
+            self.speaks_protobuf.store(false, Ordering::Relaxed);
+        }
+        let answer = self.send_as(pool, operation, request, Format::Json).await?;
+        self.checked(answer).await
+    }
+
+    async fn checked(&self, answer: Response<Incoming>) -> Result<Response<Incoming>> {
+        if !answer.status().is_success() {
+            return Err(self.refused(answer).await);
+        }
+        if of_body(answer.headers(), media_type) == Some(Format::Protobuf) {
+            self.speaks_protobuf.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+
+    async fn send_as<Q>(
+        &self,
+        pool: &Pool,
+        operation: &str,
+        request: Arc<Q>,
+        format: Format,
+    ) -> Result<Response<Incoming>>
+    where
+        Q: Encode + Send + Sync + 'static,
     {
         let HttpConfig { limits, timeouts, compression, .. } = &self.config;
         let coding = if *compression { Coding::Zstd } else { Coding::Identity };
-        let body = request.to_json();
+        let body = request.encode(format);
         let (coding, body) = offload(body.len(), move || Ok(coding.pack(body))).await?;
         if body.len() > limits.body_bytes {
             let message = format!(
@@ -191,21 +229,21 @@ impl Server {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.base.uri(operation)?;
         *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type(format)));
         if let Some(coding) = coding.header() {
             request.headers_mut().insert(CONTENT_ENCODING, coding);
         }
         let mut answer = pin!(pool.request(request));
-        let answer = loop {
+        loop {
             let deadline = progress.last() + timeouts.header();
             if deadline <= Instant::now() {
                 return Err(Error::new(ErrorKind::Timeout, "the server did not answer in time"));
             }
             tokio::select! {
-                answer = &mut answer => break answer.map_err(unanswered)?,
+                answer = &mut answer => return answer.map_err(unanswered),
                 () = sleep_until(deadline) => {}
             }
-        };
-        if answer.status().is_success() { Ok(answer) } else { Err(self.refused(answer).await) }
+        }
     }
 
     /// Reads the answer to a request.
@@ -214,9 +252,9 @@ impl Server {
         A: Decode + Send + 'static,
     {
         let (parts, body) = answer.into_parts();
-        if !is_media_type(&parts.headers, "application/json") {
+        let Some(format) = of_body(&parts.headers, media_type) else {
             return Err(foreign(parts.status, &parts.headers));
-        }
+        };
         let limits = self.config.limits;
         check_announced(&parts.headers, limits.body_bytes)?;
         let coding = Coding::of(&parts.headers)?;
@@ -228,7 +266,7 @@ impl Server {
                 ErrorKind::Invalid => Error::corrupt("the answer cannot be unpacked").with_source(error),
                 _ => error,
             })?;
-            A::from_json(&body, &limits)
+            A::decode(format, &body, &limits)
         })
         .await
     }
@@ -237,16 +275,16 @@ impl Server {
     async fn refused(&self, answer: Response<Incoming>) -> Error {
         let (parts, body) = answer.into_parts();
         let limits = self.config.limits;
-        let told = async {
+        let told = async |format| {
             let most = ERROR_BYTES.min(limits.body_bytes);
             let idle = self.config.timeouts.body_idle();
             let body: Bytes = receive(body, most, idle, ErrorKind::Unavailable).await?;
             let body = Coding::of(&parts.headers)?.unpack(body, limits.decoded_bytes)?;
-            Error::from_json(&body, &limits)
+            Error::decode(format, &body, &limits)
         };
-        let error = match is_media_type(&parts.headers, "application/json") {
-            true => told.await.unwrap_or_else(|_| foreign(parts.status, &parts.headers)),
-            false => foreign(parts.status, &parts.headers),
+        let error = match of_body(&parts.headers, media_type) {
+            Some(format) => told(format).await.unwrap_or_else(|_| foreign(parts.status, &parts.headers)),
+            None => foreign(parts.status, &parts.headers),
         };
         match retry_after(&parts.headers) {
             Some(delay) => error.with_retry_after(delay),

@@ -5,11 +5,12 @@ use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use synckit_core::{Error, ErrorKind, Result};
-use synckit_wire::Encode;
+use synckit_wire::{Encode, Format};
 
-use crate::body::{check_announced, is_media_type};
+use crate::body::check_announced;
 use crate::compression::{ACCEPTED, Coding};
 use crate::error::{retry_after_of, status_of};
+use crate::format::{media_type, of_body};
 use crate::service::ResponseBody;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +67,13 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    pub(crate) fn answer(self, path: &str) -> Response<ResponseBody> {
+    pub(crate) fn answer(self, path: &str, format: Format) -> Response<ResponseBody> {
         let Problem { status, error, allow } = self;
         match error.kind() {
             ErrorKind::Internal | ErrorKind::Corrupt => tracing::error!(path, %error, "a call failed"),
             _ => tracing::debug!(path, %error, "a call was refused"),
         }
-        let mut answer = reply(status, "application/json", error.to_json().into());
+        let mut answer = reply(status, media_type(format), error.encode(format).into());
         let headers = answer.headers_mut();
         if let Some(delay) = retry_after_of(&error) {
             headers.insert(RETRY_AFTER, delay);
@@ -95,14 +96,14 @@ pub(crate) fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -
     answer
 }
 
-/// Checks what the headers say of the body, before any of it is read.
-pub(crate) fn check_headers(headers: &HeaderMap, most: usize) -> Result<Coding, Problem> {
+/// Checks what the headers say of the body, before any of it is read: how it is packed, and what it is.
+pub(crate) fn check_headers(headers: &HeaderMap, most: usize) -> Result<(Coding, Format), Problem> {
     let unsupported = |error| Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error, allow: None };
-    if !is_media_type(headers, "application/json") {
-        let message = "the body must be application/json; with curl, use --json";
+    let Some(format) = of_body(headers, media_type) else {
+        let message = "the body must be application/json or application/protobuf; with curl, use --json";
         return Err(unsupported(Error::new(ErrorKind::Unsupported, message)));
-    }
+    };
     let coding = Coding::of(headers).map_err(unsupported)?;
     check_announced(headers, most)?;
-    Ok(coding)
+    Ok((coding, format))
 }

@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Limits, Result, Transport};
-use synckit_wire::{Decode, Encode, ReceivedPush};
+use synckit_wire::{Decode, Encode, Format, ReceivedPush};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::body::{BoxError, offload, receive};
 use crate::compression::Coding;
 use crate::config::ServerConfig;
-use crate::pages::{MEDIA_TYPE, sent};
+use crate::format::{media_type, of_answer, stream_type};
+use crate::go::{self, BODY_BYTES, DECODED_BYTES, GoClients, GoHub, GoRoute};
+use crate::pages::sent;
 use crate::route::{Problem, Route, check_headers, reply};
 
 /// The body of every answer.
@@ -40,6 +42,7 @@ pub struct SyncService<T> {
     requests: Arc<Semaphore>,
     subscriptions: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
+    go: Option<GoHub>,
 }
 
 impl<T: Transport> SyncService<T> {
@@ -51,6 +54,7 @@ impl<T: Transport> SyncService<T> {
             requests: Arc::new(Semaphore::new(0)),
             subscriptions: Arc::new(Semaphore::new(0)),
             closing: watch::channel(false).1,
+            go: None,
         }
         .with_config(ServerConfig::default())
     }
@@ -61,6 +65,12 @@ impl<T: Transport> SyncService<T> {
         self.requests = permits(config.requests);
         self.subscriptions = permits(config.subscriptions);
         self.config = Arc::new(config);
+        self
+    }
+
+    /// Answers clients of go-sync-kit too. Off unless set.
+    pub fn with_go_clients(mut self, clients: GoClients) -> Self {
+        self.go = Some(clients.into_hub());
         self
     }
 
@@ -82,13 +92,24 @@ impl<T: Transport> SyncService<T> {
         B::Error: Into<BoxError>,
     {
         let path = request.uri().path().to_owned();
-        match self.try_answer(request).await {
+        if let Some(hub) = self.go.clone().filter(|_| !path.starts_with("/v1/")) {
+            return match self.try_answer_go(hub, request).await {
+                Ok(answer) => answer,
+                Err(problem) => go::problem(problem, &path),
+            };
+        }
+        let format = of_answer(request.headers());
+        match self.try_answer(request, format).await {
             Ok(answer) => answer,
-            Err(problem) => problem.answer(&path),
+            Err(problem) => problem.answer(&path, format),
         }
     }
 
-    async fn try_answer<B>(self, request: Request<B>) -> Result<Response<ResponseBody>, Problem>
+    async fn try_answer<B>(
+        self,
+        request: Request<B>,
+        answered: Format,
+    ) -> Result<Response<ResponseBody>, Problem>
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -103,36 +124,56 @@ impl<T: Transport> SyncService<T> {
                 Bytes::from_static(b"{\"status\":\"ok\"}\n"),
             ));
         }
-        let coding = check_headers(&parts.headers, self.config.limits.body_bytes)?;
+        let (coding, format) = check_headers(&parts.headers, self.config.limits.body_bytes)?;
         let _room = self.room().await?;
         let deadline = Instant::now() + self.config.timeouts.request();
-        let most = self.config.limits.body_bytes;
-        let reading = receive(body, most, self.config.timeouts.body_idle(), ErrorKind::Invalid);
-        let late = || Error::new(ErrorKind::Timeout, "the request did not come in time");
-        let body = timeout_at(deadline, reading).await.unwrap_or_else(|_| Err(late()));
-        let body = body.map_err(|error| match error.kind() {
-            ErrorKind::Timeout => Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None },
-            _ => Problem::from(error),
-        })?;
-        let call = self.call(route, coding, body);
-        let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
-        match timeout_at(deadline, call).await.unwrap_or_else(|_| Err(late()))? {
-            Outcome::Message(text) => {
-                let accepted = Coding::accepted(&parts.headers);
-                let (coding, text) = offload(text.len(), move || Ok(accepted.pack(text))).await?;
-                let mut answer = reply(StatusCode::OK, "application/json", text);
-                if let Some(coding) = coding.header() {
-                    answer.headers_mut().insert(CONTENT_ENCODING, coding);
-                }
-                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
-                Ok(answer)
-            }
+        let body = self.received(body, self.config.limits.body_bytes, deadline).await?;
+        let message = Message { coding, format, body };
+        match within(deadline, self.call(route, message, answered)).await? {
+            Outcome::Message(text) => Ok(packed(&parts.headers, media_type(answered), text).await?),
             Outcome::Pages(body) => {
                 let mut answer = Response::new(body);
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(answered)));
+                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
                 Ok(answer)
             }
         }
+    }
+
+    /// Answers a client of go-sync-kit.
+    async fn try_answer_go<B>(
+        self,
+        hub: GoHub,
+        request: Request<B>,
+    ) -> Result<Response<ResponseBody>, Problem>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let route =
+            GoRoute::at(parts.uri.path()).ok_or_else(|| Error::new(ErrorKind::NotFound, "not found"))?;
+        let coding = route.check(&parts.method, &parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default();
+        if route.is_stream() {
+            let room = self.room_for_subscription()?;
+            let (heartbeat, closing) = (self.config.heartbeat(), self.closing.clone());
+            let mut answer = Response::new(hub.stream(&route, query, heartbeat, closing, room).await?);
+            let headers = answer.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(go::EVENT_STREAM));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            return Ok(answer);
+        }
+        let _room = self.room().await?;
+        let deadline = Instant::now() + self.config.timeouts.request();
+        let body = self.received(body, BODY_BYTES, deadline).await?;
+        let call = async {
+            let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
+            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;
+            hub.answer(&route, query, body).await
+        };
+        let text = within(deadline, call).await?;
+        Ok(packed(&parts.headers, media_type(Format::Json), text).await?)
     }
 
     /// Room for one more request, or `Busy`.
@@ -143,26 +184,51 @@ impl<T: Transport> SyncService<T> {
         waiting.await.map_err(|_| full())?.map_err(|_| full())
     }
 
-    async fn call(&self, route: Route, coding: Coding, body: Bytes) -> Result<Outcome> {
+    /// Room for one more subscription, or `Busy`.
+    fn room_for_subscription(&self) -> Result<OwnedSemaphorePermit> {
+        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
+        self.subscriptions.clone().try_acquire_owned().map_err(|_| full())
+    }
+
+    /// A whole body.
+    async fn received<B>(&self, body: B, most: usize, deadline: Instant) -> Result<Bytes, Problem>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let reading = receive(body, most, self.config.timeouts.body_idle(), ErrorKind::Invalid);
+        let late = || Error::new(ErrorKind::Timeout, "the request did not come in time");
+        let body = timeout_at(deadline, reading).await.unwrap_or_else(|_| Err(late()));
+        body.map_err(|error| match error.kind() {
+            ErrorKind::Timeout => Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None },
+            _ => Problem::from(error),
+        })
+    }
+
+    async fn call(&self, route: Route, message: Message, answered: Format) -> Result<Outcome> {
         let transport = &*self.transport;
         let text = match route {
             Route::Hello => {
-                let mut answer = transport.hello(self.decode(coding, body).await?).await?;
+                let mut answer = transport.hello(self.decode(message).await?).await?;
                 answer.limits = self.offered(answer.limits);
-                answer.to_json()
+                answer.encode(answered)
             }
-            Route::Pull => transport.pull(self.decode(coding, body).await?).await?.to_json(),
-            Route::Missing => transport.missing(self.decode(coding, body).await?).await?.to_json(),
+            Route::Pull => transport.pull(self.decode(message).await?).await?.encode(answered),
+            Route::Missing => transport.missing(self.decode(message).await?).await?.encode(answered),
             Route::Push => {
-                let ReceivedPush { request, refusals } = self.decode(coding, body).await?;
-                refusals.join(transport.push(request).await?).to_json()
+                let ReceivedPush { request, refusals } = self.decode(message).await?;
+                let answer = transport.push(request).await?;
+                if let Some(hub) = &self.go {
+                    hub.announce();
+                }
+                refusals.join(answer).encode(answered)
             }
             Route::Subscribe => {
-                let request = self.decode(coding, body).await?;
-                let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
-                let room = self.subscriptions.clone().try_acquire_owned().map_err(|_| full())?;
+                let request = self.decode(message).await?;
+                let room = self.room_for_subscription()?;
                 let pages = transport.subscribe(request).await?;
-                return Ok(Outcome::Pages(sent(pages, self.config.heartbeat(), self.closing.clone(), room)));
+                let (heartbeat, closing) = (self.config.heartbeat(), self.closing.clone());
+                return Ok(Outcome::Pages(sent(pages, answered, heartbeat, closing, room)));
             }
             Route::Health => b"{\"status\":\"ok\"}\n".to_vec(),
         };
@@ -174,11 +240,42 @@ impl<T: Transport> SyncService<T> {
         Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
     }
 
-    async fn decode<M: Decode + Send + 'static>(&self, coding: Coding, body: Bytes) -> Result<M> {
+    async fn decode<M: Decode + Send + 'static>(&self, message: Message) -> Result<M> {
+        let Message { coding, format, body } = message;
         let limits = self.config.limits;
         let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
-        offload(unfolded, move || M::from_json(&coding.unpack(body, limits.decoded_bytes)?, &limits)).await
+        let unpack = move || M::decode(format, &coding.unpack(body, limits.decoded_bytes)?, &limits);
+        offload(unfolded, unpack).await
     }
+}
+
+/// A request as it came.
+struct Message {
+    coding: Coding,
+    format: Format,
+    body: Bytes,
+}
+
+/// The result of a call, if it comes in time.
+async fn within<R>(deadline: Instant, call: impl Future<Output = Result<R>>) -> Result<R> {
+    let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
+    timeout_at(deadline, call).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// A message, packed as the caller accepts.
+async fn packed(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    text: Vec<u8>,
+) -> Result<Response<ResponseBody>> {
+    let accepted = Coding::accepted(headers);
+    let (coding, text) = offload(text.len(), move || Ok(accepted.pack(text))).await?;
+    let mut answer = reply(StatusCode::OK, media_type, text);
+    if let Some(coding) = coding.header() {
+        answer.headers_mut().insert(CONTENT_ENCODING, coding);
+    }
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    Ok(answer)
 }
 
 enum Outcome {
@@ -194,6 +291,7 @@ impl<T> Clone for SyncService<T> {
             requests: self.requests.clone(),
             subscriptions: self.subscriptions.clone(),
             closing: self.closing.clone(),
+            go: self.go.clone(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::rng::Rng;
+
 /// How long a case may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -37,16 +39,41 @@ impl fmt::Debug for Failure {
     }
 }
 
+tokio::task_local! {
+    /// The test that runs the case, as the test binary knows it.
+    static TEST: &'static str;
+}
+
 /// Runs a case on a runtime of its own with two workers.
+///
+/// The test is the one that calls this, with its whole path: `concat!(module_path!(), "::", "its_name")`. A case
+/// that takes a second process starts this test again there.
 ///
 /// # Panics
 /// When the case fails or hangs.
-pub fn run(case: impl Future<Output = CaseResult>) {
+pub fn run(test: &'static str, case: impl Future<Output = CaseResult>) {
+    let test = test.split_once("::").map_or(test, |(_crate, path)| path);
+    let case = TEST.scope(test, case);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime can be started");
     let result = runtime.block_on(async { tokio::time::timeout(PATIENCE, case).await });
     runtime.shutdown_background();
     result.expect("the case hangs").expect("the case met an error it did not expect");
+}
+
+/// The test that runs this case.
+pub(crate) fn test() -> &'static str {
+    TEST.try_with(|test| *test).expect("a case is run by `run`")
+}
+
+/// A source of randomness for a case: the same every time, unless `SYNCKIT_SEED` names another seed. A case that
+/// fails shows the seed.
+#[expect(clippy::print_stdout, reason = "the output of a failed test is shown")]
+pub(crate) fn random() -> Rng {
+    let seed = std::env::var("SYNCKIT_SEED").ok();
+    let seed = seed.map_or(4_711, |seed| seed.parse().expect("SYNCKIT_SEED is a number"));
+    println!("SYNCKIT_SEED={seed}");
+    Rng::new(seed)
 }
 
 /// Says on the standard output that a case does not apply.
@@ -73,6 +100,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "did not expect")]
     fn an_error_fails_the_case() {
-        run(async { Err(synckit_core::Error::invalid("no").into()) });
+        run("an_error_fails_the_case", async { Err(synckit_core::Error::invalid("no").into()) });
     }
 }

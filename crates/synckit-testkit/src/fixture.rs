@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use synckit::Endpoint;
-use synckit_core::{BoxStore, BoxTransport, EventStore, NodeId, Result, Transport};
+use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
 use synckit_memory::MemoryStore;
 
 use crate::fault::FaultyStore;
@@ -36,6 +36,23 @@ pub trait StoreFixture: Send + Sync + 'static {
         Self: Sized,
     {
         async { Ok(None) }
+    }
+
+    /// By what another process finds this namespace: a path, a URL. Without one, the cases that take two processes are
+    /// printed as skipped.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
+    /// Opens the log at an [`address`](StoreFixture::address) that a fixture in another process has given. Where
+    /// there is an address, [`open`](StoreFixture::open) is best this call with the own one.
+    ///
+    /// # Errors
+    /// As [`open`](StoreFixture::open); `Unsupported` unless a fixture that has an address implements it.
+    fn open_at(&self, address: &str, node: &NodeId) -> impl Future<Output = Result<Self::Store>> + Send {
+        let message = "the fixture has an address and does not implement `open_at`";
+        let error = Error::new(ErrorKind::Unsupported, message).with("address", address).with("node", node);
+        async { Err(error) }
     }
 }
 
@@ -76,6 +93,14 @@ impl<F: StoreFixture> StoreFixture for Boxed<F> {
 
     async fn copy(&self) -> Result<Option<Self>> {
         Ok(self.0.copy().await?.map(Boxed))
+    }
+
+    fn address(&self) -> Option<String> {
+        self.0.address()
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<BoxStore> {
+        Ok(BoxStore::new(self.0.open_at(address, node).await?))
     }
 }
 

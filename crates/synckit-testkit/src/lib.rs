@@ -6,6 +6,7 @@
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
 //! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: failing on purpose
+//! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
 //! - [`Rng`]: seeded random numbers
@@ -16,6 +17,8 @@ mod fault;
 mod fixture;
 mod in_process;
 pub mod matrix;
+mod process;
+mod resolver;
 mod rng;
 pub mod samples;
 pub mod scenario;
@@ -28,5 +31,6 @@ pub use case::{CaseResult, Failure, run};
 pub use fault::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, drop_at};
 pub use fixture::{Boxed, HubEndpoint, StoreFixture, TransportFixture};
 pub use in_process::InProcess;
+pub use resolver::{Asymmetry, check_resolver};
 pub use rng::Rng;
 pub use wire::{Loopback, Server, Stopped, WireFixture};

@@ -8,7 +8,9 @@
 //! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
 //! - [`Adapters`], [`AnyStore`]: stores and transports chosen by URL, from those a program was built with
 //! - [`Digest`]: whether two replicas agree
-//! - [`LastWriteWins`]: the default resolver
+//! - [`LastWriteWins`], the default, and [`FirstWriteWins`], [`KeepAll`], [`FieldMerge`], [`ManualReview`], [`Closure`]:
+//!   resolvers; [`RuleResolver`]: which of them for which conflict
+//! - [`OpenConflict`], [`Changes`], [`Explanation`], [`Audit`]: what is in conflict, how it was settled, and why
 //! - [`Environment`]: the wall clock and the randomness, for those who bring their own
 
 mod access;
@@ -17,6 +19,7 @@ mod any_store;
 mod digest;
 mod endpoint;
 mod environment;
+mod explain;
 mod manager;
 mod report;
 mod resolvers;
@@ -29,9 +32,16 @@ pub use any_store::AnyStore;
 pub use digest::{Digest, Hash};
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
-pub use manager::{Direction, PeerStatus, Status, SyncManager, SyncManagerBuilder};
-pub use report::{ConflictCount, Recovery, Refusal, RefusedBy, SyncError, SyncReport};
-pub use resolvers::LastWriteWins;
+pub use explain::{Audit, AuditEntry, Explanation};
+pub use manager::{
+    ConflictNotice, Direction, OpenConflict, PeerStatus, Status, SyncManager, SyncManagerBuilder,
+};
+pub use report::{ConflictReport, LeftConflict, Recovery, Refusal, RefusedBy, SyncError, SyncReport};
+pub use resolvers::{
+    Changes, Clash, Closure, Condition, FieldChange, FieldMerge, FieldPath, FirstWriteWins, KeepAll,
+    LastWriteWins, ManualReview, Relation, Rule, RuleMistake, RuleResolver, Rules, SharedResolver,
+    SideChanges,
+};
 pub use retry::RetryPolicy;
 pub use sugar::StoreExt;
 pub use synckit_core::*;

@@ -1,9 +1,10 @@
 //! What a sync has done.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use synckit_core::{Error, NodeId, Position, RefusalCode, StoreId};
+use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, StoreId};
 
 /// What a sync has done, also when it failed half-way.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -24,7 +25,7 @@ pub struct SyncReport {
     /// How many could not be stored in all.
     pub refused_count: usize,
     /// Conflicts.
-    pub conflicts: ConflictCount,
+    pub conflicts: ConflictReport,
     /// What had to be recovered.
     pub recovery: Recovery,
     /// Bytes sent over the wire.
@@ -79,14 +80,44 @@ pub enum RefusedBy {
 }
 
 /// Conflicts in a sync.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ConflictCount {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConflictReport {
     /// Found by this sync.
     pub found: usize,
     /// Settled by this sync.
     pub settled: usize,
-    /// Left for review, or because the resolver failed.
+    /// Not settled, whichever sync has found them: left for review, or the resolver failed.
     pub left: usize,
+    /// Not settled because the resolver failed; counted as left too.
+    pub failed: usize,
+    /// How many were settled by which resolver; where it went by rules, by `resolver: rule`.
+    pub settled_by: BTreeMap<String, usize>,
+    /// Those left, at most [`ConflictReport::MAX_LISTED`] of them.
+    pub open: Vec<LeftConflict>,
+}
+
+/// A conflict that a sync did not settle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftConflict {
+    /// The aggregate.
+    pub aggregate: AggregateId,
+    /// Whether the resolver failed; else it is left for a person.
+    pub failed: bool,
+    /// Why, as far as the resolver said.
+    pub reason: Option<String>,
+}
+
+impl ConflictReport {
+    /// The most conflicts that one report lists.
+    pub const MAX_LISTED: usize = 1_000;
+
+    pub(crate) fn leave(&mut self, aggregate: AggregateId, failed: bool, reason: Option<String>) {
+        self.left += 1;
+        self.failed += usize::from(failed);
+        if self.open.len() < Self::MAX_LISTED {
+            self.open.push(LeftConflict { aggregate, failed, reason });
+        }
+    }
 }
 
 /// What a sync had to recover.

@@ -6,7 +6,7 @@ use synckit_core::notes::{self, Identity, Note, PullNote};
 use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
     AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
-    Position, Query, Result, StoreId,
+    Position, Query, Result, StoreId, StoredEvent,
 };
 
 /// Typed calls on top of the [`EventStore`] contract. Every store has them.
@@ -96,6 +96,29 @@ pub trait StoreExt: EventStore {
         async {
             let note = self.note(notes::NODE.to_owned()).await?;
             note.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?.parse()
+        }
+    }
+
+    /// The event with this id, if it is held. It is looked for from the beginning of the log, page by page.
+    ///
+    /// # Errors
+    /// As [`EventStore::read`].
+    fn find(&self, id: &EventId) -> impl Future<Output = Result<Option<StoredEvent>>> + Send {
+        async {
+            if !self.not_held(vec![id.clone()]).await?.is_empty() {
+                return Ok(None);
+            }
+            let mut after = 0;
+            loop {
+                let page = self.read(Query::after(after)).await?;
+                after = page.scanned_to;
+                if let Some(found) = page.events.into_iter().find(|stored| stored.event.id == *id) {
+                    return Ok(Some(found));
+                }
+                if !page.more {
+                    return Ok(None);
+                }
+            }
         }
     }
 

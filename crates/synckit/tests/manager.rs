@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use synckit::{
-    Access, Answer, Caller, Conflict, ConflictResolver, Digest, Direction, Endpoint, Environment, ErrorKind,
-    Event, EventStore, Filter, HelloRequest, HelloResponse, Limits, Metadata, MissingRequest,
+    Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, Environment, ErrorKind, Event,
+    EventStore, Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest,
     MissingResponse, NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest,
     PushResponse, RefusalCode, RefusedBy, Result, RetryPolicy, StoreExt, SyncManager, SystemEnvironment,
     Traffic, Transport,
@@ -145,19 +145,6 @@ async fn what_a_peer_refused_is_offered_again_on_demand() {
     assert!(roomy.refused().await.expect("listed").is_empty());
 }
 
-/// A resolver made of a function.
-struct Asked<F>(F);
-
-impl<F: Fn(&Conflict) -> Result<Answer> + Send + Sync> ConflictResolver for Asked<F> {
-    fn name(&self) -> &str {
-        "asked"
-    }
-
-    fn resolve(&self, conflict: &Conflict) -> Result<Answer> {
-        (self.0)(conflict)
-    }
-}
-
 /// A replica whose next sync brings two conflicts, and the hub.
 async fn with_two_conflicts() -> (MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
@@ -171,7 +158,7 @@ async fn with_two_conflicts() -> (MemoryStore, MemoryStore) {
 
 #[tokio::test]
 async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
-    let resolver = Asked(|conflict: &Conflict| match conflict.aggregate_id.as_str() {
+    let resolver = Closure::new("asked", |conflict: &Conflict| match conflict.aggregate_id.as_str() {
         "note-1" => panic!("a fault of the resolver"),
         _ => Ok(Answer::KeepAll),
     });
@@ -182,7 +169,7 @@ async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
     assert_eq!((conflicts.found, conflicts.settled, conflicts.left), (2, 1, 1));
     assert_eq!(report.pushed, 3, "two events and a resolution");
     let listed = manager.conflicts().await.expect("listed");
-    assert_eq!(listed.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["note-1"]);
+    assert_eq!(listed.iter().map(|open| open.aggregate.as_str()).collect::<Vec<_>>(), ["note-1"]);
 
     let report = SyncManager::new(a.clone(), Endpoint::new(hub.clone())).sync().await.expect("syncs");
     assert_eq!((report.conflicts.settled, report.conflicts.left), (1, 0));
@@ -193,7 +180,7 @@ async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
 #[tokio::test]
 async fn a_conflict_left_for_review_waits_and_a_new_event_on_top_settles_it() {
     let (a, hub) = with_two_conflicts().await;
-    let review = Asked(|_: &Conflict| Ok(Answer::Review));
+    let review = ManualReview;
     let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_resolver(review).build();
     assert_eq!(manager.sync().await.expect("syncs").conflicts.left, 2);
     manager.record([note("I have seen both", 1), note("here too", 2)]).await.expect("recorded");

@@ -8,11 +8,17 @@ use tempfile::TempDir;
 /// A directory that is gone with the fixture, and the file in it.
 struct InDirectory(TempDir);
 
+impl InDirectory {
+    fn path(&self) -> String {
+        self.0.path().join("log").display().to_string()
+    }
+}
+
 impl StoreFixture for InDirectory {
     type Store = FileStore;
 
     async fn open(&self, node: &NodeId) -> Result<FileStore> {
-        FileStore::open(self.0.path().join("log"), node.clone()).await
+        self.open_at(&self.path(), node).await
     }
 
     fn survives_reopen(&self) -> bool {
@@ -22,6 +28,14 @@ impl StoreFixture for InDirectory {
     // The file is locked.
     fn opens_twice(&self) -> bool {
         false
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.path())
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<FileStore> {
+        FileStore::open(address, node.clone()).await
     }
 }
 

@@ -25,6 +25,7 @@ fn may(package: &Package) -> May {
         }
         // The simulator and the suite of transports need a store to stand on.
         "synckit-testkit" => &["synckit-core", "synckit", "synckit-memory"],
+        "synckit-rules" => &["synckit-core", "synckit"],
         _ => &["synckit-core", "synckit-wire"],
     })
 }

@@ -61,8 +61,13 @@ async fn read_all(store: &impl EventStore) -> Measured<usize> {
 
 async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::NewEvent) -> Measured<()> {
     let id = event.id.clone().ok_or("a sample without an id")?;
-    let record =
-        Record { author: author.clone(), events: vec![(id, event)], now: NOW, limits: Limits::default() };
+    let record = Record {
+        author: author.clone(),
+        events: vec![(id, event)],
+        expect: Vec::new(),
+        now: NOW,
+        limits: Limits::default(),
+    };
     store.commit_record(record).await?;
     Ok(())
 }

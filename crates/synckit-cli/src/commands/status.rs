@@ -41,7 +41,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 
 async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
     let manager = local(store);
-    Ok(Answer { status: manager.status().await?, in_conflict: manager.conflicts().await? })
+    let in_conflict = manager.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
+    Ok(Answer { status: manager.status().await?, in_conflict })
 }
 
 impl fmt::Display for Answer {

@@ -169,7 +169,7 @@ impl fmt::Display for Answer {
         if report.duplicates > 0 {
             write!(f, ", {} known already", text::number(report.duplicates))?;
         }
-        let conflicts = report.conflicts;
+        let conflicts = &report.conflicts;
         if conflicts.found + conflicts.settled + conflicts.left > 0 {
             let [found, settled, left] =
                 [conflicts.found, conflicts.settled, conflicts.left].map(text::number);

@@ -7,7 +7,7 @@
 //!
 //! **Invariant**: a pure function of the set of events. Replicas with the same events see the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::conflict::resolution::{Decision, Resolution, Settled};
 use crate::error::Result;
@@ -100,36 +100,40 @@ impl Decisions<'_> {
         if event.is_resolution() && self.in_order.iter().any(only_decides) {
             return Standing::Resolution;
         }
-        match self.superseded_by(event, &[]) {
+        match self.superseded_by(event) {
             Some(by) => Standing::Superseded { by: by.clone() },
             None => Standing::Live,
         }
     }
 
-    /// The resolution by which `event` is superseded, looking only at what all of `within` had seen.
-    fn superseded_by(&self, event: &Event, within: &[Settled]) -> Option<&EventId> {
-        let inside = |other: &Event| within.iter().all(|settled| self.covers(settled, other));
-        let decides = |(decided, _): &&(&Event, Resolution)| inside(decided) && decided.has_seen(event);
-        let (decided, resolution) = self.in_order.iter().rev().find(decides)?;
-        match &resolution.decision {
-            Decision::Keep(kept) if self.covers(kept, event) => {
-                self.superseded_by(event, std::slice::from_ref(kept))
-            }
-            Decision::Merge(_) if resolution.settles.iter().all(|settled| self.covers(settled, event)) => {
-                self.superseded_by(event, &resolution.settles)
-            }
-            Decision::KeepAll => {
-                let mut loser = Some(&decided.id);
-                for settled in resolution.settles.iter().filter(|settled| self.covers(settled, event)) {
-                    loser = self.superseded_by(event, std::slice::from_ref(settled));
-                    if loser.is_none() {
-                        break;
-                    }
+    /// The resolution by which `event` is superseded.
+    ///
+    /// A search over what the sides of ever earlier resolutions had seen: the event stands when the search comes to
+    /// a place where no resolution covers it. Each place is looked at once, however the sides overlap.
+    fn superseded_by(&self, event: &Event) -> Option<&EventId> {
+        let mut open: Vec<(usize, &[Settled])> = vec![(self.in_order.len(), &[])];
+        let mut looked_at = HashSet::new();
+        let mut loser = None;
+        while let Some((before, within)) = open.pop() {
+            let decides = |(decided, _): &(&Event, Resolution)| {
+                within.iter().all(|settled| self.covers(settled, decided)) && decided.has_seen(event)
+            };
+            let at = self.in_order[..before].iter().rposition(decides)?;
+            let (decided, resolution) = &self.in_order[at];
+            loser = Some(&decided.id);
+            let settles = &resolution.settles;
+            let sides: Vec<&[Settled]> = match &resolution.decision {
+                Decision::Keep(kept) => vec![std::slice::from_ref(kept)],
+                Decision::KeepAll => settles.chunks(1).collect(),
+                Decision::Merge(_) => vec![settles],
+            };
+            for side in sides.into_iter().filter(|side| side.iter().all(|side| self.covers(side, event))) {
+                if looked_at.insert(side) {
+                    open.push((at, side));
                 }
-                loser
             }
-            Decision::Keep(_) | Decision::Merge(_) => Some(&decided.id),
         }
+        loser
     }
 
     /// Whether an event is the one named, or was seen by it.

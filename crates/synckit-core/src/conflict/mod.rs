@@ -1,6 +1,6 @@
 //! Concurrent edits: how they are shown to a resolver, and how its answer becomes an event.
 //!
-//! - this file: [`Conflict`], [`Branch`], [`Answer`] and the [`ConflictResolver`] contract
+//! - this file: [`Conflict`], [`Branch`], [`Ruling`] and the [`ConflictResolver`] contract
 //! - `resolution.rs`: the decision as it is written into an event
 //! - `heads.rs`: which events of an aggregate no other has seen
 //! - `history.rs`: which events stand, given all resolutions
@@ -13,6 +13,8 @@ pub use heads::{Head, Heads};
 pub use history::{Entry, History, Standing};
 pub use resolution::{Decision, RESOLUTION_TYPE, Resolution, Settled};
 
+use std::collections::BTreeSet;
+
 use crate::clock::VectorClock;
 use crate::error::{Error, Result};
 use crate::event::{Event, NewEvent};
@@ -24,10 +26,17 @@ use crate::timestamp::Timestamp;
 pub struct Conflict {
     /// The aggregate.
     pub aggregate_id: AggregateId,
-    /// The latest events that all branches have seen; empty when the aggregate began in several places.
+    /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the aggregate
+    /// began in several places.
     pub base: Vec<Event>,
+    /// Whether the log holds the base and all that the branches show. A filter may have left some of it out; whoever
+    /// needs it had better leave the conflict to a replica that holds it.
+    pub whole: bool,
     /// The branches, at least two, in canonical order of their heads: the same order on every replica.
     pub branches: Vec<Branch>,
+    /// How often people have decided over exactly these heads: 0 until [`Conflict::decided_by`] brings a settled
+    /// conflict back.
+    pub round: u16,
 }
 
 /// One side of a conflict.
@@ -37,6 +46,9 @@ pub struct Branch {
     pub head: Event,
     /// The event this branch stands for: the head, or the event that the resolution at its top keeps.
     pub stands_for: Event,
+    /// What the application sees on top of this branch: one event, with the content of a merge put in place of the
+    /// resolution; several where all sides of an earlier conflict stand; none where a filter left it out.
+    pub shows: Vec<Event>,
     /// The events of this branch that not all branches have seen, in canonical order, the head included.
     pub events: Vec<Event>,
 }
@@ -54,9 +66,35 @@ pub enum Answer {
     Review,
 }
 
+/// An answer, and why it was given. The reasons are part of the decision that is written down, so they are as pure
+/// as the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What becomes of the conflict.
+    pub answer: Answer,
+    /// The rule that matched, where the resolver goes by rules.
+    pub rule: Option<String>,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+impl From<Answer> for Ruling {
+    fn from(answer: Answer) -> Self {
+        Ruling { answer, rule: None, reason: None }
+    }
+}
+
+impl Ruling {
+    /// Says why.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
 /// Settles conflicts.
 ///
-/// A resolver MUST be pure: the same conflict gives the same answer on every replica, whoever asks. Look
+/// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Look
 /// at timestamps, ids and content, never at who is local. One that is not so still converges, by the
 /// canonical order of the differing answers, but at the price of extra events.
 pub trait ConflictResolver: Send + Sync {
@@ -67,7 +105,7 @@ pub trait ConflictResolver: Send + Sync {
     ///
     /// # Errors
     /// An error leaves the conflict listed and stops nothing else.
-    fn resolve(&self, conflict: &Conflict) -> Result<Answer>;
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling>;
 }
 
 impl Conflict {
@@ -90,26 +128,62 @@ impl Conflict {
             Some(dot) => common.has_seen(dot),
             None => event.clock.is_covered_by(&common),
         };
-        let mut base = Heads::default();
-        events.iter().filter(|event| shared(event)).for_each(|event| base.add(event));
+        let mut known = Heads::default();
+        events.iter().filter(|event| shared(event)).for_each(|event| known.add(event));
+        let mut whole = common.is_covered_by(&known.clock()?);
+        let mut base = Vec::new();
+        for head in events.iter().filter(|event| known.contains(&event.id)) {
+            let shown = shows(head, events)?;
+            whole &= !shown.is_empty();
+            base.extend(shown);
+        }
+        base.sort_by(Event::canonical_cmp);
         let mut branches = Vec::with_capacity(heads.len());
         for head in heads.iter() {
             branches.push(Branch::of(&head.id, events, shared)?);
         }
         branches.sort_by(|left, right| left.head.canonical_cmp(&right.head));
         let aggregate_id = branches[0].head.aggregate_id.clone();
-        let base = events.iter().filter(|event| base.contains(&event.id)).cloned().collect();
-        Ok(Some(Conflict { aggregate_id, base, branches }))
+        whole &= branches.iter().all(|branch| !branch.shows.is_empty());
+        Ok(Some(Conflict { aggregate_id, base, whole, branches, round: 0 }))
     }
 
-    /// The resolution event that writes down an answer; `None` for [`Answer::Review`].
+    /// The conflict as it was before this resolution in the history of its aggregate, so that it can be decided
+    /// otherwise. `None` where the log does not hold the sides.
     ///
-    /// The event is a function of the plain events on top of the branches, the decision and the name of the
-    /// resolver alone: replicas that decide alike write the same event.
+    /// # Errors
+    /// `Corrupt` when a resolution in the history cannot be read.
+    pub fn decided_by(resolution: &Event, events: &[Event]) -> Result<Option<Conflict>> {
+        let round = Resolution::read(resolution)?.round;
+        let before = |event: &&Event| event.clock != resolution.clock && resolution.has_seen(event);
+        let before: Vec<Event> = events.iter().filter(before).cloned().collect();
+        Ok(Conflict::in_history(&before)?.map(|conflict| Conflict { round, ..conflict }))
+    }
+
+    /// The resolution event that writes down a ruling; `None` for [`Answer::Review`].
+    ///
+    /// The event is a function of the plain events on top of the branches, the ruling and who gave it
+    /// alone: replicas that decide alike write the same event.
     ///
     /// # Errors
     /// `Invalid` when the answer keeps an event that no branch stands for, or merges into another aggregate.
-    pub fn settle(&self, answer: Answer, resolver: &str) -> Result<Option<Event>> {
+    pub fn settle(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
+        self.write_down(ruling.into(), by, 0)
+    }
+
+    /// As [`Conflict::settle`], for a person: overrides what resolvers, and people before, have decided over the
+    /// same heads.
+    ///
+    /// # Errors
+    /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
+    pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
+        let round = self.round.checked_add(1);
+        let round = round.ok_or_else(|| Error::too_large("people have decided here 65,535 times"))?;
+        self.write_down(ruling.into(), by, round)
+    }
+
+    fn write_down(&self, ruling: Ruling, by: &str, round: u16) -> Result<Option<Event>> {
+        let Ruling { answer, rule, reason } = ruling;
         let decision = match answer {
             Answer::Review => return Ok(None),
             Answer::KeepAll => Decision::KeepAll,
@@ -141,7 +215,8 @@ impl Conflict {
                 settles.push(Settled::of(head));
             }
         }
-        let resolution = Resolution::new(settles, decision, resolver);
+        let why = Resolution { settles, decision, by: by.to_owned(), rule, reason, round };
+        let resolution = why.without_seen();
         Ok(Some(resolution.into_event(self.aggregate_id.clone(), clock, time)?))
     }
 }
@@ -155,9 +230,40 @@ impl Branch {
             Some(Resolution { decision: Decision::Keep(kept), .. }) => find(&kept.id),
             _ => None,
         };
+        let shows = shows(&head, events)?;
         let own = |event: &&Event| !shared(event) && (event.id == head.id || head.has_seen(event));
         let mut own: Vec<Event> = events.iter().filter(own).cloned().collect();
         own.sort_by(Event::canonical_cmp);
-        Ok(Branch { stands_for: stands_for.unwrap_or_else(|| head.clone()), head, events: own })
+        Ok(Branch { stands_for: stands_for.unwrap_or_else(|| head.clone()), shows, head, events: own })
     }
+}
+
+/// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges into, or all
+/// that it keeps, in canonical order. Empty where a filter left that out.
+fn shows(event: &Event, events: &[Event]) -> Result<Vec<Event>> {
+    let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
+    while let Some(event) = open.pop() {
+        if !event.is_resolution() {
+            shown.push(event.clone());
+            continue;
+        }
+        let resolution = Resolution::read(event)?;
+        let kept = match resolution.decision {
+            Decision::Merge(_) => {
+                shown.push(History::content(event)?);
+                continue;
+            }
+            Decision::Keep(kept) => vec![kept],
+            Decision::KeepAll => resolution.settles,
+        };
+        for id in kept.into_iter().map(|settled| settled.id) {
+            match events.iter().find(|event| event.id == id) {
+                Some(event) if looked_at.insert(id) => open.push(event),
+                Some(_) => {}
+                None => return Ok(Vec::new()),
+            }
+        }
+    }
+    shown.sort_by(Event::canonical_cmp);
+    Ok(shown)
 }

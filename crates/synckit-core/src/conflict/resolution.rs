@@ -23,11 +23,25 @@ pub struct Resolution {
     pub decision: Decision,
     /// The name of the resolver, or who decided.
     pub by: String,
+    /// The rule that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// 0 for a resolver; a person's decision is one above those over the same heads that the person saw. The
+    /// id begins with it, so that the later decision is the later in canonical order.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u16,
+}
+
+fn is_zero(round: &u16) -> bool {
+    *round == 0
 }
 
 /// An event that a resolution names, with its clock, so that what it had seen is known even where a filter
 /// left it out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settled {
     /// The event.
@@ -56,15 +70,16 @@ pub enum Decision {
 }
 
 impl Resolution {
-    /// A decision over these plain events; those that another of them has seen are left out.
-    pub fn new(mut settles: Vec<Settled>, decision: Decision, by: &str) -> Self {
+    /// The decision without the plain events that another of them has seen, the others sorted by id.
+    pub(crate) fn without_seen(mut self) -> Self {
+        let settles = &mut self.settles;
         settles.sort_by(|left, right| left.id.cmp(&right.id));
         settles.dedup_by(|left, right| left.id == right.id);
         let seen = |event: &Settled| {
             settles.iter().any(|other| other.id != event.id && event.clock.is_covered_by(&other.clock))
         };
-        let settles = settles.iter().filter(|event| !seen(event)).cloned().collect();
-        Resolution { settles, decision, by: by.to_owned() }
+        *settles = settles.iter().filter(|event| !seen(event)).cloned().collect();
+        self
     }
 
     /// Reads the decision from a resolution event.
@@ -96,8 +111,8 @@ impl Resolution {
         Ok(())
     }
 
-    /// The id of the resolution event: a UUIDv8 of the SHA-256 over the ids it settles, the decision and
-    /// who decided. Clocks and times follow from these.
+    /// The id of the resolution event: a UUIDv8 of the round and the SHA-256 over the ids it settles, the decision,
+    /// who decided and why. Clocks and times follow from these.
     pub fn id(&self) -> EventId {
         let mut hash = Sha256::new();
         let mut put = |text: &str| {
@@ -106,6 +121,10 @@ impl Resolution {
         };
         put("synckit resolution 1");
         put(&self.by);
+        for why in [&self.rule, &self.reason] {
+            put(why.as_ref().map_or("0", |_| "1"));
+            put(why.as_deref().unwrap_or_default());
+        }
         match &self.decision {
             Decision::Keep(kept) => {
                 put("keep");
@@ -119,7 +138,8 @@ impl Resolution {
         }
         self.settles.iter().for_each(|settled| put(settled.id.as_str()));
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.finalize()[..16]);
+        bytes[..2].copy_from_slice(&self.round.to_be_bytes());
+        bytes[2..].copy_from_slice(&hash.finalize()[..14]);
         EventId::uuid_v8(bytes)
     }
 

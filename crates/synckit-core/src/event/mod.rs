@@ -212,7 +212,7 @@ impl NewEvent {
     }
 
     /// [`Event::content_digest`] of the event this becomes under that id.
-    pub(crate) fn content_digest(&self, id: &EventId) -> [u8; 32] {
+    pub fn content_digest(&self, id: &EventId) -> [u8; 32] {
         content_digest(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 

@@ -18,7 +18,7 @@ mod record;
 pub use adopt::{Adopt, Adopted, Adoptee};
 pub use reauthor::Reauthor;
 pub use receive::{Receive, Received};
-pub use record::{Record, Recorded};
+pub use record::{Expect, Record, Recorded};
 
 use crate::error::Result;
 use crate::notes::Note;

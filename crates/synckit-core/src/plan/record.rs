@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::clock::Dot;
+use crate::conflict::Heads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, MAX_COUNTER, NewEvent};
-use crate::ids::{EventId, NodeId};
+use crate::ids::{AggregateId, EventId, NodeId};
 use crate::limits::Limits;
 use crate::notes;
 use crate::plan::ledger::Ledger;
@@ -25,6 +26,43 @@ pub struct Record {
     pub now: u64,
     /// What an event may be at most.
     pub limits: Limits,
+    /// What must be true of aggregates, or nothing is recorded. Not asked where every event is a repetition.
+    pub expect: Vec<Expect>,
+}
+
+/// What must be true of an aggregate for events to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// It is not in conflict.
+    Settled(AggregateId),
+    /// These are its heads, none for an aggregate that has no event yet: nothing has come since the caller looked.
+    Heads(AggregateId, Vec<EventId>),
+}
+
+impl Expect {
+    fn aggregate(&self) -> &AggregateId {
+        match self {
+            Expect::Settled(aggregate) | Expect::Heads(aggregate, _) => aggregate,
+        }
+    }
+
+    fn check(&self, heads: &Heads) -> Result<()> {
+        let message = match self {
+            Expect::Settled(_) if heads.len() > 1 => {
+                "the aggregate is in conflict; settle it first, or record on top of all sides"
+            }
+            Expect::Heads(_, expected)
+                if heads.len() != expected.len() || !expected.iter().all(|id| heads.contains(id)) =>
+            {
+                "the aggregate has moved on since it was read; read it again"
+            }
+            _ => return Ok(()),
+        };
+        let there: Vec<&str> = heads.iter().map(|head| head.id.as_str()).take(8).collect();
+        Err(Error::new(ErrorKind::Conflict, message)
+            .with("aggregate", self.aggregate())
+            .with("heads", format!("{} of {}", there.join(" "), heads.len())))
+    }
 }
 
 /// What was recorded.
@@ -42,6 +80,7 @@ impl Record {
     pub(super) fn needs(&self) -> Needs {
         let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned(), notes::origin(&self.author)];
         keys.extend(self.events.iter().map(|(_, new)| notes::heads(&new.aggregate_id)));
+        keys.extend(self.expect.iter().map(|expect| notes::heads(expect.aggregate())));
         keys.sort_unstable();
         keys.dedup();
         Needs { ids: self.events.iter().map(|(id, _)| id.clone()).collect(), dots: Vec::new(), notes: keys }
@@ -54,6 +93,11 @@ impl Record {
             // The name changed since the caller looked: what it was is asked for once more.
             self.author = author;
             return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&self.author)], ..Needs::default() }));
+        }
+        if self.events.iter().any(|(id, _)| !facts.held.contains_key(id)) {
+            for expect in &self.expect {
+                expect.check(ledger.heads(expect.aggregate())?)?;
+            }
         }
         let mut recorded = Recorded::default();
         let mut batch = HashMap::new();

@@ -16,7 +16,13 @@ use synckit_testkit::samples::{NOW, new_event, node, store_id};
 pub fn record(events: Vec<NewEvent>) -> Intent {
     let named = |new: NewEvent| (new.id.clone().expect("has an id"), new);
     let events = events.into_iter().map(named).collect();
-    Intent::Record(Record { author: node("n"), events, now: NOW, limits: Limits::default() })
+    Intent::Record(Record {
+        author: node("n"),
+        events,
+        now: NOW,
+        limits: Limits::default(),
+        expect: Vec::new(),
+    })
 }
 
 /// A record of one small event.

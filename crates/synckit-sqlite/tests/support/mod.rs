@@ -35,7 +35,13 @@ pub fn aggregate(name: &str) -> AggregateId {
 
 pub fn record(author: &str, events: Vec<(String, NewEvent)>) -> Intent {
     let events = events.into_iter().map(|(id, new)| (EventId::new(id).expect("a valid id"), new)).collect();
-    Intent::Record(Record { author: node(author), events, now: NOW, limits: Limits::default() })
+    Intent::Record(Record {
+        author: node(author),
+        events,
+        now: NOW,
+        limits: Limits::default(),
+        expect: Vec::new(),
+    })
 }
 
 /// A record of one plain event.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit::LastWriteWins;
-use synckit_core::{Answer, Conflict, ConflictResolver, Data, NewEvent, NodeId, Result};
+use synckit_core::{Answer, Conflict, ConflictResolver, Data, NewEvent, NodeId, Result, Ruling};
 
 use crate::Rng;
 
@@ -44,7 +44,7 @@ impl ConflictResolver for SimResolver {
         "simulated"
     }
 
-    fn resolve(&self, conflict: &Conflict) -> Result<Answer> {
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {
         let mut strategy = self.strategy;
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         if strategy == Strategy::Random {
@@ -52,15 +52,15 @@ impl ConflictResolver for SimResolver {
             strategy = any[rng.below(any.len())];
         }
         let own = |node: &NodeId| node.as_str().split('~').next() == Some(self.node.as_str());
-        let keep = |at: usize| Ok(Answer::Keep(conflict.branches[at].stands_for.id.clone()));
+        let keep = |at: usize| Ok(Answer::Keep(conflict.branches[at].stands_for.id.clone()).into());
         match strategy {
             Strategy::LastWriteWins => LastWriteWins.resolve(conflict),
-            Strategy::KeepAll => Ok(Answer::KeepAll),
+            Strategy::KeepAll => Ok(Answer::KeepAll.into()),
             Strategy::Merge => {
                 let ids: Vec<&str> =
                     conflict.branches.iter().map(|branch| branch.stands_for.id.as_str()).collect();
                 let merged = NewEvent::with_data("Merged", &conflict.aggregate_id, Data::of(&ids)?)?;
-                Ok(Answer::Merge(merged))
+                Ok(Answer::Merge(merged).into())
             }
             Strategy::OwnSide => {
                 let mine = conflict

@@ -1,6 +1,5 @@
-//! One commit is one transaction, whoever else is writing or stops waiting.
+//! One commit is one transaction, whoever else is writing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use synckit::StoreExt;
@@ -10,9 +9,8 @@ use synckit_core::{
     Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
 };
 
-use super::{contents, ids, log_of, named, open, receive, receiving, record, text};
+use super::{contents, log_of, named, open, receive, record, text};
 use crate::case::CaseResult;
-use crate::fault::drop_at;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, event_id, new_event, node};
 
@@ -90,7 +88,7 @@ pub async fn concurrent_records_get_distinct_dots<F: StoreFixture>(fixture: &F) 
 }
 
 /// Own events only: positions, counters, clocks and times rise together.
-fn check_own(log: &[StoredEvent], expected: u64) {
+pub(super) fn check_own(log: &[StoredEvent], expected: u64) {
     assert_eq!(log.len() as u64, expected);
     for (at, stored) in (1..).zip(log) {
         assert_eq!(stored.position, at);
@@ -158,83 +156,6 @@ pub async fn readers_see_only_prefixes<F: StoreFixture>(fixture: &F) -> CaseResu
     Ok(())
 }
 
-/// A record dropped at any of its awaits is there as a whole or not at all, and the next one works.
-pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
-    let store = open(fixture).await?;
-    let mut expected: Vec<String> = Vec::new();
-    for polls in 0.. {
-        let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
-        let events = batch.iter().map(|id| named(new_event("x", id))).collect();
-        let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
-        let ended = drop_at(polls, store.commit(Intent::Record(intent))).await;
-        let next = format!("next-{polls}");
-        record(&store, vec![new_event("x", &next)]).await?;
-        let log = log_of(&store).await?;
-        if log.iter().any(|stored| stored.event.id.as_str() == batch[0]) {
-            expected.extend(batch);
-        } else {
-            assert!(ended.is_none(), "what was answered is there");
-        }
-        expected.push(next);
-        assert_eq!(ids(&log), expected);
-        check_own(&log, expected.len() as u64);
-        if ended.transpose()?.is_some() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// The same of a receive: its checkpoint is there exactly when its events are.
-pub async fn a_dropped_receive_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
-    let store = open(fixture).await?;
-    let mut far = Author::new("far");
-    for polls in 0.. {
-        let events = far.write_many("x", 3);
-        let mut receiving = receiving(1, &events);
-        receiving.notes.push(Note { key: format!("checkpoint-{polls}"), value: b"here".to_vec() });
-        let ended = drop_at(polls, store.commit(Intent::Receive(receiving))).await;
-        record(&store, vec![new_event("y", &format!("next-{polls}"))]).await?;
-        let missing = store.not_held(events.iter().map(|event| event.id.clone()).collect()).await?;
-        let checkpoint = text(&store, format!("checkpoint-{polls}")).await?;
-        match missing.len() {
-            0 => assert!(checkpoint.is_some(), "the events came without their checkpoint"),
-            3 => assert!(checkpoint.is_none() && ended.is_none(), "the checkpoint came without its events"),
-            some => panic!("{some} of three events are missing"),
-        }
-        receive(&store, 1, &events).await?;
-        if ended.transpose()?.is_some() {
-            break;
-        }
-    }
-    let log = log_of(&store).await?;
-    assert!((1..).zip(&log).all(|(at, stored)| stored.position == at));
-    let ids: BTreeSet<&str> = ids(&log).into_iter().collect();
-    assert_eq!(ids.len(), log.len());
-    Ok(())
-}
-
-/// Reads dropped at any of their awaits leave the store at work, also where it has few connections.
-pub async fn dropped_reads_do_no_harm<F: StoreFixture>(fixture: &F) -> CaseResult {
-    let store = open(fixture).await?;
-    record(&store, (0..50).map(|at| new_event("x", &format!("e{at}"))).collect()).await?;
-    let prefix = || NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 10 };
-    for polls in 0.. {
-        let read = drop_at(polls, store.read(Query::after(0))).await.transpose()?;
-        let notes = drop_at(polls, store.notes(prefix())).await.transpose()?;
-        let head = drop_at(polls, store.head()).await.transpose()?;
-        let asked = drop_at(polls, store.ask(Needs { ids: vec![event_id("e1")], ..Needs::default() }));
-        let asked = asked.await.transpose()?;
-        assert_eq!(store.head().await?.position, 50);
-        if read.is_some() && notes.is_some() && head.is_some() && asked.is_some() {
-            break;
-        }
-    }
-    record(&store, vec![new_event("x", "last")]).await?;
-    assert_eq!(log_of(&store).await?.len(), 51);
-    Ok(())
-}
-
 /// After closing, every call answers `Closed`; closing twice is closing once.
 pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
@@ -242,7 +163,8 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     store.close().await?;
     store.close().await?;
     let events = vec![named(new_event("x", "2"))];
-    let intent = Record { author: node("n"), events, now: NOW, limits: Limits::default() };
+    let intent =
+        Record { author: node("n"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
     let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
     let kinds = [
         store.commit(Intent::Record(intent)).await.map(drop),

@@ -6,10 +6,12 @@
 //! - `conflicts`: heads, and conflicts that appear and disappear
 //! - `read`: pages, aggregates, sources
 //! - `notes`: the notebook
-//! - `commit`: one transaction, whoever else is writing or stops waiting
 //! - `adopt`: events by authors who cannot stamp
+//! - `commit`: one transaction, whoever else is writing
+//! - `drops`: futures that are dropped at each of their awaits
 //! - `reauthor`: authoring again after a restore from an older copy
 //! - `reopen`: what is there after closing, and after a crash of the process
+//! - `process`: a second process that writes, and one that is killed
 
 use synckit::StoreExt;
 use synckit_core::notes::Note;
@@ -22,8 +24,10 @@ use crate::samples::{NOW, node, store_id};
 pub mod adopt;
 pub mod commit;
 pub mod conflicts;
+pub mod drops;
 pub mod log;
 pub mod notes;
+pub mod process;
 pub mod read;
 pub mod reauthor;
 pub mod receive;
@@ -67,6 +71,7 @@ macro_rules! store_conformance {
             receive: a_forked_dot_is_refused_and_the_rest_accepted;
             receive: a_forked_dot_within_one_batch_is_refused;
             receive: too_large_is_refused_and_the_rest_accepted;
+            receive: the_largest_event_is_accepted_and_one_byte_more_refused;
             receive: a_time_too_far_ahead_is_refused;
             receive: a_stamp_that_contradicts_itself_is_refused;
             receive: refused_events_are_set_aside;
@@ -78,6 +83,7 @@ macro_rules! store_conformance {
             conflicts: a_resolution_settles_it_and_is_one_event;
             conflicts: what_was_seen_is_no_head;
             read: pages_end_at_the_limit_of_events;
+            read: a_page_of_one_event_and_of_none;
             read: pages_end_at_the_limit_of_bytes;
             read: an_event_larger_than_the_page_still_comes;
             read: an_aggregate_is_read_alone;
@@ -92,14 +98,12 @@ macro_rules! store_conformance {
             notes: keys_are_sorted_by_their_bytes;
             notes: keys_of_any_characters;
             notes: values_of_any_bytes;
+            notes: notes_of_one_commit_change_together;
             commit: a_plan_that_is_refused_changes_nothing;
             commit: asking_tells_what_is_there;
             commit: concurrent_records_get_distinct_dots;
             commit: an_event_received_many_times_at_once_is_stored_once;
             commit: readers_see_only_prefixes;
-            commit: a_dropped_record_is_whole_or_absent;
-            commit: a_dropped_receive_is_whole_or_absent;
-            commit: dropped_reads_do_no_harm;
             commit: a_closed_store_says_so;
             adopt: events_are_stamped_in_the_name_of_their_author;
             adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
@@ -109,6 +113,12 @@ macro_rules! store_conformance {
             adopt: a_name_that_is_taken_is_not_written_under;
             adopt: a_successor_of_the_store_renames_whom_it_adopts;
             adopt: an_adopted_event_that_comes_back_renames;
+            drops: a_dropped_record_is_whole_or_absent;
+            drops: a_dropped_receive_is_whole_or_absent;
+            drops: a_dropped_edit_is_whole_or_absent;
+            drops: a_dropped_reauthor_is_whole_or_absent;
+            drops: dropped_reads_do_no_harm;
+            drops: a_dropped_close_leaves_the_log_whole;
             reauthor: events_get_the_dots_of_the_successor;
             reauthor: a_log_that_moved_on_is_left_alone;
             reopen: what_was_acknowledged_survives_closing;
@@ -116,7 +126,10 @@ macro_rules! store_conformance {
             reopen: counters_and_time_go_on;
             reopen: the_log_belongs_to_one_node;
             reopen: cursors_stay_known;
+            reopen: what_was_authored_again_survives_closing;
             reopen: two_handles_write_one_log;
+            process: two_processes_write_one_log;
+            process: a_killed_process_leaves_what_it_acknowledged;
         }
     };
 }
@@ -131,12 +144,15 @@ macro_rules! __conformance {
             use super::*;
             mod direct {
                 $(#[test] fn $case() {
-                    $crate::run(async { $crate::$suite::$module::$case(&super::fixture()).await });
+                    let test = concat!(module_path!(), "::", stringify!($case));
+                    $crate::run(test, async { $crate::$suite::$module::$case(&super::fixture()).await });
                 })*
             }
             mod boxed {
                 $(#[test] fn $case() {
-                    $crate::run(async { $crate::$suite::$module::$case(&$crate::Boxed(super::fixture())).await });
+                    let test = concat!(module_path!(), "::", stringify!($case));
+                    let case = async { $crate::$suite::$module::$case(&$crate::Boxed(super::fixture())).await };
+                    $crate::run(test, case);
                 })*
             }
             $crate::__fixture! { $suite, $fixture }
@@ -173,7 +189,7 @@ pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Re
 pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
     let author = store.identity().await?.author;
     let events = events.into_iter().map(named).collect();
-    store.commit_record(Record { author, events, now, limits: Limits::default() }).await
+    store.commit_record(Record { author, events, now, limits: Limits::default(), expect: Vec::new() }).await
 }
 
 /// An event with its id.
@@ -249,8 +265,10 @@ mod tests {
         let files = [
             ("commit", include_str!("commit.rs")),
             ("conflicts", include_str!("conflicts.rs")),
+            ("drops", include_str!("drops.rs")),
             ("log", include_str!("log.rs")),
             ("notes", include_str!("notes.rs")),
+            ("process", include_str!("process.rs")),
             ("read", include_str!("read.rs")),
             ("reauthor", include_str!("reauthor.rs")),
             ("receive", include_str!("receive.rs")),

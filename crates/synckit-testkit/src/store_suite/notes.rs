@@ -1,5 +1,7 @@
 //! The notebook.
 
+use std::sync::Arc;
+
 use synckit::StoreExt;
 use synckit_core::notes::Note;
 use synckit_core::{EventStore, NoteQuery, Result};
@@ -161,5 +163,44 @@ pub async fn values_of_any_bytes<F: StoreFixture>(fixture: &F) -> CaseResult {
     }
     let notes = store.notes_under("v/").await?;
     assert!(notes.into_iter().map(|note| note.value).eq(values), "a value changed");
+    Ok(())
+}
+
+/// Whoever reads the notes of one commit in one call sees all of them from before it, or all from after it.
+pub async fn notes_of_one_commit_change_together<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = Arc::new(open(fixture).await?);
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..100 {
+                // One of them is there at any time, and the counter with it.
+                let (here, gone) = if round % 2 == 0 { ("t/even", "t/odd") } else { ("t/odd", "t/even") };
+                let put =
+                    vec![note("t/a", &round.to_string()), note(here, "1"), note("t/z", &round.to_string())];
+                store.edit(put, vec![gone.to_owned()]).await?;
+            }
+            Ok::<(), synckit_core::Error>(())
+        })
+    };
+    let keys = || NoteQuery::Keys(["t/z", "t/odd", "t/even", "t/a"].map(str::to_owned).into());
+    let prefix = || NoteQuery::Prefix { prefix: "t/".to_owned(), after: String::new(), limit: 10 };
+    let mut last = String::new();
+    while last != "99" {
+        assert!(
+            !writer.is_finished() || text(&*store, "t/a").await?.as_deref() == Some("99"),
+            "the writer failed"
+        );
+        for query in [keys(), prefix()] {
+            let notes = store.notes(query).await?;
+            let Some(first) = notes.first() else { continue };
+            let round = String::from_utf8(first.value.clone()).expect("it is a number");
+            let flag =
+                if round.parse::<u32>().is_ok_and(|round| round % 2 == 0) { "t/even" } else { "t/odd" };
+            assert_eq!(notes, [note("t/a", &round), note(flag, "1"), note("t/z", &round)]);
+            last = round;
+        }
+        tokio::task::yield_now().await;
+    }
+    writer.await.expect("the task ends")?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use synckit_core::{Data, Event, EventStore, NewEvent, Query, StoredEvent};
 
 use super::{ids, log_of, open, receive, record, scan};
-use crate::case::CaseResult;
+use crate::case::{CaseResult, random};
 use crate::fixture::StoreFixture;
 use crate::rng::Rng;
 use crate::samples::{Author, aggregate, event_id, new_event, store_id};
@@ -26,6 +26,26 @@ pub async fn pages_end_at_the_limit_of_events<F: StoreFixture>(fixture: &F) -> C
             assert_eq!(positions, (after + 1..=after + *expected as u64).collect::<Vec<_>>());
             after += *expected as u64;
             assert_eq!((page.scanned_to, page.more), (after, at + 1 < pages.len()));
+        }
+    }
+    Ok(())
+}
+
+/// The smallest pages: one event each; and none, which reads nothing and stays where it is.
+pub async fn a_page_of_one_event_and_of_none<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    receive(&store, 1, &Author::new("far").write_many("x", 2)).await?;
+    record(&store, vec![new_event("x", "own"), new_event("y", "other")]).await?;
+    for (query, found) in [
+        (Query::after(0), &["far-1", "far-2", "own", "other"][..]),
+        (Query::after(0).except_source(Some(store_id(1))), &["own", "other"]),
+        (Query::after(0).of_aggregate(aggregate("y")), &["other"]),
+    ] {
+        assert_eq!(ids(&scan(&store, query.clone().at_most(1, usize::MAX)).await?), found);
+        for (after, more) in [(0, true), (3, true), (4, false), (9, false)] {
+            let nothing = Query { after, ..query.clone().at_most(0, usize::MAX) };
+            let page = store.read(nothing).await?;
+            assert_eq!((page.events, page.scanned_to, page.more), (Vec::new(), after, more));
         }
     }
     Ok(())
@@ -129,7 +149,7 @@ pub async fn a_page_without_matches_moves_on<F: StoreFixture>(fixture: &F) -> Ca
 /// Random logs and queries: each page is what a filtered list gives, nothing is skipped, nothing comes twice.
 pub async fn any_query_finds_what_a_model_finds<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
-    let mut rng = Rng::new(4_711);
+    let mut rng = random();
     let mut authors = [Author::new("a"), Author::new("b"), Author::new("c")];
     for round in 0..60 {
         let which = rng.below(4);

@@ -12,7 +12,7 @@ use crate::fixture::StoreFixture;
 use crate::samples::{Author, aggregate, event_id, new_event, node};
 
 /// A log of `kept` (n:1) and `moved` (n:2) on x, a foreign event on each aggregate, `alone` (n:3) on y.
-async fn log(store: &impl EventStore) -> Result<()> {
+pub(super) async fn log_to_move(store: &impl EventStore) -> Result<()> {
     let mut far = Author::new("far");
     record(store, vec![new_event("x", "kept")]).await?;
     receive(store, 1, &[far.write("x"), far.write("y")]).await?;
@@ -20,7 +20,8 @@ async fn log(store: &impl EventStore) -> Result<()> {
     Ok(())
 }
 
-async fn from_two(store: &impl EventStore) -> Result<Reauthor> {
+/// Moves what was authored from the second counter on.
+pub(super) async fn from_two(store: &impl EventStore) -> Result<Reauthor> {
     let moved = |stored: &StoredEvent| stored.source.is_none() && stored.event.clock.counter(&node("n")) >= 2;
     let events = log_of(store).await?.into_iter().filter(moved).collect();
     let base = BTreeMap::from([(aggregate("x"), 1)]);
@@ -30,7 +31,7 @@ async fn from_two(store: &impl EventStore) -> Result<Reauthor> {
 /// Id, position, source and content stay; dots, clocks, heads and counters follow the new name.
 pub async fn events_get_the_dots_of_the_successor<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
-    log(&store).await?;
+    log_to_move(&store).await?;
     let before = log_of(&store).await?;
     let outcome = store.commit(Intent::Reauthor(from_two(&store).await?)).await?;
     assert!(matches!(outcome, Outcome::Reauthored(Some(2))), "{outcome:?}");
@@ -81,7 +82,7 @@ async fn check_notebook(store: &impl EventStore, log: &[StoredEvent]) -> Result<
 /// Where something was recorded since the log was read, nothing changes.
 pub async fn a_log_that_moved_on_is_left_alone<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
-    log(&store).await?;
+    log_to_move(&store).await?;
     let stale = from_two(&store).await?;
     record(&store, vec![new_event("x", "more")]).await?;
     let before = contents(&store).await?;

@@ -107,6 +107,23 @@ pub async fn too_large_is_refused_and_the_rest_accepted<F: StoreFixture>(fixture
     Ok(())
 }
 
+/// The limit on the size of an event is exact: at it the event is stored, a byte above it is refused.
+pub async fn the_largest_event_is_accepted_and_one_byte_more_refused<F: StoreFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let store = open(fixture).await?;
+    let (limit, mut far) = (Limits::default().event_bytes, Author::new("far"));
+    let new = |bytes: usize| NewEvent::with_data("Large", "x", Data::bytes(vec![7; bytes]));
+    let room = 1_000 + limit - far.clone().write_this(new(1_000)?).size();
+    let (largest, above) = (far.write_this(new(room)?), far.write_this(new(room + 1)?));
+    assert_eq!((largest.size(), above.size()), (limit, limit + 1));
+    let received = receive(&store, 1, &[largest.clone(), above]).await?;
+    assert_eq!(refusals(&received), [(1, "far-2", RefusalCode::TooLarge)]);
+    let log = log_of(&store).await?;
+    assert!(log.len() == 1 && log[0].event == largest, "the event changed");
+    Ok(())
+}
+
 /// A time beyond the drift limit is refused; one at the limit is not.
 pub async fn a_time_too_far_ahead_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;

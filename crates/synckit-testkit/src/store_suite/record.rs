@@ -133,7 +133,8 @@ pub async fn a_wrong_guess_of_the_author_is_put_right<F: StoreFixture>(fixture: 
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1")]).await?;
     let events = vec![named(new_event("x", "2"))];
-    let guess = Record { author: node("someone"), events, now: NOW, limits: Limits::default() };
+    let guess =
+        Record { author: node("someone"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
     let event = store.commit_record(guess).await?.events.remove(0);
     assert_eq!(event.dot, Some(Dot::new(node("n"), 2)));
     assert_eq!(store.head().await?.position, 2);

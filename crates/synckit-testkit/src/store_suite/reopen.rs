@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use synckit::StoreExt;
-use synckit_core::{Dot, ErrorKind, EventStore, notes};
+use synckit_core::notes::{self, Note};
+use synckit_core::plan::Intent;
+use synckit_core::{Dot, ErrorKind, EventStore, Needs};
 
+use super::reauthor::{from_two, log_to_move};
 use super::{contents, log_of, open, receive, record, record_at, text};
 use crate::case::{CaseResult, skip};
 use crate::fixture::StoreFixture;
-use crate::samples::{Author, NOW, new_event, node, tricky_events};
+use crate::samples::{Author, NOW, event_id, new_event, node, tricky_events};
 
 const FORGETS: &str = "this log does not outlive its store";
 
@@ -21,6 +24,9 @@ pub async fn what_was_acknowledged_survives_closing<F: StoreFixture>(fixture: &F
     let store = open(fixture).await?;
     record(&store, tricky_events()).await?;
     receive(&store, 1, &Author::new("far").write_many("x", 3)).await?;
+    let note = |key: &str| Note { key: key.to_owned(), value: b"v".to_vec() };
+    store.edit(vec![note("gone"), note("here")], Vec::new()).await?;
+    store.edit(Vec::new(), vec!["gone".to_owned()]).await?;
     let (head, before) = (store.head().await?, contents(&store).await?);
     store.close().await?;
     drop(store);
@@ -95,7 +101,7 @@ pub async fn cursors_stay_known<F: StoreFixture>(fixture: &F) -> CaseResult {
     for cursor in &cursors {
         assert!(store.knows(cursor).await?, "{cursor}");
     }
-    let (id, event) = (store.head().await?.store, crate::samples::event_id("1"));
+    let (id, event) = (store.head().await?.store, event_id("1"));
     let elsewhere = crate::samples::store_id(9);
     for cursor in [
         synckit_core::Cursor::at(id, 2, event.clone()),
@@ -105,6 +111,27 @@ pub async fn cursors_stay_known<F: StoreFixture>(fixture: &F) -> CaseResult {
     ] {
         assert!(!store.knows(&cursor).await?, "{cursor}");
     }
+    Ok(())
+}
+
+/// Dots and clocks of events that were authored again stay as they are now.
+pub async fn what_was_authored_again_survives_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("what_was_authored_again_survives_closing", FORGETS);
+    }
+    let store = open(fixture).await?;
+    log_to_move(&store).await?;
+    store.commit(Intent::Reauthor(from_two(&store).await?)).await?;
+    let before = contents(&store).await?;
+    assert_eq!(before.log[3].event.dot, Some(Dot::new(node("n~2"), 1)));
+    store.close().await?;
+    drop(store);
+    let store = open(fixture).await?;
+    assert_eq!(contents(&store).await?, before);
+    let facts =
+        store.ask(Needs { dots: vec![Dot::new(node("n"), 2), Dot::new(node("n~2"), 1)], ..Needs::default() });
+    let facts = facts.await?;
+    assert_eq!(facts.dots.into_iter().collect::<Vec<_>>(), [(Dot::new(node("n~2"), 1), event_id("moved"))]);
     Ok(())
 }
 

@@ -28,6 +28,26 @@ pub(super) fn bounded<'a, T: Deserialize<'a>>(
     read.map_err(|error| side.unreadable(&error.to_string()))
 }
 
+/// Reads a JSON array of at most so many items, each kept as text: nothing of an item is parsed but where it ends.
+///
+/// For adapters that read arrays of another form than synckit's own messages.
+///
+/// ```
+/// let items = synckit_wire::items(br#"[{"n":1.0}, 2]"#, 10)?;
+/// assert_eq!(items, [r#"{"n":1.0}"#, "2"]);
+/// assert!(synckit_wire::items(b"[1,2,3]", 2).is_err());
+/// # Ok::<(), synckit_core::Error>(())
+/// ```
+///
+/// # Errors
+/// `Invalid` when this is no JSON array, `TooLarge` when it has more items.
+pub fn items(text: &[u8], most: usize) -> Result<Vec<&str>> {
+    let array: &RawValue =
+        serde_json::from_slice(text).map_err(|error| Side::Request.unreadable(&error.to_string()))?;
+    let items: Vec<&RawValue> = bounded(array, "items", most, Side::Request)?;
+    Ok(items.into_iter().map(RawValue::get).collect())
+}
+
 struct Bounded<'x, T> {
     most: usize,
     exceeded: &'x mut bool,

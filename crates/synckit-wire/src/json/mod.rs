@@ -14,6 +14,8 @@ mod page;
 mod plain;
 mod push;
 
+pub use batch::items;
+
 use serde::{Deserialize, Serialize};
 use synckit_core::{Result, json::check_depth};
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use synckit_core::{ConflictResolver, EventStore, Filter, Limits, Transport};
 
 use crate::environment::{Environment, SystemEnvironment};
+use crate::manager::resolving::Resolving;
+use crate::manager::settle::{ConflictHook, ConflictNotice};
 use crate::manager::{Inner, SyncManager};
 use crate::report::SyncReport;
 use crate::resolvers::LastWriteWins;
@@ -35,7 +37,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) call_timeout: Duration,
     pub(crate) sync_timeout: Option<Duration>,
-    pub(crate) resolver: Arc<dyn ConflictResolver>,
+    pub(crate) resolving: Resolving,
+    pub(crate) conflict_hook: Option<ConflictHook>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) progress: Option<Progress>,
 }
@@ -49,7 +52,7 @@ impl fmt::Debug for Settings {
             .field("retry", &self.retry)
             .field("call_timeout", &self.call_timeout)
             .field("sync_timeout", &self.sync_timeout)
-            .field("resolver", &self.resolver.name())
+            .field("resolving", &self.resolving)
             .finish_non_exhaustive()
     }
 }
@@ -71,7 +74,8 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
             retry: RetryPolicy::default(),
             call_timeout: Duration::from_secs(60),
             sync_timeout: None,
-            resolver: Arc::new(LastWriteWins),
+            resolving: Resolving::new(Arc::new(LastWriteWins)),
+            conflict_hook: None,
             environment: Arc::new(SystemEnvironment),
             progress: None,
         };
@@ -122,7 +126,21 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
 
     /// Who settles conflicts. [`LastWriteWins`] unless set.
     pub fn with_resolver(mut self, resolver: impl ConflictResolver + 'static) -> Self {
-        self.settings.resolver = Arc::new(resolver);
+        self.settings.resolving.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// How long a resolver may think about one conflict. 5 s unless set. What takes longer is left listed, with an
+    /// error; the rest goes on.
+    pub fn with_resolver_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.resolving.limit = timeout;
+        self
+    }
+
+    /// Told of each conflict that a sync or a person settles, and of each that a sync leaves. Called within the sync:
+    /// it should be quick.
+    pub fn with_conflict_hook(mut self, hook: impl Fn(&ConflictNotice<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.conflict_hook = Some(Arc::new(hook));
         self
     }
 

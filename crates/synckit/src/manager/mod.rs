@@ -3,7 +3,8 @@
 //! - this file: [`SyncManager`] and what users call
 //! - `builder.rs`: its settings
 //! - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
-//! - `pull.rs`, `settle.rs`, `push.rs`: its three steps
+//! - `pull.rs`, `settle.rs`, `push.rs`: its three steps; `resolving.rs`: asking a resolver within its time
+//! - `record.rs`: writing to the store; `conflicts.rs`: what people do with conflicts
 //! - `recover.rs`: what to do when a log was wiped or restored from an older copy
 //! - `aside.rs`: events that could not be stored
 //! - `status.rs`: how things stand
@@ -11,9 +12,12 @@
 mod aside;
 mod builder;
 mod calls;
+mod conflicts;
 mod pull;
 mod push;
+mod record;
 mod recover;
+mod resolving;
 mod session;
 mod settle;
 mod status;
@@ -21,15 +25,15 @@ mod status;
 use std::fmt;
 use std::sync::Arc;
 
-use synckit_core::notes::{self, Aside};
-use synckit_core::plan::{Record, Recorded};
-use synckit_core::{AggregateId, EventId, EventStore, History, NewEvent, Result, Transport};
+use synckit_core::notes::Aside;
+use synckit_core::{EventStore, Result, Transport};
 
 pub use builder::{Direction, SyncManagerBuilder};
+pub use conflicts::OpenConflict;
+pub use settle::ConflictNotice;
 pub use status::{PeerStatus, Status};
 
 use crate::report::{SyncError, SyncReport};
-use crate::sugar::StoreExt;
 use builder::Settings;
 use session::Session;
 
@@ -75,33 +79,6 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         &self.inner.transport
     }
 
-    /// Records new events, all or none; no network is needed. When it answers, they are durable.
-    ///
-    /// An event with an id that is held already with the same content is a repetition and changes nothing.
-    ///
-    /// # Errors
-    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded then.
-    pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
-        let settings = &self.inner.settings;
-        let events: Vec<NewEvent> = events.into_iter().collect();
-        let now = settings.environment.now();
-        let mut named = Vec::with_capacity(events.len());
-        for event in events {
-            let id = match &event.id {
-                Some(id) => id.clone(),
-                None => {
-                    let mut random = [0; 10];
-                    settings.environment.fill_random(&mut random)?;
-                    EventId::uuid_v7(now, &random)
-                }
-            };
-            named.push((id, event));
-        }
-        let author = self.inner.store.identity().await?.author;
-        let record = Record { author, events: named, now, limits: settings.limits };
-        self.inner.store.commit_record(record).await
-    }
-
     /// Pulls, settles conflicts and pushes, as far as the direction allows.
     ///
     /// # Errors
@@ -132,29 +109,12 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         Session::new(&self.inner.store, &self.inner.transport, &self.inner.settings, direction).run().await
     }
 
-    /// The history of an aggregate in canonical order, each event with its standing.
-    ///
-    /// # Errors
-    /// Those of the store, `Corrupt` when a resolution cannot be read.
-    pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
-        self.inner.store.history(aggregate).await
-    }
-
     /// How things stand, without asking the network.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn status(&self) -> Result<Status> {
         Status::of(&self.inner.store).await
-    }
-
-    /// The aggregates whose conflicts are not settled.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn conflicts(&self) -> Result<Vec<AggregateId>> {
-        let notes = self.inner.store.notes_under(notes::CONFLICTS).await?;
-        notes.iter().map(|note| AggregateId::new(&note.key[notes::CONFLICTS.len()..])).collect()
     }
 
     /// The events that could not be stored, here or at a peer, with the reasons.

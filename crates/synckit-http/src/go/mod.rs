@@ -1,0 +1,139 @@
+//! Clients of go-sync-kit, the Go program that came before: answered beside synckit's own.
+//!
+//! They know nothing of causality, so the hub stamps what they push, in their name. They also number events by their
+//! own table, not by the hub's log: what a client with a name holds is therefore kept here, and not taken from the
+//! number that it sends.
+//!
+//! - `config`: who is answered, and under which names events are authored
+//! - `route`: paths, and the form of an error
+//! - `form`: events as these clients read and write them
+//! - `alike`: whether two contents are one to a program that reads numbers as doubles
+//! - `client`: what is known of a client: what it holds and has seen
+//! - `push`, `pull`, `stream`: the calls
+
+mod alike;
+mod client;
+mod config;
+mod form;
+mod pull;
+mod push;
+mod route;
+mod stream;
+
+pub use config::GoClients;
+pub(crate) use route::{BODY_BYTES, DECODED_BYTES, GoRoute, problem};
+pub(crate) use stream::MEDIA_TYPE as EVENT_STREAM;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use synckit_core::plan::{Intent, Outcome};
+use synckit_core::{
+    BoxStore, Error, ErrorKind, EventId, EventStore, Facts, Limits, Needs, NodeId, NoteQuery, Result, notes,
+};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use crate::go::config::Watching;
+use crate::go::route::Call;
+
+/// The most ids of events, and of contents found alike, that are remembered at a time. Beyond, they are forgotten and
+/// found again.
+const REMEMBERED: usize = 200_000;
+
+/// What answers clients of go-sync-kit. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct GoHub(Arc<Inner>);
+
+struct Inner {
+    store: BoxStore,
+    shared: Option<NodeId>,
+    named: std::collections::BTreeMap<String, NodeId>,
+    limits: Limits,
+    watching: Option<Arc<dyn Watching>>,
+    /// Woken after every push through this service.
+    pushed: watch::Sender<u64>,
+    /// Held while what is known of clients is read and written.
+    turn: AsyncMutex<()>,
+    /// What a client was heard to hold beyond what is on record of it.
+    heard: Mutex<HashMap<NodeId, HashSet<EventId>>>,
+    /// Digests of contents that are not equal to what is held under their id, but alike.
+    alike: Mutex<HashSet<[u8; 32]>>,
+}
+
+/// The client of a call.
+#[derive(Clone, Debug)]
+struct Client {
+    /// The name its events are authored under.
+    author: NodeId,
+    /// Whether it has a name, so that what it holds is known.
+    named: bool,
+}
+
+impl GoHub {
+    /// Answers a call whose path and method are right.
+    pub(crate) async fn answer(&self, route: &GoRoute, query: &str, body: Bytes) -> Result<Vec<u8>> {
+        let client = self.client(route).await?;
+        match route.call {
+            // A client takes this for a place in its own table and pushes what comes after. To every store of theirs
+            // this is a place before the first event, whatever the hub holds. They refuse "0".
+            Call::LatestVersion => Ok(b"\"-1\"\n".to_vec()),
+            Call::Push => self.push(&client, body).await,
+            Call::Pull => self.pull(&client, query).await,
+            Call::PullCursor => self.pull_cursor(&client, &body).await,
+            Call::Stream => Err(Error::new(ErrorKind::Internal, "a stream is answered on its own")),
+        }
+    }
+
+    /// Tells streams that the log may have grown.
+    pub(crate) fn announce(&self) {
+        self.0.pushed.send_modify(|count| *count += 1);
+    }
+
+    async fn client(&self, route: &GoRoute) -> Result<Client> {
+        if let Some(name) = &route.client {
+            let author = self.0.named.get(name).cloned().ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, "no client of this name is configured here")
+                    .with("name", name)
+            })?;
+            return Ok(Client { author, named: true });
+        }
+        if let Some(author) = &self.0.shared {
+            return Ok(Client { author: author.clone(), named: false });
+        }
+        let notes = self.0.store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()])).await?;
+        let identity = notes.first().map(|note| note.parse::<notes::Identity>()).transpose()?;
+        let identity =
+            identity.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
+        let author = NodeId::new(format!("{}/go", identity.node)).map_err(|_| {
+            Error::new(ErrorKind::Internal, "the hub's node id is too long to derive another; set one")
+        })?;
+        Ok(Client { author, named: false })
+    }
+
+    async fn ask(&self, needs: Needs) -> Result<Facts> {
+        match self.0.store.commit(Intent::Ask(needs)).await? {
+            Outcome::Facts(facts) => Ok(facts),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn with_heard<T>(&self, author: &NodeId, act: impl FnOnce(&mut HashSet<EventId>) -> T) -> T {
+        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.values().map(HashSet::len).sum::<usize>() > REMEMBERED {
+            heard.clear();
+        }
+        act(heard.entry(author.clone()).or_default())
+    }
+}
+
+fn unexpected(outcome: &Outcome) -> Error {
+    Error::new(ErrorKind::Internal, "the store answered another intent")
+        .with("outcome", format!("{outcome:?}"))
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,106 @@
+//! `/sse`: the log as server-sent events, from a cursor on and then live.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use synckit_core::{EventStore, Position, Query, Result};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::go::pull::{cursor_page, read_cursor};
+use crate::go::route::{GoRoute, field};
+use crate::go::{Client, GoHub};
+use crate::pages::raised;
+use crate::service::ResponseBody;
+
+/// The media type of the stream.
+pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
+
+/// The most events and bytes of one message: a client reads lines of at most 10 MiB.
+const EVENTS: usize = 100;
+const BYTES: usize = 1 << 20;
+
+/// How often the log is looked at where nobody says that it has grown.
+const LOOK: Duration = Duration::from_secs(1);
+
+struct Streaming {
+    hub: GoHub,
+    client: Client,
+    reached: Position,
+    more: bool,
+    heartbeat: Duration,
+    closing: watch::Receiver<bool>,
+    pushed: watch::Receiver<u64>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl GoHub {
+    /// The body of a stream. It holds its permit until it is dropped, and one page at a time.
+    pub(crate) async fn stream(
+        &self,
+        route: &GoRoute,
+        query: &str,
+        heartbeat: Duration,
+        closing: watch::Receiver<bool>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<ResponseBody> {
+        let client = self.client(route).await?;
+        let number = field(query, "cursor").filter(|cursor| !cursor.is_empty());
+        let number = number.map_or(Ok(0), |cursor| read_cursor(&cursor))?;
+        let head = self.0.store.head().await?.position;
+        let reached = number.checked_sub(client.base()).unwrap_or(number).min(head);
+        let pushed = self.0.pushed.subscribe();
+        let hub = self.clone();
+        let state = Streaming { hub, client, reached, more: true, heartbeat, closing, pushed, _room: room };
+        let frames = stream::unfold(state, async |mut state| {
+            let bytes = state.next().await?;
+            Some((Ok::<_, Infallible>(Frame::data(bytes)), state))
+        });
+        Ok(StreamBody::new(frames).boxed_unsync())
+    }
+}
+
+impl Streaming {
+    /// The next message, a sign of life, or the end of the stream.
+    async fn next(&mut self) -> Option<Bytes> {
+        let beat = Instant::now() + self.heartbeat;
+        loop {
+            if !self.more {
+                let (hub, reached) = (self.hub.clone(), self.reached);
+                let watched = async {
+                    match &hub.0.watching {
+                        Some(watching) if watching.moved(reached).await.is_ok() => {}
+                        _ => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = raised(&mut self.closing) => return None,
+                    () = sleep_until(beat) => return Some(Bytes::from_static(b":\n\n")),
+                    _ = self.pushed.changed() => {}
+                    () = watched => {}
+                    () = sleep(LOOK) => {}
+                }
+            } else if *self.closing.borrow() {
+                return None;
+            }
+            let page = self.hub.0.store.read(Query::after(self.reached).at_most(EVENTS, BYTES)).await;
+            let page =
+                page.inspect_err(|error| tracing::warn!(%error, "a stream of an old client ends")).ok()?;
+            self.reached = page.scanned_to;
+            self.more = page.more;
+            if !page.events.is_empty() {
+                let mut text = b"data: ".to_vec();
+                text.append(&mut cursor_page("next_cursor", &page.events, self.client.base()));
+                // Between two values a line break is a blank, and within a text it is not written as one.
+                text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+                text.extend_from_slice(b"\n\n");
+                return Some(text.into());
+            }
+        }
+    }
+}

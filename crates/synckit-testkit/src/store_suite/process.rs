@@ -1,0 +1,135 @@
+//! A second process that writes to the same log, and one that is killed while it commits.
+
+use std::collections::BTreeSet;
+
+use synckit::StoreExt;
+use synckit_core::notes::Note;
+use synckit_core::{Event, EventStore, Result, StoredEvent};
+
+use super::commit::check_own;
+use super::{ids, log_of, open, receive, receiving, record, text};
+use crate::case::{CaseResult, skip, test};
+use crate::fixture::StoreFixture;
+use crate::process::{self, Second};
+use crate::samples::{Author, new_event, node};
+
+const ALONE: &str = "the fixture has no address by which another process finds the log";
+/// How many commits of two events each process makes.
+const COMMITS: usize = 25;
+
+/// Two processes write to one log at once: one order, distinct dots, each one's events in its order.
+pub async fn two_processes_write_one_log<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if let Some(address) = process::address() {
+        let store = fixture.open_at(&address, &node("n")).await?;
+        process::say("open");
+        write(&store, "second").await?;
+        store.close().await?;
+        process::done();
+    }
+    if !fixture.opens_twice() {
+        return skip("two_processes_write_one_log", "this log is opened once at a time");
+    }
+    let Some(address) = fixture.address() else {
+        return skip("two_processes_write_one_log", ALONE);
+    };
+    // Both may find no log yet, and make it.
+    let mut second = Second::start(test(), &address).expect("the test can be started again");
+    let store = open(fixture).await?;
+    assert_eq!(second.word().await.as_deref(), Some("open"), "the second process opens the log");
+    write(&store, "first").await?;
+    assert!(second.end().await.is_ok_and(|status| status.success()), "the second process failed");
+    let log = log_of(&store).await?;
+    check_own(&log, 4 * COMMITS as u64);
+    for process in ["first", "second"] {
+        let own = ids(&log).into_iter().filter(|id| id.starts_with(process));
+        let expected = (0..COMMITS).flat_map(|at| [format!("{process}-{at}-0"), format!("{process}-{at}-1")]);
+        assert_eq!(own.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+    for pair in log.chunks(2) {
+        let (first, second) = (pair[0].event.id.as_str(), pair[1].event.id.as_str());
+        assert_eq!(first.strip_suffix("-0"), second.strip_suffix("-1"), "a commit is not divided");
+    }
+    Ok(())
+}
+
+async fn write(store: &impl EventStore, process: &str) -> Result<()> {
+    for at in 0..COMMITS {
+        let new = |half| new_event("x", &format!("{process}-{at}-{half}"));
+        let recorded = record(store, vec![new(0), new(1)]).await?;
+        assert!(store.head().await?.position >= recorded.head, "a process sees its own commit");
+    }
+    Ok(())
+}
+
+/// A process is killed while it commits. What it had acknowledged is there, nothing is there by half, and whoever
+/// opens the log next goes on.
+pub async fn a_killed_process_leaves_what_it_acknowledged<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if let Some(address) = process::address() {
+        let store = fixture.open_at(&address, &node("n")).await?;
+        acknowledge(&store).await?;
+        process::done();
+    }
+    if !fixture.survives_reopen() {
+        return skip("a_killed_process_leaves_what_it_acknowledged", "this log does not outlive its store");
+    }
+    let Some(address) = fixture.address() else {
+        return skip("a_killed_process_leaves_what_it_acknowledged", ALONE);
+    };
+    for words in [1, 2, 5, 12] {
+        let mut second = Second::start(test(), &address).expect("the test can be started again");
+        let mut acknowledged = String::new();
+        for _ in 0..words {
+            acknowledged = second.word().await.expect("the second process commits until it is killed");
+        }
+        second.kill().expect("the second process can be killed");
+        // What it said last is heard after its death.
+        while let Some(word) = second.word().await {
+            acknowledged = word;
+        }
+        let store = open(fixture).await?;
+        check(&store, acknowledged.parse().expect("it says numbers")).await?;
+        store.close().await?;
+    }
+    Ok(())
+}
+
+/// Commits round by round, and says the number of every round when it was acknowledged. Ends with the first process.
+async fn acknowledge(store: &impl EventStore) -> Result<()> {
+    let rounds = checkpoint(store).await?;
+    let mut far = Author::new("far");
+    far.write_many("x", 3 * rounds.saturating_sub(1));
+    for round in rounds.max(1).. {
+        let mut receiving = receiving(1, &far.write_many("x", 3));
+        receiving.notes.push(Note { key: "checkpoint".to_owned(), value: round.to_string().into_bytes() });
+        store.commit_receive(receiving).await?;
+        let new = |half| new_event("y", &format!("own-{round}-{half}"));
+        record(store, vec![new(0), new(1)]).await?;
+        if !process::say(&round.to_string()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The last round whose events were received, by its checkpoint.
+async fn checkpoint(store: &impl EventStore) -> Result<usize> {
+    Ok(text(store, "checkpoint").await?.map_or(0, |round| round.parse().expect("the checkpoint is a number")))
+}
+
+async fn check(store: &impl EventStore, acknowledged: usize) -> Result<()> {
+    let (log, rounds) = (log_of(store).await?, checkpoint(store).await?);
+    assert!(rounds >= acknowledged, "round {acknowledged} was acknowledged, the checkpoint is {rounds}");
+    let positions = log.iter().map(|stored| stored.position);
+    assert!(positions.eq(1..=log.len() as u64), "positions have no gaps");
+    let (foreign, own): (Vec<&StoredEvent>, Vec<_>) = log.iter().partition(|stored| stored.source.is_some());
+    let expected = Author::new("far").write_many("x", 3 * rounds);
+    assert!(foreign.iter().map(|stored| &stored.event).eq(&expected), "events and checkpoint do not agree");
+    assert!(own.len() % 2 == 0 && own.len() >= 2 * acknowledged, "{} own events are there", own.len());
+    let dots: BTreeSet<_> = own.iter().map(|stored| &stored.event.dot).collect();
+    assert_eq!(dots.len(), own.len(), "a dot was given twice");
+    // Everything pulled again is a repetition.
+    let all: Vec<Event> = log.iter().map(|stored| stored.event.clone()).collect();
+    let again = receive(store, 2, &all).await?;
+    assert_eq!((again.accepted, again.duplicates), (0, all.len()));
+    Ok(())
+}

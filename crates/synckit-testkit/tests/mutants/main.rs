@@ -1,0 +1,125 @@
+//! The store suite under test: stores that are broken on purpose are each caught by the case that is about it.
+//!
+//! The cases of `process` have broken stores of their own, in `tests/process_mutants.rs`.
+
+mod store;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use store::{Kept, Mutation};
+use synckit_testkit::store_suite::{
+    commit, conflicts, drops, log, notes, read, reauthor, receive, record, reopen,
+};
+use synckit_testkit::{CaseResult, run};
+
+type Case = fn(Kept) -> Pin<Box<dyn Future<Output = CaseResult>>>;
+
+/// Whether the case passes for a store broken so.
+fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
+    std::thread::spawn(move || run(test, case(Kept::new(mutation)))).join().is_ok()
+}
+
+macro_rules! mutants {
+    ($($name:ident: $mutation:ident is caught by $module:ident::$case:ident;)*) => {
+        $(#[test]
+        fn $name() {
+            let case: Case = |fixture| Box::pin(async move { $module::$case(&fixture).await });
+            let test = concat!(module_path!(), "::", stringify!($name));
+            assert!(passes(test, Mutation::Nothing, case), "the case fails for a store that is right");
+            assert!(!passes(test, Mutation::$mutation, case), "the case does not notice");
+        })*
+
+        /// A case that no broken store fails may as well be empty.
+        #[test]
+        fn every_case_catches_a_store() {
+            let caught = [$(concat!(stringify!($module), ": ", stringify!($case))),*];
+            let suite = include_str!("../../src/store_suite/mod.rs").lines().map(str::trim);
+            let cases = suite.filter_map(|line| line.strip_suffix(';')).filter(|line| line.contains(": "));
+            let cases: Vec<_> = cases.filter(|line| !line.contains(['(', '=', '$', '<', '"'])).collect();
+            assert!(cases.len() > 70, "the list of cases is not where it was");
+            for case in cases.into_iter().filter(|case| !case.starts_with("process: ")) {
+                assert!(caught.contains(&case), "no store is caught by {case}");
+            }
+        }
+    };
+}
+
+mutants! {
+    scans_no_further_than_the_head: ScansNoFurtherThanTheHead is caught by log::an_empty_log;
+    loses_the_last_event_of_a_batch_recorded_events_come_back_byte_for_byte: LosesTheLastEventOfABatch is caught by log::recorded_events_come_back_byte_for_byte;
+    loses_the_last_event_of_a_batch_foreign_events_come_back_byte_for_byte: LosesTheLastEventOfABatch is caught by log::foreign_events_come_back_byte_for_byte;
+    loses_the_last_event_of_a_batch_receive: LosesTheLastEventOfABatch is caught by receive::a_stamp_that_contradicts_itself_is_refused;
+    rereads_json: RereadsJson is caught by log::recorded_events_come_back_byte_for_byte;
+    forgets_the_source: ForgetsTheSource is caught by log::the_source_of_every_event_is_kept;
+    leaves_a_gap: LeavesAGap is caught by log::positions_count_from_one_without_gaps;
+    folds_the_aggregate: FoldsTheAggregate is caught by log::names_that_differ_little_are_different;
+    loses_a_character: LosesACharacter is caught by log::every_character_survives;
+    cuts_clocks: CutsClocks is caught by log::a_clock_of_a_thousand_nodes_survives;
+    caps_a_commit: CapsACommit is caught by log::ten_thousand_events_in_one_commit;
+    forgets_counters_record: ForgetsCounters is caught by record::events_are_stamped;
+    forgets_counters_reauthor: ForgetsCounters is caught by reauthor::a_log_that_moved_on_is_left_alone;
+    forgets_heads_record: ForgetsHeads is caught by record::an_effect_is_later_than_its_cause;
+    forgets_heads_concurrent_events_are_a_conflict: ForgetsHeads is caught by conflicts::concurrent_events_are_a_conflict;
+    forgets_heads_what_was_seen_is_no_head: ForgetsHeads is caught by conflicts::what_was_seen_is_no_head;
+    forgets_the_time: ForgetsTheTime is caught by record::the_wall_clock_may_go_backwards;
+    forgets_the_limits_one_bad_event_stops_the_whole_record: ForgetsTheLimits is caught by record::one_bad_event_stops_the_whole_record;
+    forgets_the_limits_the_largest_event_and_one_byte_more: ForgetsTheLimits is caught by record::the_largest_event_and_one_byte_more;
+    forgets_the_limits_receive: ForgetsTheLimits is caught by receive::too_large_is_refused_and_the_rest_accepted;
+    forgets_a_duplicate_recording_twice_is_recording_once: ForgetsADuplicate is caught by record::recording_twice_is_recording_once;
+    forgets_a_duplicate_an_id_names_one_content: ForgetsADuplicate is caught by record::an_id_names_one_content;
+    forgets_a_duplicate_receiving_twice_changes_nothing: ForgetsADuplicate is caught by receive::receiving_twice_changes_nothing;
+    forgets_a_duplicate_an_id_that_is_taken_is_refused_and_the_rest_accepted: ForgetsADuplicate is caught by receive::an_id_that_is_taken_is_refused_and_the_rest_accepted;
+    allows_one_byte_less_record: AllowsOneByteLess is caught by record::the_largest_event_and_one_byte_more;
+    allows_one_byte_less_receive: AllowsOneByteLess is caught by receive::the_largest_event_is_accepted_and_one_byte_more_refused;
+    believes_the_caller: BelievesTheCaller is caught by record::a_wrong_guess_of_the_author_is_put_right;
+    writes_an_event_twice_an_event_twice_in_one_batch: WritesAnEventTwice is caught by receive::an_event_twice_in_one_batch;
+    writes_an_event_twice_a_forked_dot_within_one_batch_is_refused: WritesAnEventTwice is caught by receive::a_forked_dot_within_one_batch_is_refused;
+    forgets_dots_receive: ForgetsDots is caught by receive::a_forked_dot_is_refused_and_the_rest_accepted;
+    forgets_dots_commit: ForgetsDots is caught by commit::asking_tells_what_is_there;
+    forgets_drift: ForgetsDrift is caught by receive::a_time_too_far_ahead_is_refused;
+    never_sets_aside: NeverSetsAside is caught by receive::refused_events_are_set_aside;
+    writes_notes_only_with_events: WritesNotesOnlyWithEvents is caught by receive::notes_are_written_with_the_events;
+    writes_notes_if_complete_always: WritesNotesIfCompleteAlways is caught by receive::notes_if_complete_wait_for_a_batch_without_refusals;
+    loses_the_identity: LosesTheIdentity is caught by receive::an_own_event_that_is_not_held_renames_the_author;
+    loses_deletes_recording_on_all_heads_settles_it: LosesDeletes is caught by conflicts::recording_on_all_heads_settles_it;
+    loses_deletes_a_resolution_settles_it_and_is_one_event: LosesDeletes is caught by conflicts::a_resolution_settles_it_and_is_one_event;
+    loses_deletes_notes: LosesDeletes is caught by notes::put_read_delete;
+    skips_an_event_between_pages_pages_end_at_the_limit_of_events: SkipsAnEventBetweenPages is caught by read::pages_end_at_the_limit_of_events;
+    skips_an_event_between_pages_any_query_finds_what_a_model_finds: SkipsAnEventBetweenPages is caught by read::any_query_finds_what_a_model_finds;
+    pages_hold_one_event_too_many: PagesHoldOneEventTooMany is caught by read::pages_end_at_the_limit_of_events;
+    pages_hold_one_event_at_least: PagesHoldOneEventAtLeast is caught by read::a_page_of_one_event_and_of_none;
+    pages_ignore_bytes: PagesIgnoreBytes is caught by read::pages_end_at_the_limit_of_bytes;
+    stays_empty_when_an_event_is_too_large: StaysEmptyWhenAnEventIsTooLarge is caught by read::an_event_larger_than_the_page_still_comes;
+    ignores_the_aggregate: IgnoresTheAggregate is caught by read::an_aggregate_is_read_alone;
+    ignores_the_source: IgnoresTheSource is caught by read::one_source_is_left_out;
+    pages_never_move_on: PagesNeverMoveOn is caught by read::a_page_without_matches_moves_on;
+    keeps_the_first_value: KeepsTheFirstValue is caught by notes::the_last_value_counts;
+    answers_keys_as_asked: AnswersKeysAsAsked is caught by notes::keys_are_answered_sorted_and_once;
+    pages_of_notes_repeat_their_first: PagesOfNotesRepeatTheirFirst is caught by notes::a_prefix_is_read_in_pages;
+    prefixes_fold_case: PrefixesFoldCase is caught by notes::a_prefix_ends_where_it_ends;
+    sorts_notes_backwards: SortsNotesBackwards is caught by notes::keys_are_sorted_by_their_bytes;
+    trims_keys: TrimsKeys is caught by notes::keys_of_any_characters;
+    cuts_long_values: CutsLongValues is caught by notes::values_of_any_bytes;
+    commits_in_two_halves_notes: CommitsInTwoHalves is caught by notes::notes_of_one_commit_change_together;
+    commits_in_two_halves_commit: CommitsInTwoHalves is caught by commit::readers_see_only_prefixes;
+    commits_in_two_halves_a_dropped_record_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_record_is_whole_or_absent;
+    commits_in_two_halves_a_dropped_edit_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_edit_is_whole_or_absent;
+    commits_in_two_halves_a_dropped_reauthor_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_reauthor_is_whole_or_absent;
+    commits_the_checkpoint_first_commit: CommitsTheCheckpointFirst is caught by commit::a_plan_that_is_refused_changes_nothing;
+    commits_the_checkpoint_first_drops: CommitsTheCheckpointFirst is caught by drops::a_dropped_receive_is_whole_or_absent;
+    plans_before_its_turn_concurrent_records_get_distinct_dots: PlansBeforeItsTurn is caught by commit::concurrent_records_get_distinct_dots;
+    plans_before_its_turn_an_event_received_many_times_at_once_is_stored_once: PlansBeforeItsTurn is caught by commit::an_event_received_many_times_at_once_is_stored_once;
+    plans_before_its_turn_reopen: PlansBeforeItsTurn is caught by reopen::two_handles_write_one_log;
+    stays_open_when_closed: StaysOpenWhenClosed is caught by commit::a_closed_store_says_so;
+    loses_a_connection: LosesAConnection is caught by drops::dropped_reads_do_no_harm;
+    empties_when_closing: EmptiesWhenClosing is caught by drops::a_dropped_close_leaves_the_log_whole;
+    loses_restamps_reauthor: LosesRestamps is caught by reauthor::events_get_the_dots_of_the_successor;
+    loses_restamps_reopen: LosesRestamps is caught by reopen::what_was_authored_again_survives_closing;
+    forgets_what_it_held_what_was_acknowledged_survives_closing: ForgetsWhatItHeld is caught by reopen::what_was_acknowledged_survives_closing;
+    forgets_what_it_held_what_was_acknowledged_survives_a_crash: ForgetsWhatItHeld is caught by reopen::what_was_acknowledged_survives_a_crash;
+    forgets_notes_when_reopened_what_was_acknowledged_survives_closing: ForgetsNotesWhenReopened is caught by reopen::what_was_acknowledged_survives_closing;
+    forgets_notes_when_reopened_counters_and_time_go_on: ForgetsNotesWhenReopened is caught by reopen::counters_and_time_go_on;
+    opens_for_any_node: OpensForAnyNode is caught by reopen::the_log_belongs_to_one_node;
+    takes_a_new_id_when_reopened: TakesANewIdWhenReopened is caught by reopen::cursors_stay_known;
+}

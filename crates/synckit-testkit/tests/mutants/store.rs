@@ -1,0 +1,382 @@
+//! A store in memory that can be broken in many ways: in what it knows when it plans, in what it writes of a plan,
+//! and in what it reads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use synckit_core::notes::{self, Identity, Note};
+use synckit_core::plan::{Edit, Intent, Outcome, Planning};
+use synckit_core::{
+    Data, Error, ErrorKind, EventStore, Facts, LogHead, MemoryLog, Needs, NodeId, NoteQuery, Page, Plan,
+    Query, Result, StoreId, StoredEvent, VectorClock,
+};
+use synckit_testkit::StoreFixture;
+use tokio::task::yield_now;
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mutation {
+    Nothing,
+    // What it knows when it plans.
+    ForgetsADuplicate,
+    ForgetsDots,
+    ForgetsCounters,
+    ForgetsTheTime,
+    ForgetsHeads,
+    BelievesTheCaller,
+    PlansBeforeItsTurn,
+    // What it takes of an intent.
+    ForgetsTheLimits,
+    AllowsOneByteLess,
+    ForgetsDrift,
+    WritesNotesIfCompleteAlways,
+    NeverSetsAside,
+    ForgetsTheSource,
+    // What it writes of a plan.
+    LosesTheLastEventOfABatch,
+    CommitsTheCheckpointFirst,
+    CommitsInTwoHalves,
+    WritesAnEventTwice,
+    CapsACommit,
+    LosesRestamps,
+    LosesDeletes,
+    LosesTheIdentity,
+    WritesNotesOnlyWithEvents,
+    KeepsTheFirstValue,
+    TrimsKeys,
+    CutsLongValues,
+    // What it reads.
+    SkipsAnEventBetweenPages,
+    PagesNeverMoveOn,
+    PagesHoldOneEventTooMany,
+    PagesHoldOneEventAtLeast,
+    PagesIgnoreBytes,
+    StaysEmptyWhenAnEventIsTooLarge,
+    ScansNoFurtherThanTheHead,
+    LeavesAGap,
+    IgnoresTheAggregate,
+    FoldsTheAggregate,
+    IgnoresTheSource,
+    RereadsJson,
+    LosesACharacter,
+    CutsClocks,
+    PrefixesFoldCase,
+    PagesOfNotesRepeatTheirFirst,
+    AnswersKeysAsAsked,
+    SortsNotesBackwards,
+    LosesAConnection,
+    // How it is opened and closed.
+    StaysOpenWhenClosed,
+    EmptiesWhenClosing,
+    ForgetsWhatItHeld,
+    ForgetsNotesWhenReopened,
+    TakesANewIdWhenReopened,
+    OpensForAnyNode,
+}
+
+use Mutation as M;
+
+#[derive(Default)]
+pub(crate) struct State {
+    log: MemoryLog,
+    closed: bool,
+}
+
+pub(crate) struct Mutant {
+    state: Arc<Mutex<State>>,
+    mutation: Mutation,
+    connections: AtomicUsize,
+}
+
+impl Mutant {
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state.lock().expect("no case panics while it holds the lock");
+        match state.closed {
+            true => Err(Error::new(ErrorKind::Closed, "the store is closed")),
+            false => Ok(state),
+        }
+    }
+
+    /// What the broken store believes to know.
+    fn facts(&self, log: &MemoryLog, needs: Needs, caller: Option<&NodeId>) -> Result<Facts> {
+        let Outcome::Facts(mut facts) = log.plan(Intent::Ask(needs))?.1 else { unreachable!("it was asked") };
+        match self.mutation {
+            M::ForgetsADuplicate => facts.held.clear(),
+            M::ForgetsDots => facts.dots.clear(),
+            M::ForgetsCounters => facts.notes.retain(|key, _| !key.starts_with("origin/")),
+            M::ForgetsTheTime => facts.notes.retain(|key, _| key != notes::TIME),
+            M::ForgetsHeads => facts.notes.retain(|key, _| !key.starts_with("heads/")),
+            M::BelievesTheCaller => {
+                if let Some(caller) = caller {
+                    let note = Note::json(notes::NODE.to_owned(), &Identity::new(caller.clone()))?;
+                    facts.notes.insert(note.key, note.value);
+                }
+            }
+            _ => {}
+        }
+        Ok(facts)
+    }
+
+    fn plan(&self, log: &MemoryLog, intent: Intent) -> Result<(Plan, Outcome)> {
+        let caller = match &intent {
+            Intent::Record(record) => Some(record.author.clone()),
+            _ => None,
+        };
+        Planning::run(log.head()?, intent, |needs| self.facts(log, needs, caller.as_ref()))
+    }
+
+    /// What the broken store makes of an intent.
+    fn misread(&self, intent: &mut Intent) {
+        match (self.mutation, intent) {
+            (M::ForgetsTheLimits, Intent::Receive(receive)) => receive.limits.event_bytes = usize::MAX,
+            (M::ForgetsTheLimits, Intent::Record(record)) => record.limits.event_bytes = usize::MAX,
+            (M::AllowsOneByteLess, Intent::Receive(receive)) => receive.limits.event_bytes -= 1,
+            (M::AllowsOneByteLess, Intent::Record(record)) => record.limits.event_bytes -= 1,
+            (M::ForgetsDrift, Intent::Receive(receive)) => receive.limits.drift_seconds = u64::MAX >> 12,
+            (M::WritesNotesIfCompleteAlways, Intent::Receive(receive)) => {
+                receive.notes.append(&mut receive.notes_if_complete);
+            }
+            (M::NeverSetsAside, Intent::Receive(receive)) => receive.set_aside = false,
+            (M::ForgetsTheSource, Intent::Receive(receive)) => receive.source = None,
+            _ => {}
+        }
+    }
+
+    /// What the broken store writes of a plan.
+    fn spoil(&self, state: &State, plan: &mut Plan) {
+        match self.mutation {
+            M::LosesTheLastEventOfABatch => drop(plan.append.pop()),
+            M::WritesAnEventTwice => plan.append.extend(plan.append.last().cloned()),
+            M::CapsACommit => plan.append.truncate(5_000),
+            M::LosesRestamps => plan.restamp.clear(),
+            M::LosesDeletes => plan.delete.clear(),
+            M::LosesTheIdentity => plan.put.retain(|note| note.key != notes::NODE),
+            M::WritesNotesOnlyWithEvents if plan.append.is_empty() && plan.restamp.is_empty() => {
+                plan.put.clear()
+            }
+            M::KeepsTheFirstValue => {
+                let keys = plan.put.iter().map(|note| note.key.clone()).filter(|key| key == "k").collect();
+                let held = state.log.notes(NoteQuery::Keys(keys));
+                plan.put.retain(|note| held.iter().all(|held| held.key != note.key));
+            }
+            M::TrimsKeys => plan.put.iter_mut().for_each(|note| note.key = note.key.trim().to_owned()),
+            M::CutsLongValues => plan.put.iter_mut().for_each(|note| note.value.truncate(65_535)),
+            _ => {}
+        }
+    }
+
+    /// What the broken store makes of an event that it reads.
+    fn distort(&self, stored: &mut StoredEvent) {
+        match self.mutation {
+            M::LeavesAGap if stored.position > 2 => stored.position += 1,
+            M::RereadsJson => {
+                if let Ok(value) = stored.event.data.parse::<serde_json::Value>() {
+                    stored.event.data = Data::of(&value).expect("it was JSON");
+                }
+            }
+            M::LosesACharacter => {
+                if let Some(text) = stored.event.data.as_json() {
+                    stored.event.data = Data::stored_json(text.replace('\u{fffe}', "\u{fffd}"));
+                }
+            }
+            M::CutsClocks if stored.event.clock.len() > 500 => {
+                let entries = stored.event.clock.iter().map(|(node, counter)| (node.clone(), counter));
+                let entries: Vec<_> = entries.take(999).collect();
+                stored.event.clock = VectorClock::from_entries(entries).expect("it is a clock");
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a connection for a read. One that is dropped while it reads is never given back by the broken store.
+    async fn connect(&self) -> Result<()> {
+        if self.mutation == M::LosesAConnection {
+            if self.connections.fetch_add(1, Ordering::SeqCst) > 4 {
+                return Err(Error::new(ErrorKind::Busy, "all connections are taken"));
+            }
+            yield_now().await;
+            self.connections.fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+impl EventStore for Mutant {
+    async fn commit(&self, mut intent: Intent) -> Result<Outcome> {
+        self.misread(&mut intent);
+        if let (M::CommitsTheCheckpointFirst, Intent::Receive(receive)) = (self.mutation, &mut intent) {
+            let put = std::mem::take(&mut receive.notes);
+            let checkpoint = Intent::Edit(Edit { put, delete: Vec::new() });
+            {
+                let mut state = self.open()?;
+                let (plan, _) = self.plan(&state.log, checkpoint)?;
+                state.log.apply(plan)?;
+            }
+            yield_now().await;
+        }
+        let (mut plan, outcome) = {
+            let state = self.open()?;
+            let (mut plan, outcome) = self.plan(&state.log, intent)?;
+            self.spoil(&state, &mut plan);
+            if !matches!(self.mutation, M::PlansBeforeItsTurn | M::CommitsInTwoHalves) {
+                let mut state = state;
+                state.log.apply(plan)?;
+                return Ok(outcome);
+            }
+            (plan, outcome)
+        };
+        if self.mutation == M::CommitsInTwoHalves {
+            let half = plan.append.len() / 2;
+            let last = plan.put.pop();
+            let rest = Plan {
+                append: plan.append.split_off(half),
+                put: last.into_iter().collect(),
+                ..Plan::default()
+            };
+            self.open()?.log.apply(std::mem::replace(&mut plan, rest))?;
+        }
+        yield_now().await;
+        self.open()?.log.apply(plan)?;
+        Ok(outcome)
+    }
+
+    async fn read(&self, mut query: Query) -> Result<Page> {
+        self.connect().await?;
+        let asked = query.clone();
+        match self.mutation {
+            M::SkipsAnEventBetweenPages if query.after > 0 => query.after += 1,
+            M::PagesHoldOneEventTooMany => query.max_events += 1,
+            M::PagesHoldOneEventAtLeast => query.max_events = query.max_events.max(1),
+            M::PagesIgnoreBytes => query.max_bytes = usize::MAX,
+            M::IgnoresTheAggregate | M::FoldsTheAggregate => query.aggregate = None,
+            M::IgnoresTheSource => query.except_source = None,
+            _ => {}
+        }
+        let state = self.open()?;
+        let mut page = state.log.read(&query);
+        match self.mutation {
+            M::PagesNeverMoveOn if page.events.is_empty() => {
+                page.more = page.scanned_to > asked.after;
+                page.scanned_to = asked.after;
+            }
+            M::ScansNoFurtherThanTheHead => page.scanned_to = page.scanned_to.min(state.log.head()?.position),
+            M::StaysEmptyWhenAnEventIsTooLarge
+                if page.events.first().is_some_and(|stored| stored.event.size() > asked.max_bytes) =>
+            {
+                page = Page { events: Vec::new(), scanned_to: asked.after, more: true };
+            }
+            M::FoldsTheAggregate => page.events.retain(|stored| {
+                let same = |of: &synckit_core::AggregateId| {
+                    of.as_str().to_lowercase() == stored.event.aggregate_id.as_str().to_lowercase()
+                };
+                asked.aggregate.as_ref().is_none_or(same)
+            }),
+            _ => {}
+        }
+        page.events.iter_mut().for_each(|stored| self.distort(stored));
+        Ok(page)
+    }
+
+    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
+        self.connect().await?;
+        let log = &self.open()?.log;
+        let mut found = match (self.mutation, query) {
+            (M::PrefixesFoldCase, NoteQuery::Prefix { prefix, after, limit }) => {
+                let all = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 10_000 };
+                let mut all = log.notes(all);
+                all.retain(|note| note.key > after);
+                all.retain(|note| note.key.to_lowercase().starts_with(&prefix.to_lowercase()));
+                all.truncate(limit);
+                all
+            }
+            (M::PagesOfNotesRepeatTheirFirst, NoteQuery::Prefix { prefix, after, limit }) => {
+                let mut page = log.notes(NoteQuery::Prefix { prefix, after: after.clone(), limit });
+                page.splice(..0, log.notes(NoteQuery::Keys(vec![after])));
+                page.truncate(limit);
+                page
+            }
+            (M::AnswersKeysAsAsked, NoteQuery::Keys(keys)) => {
+                keys.into_iter().flat_map(|key| log.notes(NoteQuery::Keys(vec![key]))).collect()
+            }
+            (_, query) => log.notes(query),
+        };
+        if self.mutation == M::SortsNotesBackwards {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    async fn head(&self) -> Result<LogHead> {
+        self.connect().await?;
+        self.open()?.log.head()
+    }
+
+    async fn close(&self) -> Result<()> {
+        if self.mutation == M::EmptiesWhenClosing {
+            self.open()?.log = MemoryLog::default();
+            yield_now().await;
+        }
+        self.state.lock().expect("no case panics while it holds the lock").closed =
+            self.mutation != M::StaysOpenWhenClosed;
+        Ok(())
+    }
+}
+
+/// Keeps the log of the store it has opened, as a file does.
+pub(crate) struct Kept {
+    pub(crate) mutation: Mutation,
+    pub(crate) log: Mutex<Option<Arc<Mutex<State>>>>,
+}
+
+impl Kept {
+    pub(crate) fn new(mutation: Mutation) -> Self {
+        Kept { mutation, log: Mutex::new(None) }
+    }
+
+    fn first(&self, node: &NodeId, id: u8) -> Result<MemoryLog> {
+        let mut log = MemoryLog::default();
+        let put = notes::of_new_store(node.clone(), StoreId::from_bytes([id; 16]))?.into();
+        log.apply(Plan { put, ..Plan::default() })?;
+        Ok(log)
+    }
+}
+
+impl StoreFixture for Kept {
+    type Store = Mutant;
+
+    async fn open(&self, node: &NodeId) -> Result<Mutant> {
+        let mut kept = self.log.lock().expect("no case panics while it holds the lock");
+        let state = match kept.take() {
+            Some(state) if self.mutation != M::ForgetsWhatItHeld => state,
+            _ => Arc::new(Mutex::new(State { log: self.first(node, 200)?, closed: false })),
+        };
+        {
+            let mut open = state.lock().expect("no case panics while it holds the lock");
+            let reopened = std::mem::take(&mut open.closed);
+            let log = &mut open.log;
+            if log.head().is_ok() && self.mutation != M::OpensForAnyNode {
+                log.identity()?.expect(node).inspect_err(|_| *kept = Some(state.clone()))?;
+            }
+            if reopened && self.mutation == M::TakesANewIdWhenReopened {
+                let put = notes::of_new_store(node.clone(), StoreId::from_bytes([201; 16]))?.into();
+                log.apply(Plan { put, ..Plan::default() })?;
+            }
+            if reopened && self.mutation == M::ForgetsNotesWhenReopened {
+                log.apply(Plan {
+                    delete: vec![notes::TIME.to_owned(), "here".to_owned()],
+                    ..Plan::default()
+                })?;
+            }
+        }
+        *kept = Some(state.clone());
+        Ok(Mutant { state, mutation: self.mutation, connections: AtomicUsize::new(0) })
+    }
+
+    fn survives_reopen(&self) -> bool {
+        true
+    }
+
+    fn opens_twice(&self) -> bool {
+        true
+    }
+}

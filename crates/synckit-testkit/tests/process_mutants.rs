@@ -1,0 +1,251 @@
+//! The cases that take two processes under test: a store in a file that is right, and stores that are broken where only
+//! another process notices.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, MutexGuard};
+
+use synckit_core::notes::{self, Note};
+use synckit_core::plan::{Intent, Outcome};
+use synckit_core::{
+    Error, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, StoreId,
+};
+use synckit_testkit::store_suite::process;
+use synckit_testkit::{CaseResult, StoreFixture, run};
+use tempfile::TempDir;
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mutation {
+    Nothing,
+    /// Writes to the file when the next commit comes.
+    AnswersBeforeItIsDurable,
+    /// Writes the notes of a commit at once, and its events when the next one comes.
+    CommitsTheCheckpointFirst,
+    /// The other way round.
+    CommitsTheCheckpointLast,
+    /// Writes two plans of three.
+    LosesCommits,
+    /// Never looks at what the other process has written.
+    WritesAlone,
+}
+
+const ALL: [Mutation; 6] = [
+    Mutation::Nothing,
+    Mutation::AnswersBeforeItIsDurable,
+    Mutation::CommitsTheCheckpointFirst,
+    Mutation::CommitsTheCheckpointLast,
+    Mutation::LosesCommits,
+    Mutation::WritesAlone,
+];
+
+/// A log in a file of plans, one a line, which several processes share by its lock.
+struct Journal {
+    state: Mutex<State>,
+    mutation: Mutation,
+}
+
+struct State {
+    log: MemoryLog,
+    file: File,
+    /// How much of the file `log` has taken in.
+    seen: u64,
+    /// What the broken store has not written yet.
+    late: Plan,
+    commits: usize,
+}
+
+impl Journal {
+    fn open(path: &str, mutation: Mutation, node: &NodeId) -> Result<Self> {
+        let options = File::options().read(true).append(true).create(true).open(path);
+        let file = options.map_err(|error| Error::corrupt("no file").with_source(error))?;
+        let state = State { log: MemoryLog::default(), file, seen: 0, late: Plan::default(), commits: 0 };
+        let journal = Journal { state: Mutex::new(state), mutation };
+        journal.with(|state| {
+            if state.log.head().is_err() {
+                let put = notes::of_new_store(node.clone(), StoreId::from_bytes([7; 16]))?.into();
+                state.write(Plan { put, ..Plan::default() })?;
+            }
+            Ok(())
+        })?;
+        Ok(journal)
+    }
+
+    /// Works on the log as all processes have it.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let mut state = self.locked();
+        let failed = |error| Error::corrupt("the file failed").with_source(error);
+        state.file.lock().map_err(failed)?;
+        let first = state.seen == 0;
+        if first || self.mutation != Mutation::WritesAlone {
+            state.catch_up()?;
+        }
+        let done = work(&mut state);
+        state.file.unlock().map_err(failed)?;
+        done
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no case panics while it holds the lock")
+    }
+}
+
+impl State {
+    /// Takes in what was written since; a line that was cut short by a kill is no plan.
+    fn catch_up(&mut self) -> Result<()> {
+        let failed = |error: std::io::Error| Error::corrupt("the file failed").with_source(error);
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(self.seen)).map_err(failed)?;
+        self.file.read_to_string(&mut text).map_err(failed)?;
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            self.seen += line.len() as u64;
+            if let Ok(plan) = serde_json::from_str(line) {
+                self.log.apply(plan)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, plan: Plan) -> Result<()> {
+        self.append(&plan)?;
+        self.log.apply(plan)
+    }
+
+    fn append(&mut self, plan: &Plan) -> Result<()> {
+        // A line that was cut short ends here.
+        let end = if self.file.metadata().is_ok_and(|file| file.len() > self.seen) { "\n" } else { "" };
+        let line = format!("{end}{}\n", serde_json::to_string(plan).expect("a plan has a JSON form"));
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| Error::corrupt("the file failed").with_source(error))?;
+        self.seen = self.file.metadata().map_or(self.seen, |file| file.len());
+        Ok(())
+    }
+}
+
+impl EventStore for Journal {
+    async fn commit(&self, intent: Intent) -> Result<Outcome> {
+        self.with(|state| {
+            let (plan, outcome) = state.log.plan(intent)?;
+            if plan == Plan::default() {
+                return Ok(outcome);
+            }
+            state.commits += 1;
+            let (now, later) = match self.mutation {
+                Mutation::AnswersBeforeItIsDurable => (Plan::default(), plan.clone()),
+                Mutation::CommitsTheCheckpointFirst => (
+                    Plan { append: Vec::new(), ..plan.clone() },
+                    Plan { append: plan.append.clone(), ..Plan::default() },
+                ),
+                Mutation::CommitsTheCheckpointLast => (
+                    Plan { append: plan.append.clone(), ..Plan::default() },
+                    Plan { append: Vec::new(), ..plan.clone() },
+                ),
+                Mutation::LosesCommits if state.commits % 3 == 0 => Default::default(),
+                _ => (plan.clone(), Plan::default()),
+            };
+            for written in [std::mem::replace(&mut state.late, later), now] {
+                if written != Plan::default() {
+                    state.append(&written)?;
+                }
+            }
+            state.log.apply(plan)?;
+            Ok(outcome)
+        })
+    }
+
+    async fn read(&self, query: Query) -> Result<Page> {
+        self.with(|state| Ok(state.log.read(&query)))
+    }
+
+    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
+        self.with(|state| Ok(state.log.notes(query)))
+    }
+
+    async fn head(&self) -> Result<LogHead> {
+        self.with(|state| state.log.head())
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Fixture {
+    directory: TempDir,
+    mutation: Mutation,
+}
+
+impl StoreFixture for Fixture {
+    type Store = Journal;
+
+    async fn open(&self, node: &NodeId) -> Result<Journal> {
+        Journal::open(&self.path(), self.mutation, node)
+    }
+
+    fn survives_reopen(&self) -> bool {
+        true
+    }
+
+    fn opens_twice(&self) -> bool {
+        true
+    }
+
+    // The second process is broken in the same way.
+    fn address(&self) -> Option<String> {
+        Some(format!("{:?}:{}", self.mutation, self.path()))
+    }
+
+    async fn open_at(&self, address: &str, node: &NodeId) -> Result<Journal> {
+        let (mutation, path) = address.split_once(':').expect("it was made above");
+        let mutation = ALL.into_iter().find(|known| format!("{known:?}") == mutation).expect("it is known");
+        Journal::open(path, mutation, node)
+    }
+}
+
+impl Fixture {
+    fn path(&self) -> String {
+        self.directory.path().join("log").display().to_string()
+    }
+}
+
+type Case = fn(&Fixture) -> std::pin::Pin<Box<dyn Future<Output = CaseResult> + '_>>;
+
+fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
+    let fixture = Fixture { directory: TempDir::new().expect("a directory can be made"), mutation };
+    std::thread::spawn(move || run(test, async move { case(&fixture).await })).join().is_ok()
+}
+
+macro_rules! mutants {
+    ($($name:ident: $mutation:ident is caught by $case:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            let case: Case = |fixture| Box::pin(process::$case(fixture));
+            let test = concat!(module_path!(), "::", stringify!($name));
+            assert!(passes(test, Mutation::Nothing, case), "the case fails for a store that is right");
+            assert!(!passes(test, Mutation::$mutation, case), "the case does not notice");
+        }
+    )*};
+}
+
+mutants! {
+    answers_before_it_is_durable:
+        AnswersBeforeItIsDurable is caught by a_killed_process_leaves_what_it_acknowledged;
+    commits_the_checkpoint_first:
+        CommitsTheCheckpointFirst is caught by a_killed_process_leaves_what_it_acknowledged;
+    commits_the_checkpoint_last:
+        CommitsTheCheckpointLast is caught by a_killed_process_leaves_what_it_acknowledged;
+    loses_commits: LosesCommits is caught by a_killed_process_leaves_what_it_acknowledged;
+    writes_alone: WritesAlone is caught by two_processes_write_one_log;
+    loses_commits_of_two: LosesCommits is caught by two_processes_write_one_log;
+}
+
+/// The lock of the journal is one that another handle respects; without that, nothing above would mean anything.
+#[test]
+fn the_lock_holds() {
+    let directory = TempDir::new().expect("a directory can be made");
+    let path = directory.path().join("log");
+    let open = || File::options().append(true).create(true).open(&path).expect("it can be opened");
+    let (one, two) = (open(), open());
+    one.lock().expect("it can be locked");
+    assert!(matches!(two.try_lock(), Err(TryLockError::WouldBlock)));
+}

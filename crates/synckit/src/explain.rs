@@ -1,0 +1,216 @@
+//! Why an event stands or not, and all decisions that were taken.
+
+use std::io;
+
+use serde::Serialize;
+use synckit_core::{
+    AggregateId, Decision, Dot, Entry, Error, ErrorKind, Event, EventId, EventStore, History, Position,
+    Query, Resolution, Result, Standing, Timestamp,
+};
+
+/// Why an event stands or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The event.
+    pub event: EventId,
+    /// Its aggregate.
+    pub aggregate: AggregateId,
+    /// Who authored it as their n-th event; `None` for a resolution.
+    pub dot: Option<Dot>,
+    /// When.
+    pub time: Timestamp,
+    /// Whether it stands.
+    pub stands: bool,
+    /// The latest events that its author had seen: all before them was seen too.
+    pub on_top_of: Vec<EventId>,
+    /// How many events of the aggregate its author had seen.
+    pub seen: usize,
+    /// The events that had not seen it, and that its author had not seen.
+    pub concurrent_with: Vec<EventId>,
+    /// The decision by which it is superseded, or that made it stand against those it was concurrent with; for a
+    /// resolution its own.
+    pub decided: Option<AuditEntry>,
+    /// All of it in one sentence.
+    pub because: String,
+}
+
+impl Explanation {
+    /// Explains an event by the history of its aggregate.
+    ///
+    /// # Errors
+    /// `NotFound` when the history does not hold it, `Corrupt` when a resolution cannot be read.
+    pub fn of(history: &History, id: &EventId) -> Result<Explanation> {
+        let entries = history.entries();
+        let entry = entries.iter().find(|entry| entry.event.id == *id);
+        let entry = entry.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the history does not hold this event").with("event", id)
+        })?;
+        let event = &entry.event;
+        let others = || entries.iter().map(|entry| &entry.event).filter(|other| other.id != *id);
+        let seen: Vec<&Event> = others().filter(|other| event.has_seen(other)).collect();
+        let on_top_of = seen.iter().filter(|one| !seen.iter().any(|other| other.has_seen(one)));
+        let concurrent = others().filter(|other| !event.has_seen(other) && !other.has_seen(event));
+        let concurrent_with: Vec<EventId> = concurrent.map(|other| other.id.clone()).collect();
+        let decided = decision_on(entries, entry, &concurrent_with)?;
+        Ok(Explanation {
+            event: event.id.clone(),
+            aggregate: event.aggregate_id.clone(),
+            dot: event.dot.clone(),
+            time: event.time,
+            stands: entry.standing == Standing::Live,
+            on_top_of: on_top_of.map(|event| event.id.clone()).collect(),
+            seen: seen.len(),
+            because: because(entry, &concurrent_with, decided.as_ref()),
+            concurrent_with,
+            decided,
+        })
+    }
+}
+
+/// The resolution that says most about an entry.
+fn decision_on(entries: &[Entry], entry: &Entry, concurrent: &[EventId]) -> Result<Option<AuditEntry>> {
+    let by = match &entry.standing {
+        Standing::Superseded { by } => entries.iter().find(|entry| entry.event.id == *by),
+        _ if entry.event.is_resolution() => Some(entry),
+        // The first decision after which it no longer stood against what it was concurrent with.
+        _ if !concurrent.is_empty() => {
+            let covers = |other: &&Entry| {
+                let covers_one = concurrent.iter().any(|id| {
+                    entries.iter().any(|one| one.event.id == *id && other.event.has_seen(&one.event))
+                });
+                other.event.is_resolution() && other.event.has_seen(&entry.event) && covers_one
+            };
+            entries.iter().find(covers)
+        }
+        _ => None,
+    };
+    by.map(|entry| AuditEntry::of(&entry.event, None)).transpose()
+}
+
+fn because(entry: &Entry, concurrent: &[EventId], decided: Option<&AuditEntry>) -> String {
+    let decision = decided.map(AuditEntry::to_string);
+    match (&entry.standing, decision) {
+        (Standing::Superseded { .. }, Some(decision)) => format!("it does not stand: {decision}"),
+        (Standing::Superseded { by }, None) => format!("it does not stand: {by} has superseded it"),
+        (Standing::Resolution, decision) => {
+            format!("it says which events stand: {}", decision.unwrap_or_default())
+        }
+        (Standing::Live, Some(decision)) => format!("it stands: {decision}"),
+        (Standing::Live, None) if concurrent.is_empty() => {
+            "it stands: nothing was recorded concurrently".to_owned()
+        }
+        (Standing::Live, None) => {
+            "it stands beside the events it is concurrent with: nobody has decided, or somebody recorded on top of all"
+                .to_owned()
+        }
+    }
+}
+
+/// A decision that was taken on a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditEntry {
+    /// The place of the resolution in the log, where it was read from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// The resolution.
+    pub resolution: EventId,
+    /// The aggregate.
+    pub aggregate: AggregateId,
+    /// When, in hybrid logical time: just after the latest of the events that were settled.
+    pub time: Timestamp,
+    /// What was decided: `keep`, `keep_all` or `merge`.
+    pub decision: &'static str,
+    /// The event that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<EventId>,
+    /// The plain events on top of the sides.
+    pub settled: Vec<EventId>,
+    /// The resolver, or the person, who decided.
+    pub by: String,
+    /// Whether a person decided.
+    pub by_person: bool,
+    /// The rule that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl AuditEntry {
+    /// The decision that a resolution carries.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn of(event: &Event, position: Option<Position>) -> Result<Self> {
+        let Resolution { settles, decision, by, rule, reason, round } = Resolution::read(event)?;
+        let (decision, kept) = match decision {
+            Decision::Keep(kept) => ("keep", Some(kept.id)),
+            Decision::KeepAll => ("keep_all", None),
+            Decision::Merge(_) => ("merge", None),
+        };
+        Ok(AuditEntry {
+            position,
+            resolution: event.id.clone(),
+            aggregate: event.aggregate_id.clone(),
+            time: event.time,
+            decision,
+            kept,
+            settled: settles.into_iter().map(|settled| settled.id).collect(),
+            by,
+            by_person: round > 0,
+            rule,
+            reason,
+        })
+    }
+}
+
+impl std::fmt::Display for AuditEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.by)?;
+        if let Some(rule) = &self.rule {
+            write!(f, " (rule {rule})")?;
+        }
+        match (self.decision, &self.kept) {
+            ("keep", Some(kept)) => write!(f, " kept {kept}")?,
+            ("keep_all", _) => f.write_str(" kept all sides")?,
+            _ => f.write_str(" merged all sides into one event")?,
+        }
+        match &self.reason {
+            Some(reason) => write!(f, ", because: {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A page of the decisions in a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// The decisions, in the order in which they came.
+    pub entries: Vec<AuditEntry>,
+    /// Everything up to this position was looked at: where the next page begins.
+    pub scanned_to: Position,
+    /// Whether the log goes on.
+    pub more: bool,
+}
+
+impl Audit {
+    pub(crate) async fn of(store: &impl EventStore, after: Position, events: usize) -> Result<Audit> {
+        let page = store.read(Query::after(after).at_most(events, 4 << 20)).await?;
+        let resolutions = page.events.iter().filter(|stored| stored.event.is_resolution());
+        let entries = resolutions.map(|stored| AuditEntry::of(&stored.event, Some(stored.position)));
+        Ok(Audit { entries: entries.collect::<Result<_>>()?, scanned_to: page.scanned_to, more: page.more })
+    }
+
+    /// Writes the page as JSON lines: one decision a line.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_json_lines(&self, mut out: impl io::Write) -> io::Result<()> {
+        for entry in &self.entries {
+            serde_json::to_writer(&mut out, entry)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Writing to the store.
+
+use synckit_core::plan::{Expect, Record, Recorded};
+use synckit_core::{EventId, EventStore, NewEvent, Result, Transport};
+
+use crate::manager::SyncManager;
+use crate::sugar::StoreExt;
+
+impl<S: EventStore, T: Transport> SyncManager<S, T> {
+    /// Records new events, all or none; no network is needed. When it answers, they are durable.
+    ///
+    /// An event with an id that is held already with the same content is a repetition and changes nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded then.
+    pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
+        self.record_if(events, Vec::new()).await
+    }
+
+    /// Records new events, all or none, if this is true when they are written: that an aggregate is not in conflict,
+    /// or that it has not moved on since the caller read it.
+    ///
+    /// ```no_run
+    /// # use synckit::{plan::Expect, *};
+    /// # async fn f<S: EventStore, T: Transport>(manager: SyncManager<S, T>, change: NewEvent) -> Result<()> {
+    /// let note = AggregateId::new("note-1")?;
+    /// let seen = manager.heads(&note).await?;
+    /// match manager.record_if([change], vec![Expect::Heads(note, seen)]).await {
+    ///     Err(error) if error.kind() == ErrorKind::Conflict => println!("somebody was faster: {error}"),
+    ///     recorded => drop(recorded?),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`SyncManager::record`]; `Conflict`, naming the aggregate and its heads, where something else is true.
+    pub async fn record_if(
+        &self,
+        events: impl IntoIterator<Item = NewEvent> + Send,
+        expect: Vec<Expect>,
+    ) -> Result<Recorded> {
+        let settings = &self.inner.settings;
+        let events: Vec<NewEvent> = events.into_iter().collect();
+        let now = settings.environment.now();
+        let mut named = Vec::with_capacity(events.len());
+        for event in events {
+            let id = match &event.id {
+                Some(id) => id.clone(),
+                None => {
+                    let mut random = [0; 10];
+                    settings.environment.fill_random(&mut random)?;
+                    EventId::uuid_v7(now, &random)
+                }
+            };
+            named.push((id, event));
+        }
+        let author = self.inner.store.identity().await?.author;
+        let record = Record { author, events: named, now, limits: settings.limits, expect };
+        self.inner.store.commit_record(record).await
+    }
+}

@@ -1,0 +1,17 @@
+//! Every edit stands.
+
+use synckit_core::{Answer, Conflict, ConflictResolver, Result, Ruling};
+
+/// All branches stand side by side: for events that add up in any order, such as items sold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeepAll;
+
+impl ConflictResolver for KeepAll {
+    fn name(&self) -> &str {
+        "keep-all"
+    }
+
+    fn resolve(&self, _: &Conflict) -> Result<Ruling> {
+        Ok(Answer::KeepAll.into())
+    }
+}

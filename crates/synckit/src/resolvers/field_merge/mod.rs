@@ -1,0 +1,120 @@
+//! Merging JSON objects field by field, three ways: what the sides share is the base, and each side counts for what it
+//! has changed.
+//!
+//! - this file: [`FieldMerge`], its settings and what becomes of objects that cannot be merged
+//! - `clash.rs`: what becomes of a field that several sides have changed
+//! - `three_way.rs`: the merge
+
+mod clash;
+mod three_way;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use synckit_core::{Answer, Conflict, ConflictResolver, Data, NewEvent, Result, Ruling};
+
+pub use clash::Clash;
+
+use crate::resolvers::tree::{self, Fields};
+use crate::resolvers::{FieldPath, ManualReview, changes};
+use three_way::Merge;
+
+/// Merges JSON objects field by field, for events that carry the *whole* object.
+///
+/// A field that one side has changed is taken from that side; one that several sides have changed differently goes by
+/// its [`Clash`] rule. Objects within objects are merged likewise; arrays and everything else are values. Any number of
+/// sides is merged at once. Values keep their text, so that no number is ever rounded; fields are sorted by name, so
+/// that every replica writes the same bytes. The merged event has the type and the metadata of the latest side.
+///
+/// What is not an object of one event type on all sides is given to another resolver, which is [`ManualReview`] unless
+/// set. Where a filter left out what the sides share, the conflict is left to a replica that holds it.
+#[derive(Clone)]
+pub struct FieldMerge {
+    clash: Clash,
+    fields: BTreeMap<FieldPath, Clash>,
+    otherwise: Arc<dyn ConflictResolver>,
+}
+
+impl Default for FieldMerge {
+    fn default() -> Self {
+        FieldMerge { clash: Clash::Latest, fields: BTreeMap::new(), otherwise: Arc::new(ManualReview) }
+    }
+}
+
+impl FieldMerge {
+    /// A merge in which of clashing fields the latest side's counts.
+    pub fn new() -> Self {
+        FieldMerge::default()
+    }
+
+    /// What becomes of fields that several sides have changed. [`Clash::Latest`] unless set.
+    pub fn with_clash(mut self, clash: Clash) -> Self {
+        self.clash = clash;
+        self
+    }
+
+    /// What becomes of this field, and of what lies within it, when several sides have changed it.
+    pub fn with_field(mut self, field: FieldPath, clash: Clash) -> Self {
+        self.fields.insert(field, clash);
+        self
+    }
+
+    /// Who settles what cannot be merged.
+    pub fn with_otherwise(mut self, resolver: impl ConflictResolver + 'static) -> Self {
+        self.otherwise = Arc::new(resolver);
+        self
+    }
+
+    /// The rule for a field: its own, else that of the closest field around it, else the general one.
+    fn clash_at(&self, field: &FieldPath) -> Clash {
+        let around = self.fields.iter().filter(|(path, _)| path.holds(field));
+        around.max_by_key(|(path, _)| path.as_str().len()).map_or(self.clash, |(_, clash)| *clash)
+    }
+}
+
+impl ConflictResolver for FieldMerge {
+    fn name(&self) -> &str {
+        "field-merge"
+    }
+
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {
+        if !conflict.whole {
+            let reason = "a filter left out here what the sides share";
+            return Ok(Ruling::from(Answer::Review).because(reason));
+        }
+        let sides = changes::sides(conflict);
+        let objects: Option<Vec<Fields<'_>>> =
+            sides.iter().map(|event| event.data.as_json().and_then(tree::object)).collect();
+        let (Some(objects), Some(base), Some(last)) = (objects, changes::base(conflict), sides.last()) else {
+            return self.otherwise.resolve(conflict);
+        };
+        if sides.iter().any(|event| event.event_type != last.event_type) {
+            return self.otherwise.resolve(conflict);
+        }
+        let mut merge = Merge::new(|field| self.clash_at(field));
+        let Some(merged) = merge.objects(&FieldPath::root(), &base, &objects.iter().collect::<Vec<_>>())
+        else {
+            let reason = format!("several sides have changed {}", merge.clashed.join(", "));
+            return Ok(Ruling::from(Answer::Review).because(reason));
+        };
+        let mut text = String::new();
+        tree::write_fields(&merged, &mut text);
+        let merged = NewEvent::with_data(&last.event_type, &conflict.aggregate_id, Data::json(text)?)?
+            .with_metadata(last.metadata.clone());
+        let ruling = Ruling::from(Answer::Merge(merged));
+        Ok(match merge.clashed.is_empty() {
+            true => ruling,
+            false => ruling.because(format!("several sides have changed {}", merge.clashed.join(", "))),
+        })
+    }
+}
+
+impl std::fmt::Debug for FieldMerge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FieldMerge")
+            .field("clash", &self.clash)
+            .field("fields", &self.fields)
+            .field("otherwise", &self.otherwise.name())
+            .finish()
+    }
+}

@@ -1,0 +1,19 @@
+//! The earliest edit stands.
+
+use synckit_core::{Conflict, ConflictResolver, Result, Ruling};
+
+use crate::resolvers::keep_by_order;
+
+/// The branch whose event is the earliest in canonical order stands: for what may be claimed once, such as a seat.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FirstWriteWins;
+
+impl ConflictResolver for FirstWriteWins {
+    fn name(&self) -> &str {
+        "first-write-wins"
+    }
+
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {
+        Ok(keep_by_order(conflict, false)?.into())
+    }
+}

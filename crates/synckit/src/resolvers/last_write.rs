@@ -1,0 +1,19 @@
+//! The latest edit stands.
+
+use synckit_core::{Conflict, ConflictResolver, Result, Ruling};
+
+use crate::resolvers::keep_by_order;
+
+/// The branch whose event is the latest in canonical order stands. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastWriteWins;
+
+impl ConflictResolver for LastWriteWins {
+    fn name(&self) -> &str {
+        "last-write-wins"
+    }
+
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {
+        Ok(keep_by_order(conflict, true)?.into())
+    }
+}

@@ -1,0 +1,18 @@
+//! A person decides.
+
+use synckit_core::{Answer, Conflict, ConflictResolver, Result, Ruling};
+
+/// Leaves every conflict for a person, who settles it with [`SyncManager::settle`](crate::SyncManager::settle) on any
+/// replica, or by recording an event on top of all sides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ManualReview;
+
+impl ConflictResolver for ManualReview {
+    fn name(&self) -> &str {
+        "review"
+    }
+
+    fn resolve(&self, _: &Conflict) -> Result<Ruling> {
+        Ok(Answer::Review.into())
+    }
+}

@@ -1,0 +1,180 @@
+//! Which resolver for which conflict: ordered rules, of which the first that matches decides.
+//!
+//! - this file: [`Rules`], and the [`RuleResolver`] that goes by them and takes others while running
+//! - `condition.rs`: when a rule matches
+//! - `check.rs`: what is wrong with rules, before they are used
+
+mod check;
+mod condition;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use synckit_core::{Conflict, ConflictResolver, Error, Result, Ruling};
+
+pub use check::RuleMistake;
+pub use condition::{Condition, Relation};
+
+use crate::resolvers::SharedResolver;
+use condition::Case;
+
+/// A name, a condition, and what is to be done when it holds.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    name: String,
+    when: Condition,
+    then: Then,
+}
+
+#[derive(Clone, Debug)]
+enum Then {
+    Ask(SharedResolver),
+    Group(Vec<Rule>),
+}
+
+impl Rule {
+    /// A rule that gives the conflicts it matches to a resolver.
+    pub fn new(name: impl Into<String>, when: Condition, resolver: impl ConflictResolver + 'static) -> Self {
+        Rule { name: name.into(), when, then: Then::Ask(SharedResolver::new(resolver)) }
+    }
+
+    /// Rules that are asked, in order, where the condition holds. When none of them matches, the rules after the group
+    /// are asked.
+    pub fn group(name: impl Into<String>, when: Condition, rules: impl IntoIterator<Item = Rule>) -> Self {
+        Rule { name: name.into(), when, then: Then::Group(rules.into_iter().collect()) }
+    }
+
+    /// The first match, and the names on the way to it.
+    fn find<'a>(&'a self, case: &Case<'_>, path: &mut Vec<&'a str>) -> Option<&'a SharedResolver> {
+        if !self.when.holds(case) {
+            return None;
+        }
+        path.push(&self.name);
+        let found = match &self.then {
+            Then::Ask(resolver) => Some(resolver),
+            Then::Group(rules) => rules.iter().find_map(|rule| rule.find(case, path)),
+        };
+        if found.is_none() {
+            path.pop();
+        }
+        found
+    }
+}
+
+/// Ordered rules, and who is asked when none matches.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    fallback: SharedResolver,
+}
+
+impl Rules {
+    /// No rules yet: everything goes to the fallback.
+    pub fn new(fallback: impl ConflictResolver + 'static) -> Self {
+        Rules { rules: Vec::new(), fallback: SharedResolver::new(fallback) }
+    }
+
+    /// Adds a rule, which is asked after those before it.
+    pub fn with_rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// What is wrong: names that stand twice, groups without rules, rules that can never be reached, conditions that
+    /// can never hold.
+    pub fn mistakes(&self) -> Vec<RuleMistake> {
+        check::mistakes(&self.rules)
+    }
+
+    fn checked(self) -> Result<Self> {
+        let mistakes = self.mistakes();
+        if mistakes.is_empty() {
+            return Ok(self);
+        }
+        let all: Vec<String> = mistakes.iter().map(RuleMistake::to_string).collect();
+        Err(Error::invalid(format!("the rules have {} mistakes: {}", all.len(), all.join("; "))))
+    }
+
+    fn rule(&self, conflict: &Conflict) -> Result<Ruling> {
+        let case = Case::new(conflict);
+        let mut path = Vec::new();
+        let found = self.rules.iter().find_map(|rule| rule.find(&case, &mut path));
+        let (resolver, rule) = match found {
+            Some(resolver) => (resolver, path.join(" / ")),
+            None => (&self.fallback, RuleResolver::FALLBACK.to_owned()),
+        };
+        let ruling = resolver.resolve(conflict).map_err(|error| error.with("rule", &rule))?;
+        let reason = match &ruling.reason {
+            Some(reason) => format!("{}: {reason}", resolver.name()),
+            None => resolver.name().to_owned(),
+        };
+        let rule = match &ruling.rule {
+            Some(inner) => format!("{rule} / {inner}"),
+            None => rule,
+        };
+        Ok(Ruling { answer: ruling.answer, rule: Some(rule), reason: Some(reason) })
+    }
+}
+
+/// Settles each conflict by the first rule that matches it. Clones share the rules, which can be replaced while
+/// running: a conflict is settled by the rules as they were, or as they are, never by a mixture.
+///
+/// The decision names the rule, and gives the resolver it led to as the reason. All replicas should go by the same
+/// rules; where they do not, they still converge.
+///
+/// ```
+/// use synckit::{Clash, Condition, FieldMerge, LastWriteWins, ManualReview, Rule, RuleResolver, Rules};
+///
+/// # fn main() -> synckit::Result<()> {
+/// let rules = Rules::new(LastWriteWins)
+///     .with_rule(Rule::new("prices", Condition::FieldClashes("price".parse()?), ManualReview))
+///     .with_rule(Rule::new("goods", Condition::AggregatePrefix("item-".into()), FieldMerge::new()));
+/// let resolver = RuleResolver::new(rules)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RuleResolver(Arc<RwLock<Arc<Rules>>>);
+
+impl RuleResolver {
+    /// The name of the rule in decisions that the fallback has taken.
+    pub const FALLBACK: &str = "fallback";
+
+    /// A resolver that goes by these rules.
+    ///
+    /// # Errors
+    /// `Invalid`, with all that is wrong: see [`Rules::mistakes`].
+    pub fn new(rules: Rules) -> Result<Self> {
+        Ok(RuleResolver(Arc::new(RwLock::new(Arc::new(rules.checked()?)))))
+    }
+
+    /// Goes by other rules from now on, in all clones.
+    ///
+    /// # Errors
+    /// As [`RuleResolver::new`]; nothing has changed then.
+    pub fn replace(&self, rules: Rules) -> Result<()> {
+        let rules = Arc::new(rules.checked()?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ConflictResolver for RuleResolver {
+    fn name(&self) -> &str {
+        "rules"
+    }
+
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {
+        self.rules().rule(conflict)
+    }
+}
+
+impl fmt::Debug for RuleResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RuleResolver").field(&self.rules()).finish()
+    }
+}

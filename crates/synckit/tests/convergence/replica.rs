@@ -1,0 +1,176 @@
+//! A replica without a store: the planning of the core over plain maps, so that a case takes a millisecond.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use synckit::notes::{self, Identity, Note};
+use synckit::plan::{Intent, Outcome, Planning, Receive, Record, Step};
+use synckit::{
+    AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
+    Limits, LogHead, Needs, NewEvent, NodeId, Plan, Standing, StoreId,
+};
+
+pub(crate) const NOW: u64 = 1_764_000_000_000;
+
+pub(crate) struct Replica {
+    pub(crate) node: NodeId,
+    pub(crate) log: Vec<Event>,
+    /// Conflicts that commits have found, and resolutions that were derived here.
+    pub(crate) found: usize,
+    pub(crate) derived: usize,
+    recorded: usize,
+    held: HashMap<EventId, Held>,
+    dots: HashMap<Dot, EventId>,
+    notes: BTreeMap<String, Vec<u8>>,
+}
+
+impl Replica {
+    pub(crate) fn new(name: &str) -> Self {
+        let node = NodeId::new(name).expect("a short name");
+        let identity =
+            Note::json(notes::NODE.to_owned(), &Identity::new(node.clone())).expect("it has a JSON form");
+        Replica {
+            node,
+            log: Vec::new(),
+            found: 0,
+            derived: 0,
+            recorded: 0,
+            held: HashMap::new(),
+            dots: HashMap::new(),
+            notes: BTreeMap::from([(identity.key, identity.value)]),
+        }
+    }
+
+    fn commit(&mut self, intent: Intent) -> Outcome {
+        let head = LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64 };
+        let mut planning = Planning::new(head, intent);
+        let mut facts = Facts::default();
+        loop {
+            match planning.step(facts).expect("the plan can be carried out") {
+                Step::Fetch(needs) => facts = self.fetch(&needs),
+                Step::Write(plan, outcome) => {
+                    self.write(plan);
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn fetch(&self, needs: &Needs) -> Facts {
+        let mut facts = Facts::default();
+        for id in &needs.ids {
+            facts.held.extend(self.held.get(id).map(|held| (id.clone(), *held)));
+        }
+        for dot in &needs.dots {
+            facts.dots.extend(self.dots.get(dot).map(|id| (dot.clone(), id.clone())));
+        }
+        for key in &needs.notes {
+            facts.notes.extend(self.notes.get(key).map(|value| (key.clone(), value.clone())));
+        }
+        facts
+    }
+
+    fn write(&mut self, plan: Plan) {
+        for row in plan.append {
+            self.held.insert(row.event.id.clone(), Held::of(&row.event));
+            self.dots.extend(row.event.dot.clone().map(|dot| (dot, row.event.id.clone())));
+            self.log.push(row.event);
+        }
+        for note in plan.put {
+            self.notes.insert(note.key, note.value);
+        }
+        for key in plan.delete {
+            self.notes.remove(&key);
+        }
+    }
+
+    pub(crate) fn record(&mut self, event: NewEvent, skew: u64) {
+        self.recorded += 1;
+        let id = EventId::new(format!("{}-{}", self.node, self.recorded)).expect("a short id");
+        let record = Record {
+            author: self.node.clone(),
+            events: vec![(id, event)],
+            now: NOW + skew,
+            limits: Limits::default(),
+            expect: Vec::new(),
+        };
+        self.commit(Intent::Record(record));
+    }
+
+    pub(crate) fn receive(&mut self, events: Vec<Event>) {
+        let receive = Receive::new(Some(StoreId::from_bytes([2; 16])), events, NOW, Limits::default());
+        let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
+            unreachable!("it receives")
+        };
+        assert_eq!(received.refused, [], "nothing is refused");
+        self.found += received.conflicts.len();
+    }
+
+    fn derive(&mut self, resolution: Event) {
+        let receive = Receive::new(None, vec![resolution], NOW, Limits::default());
+        let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
+            unreachable!("it receives")
+        };
+        assert_eq!(received.refused, [], "a resolution derived here is stored");
+        self.derived += received.accepted;
+    }
+
+    pub(crate) fn events_of(&self, aggregate: &AggregateId) -> Vec<Event> {
+        self.log.iter().filter(|event| event.aggregate_id == *aggregate).cloned().collect()
+    }
+
+    pub(crate) fn in_conflict(&self) -> Vec<AggregateId> {
+        let keys = self.notes.keys().filter_map(|key| key.strip_prefix(notes::CONFLICTS));
+        keys.map(|id| AggregateId::new(id).expect("a short id")).collect()
+    }
+
+    pub(crate) fn settle(&mut self, resolver: &dyn ConflictResolver) {
+        for aggregate in self.in_conflict() {
+            let conflict = Conflict::in_history(&self.events_of(&aggregate)).expect("readable");
+            let conflict = conflict.expect("it is listed because there is one");
+            let ruling = resolver.resolve(&conflict).expect("it decides");
+            if let Some(resolution) = conflict.settle(ruling, resolver.name()).expect("a good answer") {
+                self.derive(resolution);
+                let left = Conflict::in_history(&self.events_of(&aggregate)).expect("readable");
+                assert_eq!(left, None, "a resolution settles what it was asked about");
+            }
+        }
+    }
+
+    /// Settles an open conflict as a person would, or decides a settled one otherwise.
+    pub(crate) fn decide(&mut self, aggregate: &AggregateId, choice: usize) {
+        let events = self.events_of(aggregate);
+        let open = Conflict::in_history(&events).expect("readable");
+        let mut heads = Heads::default();
+        events.iter().for_each(|event| heads.add(event));
+        let top = events.iter().find(|event| event.is_resolution() && heads.contains(&event.id));
+        let settled = || Conflict::decided_by(top?, &events).expect("readable");
+        if let Some(conflict) = open.or_else(settled) {
+            let answer = match choice % (conflict.branches.len() + 1) {
+                0 => Answer::KeepAll,
+                side => Answer::Keep(conflict.branches[side - 1].stands_for.id.clone()),
+            };
+            let resolution = conflict.override_with(answer, &format!("person at {}", self.node));
+            let resolution = resolution.expect("a good answer").expect("a decision");
+            self.derive(resolution.clone());
+            let mut heads = Heads::default();
+            self.events_of(aggregate).iter().for_each(|event| heads.add(event));
+            let ids: Vec<_> = heads.iter().map(|head| &head.id).collect();
+            assert_eq!(ids, [&resolution.id], "the decision of a person is on top");
+        }
+    }
+
+    /// What an application sees: for each event whether it stands.
+    pub(crate) fn view(&self) -> BTreeMap<EventId, bool> {
+        let aggregates: BTreeSet<AggregateId> =
+            self.log.iter().map(|event| event.aggregate_id.clone()).collect();
+        let mut view = BTreeMap::new();
+        for aggregate in aggregates {
+            let history = History::of(self.events_of(&aggregate)).expect("readable");
+            assert!(history.live().next().is_some(), "something of {aggregate} stands");
+            for entry in history.entries() {
+                view.insert(entry.event.id.clone(), entry.standing == Standing::Live);
+            }
+        }
+        view
+    }
+}
