@@ -1,16 +1,18 @@
 //! One bad event in the middle of eleven: the other ten arrive, the report names the one.
 
 use synckit::{RefusedBy, StoreExt, SyncManager};
-use synckit_core::plan::Receive;
+use synckit_core::notes::Note;
+use synckit_core::plan::{Intent, Outcome, Receive};
 use synckit_core::{
-    Caller, Data, Event, EventId, Filter, Limits, NewEvent, PushRequest, RefusalCode, Transport,
+    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Filter, Limits, LogHead, NewEvent, NoteQuery,
+    Page, PushRequest, Query, RefusalCode, Transport,
 };
 
 use super::ground::{holds, note};
 use super::world::{Hub, Log};
 use super::{Cell, Ended, ScenarioResult};
-use crate::check;
 use crate::samples::{Author, NOW, event_id, node, store_id};
+use crate::{Failure, check};
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     too_large_for_the_hub(cell).await?;
@@ -56,20 +58,19 @@ async fn too_large_for_the_hub(cell: &Cell) -> ScenarioResult {
     assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusalCode::TooLarge).await
 }
 
-/// A replica that holds eleven events of an author elsewhere, as a relay does.
-async fn relay(cell: &Cell, change: impl FnOnce(&mut Event)) -> Result<(Log, EventId), crate::Failure> {
+/// A replica that holds eleven events of an author elsewhere, as a relay does, and the id of the sixth.
+async fn relay(cell: &Cell) -> Result<(Log, EventId), Failure> {
     let mut author = Author::new("c");
-    let mut events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
-    change(&mut events[5]);
-    let bad = events[5].id.clone();
+    let events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
+    let sixth = events[5].id.clone();
     let relay = Log::make(&cell.replica, "a").await?;
     relay.store.commit_receive(Receive::new(Some(store_id(9)), events, NOW, Limits::default())).await?;
-    Ok((relay, bad))
+    Ok((relay, sixth))
 }
 
 async fn a_dot_that_names_another_event(cell: &Cell) -> ScenarioResult {
     let hub = Hub::start(cell).await?;
-    let (relay, bad) = relay(cell, |_| {}).await?;
+    let (relay, bad) = relay(cell).await?;
     let mut first = Author::new("c").write_many("note", 6).pop();
     first.iter_mut().for_each(|event| event.id = event_id("the first to use the dot"));
     let caller = Caller { node: node("x"), store: store_id(7) };
@@ -83,12 +84,47 @@ async fn a_dot_that_names_another_event(cell: &Cell) -> ScenarioResult {
 async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {
     for broken in ["not json", r#"1,"unknown field":2"#] {
         let hub = Hub::start(cell).await?;
-        let (relay, bad) = relay(cell, |event| event.data = Data::stored_json(broken)).await?;
-        if hub.manager(&relay).await?.pull().await?.bytes_received == 0 {
+        let (mut relay, bad) = relay(cell).await?;
+        let (inner, data) = (relay.store.clone(), Data::stored_json(broken));
+        relay.store = BoxStore::new(Damaged { inner, event: bad.clone(), data });
+        let idle = hub.manager(&relay).await?.pull().await?;
+        if idle.bytes_received == 0 {
             // Without a wire nobody reads the text, so nobody can see that it is broken.
             return Ok(Ended::Well);
         }
         assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::Invalid).await?;
     }
     Ok(Ended::Well)
+}
+
+/// A store in which the data of one event is damaged.
+struct Damaged {
+    inner: BoxStore,
+    event: EventId,
+    data: Data,
+}
+
+impl EventStore for Damaged {
+    async fn commit(&self, intent: Intent) -> Result<Outcome, Error> {
+        self.inner.commit(intent).await
+    }
+
+    async fn read(&self, query: Query) -> Result<Page, Error> {
+        let mut page = self.inner.read(query).await?;
+        let damaged = page.events.iter_mut().filter(|stored| stored.event.id == self.event);
+        damaged.for_each(|stored| stored.event.data = self.data.clone());
+        Ok(page)
+    }
+
+    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>, Error> {
+        self.inner.notes(query).await
+    }
+
+    async fn head(&self) -> Result<LogHead, Error> {
+        self.inner.head().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.inner.close().await
+    }
 }
