@@ -63,6 +63,7 @@ enum Mutation {
     // subscribe
     EndsAfterTheCatchUp,
     NeverForgetsASubscription,
+    ReadsAhead,
     ReportsAnUnknownCursorInThePage,
 }
 
@@ -250,10 +251,11 @@ impl Transport for Mutant {
             }
             answer => self.end(answer)?,
         };
-        if self.mutation == M::EndsAfterTheCatchUp {
-            return Ok(Box::pin(pages.take(3)));
-        }
-        Ok(pages)
+        Ok(match self.mutation {
+            M::EndsAfterTheCatchUp => Box::pin(pages.take(3)),
+            M::ReadsAhead => taken_at_once(pages),
+            _ => pages,
+        })
     }
 
     fn traffic(&self) -> Traffic {
@@ -273,6 +275,17 @@ impl Transport for Mutant {
         self.closed.store(true, Ordering::SeqCst);
         Ok(())
     }
+}
+
+/// The same pages, all of them taken at once and kept for a reader that may be slow.
+fn taken_at_once(mut pages: PageStream) -> PageStream {
+    let (keep, kept) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(page) = pages.next().await
+            && keep.send(page).is_ok()
+        {}
+    });
+    Box::pin(futures_util::stream::unfold(kept, async |mut kept| Some((kept.recv().await?, kept))))
 }
 
 struct Fixture {
@@ -372,6 +385,8 @@ mutants! {
     not_live: EndsAfterTheCatchUp is caught by subscribe::it_catches_up_then_goes_on;
     dropped: NeverForgetsASubscription is caught by subscribe::a_dropped_subscription_does_no_harm;
     subscribed_again: LosesTheCursor is caught by subscribe::it_resumes_by_its_cursor;
+    reconnected: LosesTheCursor is caught by subscribe::reconnecting_with_the_cursor_misses_nothing;
+    read_ahead: ReadsAhead is caught by subscribe::a_slow_reader_is_waited_for;
     subscribed_to_all: IgnoresTheFilter is caught by subscribe::it_filters;
     unknown_in_a_page:
         ReportsAnUnknownCursorInThePage is caught by
