@@ -1,13 +1,16 @@
 //! The stores and transports that the command was built with.
 
 use synckit::{Adapters, Error, ErrorKind, Result, StoreTarget};
-use synckit_http::HttpTransport;
+use synckit_grpc::{GrpcConfig, GrpcTransport};
+use synckit_http::{HttpConfig, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
-/// All of them; a path without a scheme is an SQLite file.
-pub(crate) fn adapters() -> Adapters {
+use crate::tls::ClientPem;
+
+/// The stores; a path without a scheme is an SQLite file.
+pub(crate) fn stores() -> Adapters {
     Adapters::new()
         .with_store("sqlite", |target| {
             let mut config = SqliteConfig::new(target.location).with_create(target.create);
@@ -20,7 +23,28 @@ pub(crate) fn adapters() -> Adapters {
             RedbStore::open(config)
         })
         .with_store("memory", async |target| memory(target))
-        .with_transport("http", |url| HttpTransport::new(url))
+}
+
+/// The transports, with these certificates where there is TLS.
+pub(crate) fn transports(pem: ClientPem) -> Adapters {
+    let ClientPem { roots, identity } = pem;
+    let mut http = synckit_http::ClientTls::new();
+    let mut grpc = synckit_grpc::ClientTls::new();
+    if let Some(roots) = &roots {
+        http = http.with_roots(roots);
+        grpc = grpc.with_roots(roots);
+    }
+    if let Some((chain, key)) = identity {
+        http = http.with_identity(synckit_http::TlsIdentity::new(&chain, &key));
+        grpc = grpc.with_identity(synckit_grpc::TlsIdentity::new(chain, key));
+    }
+    let over_http = move |url: &str| HttpTransport::with_config(HttpConfig::new(url).with_tls(http.clone()));
+    let over_grpc = move |url: &str| GrpcTransport::with_config(GrpcConfig::new(url).with_tls(grpc.clone()));
+    Adapters::new()
+        .with_transport("http", over_http.clone())
+        .with_transport("https", over_http)
+        .with_transport("grpc", over_grpc.clone())
+        .with_transport("grpcs", over_grpc)
 }
 
 /// A store that lives as long as the command: for a hub that only passes events on.

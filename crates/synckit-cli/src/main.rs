@@ -3,6 +3,7 @@
 //! - `adapters.rs`: the stores and transports it was built with
 //! - `args.rs`: the command line; each command's own part is with the command
 //! - `output.rs`: standard output, as text or JSON; `text.rs`: how numbers, times and names are shown
+//! - `tls.rs`: certificates on the command line
 //! - `failure.rs`: how a command ends when it does not succeed, and the exit codes
 //! - `commands/`: one file for each command
 
@@ -12,6 +13,7 @@ mod commands;
 mod failure;
 mod output;
 mod text;
+mod tls;
 
 use std::process::ExitCode;
 

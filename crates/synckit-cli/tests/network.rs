@@ -59,6 +59,82 @@ fn stores_and_wires_are_mixed_by_url() {
     assert_eq!(place.run("digest --db redb:hub.redb").ok().out, digests[0]);
 }
 
+/// Certificates in PEM files: `ca`, and under it `hub` for the loopback address and `till` for a client.
+fn certificates(place: &Place) {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut authority = CertificateParams::new([]).expect("valid");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(authority, key).expect("a certificate");
+    place.write("ca.pem", &authority.pem());
+    for (name, of) in [("hub", "127.0.0.1"), ("till", "till")] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([of.to_owned()]).expect("valid");
+        let certificate = params.signed_by(&key, &authority).expect("a certificate");
+        place.write(&format!("{name}.pem"), &certificate.pem());
+        place.write(&format!("{name}.key"), &key.serialize_pem());
+    }
+}
+
+#[test]
+fn a_hub_speaks_every_wire_at_once() {
+    let place = Place::new();
+    certificates(&place);
+    let listen =
+        ["http", "https", "grpc", "grpcs"].map(|wire| format!("--listen {wire}://127.0.0.1:0")).join(" ");
+    let mut hub = place.start(&format!(
+        "--json serve --db hub.db {listen} --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem"
+    ));
+    let answer: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
+    let urls: Vec<String> = serde_json::from_value(answer["urls"].clone()).expect("a list");
+    for url in &urls {
+        note(&place, "a", "note-1", url);
+        let certificates = "--ca ca.pem --cert till.pem --key till.key";
+        let synced = place.run(&format!("--json sync --db a.db {url} {certificates}")).ok().json().remove(0);
+        assert_eq!(synced["pushed"], 1, "{url}");
+    }
+    let [_, https, _, grpcs] = &urls[..] else { panic!("four URLs: {urls:?}") };
+    for url in [https, grpcs] {
+        place.run(&format!("sync --db a.db {url}")).fails(1, &["authority"]);
+        assert_ne!(place.run(&format!("sync --db a.db {url} --ca ca.pem")).code, Some(0), "{url}");
+    }
+    place.run(&format!("sync --db a.db {https} --ca ca.pem")).fails(1, &["certificate"]);
+    place.run(&format!("sync --db a.db {https} --ca none.pem")).fails(1, &["none.pem"]);
+    place.run(&format!("sync --db a.db {https} --cert till.pem")).fails(2, &["--key"]);
+    place.run("serve --db new.db --listen https://127.0.0.1:0").fails(1, &["--tls-cert"]);
+    place.run("serve --db new.db --listen wss://127.0.0.1:0").fails(2, &["`wss://`", "grpcs://"]);
+    assert!(!place.files().contains(&"new.db".to_owned()));
+}
+
+#[test]
+fn clients_of_go_sync_kit_are_answered_on_demand() {
+    use std::io::{Read, Write};
+    let place = Place::new();
+    let push = |url: &str, path: &str| {
+        let body = r#"[{"event":{"id":"go-1","type":"T","aggregate_id":"x","data":1,"metadata":null},"version":"1"}]"#;
+        let address = url.strip_prefix("http://").expect("http");
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let (hub, url) = place.serve("--db hub.db --node hub --go-client tablet=go-tablet");
+    assert_eq!(push(&url, "/clients/tablet/push"), "200");
+    assert_eq!(push(&url, "/clients/phone/push"), "404");
+    drop(hub);
+    let log = place.run("--json log --db hub.db").ok().json();
+    assert_eq!((log.len(), &log[0]["event"]["dot"]["node"]), (1, &"go-tablet".into()));
+    let (_hub, url) = place.serve("--db hub.db");
+    assert_eq!(push(&url, "/push"), "404");
+    place.run("serve --db hub.db --go-client tablet").fails(2, &["NAME=NODE"]);
+}
+
 #[test]
 fn directions_filters_and_batches_are_heard() {
     let place = Place::new();

@@ -31,8 +31,8 @@ use crate::version::Position;
 /// - Dropping any future at any await MUST leave the store as before or as after the whole call.
 /// - Data and metadata MUST come back byte for byte.
 ///
-/// The conformance suite of `synckit-testkit` checks all of it. The in-memory store, `synckit-memory`, is the
-/// shortest whole implementation to read.
+/// The conformance suite of `synckit-testkit` checks all of it. `docs/writing-an-adapter.md` builds a whole store, step
+/// by step, and `synckit-memory` is the shortest one to read.
 pub trait EventStore: Send + Sync + 'static {
     /// The only write: fetches what the intent needs to know, plans, persists, and answers when durable.
     ///

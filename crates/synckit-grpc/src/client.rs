@@ -18,7 +18,7 @@ use crate::config::GrpcConfig;
 use crate::exchange::{Base, Pool, Server, headers, pool};
 use crate::frame::write;
 use crate::incoming::received;
-use crate::io::Counts;
+use crate::io::{Counts, LastWords};
 use crate::method::Method;
 use crate::outgoing::outgoing;
 
@@ -54,14 +54,14 @@ impl GrpcTransport {
     /// # Errors
     /// As [`GrpcTransport::new`], and `Invalid` for a header, a certificate or a key that is none.
     pub fn with_config(config: GrpcConfig) -> Result<Self> {
-        let counts = Arc::new(Counts::default());
+        let (counts, last_words) = (Arc::new(Counts::default()), Arc::new(LastWords::default()));
         let open = || {
             let (base, headers) = (Base::parse(&config.url)?, headers(&config)?);
-            let pool = pool(&config, &base, counts.clone())?;
+            let pool = pool(&config, &base, counts.clone(), last_words.clone())?;
             Ok((base, headers, pool))
         };
         let (base, headers, pool) = open().map_err(|error: Error| error.at("grpc", "open"))?;
-        let (server, pool) = (Server { config, base, headers }, Mutex::new(Some(pool)));
+        let (server, pool) = (Server { config, base, headers, last_words }, Mutex::new(Some(pool)));
         Ok(GrpcTransport(Arc::new(Inner { server, counts, pool, closed: watch::Sender::new(false) })))
     }
 

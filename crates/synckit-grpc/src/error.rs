@@ -30,14 +30,18 @@ pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
     }
 }
 
-/// The error behind a request that got no answer.
-pub(crate) fn unanswered(error: hyper_util::client::legacy::Error) -> Error {
-    if let Some(told) = own(&error).or_else(|| explain(&error)) {
-        return told.with_source(error);
+/// The error behind a request that got no answer. `told` is what the last connection was told when it broke: HTTP/2
+/// passes on no more of that than a text.
+pub(crate) fn unanswered(error: hyper_util::client::legacy::Error, told: Option<Error>) -> Error {
+    if let Some(known) = own(&error).or_else(|| explain(&error)) {
+        return known.with_source(error);
     }
     if !error.is_connect() {
-        let message =
-            "the connection broke off before the answer; does the server speak HTTP/2 at this port?";
+        if let Some(told) = told {
+            return told.with_source(error);
+        }
+        let message = "the connection broke off before the answer; does the server speak gRPC (HTTP/2) at this \
+                       port, with TLS (grpcs://) or without (grpc://) as the URL says?";
         return Error::new(ErrorKind::Unavailable, message).with_source(error);
     }
     let timed_out = causes(&error)

@@ -23,7 +23,7 @@ use crate::compression::{ACCEPT_ENCODING, ACCEPTED, Coding, ENCODING};
 use crate::config::GrpcConfig;
 use crate::error::{foreign, unanswered};
 use crate::frame::{Frames, write};
-use crate::io::{Counted, Counts, Pooled};
+use crate::io::{Counted, Counts, LastWords, Pooled};
 use crate::method::{MEDIA_TYPE, Method};
 use crate::outgoing::whole;
 use crate::pages::timeout_header;
@@ -101,7 +101,12 @@ pub(crate) fn headers(config: &GrpcConfig) -> Result<HeaderMap> {
 }
 
 /// A pool without connections yet.
-pub(crate) fn pool(config: &GrpcConfig, base: &Base, counts: Arc<Counts>) -> Result<Pool> {
+pub(crate) fn pool(
+    config: &GrpcConfig,
+    base: &Base,
+    counts: Arc<Counts>,
+    last_words: Arc<LastWords>,
+) -> Result<Pool> {
     let tls = match base.scheme == Scheme::HTTPS {
         true => Some(Dialer::new(&config.tls, base.authority.host())?),
         false => None,
@@ -110,7 +115,7 @@ pub(crate) fn pool(config: &GrpcConfig, base: &Base, counts: Arc<Counts>) -> Res
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.timeouts.connect()));
-    let connector = Connector { tcp, tls, limit: config.timeouts.connect(), counts };
+    let connector = Connector { tcp, tls, limit: config.timeouts.connect(), counts, last_words };
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
@@ -132,6 +137,7 @@ pub(crate) struct Connector {
     /// For the handshake.
     limit: Duration,
     counts: Arc<Counts>,
+    last_words: Arc<LastWords>,
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -146,13 +152,18 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let opening = self.tcp.call(uri);
-        let (counts, tls, limit) = (self.counts.clone(), self.tls.clone(), self.limit);
+        let Connector { tls, limit, counts, last_words, .. } = self.clone();
         Box::pin(async move {
             let stream = Counted::new(opening.await?.into_inner(), counts);
-            let Some(tls) = tls else { return Ok(TokioIo::new(Pooled(Box::new(stream)))) };
-            let late = || Error::new(ErrorKind::Timeout, "the TLS handshake took too long");
-            let stream = timeout(limit, tls.dial(stream)).await.map_err(|_| late())??;
-            Ok(TokioIo::new(Pooled(stream)))
+            let stream = match tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let late = || Error::new(ErrorKind::Timeout, "the TLS handshake took too long");
+                    timeout(limit, tls.dial(stream)).await.map_err(|_| late())??
+                }
+            };
+            last_words.clear();
+            Ok(TokioIo::new(Pooled { stream, last_words }))
         })
     }
 }
@@ -163,6 +174,7 @@ pub(crate) struct Server {
     pub(crate) config: GrpcConfig,
     pub(crate) base: Base,
     pub(crate) headers: HeaderMap,
+    pub(crate) last_words: Arc<LastWords>,
 }
 
 impl Server {
@@ -202,7 +214,9 @@ impl Server {
             let (name, value) = timeout_header(deadline);
             request.headers_mut().insert(name, value);
         }
-        let (parts, body) = pool.request(request).await.map_err(unanswered)?.into_parts();
+        let answer = pool.request(request).await;
+        let answer = answer.map_err(|error| unanswered(error, self.last_words.error()))?;
+        let (parts, body) = answer.into_parts();
         let content = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !parts.status.is_success() || !content.starts_with(MEDIA_TYPE.as_bytes()) {
             return Err(foreign(parts.status, &parts.headers));

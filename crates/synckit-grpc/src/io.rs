@@ -3,16 +3,18 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use synckit_core::Traffic;
+use synckit_core::{Error, ErrorKind, Traffic};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use crate::tls::explain;
 
 /// What crossed all connections of one client.
 #[derive(Debug, Default)]
@@ -32,8 +34,30 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// What the connections of one client were told last, when they broke.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords(Mutex<Option<(ErrorKind, String)>>);
+
+impl LastWords {
+    fn locked(&self) -> MutexGuard<'_, Option<(ErrorKind, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets them: a new connection stands.
+    pub(crate) fn clear(&self) {
+        *self.locked() = None;
+    }
+
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.locked().as_ref().map(|(kind, message)| Error::new(*kind, message.clone()))
+    }
+}
+
 /// A connection as the pool of a client keeps it.
-pub(crate) struct Pooled(pub(crate) Box<dyn Stream>);
+pub(crate) struct Pooled {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) last_words: Arc<LastWords>,
+}
 
 impl Connection for Pooled {
     fn connected(&self) -> Connected {
@@ -47,13 +71,17 @@ impl AsyncRead for Pooled {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        if let Some(told) = read.as_ref().err().and_then(|error| explain(error)) {
+            *self.last_words.locked() = Some((told.kind(), told.message().to_owned()));
+        }
+        Poll::Ready(read)
     }
 }
 
 impl AsyncWrite for Pooled {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -61,19 +89,19 @@ impl AsyncWrite for Pooled {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -1,5 +1,5 @@
-//! HTTP under the suite that every transport passes, plain and over TLS: a server on a free loopback port, and a client
-//! to it.
+//! HTTP under the suite that every transport passes, plain in protobuf and in JSON, and over TLS: a server on a free
+//! loopback port, and a client to it.
 
 #[cfg(feature = "tls")]
 #[allow(
@@ -16,6 +16,32 @@ mod fixture;
 use synckit_testkit::transport_conformance;
 
 transport_conformance!(plain: fixture::fixture());
+
+mod json {
+    use synckit_core::{BoxTransport, Result};
+    use synckit_http::{HttpConfig, HttpTransport, SyncService, serve};
+    use synckit_testkit::{Loopback, Server, WireFixture};
+
+    use super::*;
+
+    struct InJson(Loopback);
+
+    impl WireFixture for InJson {
+        type Transport = HttpTransport;
+
+        async fn serve(&self, hub: BoxTransport) -> Result<Server> {
+            let listener = self.0.listen().await?;
+            Ok(Server::spawn(|stopped| serve(listener, SyncService::new(hub), stopped)))
+        }
+
+        async fn connect(&self) -> Result<HttpTransport> {
+            let config = HttpConfig::new(format!("http://{}", self.0.address()?));
+            HttpTransport::with_config(config.with_protobuf(false))
+        }
+    }
+
+    transport_conformance!(InJson(Loopback::default()));
+}
 
 #[cfg(feature = "tls")]
 mod tls {

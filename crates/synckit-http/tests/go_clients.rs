@@ -443,3 +443,50 @@ async fn names_of_clients_are_checked() {
         assert!(clients().with_client(name, support::node(node)).is_err(), "{name} {node}");
     }
 }
+
+#[tokio::test]
+async fn a_restored_hub_that_hears_its_replicas_first_stamps_nothing_twice() {
+    let hub = Hub::start().await;
+    let mut ann = Table::new("/clients/ann");
+    ann.record("a1", "x");
+    ann.sync(&hub).await.unwrap();
+    let directory = hub.stop().await;
+    let (file, copy) = (directory.path().join("hub.db"), directory.path().join("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+
+    let hub = Hub::open(directory, true).await;
+    let replica = hub.replica("rep").await;
+    ann.record("a2", "x");
+    ann.sync(&hub).await.unwrap();
+    replica.sync().await.unwrap();
+    let stamped = hub.log().await[1].event.clone();
+    replica.store().close().await.unwrap();
+    let directory = hub.stop().await;
+    std::fs::copy(&copy, &file).unwrap();
+
+    let hub = Hub::open(directory, false).await;
+    let replica = hub.replica("rep").await;
+    replica.sync().await.unwrap();
+    replica.store().close().await.unwrap();
+    let hub = hub.restart().await;
+    ann.record("a3", "x");
+    ann.sync(&hub).await.unwrap();
+    let replica = hub.replica("rep").await;
+    let report = replica.sync().await.unwrap();
+    assert_eq!((report.pulled, hub.conflicts().await), (1, Vec::new()));
+    let log = hub.log().await;
+    assert_eq!(log[1].event, stamped, "a replica brought it back as it was");
+    assert_eq!(log[2].event.dot.as_ref().unwrap().node.as_str(), "go-ann~2");
+    assert!(log[2].event.has_seen(&stamped));
+    assert_eq!(replica.store().head().await.unwrap().position, 3);
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_the_name_of_an_old_client_is_turned_away() {
+    let hub = Hub::start().await;
+    let mut ann = Table::new("/clients/ann");
+    ann.record("a1", "x");
+    ann.sync(&hub).await.unwrap();
+    let error = hub.replica("go-ann").await.sync().await.expect_err("the same name");
+    assert!(error.to_string().contains("node id"), "{error}");
+}

@@ -207,7 +207,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
         check_caller(
             &request.caller,
             head.store == request.caller.store,
-            [&identity.node, &identity.author],
+            [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
         )?;
         let origin = notes::origin(&request.caller.node);
         let pushed = notes::pushed(request.caller.store, &request.filter);

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use synckit::{AnyStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
 
-use crate::adapters::adapters;
+use crate::adapters::stores;
 use crate::args::Command;
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
@@ -63,7 +63,7 @@ impl Existing {
 
     /// Opens the store, and creates nothing.
     pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
-        adapters().open(&self.db, None, false).await.map_err(|error| {
+        stores().open(&self.db, None, false).await.map_err(|error| {
             no_replica(
                 error,
                 &self.db,
@@ -76,7 +76,7 @@ impl Existing {
 impl Replica {
     /// Opens the store, or creates it when the node is named.
     pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
-        adapters().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
+        stores().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
             no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
         })
     }
@@ -84,7 +84,7 @@ impl Replica {
 
 /// Says what a missing file means for the command line.
 fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
-    let path = adapters().locate(name).map_or(Path::new(name), |(_, location)| Path::new(location));
+    let path = stores().locate(name).map_or(Path::new(name), |(_, location)| Path::new(location));
     let in_directory = path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir());
     if error.kind() != ErrorKind::NotFound || !in_directory {
         return error.into();

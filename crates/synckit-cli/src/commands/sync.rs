@@ -10,11 +10,12 @@ use synckit::{
     Transport,
 };
 
-use crate::adapters::adapters;
+use crate::adapters::transports;
 use crate::commands::{Replica, closing};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
+use crate::tls::ClientCertificates;
 
 /// Exchange events with a hub: pull, settle conflicts, push
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     replica: Replica,
 
-    /// The hub: http://HOST:PORT
+    /// The hub: http://HOST:PORT, or https://, grpc://, grpcs://
     #[arg(value_name = "URL")]
     url: String,
 
@@ -62,6 +63,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
 
+    #[command(flatten)]
+    certificates: ClientCertificates,
+
     /// Try again what was refused before
     #[arg(long)]
     retry_refused: bool,
@@ -77,7 +81,7 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // A wrong address or filter creates no file.
     let filter = args.filter()?;
-    let transport = connect(&args.url)?;
+    let transport = connect(&args.url, &args.certificates)?;
     let store = args.replica.open().await?;
     let synced = sync(&store, transport, filter, &args).await;
     let report = closing(&store, synced).await?;
@@ -87,8 +91,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 }
 
 /// The way to a hub.
-fn connect(url: &str) -> Result<BoxTransport, Failure> {
-    adapters().connect(url).map_err(|error| {
+fn connect(url: &str, certificates: &ClientCertificates) -> Result<BoxTransport, Failure> {
+    transports(certificates.read()?).connect(url).map_err(|error| {
         Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
     })
 }

@@ -1,17 +1,22 @@
 //! The answering end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use synckit_core::{Error, ErrorKind, Result};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::read::{ALPN, add_roots, identity, provider, wrong};
 use super::{ServerTls, explain};
 use crate::io::Guarded;
+
+/// How long the end of a failed handshake waits for the caller to have read why.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Accepts TLS connections.
 #[derive(Clone)]
@@ -47,8 +52,12 @@ impl Acceptor {
         match self.0.accept(stream).into_fallible().await {
             Ok(stream) => Ok(stream),
             Err((error, mut stream)) => {
-                // The alert is on its way; what the caller still sends is of no use.
+                // The alert is on its way. It arrives only if what the caller still sends is read: what is left unread
+                // would reset the connection.
                 let _ = stream.shutdown().await;
+                let mut scrap = [0; 4 << 10];
+                let rest = async { while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {} };
+                let _ = timeout(LINGER, rest).await;
                 let broken = || Error::new(ErrorKind::Unavailable, "the handshake broke off");
                 Err(explain(&error).unwrap_or_else(broken).with_source(error))
             }

@@ -7,11 +7,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use synckit_core::notes::{self, Note, Seen};
+use synckit_core::notes::{self, Identity, Note, Seen};
 use synckit_core::plan::Adopt;
 use synckit_core::{
-    AggregateId, BoxStore, EventId, EventStore, NodeId, NoteQuery, Position, Query, Result, StoreId,
-    VectorClock,
+    AggregateId, BoxStore, Error, EventId, EventStore, NodeId, NoteQuery, Position, Query, Result, StoreId,
+    StoredEvent, VectorClock,
 };
 
 /// The numbers that a client with a name is given are places in the log here, plus this. So they cannot be mistaken for
@@ -46,10 +46,40 @@ impl Known {
     }
 }
 
+/// How what a client wrote itself is told.
+pub(super) struct Own {
+    /// What stands for its own log.
+    pub(super) source: StoreId,
+    /// The names it was authored under.
+    names: HashSet<NodeId>,
+}
+
+impl Own {
+    pub(super) async fn load(store: &BoxStore, author: &NodeId) -> Result<Own> {
+        let source = Adopt::source(author, store.head().await?.store);
+        let generations = identity(store).await?.generation;
+        let names = (2..=generations).map(|generation| author.successor(generation)).chain([author.clone()]);
+        Ok(Own { source, names: names.collect() })
+    }
+
+    /// Whether the client wrote this event, also where a replica brought it back to a hub that was restored.
+    pub(super) fn wrote(&self, stored: &StoredEvent) -> bool {
+        let author = stored.event.dot.as_ref().map(|dot| &dot.node);
+        stored.source == Some(self.source) || author.is_some_and(|author| self.names.contains(author))
+    }
+}
+
+/// Who the hub is.
+pub(super) async fn identity(store: &BoxStore) -> Result<Identity> {
+    let found = store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()])).await?;
+    let identity = found.first().map(Note::parse).transpose()?;
+    identity.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))
+}
+
 /// Walks along the log, over what a client holds.
 pub(super) struct Front<'a> {
     store: &'a BoxStore,
-    source: StoreId,
+    own: Own,
     lacks_own_to: Position,
     /// Everything of others up to here is held.
     pub(super) upto: Position,
@@ -62,19 +92,10 @@ pub(super) struct Front<'a> {
 
 impl<'a> Front<'a> {
     pub(super) async fn new(store: &'a BoxStore, author: &NodeId, known: &Known) -> Result<Front<'a>> {
-        let source = Adopt::source(author, store.head().await?.store);
+        let own = Own::load(store, author).await?;
         let (upto, lacks_own_to) = (known.upto, known.lacks_own_to);
         let most = upto + MOST;
-        Ok(Front {
-            store,
-            source,
-            lacks_own_to,
-            upto,
-            scanned: upto,
-            next: VecDeque::new(),
-            ended: false,
-            most,
-        })
+        Ok(Front { store, own, lacks_own_to, upto, scanned: upto, next: VecDeque::new(), ended: false, most })
     }
 
     /// Whether everything of others is held.
@@ -99,11 +120,11 @@ impl<'a> Front<'a> {
             let query = Query::after(self.scanned);
             let all = self.scanned < self.lacks_own_to;
             let page =
-                self.store.read(if all { query } else { query.except_source(Some(self.source)) }).await?;
+                self.store.read(if all { query } else { query.except_source(Some(self.own.source)) }).await?;
             let others = page
                 .events
                 .into_iter()
-                .filter(|stored| stored.position <= self.lacks_own_to || stored.source != Some(self.source));
+                .filter(|stored| stored.position <= self.lacks_own_to || !self.own.wrote(stored));
             self.next.extend(others.map(|stored| (stored.position, stored.event.id)));
             self.scanned = page.scanned_to;
             self.ended = !page.more || self.scanned >= self.most;
@@ -122,26 +143,33 @@ struct Trail {
 }
 
 impl Sight {
-    /// Reads what is needed to answer for these aggregates up to a place: what is on record, and what came since.
+    /// Reads what is needed to answer for these aggregates, at places from the first to the last of these: what is on
+    /// record, and what came since.
     pub(super) async fn read(
         store: &BoxStore,
         author: &NodeId,
         aggregates: HashSet<&AggregateId>,
-        upto: Position,
+        places: &[Position],
     ) -> Result<Sight> {
+        let (from, upto) = (places.first().copied().unwrap_or(0), places.last().copied().unwrap_or(0));
         let keys = aggregates.iter().map(|aggregate| notes::seen(author, aggregate)).collect();
         let found = store.notes(NoteQuery::Keys(keys)).await?;
         let found: HashMap<&str, &Note> = found.iter().map(|note| (note.key.as_str(), note)).collect();
         let mut sight = Sight::default();
         for aggregate in aggregates {
             let note = found.get(notes::seen(author, aggregate).as_str());
-            let seen = note.map(|note| Seen::decode(&note.key, &note.value)).transpose()?.unwrap_or_default();
+            let mut seen =
+                note.map(|note| Seen::decode(&note.key, &note.value)).transpose()?.unwrap_or_default();
             let mut later = VecDeque::new();
             let mut after = seen.upto;
             while after < upto {
                 let page = store.read(Query::after(after).of_aggregate(aggregate.clone())).await?;
-                let events = page.events.into_iter().filter(|stored| stored.position <= upto);
-                later.extend(events.map(|stored| (stored.position, stored.event.clock)));
+                for stored in page.events.into_iter().filter(|stored| stored.position <= upto) {
+                    match stored.position <= from {
+                        true => seen.clock.merge(&stored.event.clock)?,
+                        false => later.push_back((stored.position, stored.event.clock)),
+                    }
+                }
                 after = page.scanned_to;
                 if !page.more {
                     break;

@@ -30,11 +30,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use synckit_core::plan::{Intent, Outcome};
-use synckit_core::{
-    BoxStore, Error, ErrorKind, EventId, EventStore, Facts, Limits, Needs, NodeId, NoteQuery, Result, notes,
-};
+use synckit_core::{BoxStore, Error, ErrorKind, EventId, EventStore, Facts, Limits, Needs, NodeId, Result};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
+use crate::go::client::identity;
 use crate::go::config::Watching;
 use crate::go::route::Call;
 
@@ -102,10 +101,7 @@ impl GoHub {
         if let Some(author) = &self.0.shared {
             return Ok(Client { author: author.clone(), named: false });
         }
-        let notes = self.0.store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()])).await?;
-        let identity = notes.first().map(|note| note.parse::<notes::Identity>()).transpose()?;
-        let identity =
-            identity.ok_or_else(|| Error::corrupt("the store does not say which node it belongs to"))?;
+        let identity = identity(&self.0.store).await?;
         let author = NodeId::new(format!("{}/go", identity.node)).map_err(|_| {
             Error::new(ErrorKind::Internal, "the hub's node id is too long to derive another; set one")
         })?;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use synckit_core::plan::{Adopt, Edit, Intent};
+use synckit_core::plan::{Edit, Intent};
 use synckit_core::{Error, EventId, EventStore, Position, Query, Result, StoredEvent};
 
 use crate::body::offload;
-use crate::go::client::{BASE, Known};
+use crate::go::client::{BASE, Known, Own};
 use crate::go::route::field;
 use crate::go::{Client, GoHub, form};
 
@@ -63,17 +63,16 @@ impl GoHub {
             true => self.reading(client, since).await?,
         };
         let Some(Reading { after, except_own, held }) = reading else { return Ok(Vec::new()) };
-        let source = Adopt::source(&client.author, self.0.store.head().await?.store);
+        let client = Own::load(&self.0.store, &client.author).await?;
         let (mut events, mut reached, mut bytes) = (Vec::new(), after, 0);
         loop {
             let query = Query::after(reached).at_most(limit - events.len(), BYTES - bytes);
             let leaves_out = except_own.is_some_and(|from| reached >= from);
-            let query = if leaves_out { query.except_source(Some(source)) } else { query };
+            let query = if leaves_out { query.except_source(Some(client.source)) } else { query };
             let page = self.0.store.read(query).await?;
             reached = page.scanned_to;
             for stored in page.events {
-                let own =
-                    stored.source == Some(source) && except_own.is_some_and(|from| stored.position > from);
+                let own = except_own.is_some_and(|from| stored.position > from) && client.wrote(&stored);
                 if own || held.contains(&stored.event.id) {
                     continue;
                 }

@@ -100,10 +100,9 @@ impl GoHub {
         refused: &mut Vec<Refused>,
     ) -> Result<()> {
         let (places, known) = self.places(client, order).await?;
-        let upto = places.last().copied().unwrap_or(0);
         let aggregates: HashSet<&AggregateId> =
             fresh.iter().map(|pushed| &pushed.event.aggregate_id).collect();
-        let mut sight = Sight::read(&self.0.store, &client.author, aggregates, upto).await?;
+        let mut sight = Sight::read(&self.0.store, &client.author, aggregates, &places).await?;
         let place: HashMap<usize, u64> = order.iter().map(|(index, _)| *index).zip(places).collect();
         let mut adoptees = Vec::with_capacity(fresh.len());
         for Pushed { index, id, event } in fresh {

@@ -31,10 +31,11 @@ pub struct Hub {
 
 impl Hub {
     pub async fn start() -> Hub {
-        Hub::open(tempfile::tempdir().unwrap()).await
+        Hub::open(tempfile::tempdir().unwrap(), true).await
     }
 
-    async fn open(directory: TempDir) -> Hub {
+    /// A hub in this directory, for old clients too or for replicas only.
+    pub async fn open(directory: TempDir, old_clients: bool) -> Hub {
         let store = SqliteStore::open_as(directory.path().join("hub.db"), node("hub")).await.unwrap();
         let endpoint = Endpoint::new(store.clone()).with_watch(store.clone());
         let mut clients = GoClients::new(store.clone()).with_watch(store.clone());
@@ -42,7 +43,8 @@ impl Hub {
             clients = clients.with_client(name, node(&format!("go-{name}"))).unwrap();
         }
         let config = ServerConfig { heartbeat_ms: 200, ..ServerConfig::default() };
-        let service = SyncService::new(endpoint).with_go_clients(clients).with_config(config);
+        let service = SyncService::new(endpoint).with_config(config);
+        let service = if old_clients { service.with_go_clients(clients) } else { service };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -53,11 +55,16 @@ impl Hub {
     }
 
     pub async fn restart(self) -> Hub {
+        Hub::open(self.stop().await, true).await
+    }
+
+    /// Stops the hub and leaves its directory.
+    pub async fn stop(self) -> TempDir {
         let Hub { store, directory, stop, task, .. } = self;
         stop.send(()).unwrap();
         task.await.unwrap().unwrap();
         store.close().await.unwrap();
-        Hub::open(directory).await
+        directory
     }
 
     pub async fn log(&self) -> Vec<StoredEvent> {

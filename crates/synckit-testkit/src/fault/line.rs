@@ -43,6 +43,9 @@ impl Line {
         let answer = match verdict.fault {
             None => attempt().await,
             Some(Fault::Fail(kind)) => Err(self.error(kind, "the call was lost")),
+            Some(Fault::Busy(delay)) => {
+                Err(self.error(ErrorKind::Busy, "there is no room").with_retry_after(delay))
+            }
             Some(Fault::FailAfter(kind)) => {
                 let _ = attempt().await;
                 Err(self.error(kind, "the answer was lost"))

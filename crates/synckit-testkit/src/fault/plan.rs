@@ -41,6 +41,8 @@ pub enum Call {
 pub enum Fault {
     /// The call fails with this kind and never gets through.
     Fail(ErrorKind),
+    /// The call fails with `Busy`, says when it wants to be made again, and never gets through.
+    Busy(Duration),
     /// The call gets through and is done; the caller is told that it failed with this kind.
     FailAfter(ErrorKind),
     /// The call gets through twice; the caller sees the second answer.

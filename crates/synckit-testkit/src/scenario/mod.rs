@@ -116,7 +116,7 @@ impl Scenario {
     /// When it fails or hangs; the message says what did not hold.
     pub fn run(&self, cell: &Cell) -> Ended {
         let mut ended = Ended::Well;
-        crate::run(self.name, async {
+        crate::run("scenario", async {
             ended = (self.story)(cell).await?;
             Ok(())
         });

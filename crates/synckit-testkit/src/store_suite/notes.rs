@@ -81,6 +81,7 @@ pub async fn a_prefix_is_read_in_pages<F: StoreFixture>(fixture: &F) -> CaseResu
             let page = under(&store, "p/", &after, limit).await?;
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
+            assert!(page[0] > after, "a page begins after the key it was asked to");
             after = last.clone();
             found.extend(page);
         }

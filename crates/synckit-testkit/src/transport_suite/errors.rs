@@ -1,9 +1,13 @@
 //! Kinds that survive the way, futures that are dropped, closing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use synckit::StoreExt;
-use synckit_core::{ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Transport};
+use synckit_core::{
+    ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport,
+};
 
 use super::{caller, connect, held, pulling, pushing};
 use crate::case::CaseResult;
@@ -36,6 +40,21 @@ pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) 
         hub.plan.nth(Call::Head, 1, Fault::Fail(kind));
         let subscribe = hub.wire.subscribe(pulling(1, None)).await.err().map(|error| error.kind());
         assert_eq!([hello, pull, push, missing, subscribe], [Some(kind); 5]);
+    }
+    Ok(())
+}
+
+/// When the peer wants to be asked again is known on this side, where the wire carries it; never another time.
+pub async fn the_time_of_the_next_try_survives<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let delay = Duration::from_secs(7);
+    hub.plan.nth(Call::Head, 1, Fault::Busy(delay));
+    let pull = hub.wire.pull(pulling(1, None)).await.err();
+    hub.plan.nth(Call::Commit, 1, Fault::Busy(delay));
+    let push = hub.wire.push(pushing(1, &[Author::new("node-1").write("x")])).await.err();
+    for error in [pull, push] {
+        let error = error.expect("the hub is busy");
+        assert_eq!((error.kind(), error.retry_after().unwrap_or(delay)), (ErrorKind::Busy, delay));
     }
     Ok(())
 }
@@ -85,10 +104,46 @@ pub async fn dropped_calls_do_no_harm<F: TransportFixture>(fixture: &F) -> CaseR
         let hello_ended = drop_at(polls, hub.wire.hello(hello())).await.transpose()?;
         let pull = drop_at(polls, hub.wire.pull(pulling(1, None))).await.transpose()?;
         let missing = drop_at(polls, hub.wire.missing(missing())).await.transpose()?;
+        let page = drop_at(polls, async {
+            let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
+            pages.next().await.expect("a subscription does not end by itself")
+        });
+        let page = page.await.transpose()?;
         assert_eq!(hub.wire.pull(pulling(1, None)).await?.events.len(), 100);
-        if hello_ended.is_some() && pull.is_some() && missing.is_some() {
+        if hello_ended.is_some() && pull.is_some() && missing.is_some() && page.is_some() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// A close that nobody waits for closes the transport or does not; the hub is there for others.
+pub async fn a_dropped_close_is_whole_or_absent<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    hub.wire.hello(hello()).await?;
+    for polls in 0.. {
+        if drop_at(polls, hub.wire.close()).await.transpose()?.is_some() {
+            break;
+        }
+        let answer = hub.wire.hello(hello()).await.map(|answer| answer.head);
+        assert!(matches!(answer.map_err(|error| error.kind()), Ok(0) | Err(ErrorKind::Closed)));
+    }
+    let closed = hub.wire.hello(hello()).await.map(drop).map_err(|error| error.kind());
+    assert_eq!(closed, Err(ErrorKind::Closed));
+    assert_eq!(hub.endpoint.hello(hello()).await?.head, 0);
+    Ok(())
+}
+
+/// What has crossed the wire only grows; a transport without a wire says zero.
+pub async fn traffic_only_grows<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (mut author, mut before) = (Author::new("node-1"), hub.wire.traffic());
+    for _ in 0..5 {
+        hub.wire.push(pushing(1, &[author.write("x")])).await?;
+        let now = hub.wire.traffic();
+        let grows = now.sent > before.sent && now.received > before.received;
+        assert!(grows || now == Traffic::default(), "{now:?} after {before:?}");
+        before = now;
     }
     Ok(())
 }

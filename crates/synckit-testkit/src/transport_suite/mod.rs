@@ -70,10 +70,13 @@ macro_rules! transport_conformance {
             pull: a_filter_that_passes_nothing_moves_on;
             pull: a_cursor_of_another_log_is_unknown;
             errors: the_kind_of_every_error_survives;
+            errors: the_time_of_the_next_try_survives;
             errors: the_hub_goes_on_after_an_error;
             errors: a_dropped_push_is_whole_or_absent;
             errors: dropped_calls_do_no_harm;
+            errors: a_dropped_close_is_whole_or_absent;
             errors: many_calls_at_once;
+            errors: traffic_only_grows;
             errors: a_closed_transport_says_so;
             subscribe: it_catches_up_then_goes_on;
             subscribe: it_resumes_by_its_cursor;

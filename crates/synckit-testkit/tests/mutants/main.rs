@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use store::{Kept, Mutation};
 use synckit_testkit::store_suite::{
-    commit, conflicts, drops, log, notes, read, reauthor, receive, record, reopen,
+    adopt, commit, conflicts, drops, log, notes, read, reauthor, receive, record, reopen,
 };
 use synckit_testkit::{CaseResult, run};
 
@@ -46,6 +46,19 @@ macro_rules! mutants {
 }
 
 mutants! {
+    forgets_counters_adopt:
+        ForgetsCounters is caught by adopt::events_are_stamped_in_the_name_of_their_author;
+    forgets_heads_adopt:
+        ForgetsHeads is caught by adopt::what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
+    forgets_what_was_seen: ForgetsWhatWasSeen is caught by adopt::what_was_seen_once_stays_seen;
+    forgets_a_duplicate_adopt: ForgetsADuplicate is caught by adopt::adopting_twice_is_adopting_once;
+    loses_the_last_event_adopt:
+        LosesTheLastEventOfABatch is caught by adopt::one_bad_event_does_not_stop_the_rest;
+    forgets_counters_adopt_name: ForgetsCounters is caught by adopt::a_name_that_is_taken_is_not_written_under;
+    forgets_what_was_seen_adopt_successor:
+        ForgetsWhatWasSeen is caught by adopt::a_successor_of_the_store_renames_whom_it_adopts;
+    loses_the_identity_adopt_back:
+        LosesTheIdentity is caught by adopt::an_adopted_event_that_comes_back_renames;
     scans_no_further_than_the_head: ScansNoFurtherThanTheHead is caught by log::an_empty_log;
     loses_the_last_event_of_a_batch_recorded_events_come_back_byte_for_byte: LosesTheLastEventOfABatch is caught by log::recorded_events_come_back_byte_for_byte;
     loses_the_last_event_of_a_batch_foreign_events_come_back_byte_for_byte: LosesTheLastEventOfABatch is caught by log::foreign_events_come_back_byte_for_byte;
@@ -58,7 +71,7 @@ mutants! {
     cuts_clocks: CutsClocks is caught by log::a_clock_of_a_thousand_nodes_survives;
     caps_a_commit: CapsACommit is caught by log::ten_thousand_events_in_one_commit;
     forgets_counters_record: ForgetsCounters is caught by record::events_are_stamped;
-    forgets_counters_reauthor: ForgetsCounters is caught by reauthor::a_log_that_moved_on_is_left_alone;
+    believes_the_caller_reauthor: BelievesTheCaller is caught by reauthor::a_log_that_moved_on_is_left_alone;
     forgets_heads_record: ForgetsHeads is caught by record::an_effect_is_later_than_its_cause;
     forgets_heads_concurrent_events_are_a_conflict: ForgetsHeads is caught by conflicts::concurrent_events_are_a_conflict;
     forgets_heads_what_was_seen_is_no_head: ForgetsHeads is caught by conflicts::what_was_seen_is_no_head;

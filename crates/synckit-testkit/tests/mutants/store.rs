@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note};
 use synckit_core::plan::{Edit, Intent, Outcome, Planning};
@@ -12,6 +13,10 @@ use synckit_core::{
 };
 use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;
+use tokio::time::sleep;
+
+/// How long a broken store shows half of what it does.
+const BETWEEN: Duration = Duration::from_millis(1);
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +28,7 @@ pub(crate) enum Mutation {
     ForgetsCounters,
     ForgetsTheTime,
     ForgetsHeads,
+    ForgetsWhatWasSeen,
     BelievesTheCaller,
     PlansBeforeItsTurn,
     // What it takes of an intent.
@@ -98,18 +104,18 @@ impl Mutant {
     }
 
     /// What the broken store believes to know.
-    fn facts(&self, log: &MemoryLog, needs: Needs, caller: Option<&NodeId>) -> Result<Facts> {
+    fn facts(&self, log: &MemoryLog, needs: Needs, caller: Option<&Note>) -> Result<Facts> {
         let Outcome::Facts(mut facts) = log.plan(Intent::Ask(needs))?.1 else { unreachable!("it was asked") };
         match self.mutation {
             M::ForgetsADuplicate => facts.held.clear(),
             M::ForgetsDots => facts.dots.clear(),
             M::ForgetsCounters => facts.notes.retain(|key, _| !key.starts_with("origin/")),
             M::ForgetsTheTime => facts.notes.retain(|key, _| key != notes::TIME),
+            M::ForgetsWhatWasSeen => facts.notes.retain(|key, _| !key.starts_with("seen/")),
             M::ForgetsHeads => facts.notes.retain(|key, _| !key.starts_with("heads/")),
             M::BelievesTheCaller => {
                 if let Some(caller) = caller {
-                    let note = Note::json(notes::NODE.to_owned(), &Identity::new(caller.clone()))?;
-                    facts.notes.insert(note.key, note.value);
+                    facts.notes.insert(caller.key.clone(), caller.value.clone());
                 }
             }
             _ => {}
@@ -118,8 +124,15 @@ impl Mutant {
     }
 
     fn plan(&self, log: &MemoryLog, intent: Intent) -> Result<(Plan, Outcome)> {
+        // What the caller says of the log.
         let caller = match &intent {
-            Intent::Record(record) => Some(record.author.clone()),
+            Intent::Record(record) => {
+                Some(Note::json(notes::NODE.to_owned(), &Identity::new(record.author.clone()))?)
+            }
+            Intent::Reauthor(reauthor) => Some(Note {
+                key: notes::origin(&reauthor.author),
+                value: reauthor.last.to_string().into_bytes(),
+            }),
             _ => None,
         };
         Planning::run(log.head()?, intent, |needs| self.facts(log, needs, caller.as_ref()))
@@ -191,7 +204,7 @@ impl Mutant {
     /// Takes a connection for a read. One that is dropped while it reads is never given back by the broken store.
     async fn connect(&self) -> Result<()> {
         if self.mutation == M::LosesAConnection {
-            if self.connections.fetch_add(1, Ordering::SeqCst) > 4 {
+            if self.connections.fetch_add(1, Ordering::SeqCst) > 2 {
                 return Err(Error::new(ErrorKind::Busy, "all connections are taken"));
             }
             yield_now().await;
@@ -212,7 +225,7 @@ impl EventStore for Mutant {
                 let (plan, _) = self.plan(&state.log, checkpoint)?;
                 state.log.apply(plan)?;
             }
-            yield_now().await;
+            sleep(BETWEEN).await;
         }
         let (mut plan, outcome) = {
             let state = self.open()?;
@@ -235,7 +248,7 @@ impl EventStore for Mutant {
             };
             self.open()?.log.apply(std::mem::replace(&mut plan, rest))?;
         }
-        yield_now().await;
+        sleep(BETWEEN).await;
         self.open()?.log.apply(plan)?;
         Ok(outcome)
     }
@@ -362,10 +375,8 @@ impl StoreFixture for Kept {
                 log.apply(Plan { put, ..Plan::default() })?;
             }
             if reopened && self.mutation == M::ForgetsNotesWhenReopened {
-                log.apply(Plan {
-                    delete: vec![notes::TIME.to_owned(), "here".to_owned()],
-                    ..Plan::default()
-                })?;
+                let delete = vec![format!("origin/{node}~2"), "here".to_owned()];
+                log.apply(Plan { delete, ..Plan::default() })?;
             }
         }
         *kept = Some(state.clone());

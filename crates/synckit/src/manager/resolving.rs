@@ -7,9 +7,8 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use synckit_core::{Conflict, ConflictResolver, Error, ErrorKind, Result, Ruling};
 
@@ -31,10 +30,35 @@ impl fmt::Debug for Resolving {
 }
 
 /// How far one thread has come, and whether it is still waited for.
-#[derive(Default)]
 struct Run {
+    rulings: Vec<Result<Result<Ruling>, Panicked>>,
+    /// When it began with the conflict it is at.
+    since: Instant,
     abandoned: bool,
     ended: bool,
+}
+
+struct Panicked;
+
+/// Marks the end of a thread, however it ends.
+struct End {
+    run: Arc<(Mutex<Run>, Condvar)>,
+    stuck: Arc<AtomicUsize>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut run = locked(&self.run.0);
+        run.ended = true;
+        if run.abandoned {
+            self.stuck.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.run.1.notify_all();
+    }
+}
+
+fn locked(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
+    run.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Resolving {
@@ -82,22 +106,21 @@ impl Resolving {
 
     /// Takes rulings from one thread until all are there, or it does not answer in time.
     fn ask_from(&self, conflicts: &Arc<[Conflict]>, rulings: &mut Vec<Result<Ruling>>) {
-        let (answers, arriving) = mpsc::channel();
-        let run = Arc::new(Mutex::new(Run::default()));
+        let run = Run { rulings: Vec::new(), since: Instant::now(), abandoned: false, ended: false };
+        let run = Arc::new((Mutex::new(run), Condvar::new()));
         let (resolver, asked, first) = (self.resolver.clone(), conflicts.clone(), rulings.len());
-        let (its_run, stuck) = (run.clone(), self.stuck.clone());
+        let end = End { run: run.clone(), stuck: self.stuck.clone() };
         let thread = std::thread::Builder::new().name("synckit-resolver".to_owned()).spawn(move || {
+            let end = end;
             for conflict in &asked[first..] {
                 let ruling = catch_unwind(AssertUnwindSafe(|| resolver.resolve(conflict)));
+                let mut run = locked(&end.run.0);
+                run.rulings.push(ruling.map_err(|_| Panicked));
+                run.since = Instant::now();
                 // Nobody waits any more for a thread that was left behind.
-                if answers.send(ruling.map_err(drop)).is_err() {
+                if run.abandoned {
                     break;
                 }
-            }
-            let mut run = its_run.lock().unwrap_or_else(PoisonError::into_inner);
-            run.ended = true;
-            if run.abandoned {
-                stuck.fetch_sub(1, Ordering::AcqRel);
             }
         });
         if let Err(error) = thread {
@@ -105,25 +128,29 @@ impl Resolving {
                 .push(Err(self.error(ErrorKind::Internal, "no thread for the resolver").with_source(error)));
             return;
         }
-        while rulings.len() < conflicts.len() {
-            match arriving.recv_timeout(self.limit) {
-                Ok(Ok(ruling)) => rulings.push(ruling),
-                Ok(Err(())) => rulings.push(Err(self.error(ErrorKind::Internal, "the resolver panicked"))),
-                Err(RecvTimeoutError::Disconnected) => {
-                    rulings.push(Err(self.error(ErrorKind::Internal, "the resolver ended its thread")));
-                    return;
+        let mut state = locked(&run.0);
+        while !state.ended && !state.abandoned {
+            match self.limit.checked_sub(state.since.elapsed()).filter(|left| !left.is_zero()) {
+                Some(left) => {
+                    let waited = run.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+                    state = waited.0;
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let mut run = run.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !run.ended {
-                        run.abandoned = true;
-                        self.stuck.fetch_add(1, Ordering::AcqRel);
-                    }
-                    let error = self.error(ErrorKind::Timeout, "the resolver took too long");
-                    rulings.push(Err(error.with("limit", format!("{:?}", self.limit))));
-                    return;
+                None => {
+                    state.abandoned = true;
+                    self.stuck.fetch_add(1, Ordering::AcqRel);
                 }
             }
+        }
+        let panicked = |_| Err(self.error(ErrorKind::Internal, "the resolver panicked"));
+        rulings.extend(
+            std::mem::take(&mut state.rulings).into_iter().map(|ruling| ruling.unwrap_or_else(panicked)),
+        );
+        if rulings.len() < conflicts.len() {
+            let limit = format!("{:?}", self.limit);
+            rulings.push(Err(match state.abandoned {
+                true => self.error(ErrorKind::Timeout, "the resolver took too long").with("limit", limit),
+                false => self.error(ErrorKind::Internal, "the resolver ended its thread"),
+            }));
         }
     }
 

@@ -1,26 +1,34 @@
 //! Settling conflicts: every one that is listed, whichever sync or push has found it.
 
+use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use synckit_core::notes;
 use synckit_core::plan::Receive;
 use synckit_core::{
-    AggregateId, Conflict, Error, ErrorKind, Event, EventStore, NoteQuery, Result, Ruling, Transport,
+    AggregateId, Conflict, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result, Ruling, Transport,
 };
 
 use crate::manager::session::Session;
 use crate::sugar::StoreExt;
 
-/// How many conflicts are looked at before their resolutions are committed.
-const BATCH: usize = 500;
+/// How many resolutions are committed together.
+const COMMIT: usize = 1_000;
 
-/// How many events the conflicts of a batch may have in all before it ends, so that its size is bounded by the largest
-/// aggregate and not by the number of conflicts.
-const BATCH_EVENTS: usize = 20_000;
+/// How many conflicts are listed at a time.
+const LISTED: usize = 10_000;
+
+/// The most bytes of events held at a time, by [`Event::size`], unless a single history is larger: memory is bounded by
+/// this and not by the number of conflicts.
+const HELD_BYTES: usize = 32 << 20;
 
 /// How many histories are read at a time.
 const READS: usize = 8;
+
+/// How many events of the log are read in the time in which one history is looked up.
+const LOOK_UP: u64 = 8;
 
 /// What happens to a conflict.
 #[derive(Clone, Copy, Debug)]
@@ -64,40 +72,115 @@ struct Decided {
     by: String,
 }
 
-impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    pub(super) async fn settle(&mut self) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let prefix = notes::CONFLICTS.to_owned();
-            let listed = self.store.notes(NoteQuery::Prefix { prefix, after, limit: BATCH }).await?;
-            let Some(last) = listed.last() else { return Ok(()) };
-            after = last.key.clone();
-            let mut aggregates = Vec::with_capacity(listed.len());
-            for note in &listed {
-                aggregates.push(AggregateId::new(&note.key[notes::CONFLICTS.len()..])?);
-            }
-            let store = self.store;
-            let histories = stream::iter(aggregates).map(|aggregate| async move {
-                let history = store.events_of(&aggregate).await;
-                (aggregate, history)
-            });
-            let mut histories = std::pin::pin!(histories.buffered(READS));
-            let (mut conflicts, mut events) = (Vec::new(), 0);
-            while let Some((aggregate, history)) = histories.next().await {
-                let history = history?;
-                match Conflict::in_history(&history) {
-                    Ok(Some(conflict)) => conflicts.push(conflict),
-                    Ok(None) => {}
-                    Err(error) => self.fail(aggregate, &error),
-                }
-                events += history.len();
-                if events >= BATCH_EVENTS {
-                    self.resolve(std::mem::take(&mut conflicts)).await?;
-                    events = 0;
-                }
-            }
-            self.resolve(conflicts).await?;
+/// Conflicts that are settled together.
+struct Batch {
+    conflicts: Vec<Conflict>,
+    failed: Vec<(AggregateId, Error)>,
+    /// The key of the last conflict looked at.
+    upto: String,
+}
+
+impl Batch {
+    fn add(&mut self, aggregate: AggregateId, history: &[Event]) {
+        match Conflict::in_history(history) {
+            Ok(conflict) => self.conflicts.extend(conflict),
+            Err(error) => self.failed.push((aggregate, error)),
         }
+    }
+}
+
+/// Reads listed conflicts after this key, as many as fit into memory; `None` when there are no more.
+async fn read_batch(store: &impl EventStore, after: String) -> Result<Option<Batch>> {
+    let prefix = notes::CONFLICTS.to_owned();
+    let listed = store.notes(NoteQuery::Prefix { prefix, after, limit: LISTED }).await?;
+    let Some(last) = listed.last() else { return Ok(None) };
+    let mut batch = Batch { conflicts: Vec::new(), failed: Vec::new(), upto: last.key.clone() };
+    let aggregates = listed.iter().map(|note| AggregateId::new(&note.key[notes::CONFLICTS.len()..]));
+    let aggregates: Vec<AggregateId> = aggregates.collect::<Result<_>>()?;
+    if store.head().await?.position <= aggregates.len() as u64 * LOOK_UP {
+        scan(store, aggregates, &mut batch).await?;
+    } else {
+        look_up(store, aggregates, &mut batch).await?;
+    }
+    Ok(Some(batch))
+}
+
+/// Reads the whole log once, where that is less work than looking up each history.
+async fn scan(store: &impl EventStore, aggregates: Vec<AggregateId>, batch: &mut Batch) -> Result<()> {
+    let mut histories: BTreeMap<AggregateId, Vec<Event>> =
+        aggregates.into_iter().map(|aggregate| (aggregate, Vec::new())).collect();
+    let (mut bytes, mut after) = (0, 0);
+    loop {
+        let page = store.read(Query::after(after)).await?;
+        after = page.scanned_to;
+        for event in page.events.into_iter().map(|stored| stored.event) {
+            if let Some(history) = histories.get_mut(&event.aggregate_id) {
+                bytes += event.size();
+                history.push(event);
+            }
+        }
+        // What does not fit is for the next batch.
+        while bytes > HELD_BYTES
+            && histories.len() > 1
+            && let Some((_, history)) = histories.pop_last()
+        {
+            bytes -= history.iter().map(Event::size).sum::<usize>();
+        }
+        if !page.more {
+            break;
+        }
+    }
+    if let Some((last, _)) = histories.last_key_value() {
+        batch.upto = notes::conflict(last);
+    }
+    histories.into_iter().for_each(|(aggregate, history)| batch.add(aggregate, &history));
+    Ok(())
+}
+
+async fn look_up(store: &impl EventStore, aggregates: Vec<AggregateId>, batch: &mut Batch) -> Result<()> {
+    let mut histories = pin!(
+        stream::iter(aggregates.into_iter().take(COMMIT))
+            .map(|aggregate| async move {
+                let history = store.events_of(&aggregate).await?;
+                Ok::<_, Error>((aggregate, history))
+            })
+            .buffered(READS)
+    );
+    let mut bytes = 0;
+    while bytes < HELD_BYTES
+        && let Some((aggregate, history)) = histories.try_next().await?
+    {
+        bytes += history.iter().map(Event::size).sum::<usize>();
+        batch.upto = notes::conflict(&aggregate);
+        batch.add(aggregate, &history);
+    }
+    Ok(())
+}
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// The next batch is read while the one before is decided and committed.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        let store = self.store;
+        let mut batch = read_batch(store, String::new()).await?;
+        while let Some(Batch { conflicts, failed, upto }) = batch {
+            for (aggregate, error) in failed {
+                self.fail(aggregate, &error);
+            }
+            let resolve = async {
+                let mut conflicts = conflicts;
+                while !conflicts.is_empty() {
+                    let rest = conflicts.split_off(conflicts.len().min(COMMIT));
+                    self.resolve(conflicts).await?;
+                    conflicts = rest;
+                }
+                Ok(())
+            };
+            let (resolved, next) = tokio::join!(resolve, read_batch(store, upto));
+            let resolved: Result<()> = resolved;
+            resolved?;
+            batch = next?;
+        }
+        Ok(())
     }
 
     async fn resolve(&mut self, conflicts: Vec<Conflict>) -> Result<()> {

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use synckit::{BoxTransport, Error, ErrorKind, Result};
-use synckit_http::SyncService;
+use synckit_http::GoClients;
 use tokio::net::TcpListener;
 
 use crate::failure::{self, Failure};
+use crate::tls::ServerPem;
 
 /// Where to listen, and what to speak there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +22,30 @@ pub(super) struct Listen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Http,
+    Https,
+    Grpc,
+    Grpcs,
 }
 
 impl Wire {
-    const ALL: [Wire; 1] = [Wire::Http];
+    const ALL: [Wire; 4] = [Wire::Http, Wire::Https, Wire::Grpc, Wire::Grpcs];
 
     fn scheme(self) -> &'static str {
         match self {
             Wire::Http => "http",
+            Wire::Https => "https",
+            Wire::Grpc => "grpc",
+            Wire::Grpcs => "grpcs",
         }
     }
+}
+
+/// What the wires of one hub have in common.
+pub(super) struct Wires {
+    /// What is shown where there is TLS.
+    pub(super) certificates: Option<ServerPem>,
+    /// Who of go-sync-kit is answered over HTTP.
+    pub(super) go_clients: Option<GoClients>,
 }
 
 /// An address that is listened on, not yet served.
@@ -41,6 +57,10 @@ pub(super) struct Bound {
 }
 
 impl Listen {
+    pub(super) fn needs_tls(self) -> bool {
+        matches!(self.wire, Wire::Https | Wire::Grpcs)
+    }
+
     /// Takes the address, so that a hub that cannot have it makes no store.
     pub(super) async fn bind(self) -> Result<Bound, Failure> {
         let listener = TcpListener::bind(self.address).await.map_err(|error| self.cannot_listen(error))?;
@@ -73,11 +93,56 @@ impl Bound {
     pub(super) async fn serve(
         self,
         endpoint: BoxTransport,
+        wires: Arc<Wires>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<()> {
-        match self.wire {
-            Wire::Http => synckit_http::serve(self.listener, SyncService::new(endpoint), shutdown).await,
+        let Bound { wire, listener, .. } = self;
+        match wire {
+            Wire::Http => synckit_http::serve(listener, wires.http(endpoint), shutdown).await,
+            Wire::Https => {
+                let tls = wires.https()?;
+                synckit_http::serve_tls(listener, &tls, wires.http(endpoint), shutdown).await
+            }
+            Wire::Grpc => {
+                synckit_grpc::serve(listener, synckit_grpc::SyncService::new(endpoint), shutdown).await
+            }
+            Wire::Grpcs => {
+                let (tls, service) = (wires.grpcs()?, synckit_grpc::SyncService::new(endpoint));
+                synckit_grpc::serve_tls(listener, &tls, service, shutdown).await
+            }
         }
+    }
+}
+
+impl Wires {
+    fn http(&self, endpoint: BoxTransport) -> synckit_http::SyncService<BoxTransport> {
+        let service = synckit_http::SyncService::new(endpoint);
+        match &self.go_clients {
+            Some(clients) => service.with_go_clients(clients.clone()),
+            None => service,
+        }
+    }
+
+    fn https(&self) -> Result<synckit_http::ServerTls> {
+        let ServerPem { identity: (chain, key), clients } = self.pem()?;
+        let tls = synckit_http::ServerTls::new(synckit_http::TlsIdentity::new(chain, key));
+        Ok(match clients {
+            Some(roots) => tls.with_required_clients(roots),
+            None => tls,
+        })
+    }
+
+    fn grpcs(&self) -> Result<synckit_grpc::ServerTls> {
+        let ServerPem { identity: (chain, key), clients } = self.pem()?;
+        let tls = synckit_grpc::ServerTls::new(synckit_grpc::TlsIdentity::new(chain, key));
+        Ok(match clients {
+            Some(roots) => tls.with_required_clients(roots),
+            None => tls,
+        })
+    }
+
+    fn pem(&self) -> Result<&ServerPem> {
+        self.certificates.as_ref().ok_or_else(|| Error::invalid("a certificate is needed to listen with TLS"))
     }
 }
 
@@ -109,6 +174,8 @@ mod tests {
 
     #[test]
     fn an_address_names_its_wire_or_means_http() {
+        let secure = "grpcs://[::1]:0".parse::<Listen>().expect("an address");
+        assert!(secure.needs_tls() && secure.to_string() == "grpcs://[::1]:0");
         for text in ["127.0.0.1:80", "http://127.0.0.1:80", "http://127.0.0.1:80/"] {
             assert_eq!(
                 text.parse::<Listen>().map(|listen| listen.to_string()),

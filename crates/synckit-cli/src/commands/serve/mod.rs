@@ -3,27 +3,33 @@
 mod listen;
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::Serialize;
 use synckit::{
-    AnyStore, BoxTransport, Endpoint, Environment, ErrorKind, NodeId, StoreExt, SystemEnvironment,
+    AnyStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, StoreExt, SystemEnvironment,
 };
+use synckit_http::GoClients;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::adapters::adapters;
+use crate::adapters::stores;
 use crate::commands::{closing, stopped};
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::text;
-use listen::{Bound, Listen};
+use crate::tls::ServerCertificates;
+use listen::{Bound, Listen, Wires};
 
 /// Run a hub, with which replicas sync
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     synckit serve --db hub.db\n  \
     synckit serve --db redb:hub.redb --listen 127.0.0.1:8080\n  \
-    synckit serve --db hub.db --listen 127.0.0.1:0 --json   any free port; the URL is printed\n\n\
+    synckit serve --db hub.db --listen 127.0.0.1:0 --json   any free port; the URL is printed\n  \
+    synckit serve --db hub.db --listen 127.0.0.1:8080 --listen grpc://127.0.0.1:8081\n  \
+    synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n\n\
     The store is created when it is not there. Ctrl-C or SIGTERM ends the hub once the running requests are \
     answered. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
@@ -32,13 +38,42 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STORE")]
     db: String,
 
-    /// The address to listen on, IP:PORT or a URL; port 0 is any free port; may be repeated
+    /// The address to listen on: IP:PORT, or http://, https://, grpc://, grpcs:// before it; port 0 is any free port;
+    /// may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: Vec<Listen>,
 
     /// The hub's name; for a new store `hub-` and random digits unless given
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
+
+    #[command(flatten)]
+    certificates: ServerCertificates,
+
+    /// Answer clients of go-sync-kit too, at /push, /pull, /latest-version, /pull-cursor and /sse over HTTP
+    #[arg(long)]
+    go_clients: bool,
+
+    /// Answer a client of go-sync-kit of this name below /clients/NAME, and author its events as NODE; may be repeated
+    #[arg(long, value_name = "NAME=NODE")]
+    go_client: Vec<GoClient>,
+}
+
+/// A client of go-sync-kit that has a name.
+#[derive(Clone, Debug)]
+struct GoClient {
+    name: String,
+    node: NodeId,
+}
+
+impl FromStr for GoClient {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, node) = text.split_once('=').ok_or("write it as NAME=NODE")?;
+        let node = NodeId::new(node).map_err(|error| error.to_string())?;
+        Ok(GoClient { name: name.to_owned(), node })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -51,13 +86,21 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // Heard from the beginning, so that no signal ends the hub half-way through its start.
     let stop = stopped()?;
+    let certificates = args.certificates.read()?;
+    if let (Some(listen), true) =
+        (args.listen.iter().find(|listen| listen.needs_tls()), certificates.is_none())
+    {
+        let error = Error::invalid("a certificate is needed to listen here").with("address", listen);
+        return Err(Failure::from(error).hint("name it with --tls-cert FILE and --tls-key FILE"));
+    }
     // An address that is taken creates no store.
     let mut bound = Vec::with_capacity(args.listen.len());
     for listen in &args.listen {
         bound.push(listen.bind().await?);
     }
     let store = open(&args).await?;
-    let served = serve(&store, bound, output, stop).await;
+    let wires = Wires { certificates, go_clients: go_clients(&args, &store)? };
+    let served = serve(&store, bound, wires, output, stop).await;
     closing(&store, served).await?;
     Ok(Exit::Done)
 }
@@ -65,6 +108,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 async fn serve(
     store: &AnyStore,
     bound: Vec<Bound>,
+    wires: Wires,
     output: &mut Output,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -82,6 +126,7 @@ async fn serve(
         ));
     }
     let endpoint = BoxTransport::new(Endpoint::new(store.clone()).with_watch(store.clone()));
+    let wires = Arc::new(wires);
     let (stopping, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     for bound in bound {
@@ -90,7 +135,7 @@ async fn serve(
             // A sender that is gone means the end as well.
             let _ended = stopped.wait_for(|stopping| *stopping).await;
         };
-        servers.spawn(bound.serve(endpoint.clone(), shutdown));
+        servers.spawn(bound.serve(endpoint.clone(), wires.clone(), shutdown));
     }
     let mut result = Ok(());
     tokio::select! {
@@ -112,12 +157,24 @@ fn of_server(ended: Result<synckit::Result<()>, tokio::task::JoinError>) -> Resu
 
 /// Opens the store that is there, under the name it has unless one is given; else makes it.
 async fn open(args: &Args) -> Result<AnyStore, Failure> {
-    match adapters().open(&args.db, args.node.clone(), args.node.is_some()).await {
+    match stores().open(&args.db, args.node.clone(), args.node.is_some()).await {
         Err(error) if error.kind() == ErrorKind::NotFound && args.node.is_none() => {
-            Ok(adapters().open(&args.db, Some(new_name()?), true).await?)
+            Ok(stores().open(&args.db, Some(new_name()?), true).await?)
         }
         opened => Ok(opened?),
     }
+}
+
+/// Who of go-sync-kit is answered; nobody unless asked for.
+fn go_clients(args: &Args, store: &AnyStore) -> Result<Option<GoClients>, Failure> {
+    if !args.go_clients && args.go_client.is_empty() {
+        return Ok(None);
+    }
+    let mut clients = GoClients::new(store.clone()).with_watch(store.clone());
+    for GoClient { name, node } in &args.go_client {
+        clients = clients.with_client(name, node.clone())?;
+    }
+    Ok(Some(clients))
 }
 
 fn new_name() -> Result<NodeId, Failure> {
