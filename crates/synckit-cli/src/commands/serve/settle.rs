@@ -27,20 +27,23 @@ impl Settling {
         Ok(Settling { path: path.to_owned(), changed, rules: rules::load(path)? })
     }
 
-    /// Takes other rules when the file has changed. Where it has mistakes, the rules stay as they are.
-    fn look(&mut self) {
+    /// Takes other rules when the file has changed, and answers whether it did. Where the file has mistakes, the rules
+    /// stay as they are.
+    fn look(&mut self) -> bool {
         let now = changed(&self.path);
         if now == self.changed {
-            return;
+            return false;
         }
         self.changed = now;
         let path = self.path.display();
-        match rules::reader().read_file(&self.path).and_then(|rules| self.rules.replace(rules)) {
+        let replaced = rules::reader().read_file(&self.path).and_then(|rules| self.rules.replace(rules));
+        match &replaced {
             Ok(()) => output::message(format_args!("the rules in {path} were read again")),
             Err(error) => {
-                output::message(format_args!("the rules stay as they were: {}", describe(&error)));
+                output::message(format_args!("the rules stay as they were: {}", describe(error)));
             }
         }
+        replaced.is_ok()
     }
 }
 
@@ -61,10 +64,8 @@ pub(super) async fn run(store: &AnyStore, settling: Option<Settling>) -> Failure
                 Ok(position) => after = position,
                 Err(error) => return error.into(),
             },
-            _ = look.tick() => {
-                settling.look();
-                continue;
-            }
+            // Other rules may settle what is left.
+            _ = look.tick() => if !settling.look() { continue },
         }
         match manager.settle_listed().await {
             Ok(report) if report.settled > 0 => {
