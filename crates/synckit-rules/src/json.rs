@@ -5,7 +5,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use crate::mistake::{Mistake, Place};
-use crate::tree::{Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
+use crate::tree::{At, Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -26,14 +26,14 @@ pub(crate) fn parse(text: &str) -> Parsed {
     })?;
     match &parsed.value {
         Some(value) => node(text, value, 0),
-        None => Ok(Node { at: Place { line: 1, column: 1 }, value: Value::Null }),
+        None => Ok(Node { at: At::START, value: Value::Null }),
     }
 }
 
 fn node(text: &str, value: &Json<'_>, depth: usize) -> Parsed {
-    let at = Place::of(text, value.range().start);
+    let at = value.range().start;
     if depth > MAX_DEPTH {
-        return Err(too_deep(at));
+        return Err(too_deep(Place::of(text, at)));
     }
     let value = match value {
         Json::StringLit(literal) => Value::Text(literal.value.to_string()),
@@ -47,12 +47,12 @@ fn node(text: &str, value: &Json<'_>, depth: usize) -> Parsed {
         Json::Object(object) => {
             let mut entries = Vec::with_capacity(object.properties.len());
             for property in &object.properties {
-                let at = Place::of(text, property.range.start);
+                let at = At::Byte(property.range.start);
                 let key = Key { at, name: property.name.as_str().to_owned() };
                 entries.push((key, node(text, &property.value, depth + 1)?));
             }
             Value::Table(entries)
         }
     };
-    Ok(Node { at, value })
+    Ok(Node { at: At::Byte(at), value })
 }

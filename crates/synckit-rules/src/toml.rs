@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::mistake::{Mistake, Place};
-use crate::tree::{Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
+use crate::tree::{At, Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
 
 pub(crate) fn parse(text: &str) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -20,9 +20,8 @@ pub(crate) fn parse(text: &str) -> Parsed {
 }
 
 fn node(text: &str, at: usize, value: &DeValue<'_>, depth: usize) -> Parsed {
-    let at = Place::of(text, at);
     if depth > MAX_DEPTH {
-        return Err(too_deep(at));
+        return Err(too_deep(Place::of(text, at)));
     }
     let below = |value: &Spanned<DeValue<'_>>| node(text, value.span().start, value.get_ref(), depth + 1);
     let value = match value {
@@ -35,11 +34,11 @@ fn node(text: &str, at: usize, value: &DeValue<'_>, depth: usize) -> Parsed {
         DeValue::Table(table) => {
             let mut entries = Vec::with_capacity(table.len());
             for (name, value) in table {
-                let key = Key { at: Place::of(text, name.span().start), name: name.get_ref().to_string() };
+                let key = Key { at: At::Byte(name.span().start), name: name.get_ref().to_string() };
                 entries.push((key, below(value)?));
             }
             Value::Table(entries)
         }
     };
-    Ok(Node { at, value })
+    Ok(Node { at: At::Byte(at), value })
 }

@@ -5,10 +5,29 @@ use crate::mistake::{Mistake, Place};
 /// How deep a file may nest.
 pub(crate) const MAX_DEPTH: usize = 64;
 
+/// Where something begins, as its parser says it: to turn a byte into a line costs a look at all before it, so that is
+/// done for mistakes only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum At {
+    Byte(usize),
+    Place(Place),
+}
+
+impl At {
+    pub(crate) const START: At = At::Byte(0);
+
+    pub(crate) fn place(self, text: &str) -> Place {
+        match self {
+            At::Byte(byte) => Place::of(text, byte),
+            At::Place(place) => place,
+        }
+    }
+}
+
 /// A value and where it begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) at: Place,
+    pub(crate) at: At,
     pub(crate) value: Value,
 }
 
@@ -26,7 +45,7 @@ pub(crate) enum Value {
 /// The name of a value in a table and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    pub(crate) at: Place,
+    pub(crate) at: At,
     pub(crate) name: String,
 }
 

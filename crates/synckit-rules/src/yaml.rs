@@ -3,7 +3,7 @@
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use crate::mistake::{Mistake, Place};
-use crate::tree::{Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
+use crate::tree::{At, Key, MAX_DEPTH, Node, Parsed, Value, too_deep};
 
 pub(crate) fn parse(text: &str) -> Parsed {
     let mut builder = Builder::default();
@@ -11,7 +11,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
         let (event, span) = parsed.map_err(|error| vec![mistake(*error.marker(), error.info())])?;
         builder.take(event, span.start)?;
     }
-    let empty = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
+    let empty = Node { at: At::START, value: Value::Null };
     Ok(builder.root.unwrap_or(empty))
 }
 
@@ -55,7 +55,7 @@ impl Builder {
                     Some(Open::Table(begun, entries, _)) => (begun, Value::Table(entries)),
                     None => return Err(vec![mistake(at, "this ends what has not begun")]),
                 };
-                self.put(Node { at: begun, value })?;
+                self.put(Node { at: At::Place(begun), value }, at)?;
             }
             _ => {}
         }
@@ -71,10 +71,10 @@ impl Builder {
     }
 
     fn add(&mut self, at: Marker, value: Value) -> Result<(), Vec<Mistake>> {
-        self.put(Node { at: place(at), value })
+        self.put(Node { at: At::Place(place(at)), value }, at)
     }
 
-    fn put(&mut self, node: Node) -> Result<(), Vec<Mistake>> {
+    fn put(&mut self, node: Node, end: Marker) -> Result<(), Vec<Mistake>> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(_, items)) => items.push(node),
@@ -86,7 +86,7 @@ impl Builder {
                         Value::Bool(value) => value.to_string(),
                         other => {
                             let message = format!("a key is text, not {}", other.kind());
-                            return Err(vec![Mistake { place: node.at, message }]);
+                            return Err(vec![mistake(end, &message)]);
                         }
                     };
                     *key = Some(Key { at: node.at, name });

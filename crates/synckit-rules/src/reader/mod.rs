@@ -17,7 +17,7 @@ use synckit::{
 use synckit_core::{Error, ErrorKind};
 
 use crate::mistake::{Mistake, Mistakes, Place};
-use crate::tree::{Key, Node, Value};
+use crate::tree::{At, Key, Node, Value};
 use crate::{json, toml, yaml};
 
 /// What a file is written in.
@@ -93,7 +93,7 @@ impl RuleReader {
             Format::Yaml => yaml::parse(text),
             Format::Json => json::parse(text),
         };
-        let mut reading = Reading { resolvers: &self.resolvers, mistakes: Vec::new(), placeholders: 0 };
+        let mut reading = Reading { text, resolvers: &self.resolvers, mistakes: Vec::new(), placeholders: 0 };
         let rules = reading.file(&root.map_err(Mistakes::new)?);
         match rules {
             Some(rules) if reading.mistakes.is_empty() => Ok(rules),
@@ -126,19 +126,25 @@ impl RuleReader {
     }
 }
 
+/// The most mistakes that are named.
+const MAX_MISTAKES: usize = 1_000;
+
 /// A reading in progress.
 struct Reading<'a> {
+    text: &'a str,
     resolvers: &'a BTreeMap<String, SharedResolver>,
     mistakes: Vec<Mistake>,
     placeholders: usize,
 }
 
 /// Where the rules of a list are, so that what is found later can be placed.
-struct Places(Vec<(Place, Places)>);
+struct Places(Vec<(At, Places)>);
 
 impl Reading<'_> {
-    fn wrong(&mut self, place: Place, message: impl Into<String>) {
-        self.mistakes.push(Mistake { place, message: message.into() });
+    fn wrong(&mut self, at: At, message: impl Into<String>) {
+        if self.mistakes.len() < MAX_MISTAKES {
+            self.mistakes.push(Mistake { place: at.place(self.text), message: message.into() });
+        }
     }
 
     /// A name that no file can write, for what could not be read.
@@ -152,8 +158,7 @@ impl Reading<'_> {
         let fallback = match find(&entries, "fallback") {
             Some((_, node)) => self.resolver(node),
             None => {
-                let at = Place { line: 1, column: 1 };
-                self.wrong(at, "`fallback` is missing: the resolver for what no rule matches");
+                self.wrong(At::START, "`fallback` is missing: the resolver for what no rule matches");
                 SharedResolver::new(LastWriteWins)
             }
         };
@@ -188,7 +193,7 @@ impl Reading<'_> {
         (rules, Places(places))
     }
 
-    fn rule(&mut self, node: &Node) -> (Rule, Place, Places) {
+    fn rule(&mut self, node: &Node) -> (Rule, At, Places) {
         let nothing = Places(Vec::new());
         let Some(entries) = self.table(node, "a rule", &["name", "when", "resolve", "rules"]) else {
             let placeholder = Rule::new(self.placeholder(), self.unknown_condition(), LastWriteWins);

@@ -94,8 +94,7 @@ impl ConflictResolver for FieldMerge {
         let mut merge = Merge::new(|field| self.clash_at(field));
         let Some(merged) = merge.objects(&FieldPath::root(), &base, &objects.iter().collect::<Vec<_>>())
         else {
-            let reason = format!("several sides have changed {}", merge.clashed.join(", "));
-            return Ok(Ruling::from(Answer::Review).because(reason));
+            return Ok(Ruling::from(Answer::Review).because(reason(&merge.clashed)));
         };
         let mut text = String::new();
         tree::write_fields(&merged, &mut text);
@@ -104,9 +103,21 @@ impl ConflictResolver for FieldMerge {
         let ruling = Ruling::from(Answer::Merge(merged));
         Ok(match merge.clashed.is_empty() {
             true => ruling,
-            false => ruling.because(format!("several sides have changed {}", merge.clashed.join(", "))),
+            false => ruling.because(reason(&merge.clashed)),
         })
     }
+}
+
+/// Names the fields that clashed, at most so many characters of at most so many of them: it is written into the decision.
+fn reason(clashed: &[String]) -> String {
+    const FIELDS: usize = 10;
+    const CHARACTERS: usize = 60;
+    let mut named: Vec<String> =
+        clashed.iter().take(FIELDS).map(|field| field.chars().take(CHARACTERS).collect()).collect();
+    if clashed.len() > FIELDS {
+        named.push(format!("and {} more", clashed.len() - FIELDS));
+    }
+    format!("several sides have changed {}", named.join(", "))
 }
 
 impl std::fmt::Debug for FieldMerge {

@@ -22,7 +22,23 @@ impl fmt::Display for RuleMistake {
     }
 }
 
+/// The most rules, those in groups included: each is compared with all before it.
+const MAX_RULES: usize = 1_000;
+
+fn count(rules: &[Rule]) -> usize {
+    let within = |rule: &Rule| match &rule.then {
+        Then::Ask(_) => 0,
+        Then::Group(rules) => count(rules),
+    };
+    rules.iter().map(|rule| 1 + within(rule)).sum()
+}
+
 pub(super) fn mistakes(rules: &[Rule]) -> Vec<RuleMistake> {
+    let all = count(rules);
+    if all > MAX_RULES {
+        let message = format!("it is one of {all}; there can be at most {MAX_RULES}");
+        return vec![RuleMistake { at: vec![0], rule: rules[0].name.clone(), message }];
+    }
     let mut check = Check::default();
     check.list(rules, &mut Vec::new(), &[], &[]);
     check.mistakes
@@ -126,6 +142,16 @@ mod tests {
             (&[7], "`all` and `any` need at least one condition"),
         ];
         assert_eq!(found, expected.map(|(at, message)| (at.to_vec(), message.to_owned())));
+    }
+
+    #[test]
+    fn rules_are_bounded() {
+        let many = |count: usize| {
+            (0..count).map(|n| rule(&format!("rule {n}"), prefix(&format!("{n:04}")))).collect()
+        };
+        let many: [Vec<Rule>; 2] = [many(MAX_RULES), many(MAX_RULES + 1)];
+        assert!(mistakes(&many[0]).is_empty());
+        assert_eq!(mistakes(&many[1]).len(), 1);
     }
 
     #[test]
