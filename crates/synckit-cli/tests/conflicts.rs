@@ -15,7 +15,8 @@ fn form(place: &Place, node: &str, json: &str) -> String {
     said.json()[0]["id"].as_str().expect("an id").to_owned()
 }
 
-/// Two replicas and a hub, of which all know the form, and the ids of two edits made without knowing of each other.
+/// Two replicas and a hub, of which all know the form, and the ids of two edits made without knowing of each
+/// other.
 fn edited_apart(place: &Place, url: &str, rules: &str) -> (String, String) {
     place.write("rules.toml", rules);
     form(place, "a", r#"{"title":"x","guests":40}"#);

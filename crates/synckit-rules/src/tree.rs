@@ -5,8 +5,8 @@ use crate::mistake::{Mistake, Place};
 /// How deep a file may nest.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// Where something begins, as its parser says it: to turn a byte into a line costs a look at all before it, so that is
-/// done for mistakes only.
+/// Where something begins, as its parser says it: to turn a byte into a line costs a look at all before it,
+/// so that is done for mistakes only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum At {
     Byte(usize),

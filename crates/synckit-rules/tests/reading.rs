@@ -1,4 +1,5 @@
-//! What is read from a file decides like rules made by hand, in each format, also when it is replaced while running.
+//! What is read from a file decides like rules made by hand, in each format, also when it is replaced while
+//! running.
 
 use synckit::{
     Answer, Closure, Conflict, ConflictNotice, Endpoint, KeepAll, NewEvent, NodeId, RuleResolver, SyncManager,

@@ -12,8 +12,8 @@ const NODES: [&str; 5] = ["ann", "bob", "cid", "dot", "eve"];
 
 /// A resolver that is not the same on every replica, or whose answer cannot be carried out.
 ///
-/// Replicas still converge with such a resolver, by the canonical order of the differing decisions; but each of them
-/// is an event more, and who wins is up to chance.
+/// Replicas still converge with such a resolver, by the canonical order of the differing decisions; but each
+/// of them is an event more, and who wins is up to chance.
 #[derive(Clone, Debug)]
 pub struct Asymmetry {
     /// The case that shows it.
@@ -41,12 +41,12 @@ fn line(event: &Event) -> String {
     format!("{} {} {:?} at {}", event.id, event.event_type, event.data, event.time)
 }
 
-/// Checks a resolver on this many random conflicts of two to five sides: forms of a few fields, with and without a
-/// base, plain and after an earlier resolution, some with payloads that are no objects.
+/// Checks a resolver on this many random conflicts of two to five sides: forms of a few fields, with and
+/// without a base, plain and after an earlier resolution, some with payloads that are no objects.
 ///
-/// `at` makes the resolver as a replica of this name would have it, so that one that looks at who is local is found.
-/// Each is asked twice, of the same events in another order of arrival; all rulings must be equal and possible to carry
-/// out, and none may panic.
+/// `at` makes the resolver as a replica of this name would have it, so that one that looks at who is local is
+/// found. Each is asked twice, of the same events in another order of arrival; all rulings must be equal and
+/// possible to carry out, and none may panic.
 ///
 /// ```
 /// use synckit_testkit::check_resolver;

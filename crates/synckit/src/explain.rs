@@ -27,8 +27,8 @@ pub struct Explanation {
     pub seen: usize,
     /// The events that had not seen it, and that its author had not seen.
     pub concurrent_with: Vec<EventId>,
-    /// The decision by which it is superseded, or that made it stand against those it was concurrent with; for a
-    /// resolution its own.
+    /// The decision by which it is superseded, or that made it stand against those it was concurrent with;
+    /// for a resolution its own.
     pub decided: Option<AuditEntry>,
     /// All of it in one sentence.
     pub because: String,

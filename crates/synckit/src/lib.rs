@@ -8,8 +8,8 @@
 //! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
 //! - [`Adapters`], [`AnyStore`]: stores and transports chosen by URL, from those a program was built with
 //! - [`Digest`]: whether two replicas agree
-//! - [`LastWriteWins`], the default, and [`FirstWriteWins`], [`KeepAll`], [`FieldMerge`], [`ManualReview`], [`Closure`]:
-//!   resolvers; [`RuleResolver`]: which of them for which conflict
+//! - [`LastWriteWins`], the default, [`FirstWriteWins`], [`KeepAll`], [`FieldMerge`], [`ManualReview`] and
+//!   [`Closure`]: resolvers; [`RuleResolver`]: which of them for which conflict
 //! - [`OpenConflict`], [`Changes`], [`Explanation`], [`Audit`]: what is in conflict, how it was settled, and why
 //! - [`Environment`]: the wall clock and the randomness, for those who bring their own
 

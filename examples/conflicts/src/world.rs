@@ -68,7 +68,8 @@ impl World {
         Ok(World { people })
     }
 
-    /// Everybody syncs until all have seen what the others have done. Answers what the syncs said of conflicts.
+    /// Everybody syncs until all have seen what the others have done. Answers what the syncs said of
+    /// conflicts.
     pub(crate) async fn meet(&self) -> Result<Vec<ConflictReport>> {
         let mut reports = Vec::new();
         for _ in 0..2 {

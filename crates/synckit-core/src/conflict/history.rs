@@ -108,8 +108,9 @@ impl Decisions<'_> {
 
     /// The resolution by which `event` is superseded.
     ///
-    /// A search over what the sides of ever earlier resolutions had seen: the event stands when the search comes to
-    /// a place where no resolution covers it. Each place is looked at once, however the sides overlap.
+    /// A search over what the sides of ever earlier resolutions had seen: the event stands when the search
+    /// comes to a place where no resolution covers it. Each place is looked at once, however the sides
+    /// overlap.
     fn superseded_by(&self, event: &Event) -> Option<&EventId> {
         let mut open: Vec<(usize, &[Settled])> = vec![(self.in_order.len(), &[])];
         let mut looked_at = HashSet::new();

@@ -26,16 +26,16 @@ use crate::timestamp::Timestamp;
 pub struct Conflict {
     /// The aggregate.
     pub aggregate_id: AggregateId,
-    /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the aggregate
-    /// began in several places.
+    /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the
+    /// aggregate began in several places.
     pub base: Vec<Event>,
-    /// Whether the log holds the base and all that the branches show. A filter may have left some of it out; whoever
-    /// needs it had better leave the conflict to a replica that holds it.
+    /// Whether the log holds the base and all that the branches show. A filter may have left some of it out;
+    /// whoever needs it had better leave the conflict to a replica that holds it.
     pub whole: bool,
     /// The branches, at least two, in canonical order of their heads: the same order on every replica.
     pub branches: Vec<Branch>,
-    /// How often people have decided over exactly these heads: 0 until [`Conflict::decided_by`] brings a settled
-    /// conflict back.
+    /// How often people have decided over exactly these heads: 0 until [`Conflict::decided_by`] brings a
+    /// settled conflict back.
     pub round: u16,
 }
 
@@ -46,8 +46,9 @@ pub struct Branch {
     pub head: Event,
     /// The event this branch stands for: the head, or the event that the resolution at its top keeps.
     pub stands_for: Event,
-    /// What the application sees on top of this branch: one event, with the content of a merge put in place of the
-    /// resolution; several where all sides of an earlier conflict stand; none where a filter left it out.
+    /// What the application sees on top of this branch: one event, with the content of a merge put in place
+    /// of the resolution; several where all sides of an earlier conflict stand; none where a filter left it
+    /// out.
     pub shows: Vec<Event>,
     /// The events of this branch that not all branches have seen, in canonical order, the head included.
     pub events: Vec<Event>,
@@ -66,8 +67,8 @@ pub enum Answer {
     Review,
 }
 
-/// An answer, and why it was given. The reasons are part of the decision that is written down, so they are as pure
-/// as the answer.
+/// An answer, and why it was given. The reasons are part of the decision that is written down, so they are as
+/// pure as the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// What becomes of the conflict.
@@ -148,8 +149,8 @@ impl Conflict {
         Ok(Some(Conflict { aggregate_id, base, whole, branches, round: 0 }))
     }
 
-    /// The conflict as it was before this resolution in the history of its aggregate, so that it can be decided
-    /// otherwise. `None` where the log does not hold the sides.
+    /// The conflict as it was before this resolution in the history of its aggregate, so that it can be
+    /// decided otherwise. `None` where the log does not hold the sides.
     ///
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
@@ -171,8 +172,8 @@ impl Conflict {
         self.write_down(ruling.into(), by, 0)
     }
 
-    /// As [`Conflict::settle`], for a person: overrides what resolvers, and people before, have decided over the
-    /// same heads.
+    /// As [`Conflict::settle`], for a person: overrides what resolvers, and people before, have decided over
+    /// the same heads.
     ///
     /// # Errors
     /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
@@ -207,7 +208,8 @@ impl Conflict {
         for Branch { head, .. } in &self.branches {
             clock.merge(&head.clock)?;
             if head.is_resolution() {
-                // A resolution is one tick later than the plain events it settled: its time stands for theirs.
+                // A resolution is one tick later than the plain events it settled: its time stands for
+                // theirs.
                 time = time.max(head.time);
                 settles.extend(Resolution::read(head)?.settles);
             } else {
@@ -238,8 +240,8 @@ impl Branch {
     }
 }
 
-/// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges into, or all
-/// that it keeps, in canonical order. Empty where a filter left that out.
+/// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges
+/// into, or all that it keeps, in canonical order. Empty where a filter left that out.
 fn shows(event: &Event, events: &[Event]) -> Result<Vec<Event>> {
     let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
     while let Some(event) = open.pop() {

@@ -111,8 +111,8 @@ impl Resolution {
         Ok(())
     }
 
-    /// The id of the resolution event: a UUIDv8 of the round and the SHA-256 over the ids it settles, the decision,
-    /// who decided and why. Clocks and times follow from these.
+    /// The id of the resolution event: a UUIDv8 of the round and the SHA-256 over the ids it settles, the
+    /// decision, who decided and why. Clocks and times follow from these.
     pub fn id(&self) -> EventId {
         let mut hash = Sha256::new();
         let mut put = |text: &str| {

@@ -20,7 +20,8 @@ use crate::version::Position;
 pub struct Record {
     /// The name the replica authors under, as far as the caller knows; a wrong guess costs one more look-up.
     pub author: NodeId,
-    /// The events and their ids. An id that is held with the same content is a repetition and changes nothing.
+    /// The events and their ids. An id that is held with the same content is a repetition and changes
+    /// nothing.
     pub events: Vec<(EventId, NewEvent)>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
@@ -35,7 +36,8 @@ pub struct Record {
 pub enum Expect {
     /// It is not in conflict.
     Settled(AggregateId),
-    /// These are its heads, none for an aggregate that has no event yet: nothing has come since the caller looked.
+    /// These are its heads, none for an aggregate that has no event yet: nothing has come since the caller
+    /// looked.
     Heads(AggregateId, Vec<EventId>),
 }
 

@@ -101,8 +101,8 @@ impl RuleReader {
         }
     }
 
-    /// Reads rules from a file, in the format its name ends with. Reads the file before it answers: call it off the
-    /// runtime where that matters.
+    /// Reads rules from a file, in the format its name ends with. Reads the file before it answers: call it
+    /// off the runtime where that matters.
     ///
     /// # Errors
     /// `Invalid` with all mistakes, `NotFound` when there is no such file, `TooLarge` above 1 MiB.

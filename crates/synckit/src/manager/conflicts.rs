@@ -25,7 +25,8 @@ pub struct OpenConflict {
 }
 
 impl<S: EventStore, T: Transport> SyncManager<S, T> {
-    /// The conflicts that are not settled, by aggregate. They are on record until they are, also across restarts.
+    /// The conflicts that are not settled, by aggregate. They are on record until they are, also across
+    /// restarts.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a note cannot be read.
@@ -34,7 +35,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         notes.iter().map(open_conflict).collect()
     }
 
-    /// Gives the listed conflicts to the resolver, without a sync: for a hub, to which others push. Each sync does it too.
+    /// Gives the listed conflicts to the resolver, without a sync: for a hub, to which others push. Each sync
+    /// does it too.
     ///
     /// # Errors
     /// Those of the store. What was settled before is durable.
@@ -54,12 +56,13 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         Conflict::in_history(&self.inner.store.events_of(aggregate).await?)
     }
 
-    /// The conflict that this resolution has settled, to be [settled](SyncManager::settle) otherwise. The decision has
-    /// to be the one at the top of its aggregate: what was recorded on top of it has seen it and goes on from there.
+    /// The conflict that this resolution has settled, to be [settled](SyncManager::settle) otherwise. The
+    /// decision has to be the one at the top of its aggregate: what was recorded on top of it has seen it and
+    /// goes on from there.
     ///
     /// # Errors
-    /// Those of the store; `NotFound` when the aggregate has no such resolution at its top, or a filter left out what
-    /// it had settled.
+    /// Those of the store; `NotFound` when the aggregate has no such resolution at its top, or a filter left
+    /// out what it had settled.
     pub async fn settled_conflict(&self, aggregate: &AggregateId, resolution: &EventId) -> Result<Conflict> {
         let events = self.inner.store.events_of(aggregate).await?;
         let absent = |message: &str| {
@@ -76,15 +79,15 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         Conflict::decided_by(top, &events)?.ok_or_else(|| absent("what it settled is not held here"))
     }
 
-    /// Settles a conflict as a person decides, whatever resolvers say of it. It can be done on any replica; where
-    /// several people settle one conflict differently, all replicas end with one of the decisions. Answers the
-    /// resolution, which is durable.
+    /// Settles a conflict as a person decides, whatever resolvers say of it. It can be done on any replica;
+    /// where several people settle one conflict differently, all replicas end with one of the decisions.
+    /// Answers the resolution, which is durable.
     ///
     /// What has come to the aggregate since the caller looked stays in conflict with the decision.
     ///
     /// # Errors
-    /// `Invalid` when the answer is to leave it for review, keeps what no side stands for, or merges into another
-    /// aggregate; `TooLarge` when the event is; and those of the store. Nothing has changed then.
+    /// `Invalid` when the answer is to leave it for review, keeps what no side stands for, or merges into
+    /// another aggregate; `TooLarge` when the event is; and those of the store. Nothing has changed then.
     pub async fn settle(&self, conflict: &Conflict, decision: impl Into<Ruling>, by: &str) -> Result<Event> {
         let resolution = conflict.override_with(decision, by)?;
         let resolution = resolution.ok_or_else(|| {
@@ -109,7 +112,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         Ok(resolution)
     }
 
-    /// The events of an aggregate that no other has seen: what [`record_if`](SyncManager::record_if) can expect.
+    /// The events of an aggregate that no other has seen: what [`record_if`](SyncManager::record_if) can
+    /// expect.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when the note cannot be read.
@@ -126,8 +130,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         self.inner.store.history(aggregate).await
     }
 
-    /// Why an event stands or not: what it had seen, what it was concurrent with, and who decided. Looks for the event
-    /// in the whole log; with the aggregate at hand [`Explanation::of`] its history is quicker.
+    /// Why an event stands or not: what it had seen, what it was concurrent with, and who decided. Looks for
+    /// the event in the whole log; with the aggregate at hand [`Explanation::of`] its history is quicker.
     ///
     /// # Errors
     /// Those of the store; `NotFound` when the event is not held.
@@ -139,8 +143,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         Explanation::of(&self.history(&found.event.aggregate_id).await?, event)
     }
 
-    /// The resolutions in the log after a position, in the order in which they came, and how far it was looked: at most
-    /// so many events of the log.
+    /// The resolutions in the log after a position, in the order in which they came, and how far it was
+    /// looked: at most so many events of the log.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.

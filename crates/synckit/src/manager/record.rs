@@ -12,13 +12,14 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// An event with an id that is held already with the same content is a repetition and changes nothing.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded then.
+    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded
+    /// then.
     pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
         self.record_if(events, Vec::new()).await
     }
 
-    /// Records new events, all or none, if this is true when they are written: that an aggregate is not in conflict,
-    /// or that it has not moved on since the caller read it.
+    /// Records new events, all or none, if this is true when they are written: that an aggregate is not in
+    /// conflict, or that it has not moved on since the caller read it.
     ///
     /// ```no_run
     /// # use synckit::{plan::Expect, *};
@@ -33,7 +34,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// ```
     ///
     /// # Errors
-    /// As [`SyncManager::record`]; `Conflict`, naming the aggregate and its heads, where something else is true.
+    /// As [`SyncManager::record`]; `Conflict`, naming the aggregate and its heads, where something else is
+    /// true.
     pub async fn record_if(
         &self,
         events: impl IntoIterator<Item = NewEvent> + Send,

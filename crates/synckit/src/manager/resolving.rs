@@ -1,8 +1,8 @@
 //! Asking a resolver, which is somebody else's code: it may panic, and it may never come back.
 //!
-//! It runs on a thread of its own, off the runtime. A thread that takes longer than its time is left behind, never
-//! waited for; the conflicts after it go to another. **Invariant**: at most [`Resolving::MAX_STUCK`] threads of one
-//! manager are left behind at a time; while there are as many, no resolver is asked.
+//! It runs on a thread of its own, off the runtime. A thread that takes longer than its time is left behind,
+//! never waited for; the conflicts after it go to another. **Invariant**: at most [`Resolving::MAX_STUCK`]
+//! threads of one manager are left behind at a time; while there are as many, no resolver is asked.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -20,8 +20,8 @@ const COMMIT: usize = 1_000;
 /// How many conflicts are listed at a time.
 const LISTED: usize = 10_000;
 
-/// The most bytes of events held at a time, by [`Event::size`], unless a single history is larger: memory is bounded by
-/// this and not by the number of conflicts.
+/// The most bytes of events held at a time, by [`Event::size`], unless a single history is larger: memory is
+/// bounded by this and not by the number of conflicts.
 const HELD_BYTES: usize = 32 << 20;
 
 /// How many histories are read at a time.

@@ -99,8 +99,8 @@ pub struct FieldChange {
 }
 
 impl Changes {
-    /// Compares what the sides show with the base. Several events of the base count as far as they agree; where there
-    /// is none, everything is a change.
+    /// Compares what the sides show with the base. Several events of the base count as far as they agree;
+    /// where there is none, everything is a change.
     pub fn of(conflict: &Conflict) -> Self {
         let base = base(conflict).unwrap_or_default();
         let side = |event: &Event| {

@@ -4,7 +4,8 @@ use synckit_core::{Conflict, ConflictResolver, Result, Ruling};
 
 use crate::resolvers::keep_by_order;
 
-/// The branch whose event is the earliest in canonical order stands: for what may be claimed once, such as a seat.
+/// The branch whose event is the earliest in canonical order stands: for what may be claimed once, such as a
+/// seat.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstWriteWins;
 

@@ -1,11 +1,12 @@
-//! Built-in resolvers. They look at timestamps, ids and content, never at who is local, so every replica that asks the
-//! same one gets the same ruling.
+//! Built-in resolvers. They look at timestamps, ids and content, never at who is local, so every replica that
+//! asks the same one gets the same ruling.
 //!
 //! - `last_write.rs`, `first_write.rs`, `additive.rs`, `review.rs`: one answer for every conflict
 //! - `field_merge/`: three ways, field by field, for events that carry a whole JSON object
 //! - `closure.rs`: a function with a name
 //! - `rules/`: which resolver for which conflict
-//! - `changes.rs`: which fields each side has changed; `tree.rs`: JSON objects that keep the text of their values
+//! - `changes.rs`: which fields each side has changed; `tree.rs`: JSON objects that keep the text of their
+//!   values
 
 mod additive;
 mod changes;

@@ -2,8 +2,9 @@
 
 use synckit_core::{Answer, Conflict, ConflictResolver, Result, Ruling};
 
-/// Leaves every conflict for a person, who settles it with [`SyncManager::settle`](crate::SyncManager::settle) on any
-/// replica, or by recording an event on top of all sides.
+/// Leaves every conflict for a person, who settles it with
+/// [`SyncManager::settle`](crate::SyncManager::settle) on any replica, or by recording an event on top of all
+/// sides.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ManualReview;
 

@@ -1,4 +1,5 @@
-//! JSON objects whose values keep the text they came in: numbers are never parsed, and nothing is formatted anew.
+//! JSON objects whose values keep the text they came in: numbers are never parsed, and nothing is formatted
+//! anew.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +54,8 @@ impl<'a> Tree<'a> {
         out
     }
 
-    /// Whether both say the same: blanks, the order of fields and the spelling of strings do not count; numbers are
-    /// compared as text.
+    /// Whether both say the same: blanks, the order of fields and the spelling of strings do not count;
+    /// numbers are compared as text.
     pub(super) fn same(&self, other: &Tree<'_>) -> bool {
         match (self, other) {
             (Tree::Object(left), Tree::Object(right)) => {

@@ -1,5 +1,5 @@
-//! Conflicts end to end: found, settled, left, decided by people, explained; with resolvers that misbehave and replicas
-//! that die.
+//! Conflicts end to end: found, settled, left, decided by people, explained; with resolvers that misbehave
+//! and replicas that die.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod asking;
@@ -33,7 +33,8 @@ fn manager(store: &MemoryStore, hub: &MemoryStore) -> Manager {
     SyncManager::new(store.clone(), BoxTransport::new(Endpoint::new(hub.clone())))
 }
 
-/// Two replicas that have edited these aggregates without knowing of each other, and a hub that has met the first.
+/// Two replicas that have edited these aggregates without knowing of each other, and a hub that has met the
+/// first.
 async fn edited_apart(aggregates: usize) -> (MemoryStore, MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (name, replica) in [("a", &a), ("b", &b)] {

@@ -1,5 +1,6 @@
-//! P3 over random histories: whatever the order, repetition and grouping of deliveries, and whoever decides what, all
-//! replicas reach the same view in a bounded number of rounds, with no more resolutions than conflicts were found.
+//! P3 over random histories: whatever the order, repetition and grouping of deliveries, and whoever decides
+//! what, all replicas reach the same view in a bounded number of rounds, with no more resolutions than
+//! conflicts were found.
 //!
 //! A failure is made small, and is replayed from then on: see `proptest-regressions`.
 
@@ -15,8 +16,8 @@ use synckit::{
 
 use replica::Replica;
 
-/// Rounds of exchanging everything until nothing moves: one to exchange, one to settle, two for those who decide
-/// differently.
+/// Rounds of exchanging everything until nothing moves: one to exchange, one to settle, two for those who
+/// decide differently.
 const ROUNDS: usize = 4;
 
 const NAMES: [&str; 6] = ["A", "B", "C", "D", "E", "F"];

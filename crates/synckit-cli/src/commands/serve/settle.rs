@@ -27,8 +27,8 @@ impl Settling {
         Ok(Settling { path: path.to_owned(), changed, rules: rules::load(path)? })
     }
 
-    /// Takes other rules when the file has changed, and answers whether it did. Where the file has mistakes, the rules
-    /// stay as they are.
+    /// Takes other rules when the file has changed, and answers whether it did. Where the file has mistakes,
+    /// the rules stay as they are.
     fn look(&mut self) -> bool {
         let now = changed(&self.path);
         if now == self.changed {

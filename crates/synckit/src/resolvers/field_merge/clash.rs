@@ -19,8 +19,8 @@ pub enum Clash {
     Largest,
     /// The smallest number; as `Latest` where one of the values is none.
     Smallest,
-    /// Of arrays the elements of all sides, each once, without those that were in the base and are missing on a side;
-    /// as `Latest` where one of the values is no array.
+    /// Of arrays the elements of all sides, each once, without those that were in the base and are missing on
+    /// a side; as `Latest` where one of the values is no array.
     Union,
     /// The whole conflict is left for a person.
     Review,
@@ -43,8 +43,8 @@ impl Clash {
         }
     }
 
-    /// Chooses among the values of the sides that have changed the field, in canonical order of the sides; a value is
-    /// `None` where the field was removed. The outer `None` leaves the conflict for a person.
+    /// Chooses among the values of the sides that have changed the field, in canonical order of the sides; a
+    /// value is `None` where the field was removed. The outer `None` leaves the conflict for a person.
     pub(super) fn choose<'a>(
         self,
         base: Option<&Tree<'a>>,

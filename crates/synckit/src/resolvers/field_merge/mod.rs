@@ -1,5 +1,5 @@
-//! Merging JSON objects field by field, three ways: what the sides share is the base, and each side counts for what it
-//! has changed.
+//! Merging JSON objects field by field, three ways: what the sides share is the base, and each side counts
+//! for what it has changed.
 //!
 //! - this file: [`FieldMerge`], its settings and what becomes of objects that cannot be merged
 //! - `clash.rs`: what becomes of a field that several sides have changed
@@ -21,13 +21,15 @@ use three_way::Merge;
 
 /// Merges JSON objects field by field, for events that carry the *whole* object.
 ///
-/// A field that one side has changed is taken from that side; one that several sides have changed differently goes by
-/// its [`Clash`] rule. Objects within objects are merged likewise; arrays and everything else are values. Any number of
-/// sides is merged at once. Values keep their text, so that no number is ever rounded; fields are sorted by name, so
-/// that every replica writes the same bytes. The merged event has the type and the metadata of the latest side.
+/// A field that one side has changed is taken from that side; one that several sides have changed differently
+/// goes by its [`Clash`] rule. Objects within objects are merged likewise; arrays and everything else are
+/// values. Any number of sides is merged at once. Values keep their text, so that no number is ever rounded;
+/// fields are sorted by name, so that every replica writes the same bytes. The merged event has the type and
+/// the metadata of the latest side.
 ///
-/// What is not an object of one event type on all sides is given to another resolver, which is [`ManualReview`] unless
-/// set. Where a filter left out what the sides share, the conflict is left to a replica that holds it.
+/// What is not an object of one event type on all sides is given to another resolver, which is
+/// [`ManualReview`] unless set. Where a filter left out what the sides share, the conflict is left to a
+/// replica that holds it.
 #[derive(Clone)]
 pub struct FieldMerge {
     clash: Clash,
@@ -108,7 +110,8 @@ impl ConflictResolver for FieldMerge {
     }
 }
 
-/// Names the fields that clashed, at most so many characters of at most so many of them: it is written into the decision.
+/// Names the fields that clashed, at most so many characters of at most so many of them: it is written into
+/// the decision.
 fn reason(clashed: &[String]) -> String {
     const FIELDS: usize = 10;
     const CHARACTERS: usize = 60;

@@ -18,8 +18,8 @@ impl<C: Fn(&FieldPath) -> Clash> Merge<C> {
         Merge { clash_at, clashed: Vec::new() }
     }
 
-    /// Merges the sides, given in canonical order. `None` when a clash is to be left for a person; the clashes are
-    /// complete then too.
+    /// Merges the sides, given in canonical order. `None` when a clash is to be left for a person; the
+    /// clashes are complete then too.
     pub(super) fn objects<'a>(
         &mut self,
         at: &FieldPath,

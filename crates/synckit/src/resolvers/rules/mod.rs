@@ -38,8 +38,8 @@ impl Rule {
         Rule { name: name.into(), when, then: Then::Ask(SharedResolver::new(resolver)) }
     }
 
-    /// Rules that are asked, in order, where the condition holds. When none of them matches, the rules after the group
-    /// are asked.
+    /// Rules that are asked, in order, where the condition holds. When none of them matches, the rules after
+    /// the group are asked.
     pub fn group(name: impl Into<String>, when: Condition, rules: impl IntoIterator<Item = Rule>) -> Self {
         Rule { name: name.into(), when, then: Then::Group(rules.into_iter().collect()) }
     }
@@ -80,8 +80,8 @@ impl Rules {
         self
     }
 
-    /// What is wrong: names that stand twice, groups without rules, rules that can never be reached, conditions that
-    /// can never hold.
+    /// What is wrong: names that stand twice, groups without rules, rules that can never be reached,
+    /// conditions that can never hold.
     pub fn mistakes(&self) -> Vec<RuleMistake> {
         check::mistakes(&self.rules)
     }
@@ -116,11 +116,11 @@ impl Rules {
     }
 }
 
-/// Settles each conflict by the first rule that matches it. Clones share the rules, which can be replaced while
-/// running: a conflict is settled by the rules as they were, or as they are, never by a mixture.
+/// Settles each conflict by the first rule that matches it. Clones share the rules, which can be replaced
+/// while running: a conflict is settled by the rules as they were, or as they are, never by a mixture.
 ///
-/// The decision names the rule, and gives the resolver it led to as the reason. All replicas should go by the same
-/// rules; where they do not, they still converge.
+/// The decision names the rule, and gives the resolver it led to as the reason. All replicas should go by the
+/// same rules; where they do not, they still converge.
 ///
 /// ```
 /// use synckit::{Clash, Condition, FieldMerge, LastWriteWins, ManualReview, Rule, RuleResolver, Rules};
