@@ -183,13 +183,29 @@ fn a_person_is_later_than_resolvers_and_than_the_person_before() {
         let with = [log.clone(), vec![person.clone(), resolved]].concat();
         assert_eq!(live(&with), [open.branches[1].stands_for.id.as_str()]);
         let again = Conflict::decided_by(&person, &with).expect("readable").expect("both sides are held");
-        assert_eq!((&again.branches, again.round), (&open.branches, 1));
+        assert_eq!((&again.branches, again.settled_by.is_some()), (&open.branches, true));
         let later = again.override_with(keep(0), "another").expect("good").expect("a decision");
         assert!(later.has_seen(&person) && (later.time, &later.clock) == (person.time, &person.clock));
     }
 }
 
 /// A random history: who writes, and on top of which of the events so far.
+#[test]
+fn a_person_decides_on_top_also_where_the_log_lacks_a_side() {
+    let base = on_top_of("a", 1, &[]);
+    let (left, right) = (on_top_of("a", 2, &[&base]), on_top_of("b", 1, &[]));
+    let before = settled(&[base.clone(), left, right.clone()], |_| Answer::KeepAll);
+    // A filter left one side out, and what it had seen stands for it.
+    let log = [base, right.clone(), before.clone()];
+    let conflict = Conflict::decided_by(&before, &log).expect("readable").expect("two sides are held");
+    let anew = conflict.override_with(Answer::Keep(right.id), "ann").expect("a good answer");
+    let anew = anew.expect("a decision");
+    assert!(anew.has_seen(&before) && !before.has_seen(&anew));
+    let mut heads = Heads::default();
+    log.iter().chain([&anew]).for_each(|event| heads.add(event));
+    assert_eq!(heads.iter().map(|head| &head.id).collect::<Vec<_>>(), [&anew.id]);
+}
+
 fn histories() -> impl Strategy<Value = Vec<(usize, Vec<prop::sample::Index>)>> {
     prop::collection::vec((0_usize..4, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..12)
 }

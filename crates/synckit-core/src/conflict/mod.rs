@@ -34,9 +34,9 @@ pub struct Conflict {
     pub whole: bool,
     /// The branches, at least two, in canonical order of their heads: the same order on every replica.
     pub branches: Vec<Branch>,
-    /// How often people have decided over exactly these heads: 0 until [`Conflict::decided_by`] brings a
-    /// settled conflict back.
-    pub round: u16,
+    /// The resolution that has settled it, where [`Conflict::decided_by`] brings a settled conflict back. What is
+    /// decided anew goes on top of it.
+    pub settled_by: Option<Event>,
 }
 
 /// One side of a conflict.
@@ -146,7 +146,7 @@ impl Conflict {
         branches.sort_by(|left, right| left.head.canonical_cmp(&right.head));
         let aggregate_id = branches[0].head.aggregate_id.clone();
         whole &= branches.iter().all(|branch| !branch.shows.is_empty());
-        Ok(Some(Conflict { aggregate_id, base, whole, branches, round: 0 }))
+        Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
     }
 
     /// The conflict as it was before this resolution in the history of its aggregate, so that it can be
@@ -155,10 +155,10 @@ impl Conflict {
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
     pub fn decided_by(resolution: &Event, events: &[Event]) -> Result<Option<Conflict>> {
-        let round = Resolution::read(resolution)?.round;
         let before = |event: &&Event| event.clock != resolution.clock && resolution.has_seen(event);
         let before: Vec<Event> = events.iter().filter(before).cloned().collect();
-        Ok(Conflict::in_history(&before)?.map(|conflict| Conflict { round, ..conflict }))
+        let settled_by = Some(resolution.clone());
+        Ok(Conflict::in_history(&before)?.map(|conflict| Conflict { settled_by, ..conflict }))
     }
 
     /// The resolution event that writes down a ruling; `None` for [`Answer::Review`].
@@ -178,7 +178,8 @@ impl Conflict {
     /// # Errors
     /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
     pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
-        let round = self.round.checked_add(1);
+        let decided = self.settled_by.as_ref().map(Resolution::read).transpose()?;
+        let round = decided.map_or(0, |decided| decided.round).checked_add(1);
         let round = round.ok_or_else(|| Error::too_large("people have decided here 65,535 times"))?;
         self.write_down(ruling.into(), by, round)
     }
@@ -205,6 +206,11 @@ impl Conflict {
         };
         let (mut settles, mut time) = (Vec::new(), Timestamp::ZERO);
         let mut clock = VectorClock::new();
+        if let Some(before) = &self.settled_by {
+            // The log may lack some of what was settled.
+            (time, clock) = (before.time, before.clock.clone());
+            settles = Resolution::read(before)?.settles;
+        }
         for Branch { head, .. } in &self.branches {
             clock.merge(&head.clock)?;
             if head.is_resolution() {
