@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{demo, digest, history, import, log, record, refused, serve, status, sync};
+use crate::commands::{
+    conflicts, demo, digest, explain, history, import, log, record, refused, rules, serve, status, sync,
+};
 use crate::failure::Exit;
 use crate::output;
 
@@ -13,11 +15,13 @@ Examples:
   synckit serve --db hub.db --listen 127.0.0.1:8080
   synckit sync --db a.db http://127.0.0.1:8080     exchange events with the hub
   synckit log --db a.db --follow                   watch them arrive
+  synckit conflicts --db a.db                      what waits for a person
   synckit digest --db a.db                         the same on all replicas that agree
 
 Exit codes:
   0  done
-  1  failed; the reason is on standard error (import: some lines could not be recorded; demo: a check failed)
+  1  failed; the reason is on standard error (import: some lines could not be recorded; demo: a check failed;
+     rules check: the file has mistakes)
   2  the command line is wrong
   3  synced, but some events were refused; `synckit refused` lists them
   4  no answer, a timeout, or busy; nothing is lost and the same command may succeed later";
@@ -54,6 +58,9 @@ pub(crate) enum Command {
     Status(status::Args),
     Digest(digest::Args),
     Refused(refused::Args),
+    Conflicts(conflicts::Args),
+    Explain(explain::Args),
+    Rules(rules::Args),
 }
 
 /// Prints help, the version, or what is wrong with the command line.

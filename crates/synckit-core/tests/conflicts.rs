@@ -97,6 +97,98 @@ fn replicas_that_decide_alike_write_the_same_event() {
     assert_eq!(at_once, step_by_step);
 }
 
+/// So many conflicts in a row, each on top of the resolution before.
+fn in_a_row(count: usize, answer: impl Fn(usize, &Conflict) -> Answer) -> Vec<Event> {
+    let mut log: Vec<Event> = Vec::new();
+    let mut top: Vec<Event> = Vec::new();
+    for number in 0..count {
+        let counter = number as u64 + 1;
+        let sides = ["a", "b"].map(|node| on_top_of(node, counter, &top.iter().collect::<Vec<_>>()));
+        let conflict = Conflict::in_history(&[top.clone(), sides.to_vec()].concat()).expect("readable");
+        let conflict = conflict.expect("two sides");
+        let resolution =
+            conflict.settle(answer(number, &conflict), "test").expect("good").expect("a decision");
+        log.extend(sides);
+        log.push(resolution.clone());
+        top = vec![resolution];
+    }
+    log
+}
+
+#[test]
+fn a_long_row_of_conflicts_needs_no_deep_stack() {
+    let log = in_a_row(1_500, |_, conflict| Answer::Keep(conflict.branches[1].stands_for.id.clone()));
+    let live = std::thread::Builder::new().stack_size(256 << 10).spawn(move || live(&log)).expect("a thread");
+    let live = live.join().expect("the stack suffices");
+    assert_eq!(live.len(), 1_500);
+}
+
+#[test]
+fn the_ways_through_a_history_are_not_walked_one_by_one() {
+    // The first conflict has a loser; all later ones keep both sides, and each doubles the ways to it.
+    let log = in_a_row(60, |number, conflict| match number {
+        0 => Answer::Keep(conflict.branches[0].stands_for.id.clone()),
+        _ => Answer::KeepAll,
+    });
+    let live = live(&log);
+    assert_eq!(live.len(), 119);
+    assert!(!live.contains(&"b:1".to_owned()));
+}
+
+#[test]
+fn what_a_side_shows_follows_earlier_decisions() {
+    let base = on_top_of("a", 1, &[]);
+    let (left, right) = (on_top_of("a", 2, &[&base]), on_top_of("b", 1, &[&base]));
+    let log = vec![base.clone(), left.clone(), right.clone()];
+    let third = on_top_of("c", 1, &[&base]);
+    let shown = |answer: Answer| {
+        let resolution = settled(&log, |_| answer.clone());
+        let conflict = Conflict::in_history(&[log.clone(), vec![resolution, third.clone()]].concat());
+        let conflict = conflict.expect("readable").expect("the third has not seen the resolution");
+        assert!(conflict.whole && conflict.base == [base.clone()]);
+        let branch =
+            conflict.branches.iter().find(|branch| branch.head.is_resolution()).expect("it is on top");
+        branch
+            .shows
+            .iter()
+            .map(|event| event.data.as_json().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(Answer::Keep(left.id.clone())).len(), 1);
+    assert_eq!(shown(Answer::KeepAll).len(), 2);
+    let merged =
+        NewEvent::with_data("Merged", "x", Data::json("[1,2]").expect("JSON")).expect("a good event");
+    assert_eq!(shown(Answer::Merge(merged)), ["[1,2]"]);
+    // Without what was kept, nothing can be shown.
+    let resolution = settled(&log, |_| Answer::Keep(left.id.clone()));
+    let partial = Conflict::in_history(&[base.clone(), right, resolution, third.clone()]);
+    let partial = partial.expect("readable").expect("a conflict");
+    assert!(!partial.whole && partial.branches.iter().any(|branch| branch.shows.is_empty()));
+    // Nor is it whole without what the sides share.
+    let without_base = Conflict::in_history(&[left, third]).expect("readable").expect("a conflict");
+    assert!(!without_base.whole && without_base.base.is_empty());
+}
+
+#[test]
+fn a_person_is_later_than_resolvers_and_than_the_person_before() {
+    let log = vec![on_top_of("a", 1, &[]), on_top_of("b", 1, &[])];
+    let open = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    let keep = |side: usize| Answer::Keep(open.branches[side].stands_for.id.clone());
+    // Whatever the hashes are: of a hundred names for each.
+    for name in 0..100 {
+        let resolved = open.settle(keep(0), &format!("resolver {name}")).expect("good").expect("a decision");
+        let person =
+            open.override_with(keep(1), &format!("person {name}")).expect("good").expect("a decision");
+        assert!(person.has_seen(&resolved) && !resolved.has_seen(&person));
+        let with = [log.clone(), vec![person.clone(), resolved]].concat();
+        assert_eq!(live(&with), [open.branches[1].stands_for.id.as_str()]);
+        let again = Conflict::decided_by(&person, &with).expect("readable").expect("both sides are held");
+        assert_eq!((&again.branches, again.round), (&open.branches, 1));
+        let later = again.override_with(keep(0), "another").expect("good").expect("a decision");
+        assert!(later.has_seen(&person) && (later.time, &later.clock) == (person.time, &person.clock));
+    }
+}
+
 /// A random history: who writes, and on top of which of the events so far.
 fn histories() -> impl Strategy<Value = Vec<(usize, Vec<prop::sample::Index>)>> {
     prop::collection::vec((0_usize..4, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..12)

@@ -223,6 +223,19 @@ async fn nobody_there_is_unavailable_and_says_what_to_check() {
 }
 
 #[tokio::test]
+async fn a_client_finds_its_server_again() {
+    let mut server = Server::start().await;
+    let (client, address) = (server.client(), server.address);
+    client.hello(hello()).await.unwrap();
+    server.stop();
+    server.stopped().await;
+    assert_eq!(kind(client.hello(hello()).await), ErrorKind::Unavailable);
+    let server = Server::at(address, ServerConfig::default()).await;
+    client.hello(hello()).await.unwrap();
+    drop(server);
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_is_a_timeout() {
     let url = fake(async |mut stream| {
         let _ = stream.read_to_end(&mut Vec::new()).await;

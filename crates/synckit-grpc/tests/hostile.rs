@@ -187,7 +187,7 @@ async fn silent_connections_make_room_for_others() {
     let server = Server::with(ServerConfig { connections: 2, ..quick() }).await;
     let mut silent = [server.connect().await, server.connect().await];
     // Both places are taken, so this waits until they are given up.
-    server.client().hello(hello()).await.unwrap();
+    server.still_serves().await;
     for stream in &mut silent {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
@@ -208,11 +208,14 @@ async fn a_connection_that_speaks_something_else_is_closed() {
 
 #[tokio::test]
 async fn a_caller_that_does_not_answer_pings_is_given_up() {
-    let server = Server::with(ServerConfig { connections: 1, ..quick() }).await;
+    let mut config = ServerConfig { connections: 1, ..quick() };
+    config.timeouts.keep_alive_ms = 300;
+    config.timeouts.keep_alive_timeout_ms = 300;
+    let server = Server::with(config).await;
     let mut mute = server.connect().await;
     // The preface and empty settings: a caller of HTTP/2 that says nothing more.
     mute.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    server.client().hello(hello()).await.unwrap();
+    server.still_serves().await;
 }
 
 #[tokio::test]

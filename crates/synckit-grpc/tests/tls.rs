@@ -148,8 +148,13 @@ async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_not
     let mut noise = TcpStream::connect(address).await.unwrap();
     noise.write_all(&[22; 600]).await.unwrap();
     let _ = noise.read_to_end(&mut Vec::new()).await;
-    let tls = trusting(&authority);
-    assert!(client(format!("grpcs://{address}"), tls).hello(hello()).await.is_ok());
+    // With so little time for a handshake and little processor, the first may fail.
+    for attempt in 1.. {
+        match client(format!("grpcs://{address}"), trusting(&authority)).hello(hello()).await {
+            Ok(_) => break,
+            Err(error) => assert!(attempt < 5, "{error}"),
+        }
+    }
 }
 
 #[tokio::test]

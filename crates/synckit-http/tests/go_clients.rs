@@ -7,7 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Hub, Table, event, new_event, push_packed};
-use synckit_core::{Data, EventStore, NewEvent};
+use synckit_core::{Data, EventStore, Metadata, NewEvent};
 use synckit_http::{GoClients, SyncService};
 use synckit_sqlite::SqliteStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -246,9 +246,17 @@ async fn data_comes_back_as_it_was_sent_also_to_and_from_replicas() {
     let body = br#"[{"event":{"id":"1","type":"T","aggregate_id":"x","data":{"z":1.0,"n":9007199254740993,"s":"\u00e9"},"metadata":{"b":1.0,"a":2}},"version":"1"}]"#;
     assert_eq!(hub.call("POST", "/push", "", body).await.status, 200, "without a content type");
     let replica = hub.replica("rep").await;
-    for (id, data) in [("bytes", Data::bytes(vec![0, 255])), ("huge", Data::json("1e400").unwrap())] {
-        let new = NewEvent::with_data("T", "y", data).unwrap().with_id(id.parse().unwrap());
-        replica.record([new]).await.unwrap();
+    let json = |text| Data::json(text).unwrap();
+    for (id, data) in [
+        ("bytes", Data::bytes(vec![0, 255])),
+        ("huge", json("1e400")),
+        ("as if bytes", json(r#"{ "data_base64": "AP8=" }"#)),
+        ("as if huge", json(r#"{ "data_text": "1e400" }"#)),
+        ("as if text", json(r#"{ "data_text": "[" }"#)),
+    ] {
+        let metadata = Metadata::json(r#"{"n":1e400}"#).unwrap();
+        let new = NewEvent::with_data("T", "y", data).unwrap().with_metadata(metadata);
+        replica.record([new.with_id(id.parse().unwrap())]).await.unwrap();
     }
     replica.sync().await.unwrap();
     let text = hub.get("/pull").await;
@@ -261,12 +269,9 @@ async fn data_comes_back_as_it_was_sent_also_to_and_from_replicas() {
         text.contains(r#""data":{"data_base64":"AP8="}"#) && text.contains(r#""data":{"data_text":"1e400"}"#),
         "{text}"
     );
-    assert_eq!(
-        hub.call("POST", "/push", "", text.as_bytes()).await.status,
-        200,
-        "what was pulled is pushed again"
-    );
-    assert_eq!(hub.log().await.len(), 3);
+    let again = hub.call("POST", "/push", "", text.as_bytes()).await;
+    assert_eq!(again.status, 200, "what was pulled is pushed again: {}", again.text());
+    assert_eq!(hub.log().await.len(), 6);
 }
 
 #[tokio::test]

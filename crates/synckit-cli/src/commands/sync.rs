@@ -1,17 +1,18 @@
 //! `synckit sync`: exchanges events with a hub.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::{
-    AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport,
-    Transport,
+    AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
+    SyncReport, Transport,
 };
 
 use crate::adapters::transports;
-use crate::commands::{Replica, closing};
+use crate::commands::{Replica, closing, rules};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -25,7 +26,7 @@ use crate::tls::ClientCertificates;
     synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n\n\
     A sync that breaks off keeps what was done, and the next one goes on from there. Events that are refused never \
     block the others: they are named, and listed by `synckit refused`. Of two edits of one thing made without \
-    knowing of each other the later stands; the other stays in the log. Several --type, --aggregate and --prefix \
+    knowing of each other the later stands, or --rules decide; the other stays in the log. Several --type, --aggregate and --prefix \
     are alternatives.")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -66,6 +67,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     certificates: ClientCertificates,
 
+    /// Settle conflicts by the rules in this file: .toml, .yaml or .json. The latest edit stands unless given
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+
     /// Try again what was refused before
     #[arg(long)]
     retry_refused: bool,
@@ -82,8 +87,9 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     // A wrong address or filter creates no file.
     let filter = args.filter()?;
     let transport = connect(&args.url, &args.certificates)?;
+    let rules = args.rules.as_deref().map(rules::load).transpose()?;
     let store = args.replica.open().await?;
-    let synced = sync(&store, transport, filter, &args).await;
+    let synced = sync(&store, transport, filter, rules, &args).await;
     let report = closing(&store, synced).await?;
     let exit = if report.refused_count > 0 { Exit::Refused } else { Exit::Done };
     output.answer(&Answer { url: args.url, report })?;
@@ -101,6 +107,7 @@ async fn sync(
     store: &AnyStore,
     transport: BoxTransport,
     filter: Filter,
+    rules: Option<RuleResolver>,
     args: &Args,
 ) -> Result<SyncReport, Failure> {
     let bar = ProgressBar::new_spinner();
@@ -121,6 +128,9 @@ async fn sync(
     }
     if let Some(seconds) = args.timeout {
         builder = builder.with_sync_timeout(Duration::from_secs(seconds.into()));
+    }
+    if let Some(rules) = rules {
+        builder = builder.with_resolver(rules);
     }
     let manager = builder.build();
     if args.retry_refused {
@@ -178,6 +188,13 @@ impl fmt::Display for Answer {
             let [found, settled, left] =
                 [conflicts.found, conflicts.settled, conflicts.left].map(text::number);
             write!(f, "\nconflicts: {found} found, {settled} settled, {left} left")?;
+            if conflicts.left > 0 {
+                f.write_str("; `synckit conflicts` shows them")?;
+            }
+        }
+        for left in conflicts.open.iter().filter(|left| left.failed) {
+            let (aggregate, reason) = (text::plain(left.aggregate.as_str()), left.reason.as_deref());
+            write!(f, "\n  {aggregate}: {}", text::plain(reason.unwrap_or("the resolver failed")))?;
         }
         let recovery = &report.recovery;
         if recovery.peer_was_reset {

@@ -189,7 +189,11 @@ impl Server {
     }
 
     pub async fn with(config: ServerConfig) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Server::at(([127, 0, 0, 1], 0).into(), config).await
+    }
+
+    pub async fn at(address: SocketAddr, config: ServerConfig) -> Server {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let double = Double::default();
         let service = SyncService::new(double.clone()).with_config(config);
@@ -293,8 +297,8 @@ pub fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
 pub fn short() -> Timeouts {
     Timeouts {
         connect_ms: 300,
-        keep_alive_ms: 300,
-        keep_alive_timeout_ms: 300,
+        keep_alive_ms: 5_000,
+        keep_alive_timeout_ms: 5_000,
         idle_ms: 300,
         request_ms: 2_000,
     }

@@ -4,21 +4,16 @@
 //! another order, blanks gone, 1.0 as 1, integers above 2^53 rounded. Such a copy is no other content.
 
 use serde_json::Value;
-use synckit_core::{Data, Event, NewEvent};
+use synckit_core::{Event, NewEvent};
+
+use crate::go::form::{sent, sent_text};
 
 /// Whether a client that pulled this event may push it again as that.
 pub(super) fn alike(held: &Event, pushed: &NewEvent) -> bool {
     held.event_type == pushed.event_type
         && held.aggregate_id == pushed.aggregate_id
-        && same_data(&held.data, &pushed.data)
-        && same_text(held.metadata.as_json(), pushed.metadata.as_json())
-}
-
-fn same_data(held: &Data, pushed: &Data) -> bool {
-    match (held.as_json(), pushed.as_json()) {
-        (Some(held), Some(pushed)) => same_text(held, pushed),
-        _ => held == pushed,
-    }
+        && same_text(&sent(&held.data), &sent(&pushed.data))
+        && same_text(&sent_text(held.metadata.as_json()), &sent_text(pushed.metadata.as_json()))
 }
 
 fn same_text(held: &str, pushed: &str) -> bool {

@@ -81,7 +81,7 @@ fn read_one(text: &str) -> Result<(EventId, NewEvent), String> {
         let data = data_of(form.data.map_or("null", RawValue::get))?;
         let mut event = NewEvent::with_data(&form.event_type, &form.aggregate_id, data)?;
         if let Some(metadata) = form.metadata.filter(|raw| raw.get() != "null") {
-            event = event.with_metadata(Metadata::json(metadata.get())?);
+            event = event.with_metadata(metadata_of(metadata.get())?);
         }
         Ok((id, event))
     };
@@ -111,19 +111,57 @@ struct Wrapped {
     data_text: Option<String>,
 }
 
+/// The data behind what was pushed. What looks wrapped but has a form of its own is taken as it is.
 fn data_of(text: &str) -> Result<Data> {
-    if text.starts_with('{') && text.contains("\"data_") {
-        match serde_json::from_str(text) {
-            Ok(Wrapped { data_base64: Some(packed), data_text: None }) => {
-                if let Ok(bytes) = BASE64.decode(packed) {
-                    return Ok(Data::bytes(bytes));
-                }
-            }
-            Ok(Wrapped { data_base64: None, data_text: Some(text) }) => return Data::json(text),
-            _ => {}
+    match unwrap(text) {
+        Some(Wrapped { data_base64: Some(packed), data_text: None }) => match BASE64.decode(packed) {
+            Ok(bytes) => Ok(Data::bytes(bytes)),
+            Err(_) => Data::json(text),
+        },
+        Some(Wrapped { data_base64: None, data_text: Some(inner) }) if !is_read_by_clients(&inner) => {
+            Data::json(inner).or_else(|_| Data::json(text))
         }
+        _ => Data::json(text),
     }
-    Data::json(text)
+}
+
+fn metadata_of(text: &str) -> Result<Metadata> {
+    match unwrap(text) {
+        Some(Wrapped { data_base64: None, data_text: Some(inner) }) if !is_read_by_clients(&inner) => {
+            Metadata::json(inner).or_else(|_| Metadata::json(text))
+        }
+        _ => Metadata::json(text),
+    }
+}
+
+fn unwrap(text: &str) -> Option<Wrapped> {
+    let maybe = text.starts_with('{') && text.contains("\"data_");
+    if maybe { serde_json::from_str(text).ok() } else { None }
+}
+
+/// Whether a program that reads numbers as doubles reads this JSON at all.
+fn is_read_by_clients(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok()
+}
+
+/// The data as a client is sent it.
+pub(super) fn sent(data: &Data) -> Cow<'_, str> {
+    match data.as_json() {
+        Some(text) => sent_text(text),
+        None => Cow::Owned(wrapped("data_base64", &BASE64.encode(data.as_bytes()))),
+    }
+}
+
+/// JSON, such as metadata, as a client is sent it.
+pub(super) fn sent_text(text: &str) -> Cow<'_, str> {
+    match is_read_by_clients(text) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(wrapped("data_text", text)),
+    }
+}
+
+fn wrapped(name: &str, text: &str) -> String {
+    format!("{{\"{name}\":{}}}", Value::from(text))
 }
 
 /// Appends `{"event":{…},"version":"…"}`.
@@ -135,23 +173,10 @@ pub(super) fn put(out: &mut Vec<u8>, event: &Event, version: u64) {
     out.extend_from_slice(b",\"aggregate_id\":");
     put_string(out, event.aggregate_id.as_str());
     out.extend_from_slice(b",\"data\":");
-    match event.data.as_json() {
-        Some(text) if serde_json::from_str::<Value>(text).is_ok() => out.extend_from_slice(text.as_bytes()),
-        Some(text) => wrap(out, "data_text", text),
-        None => wrap(out, "data_base64", &BASE64.encode(event.data.as_bytes())),
-    }
+    out.extend_from_slice(sent(&event.data).as_bytes());
     out.extend_from_slice(b",\"metadata\":");
-    match serde_json::from_str::<Value>(event.metadata.as_json()) {
-        Ok(_) => out.extend_from_slice(event.metadata.as_json().as_bytes()),
-        Err(_) => wrap(out, "data_text", event.metadata.as_json()),
-    }
+    out.extend_from_slice(sent_text(event.metadata.as_json()).as_bytes());
     out.extend_from_slice(format!("}},\"version\":\"{version}\"}}").as_bytes());
-}
-
-fn wrap(out: &mut Vec<u8>, name: &str, text: &str) {
-    out.extend_from_slice(format!("{{\"{name}\":").as_bytes());
-    put_string(out, text);
-    out.push(b'}');
 }
 
 fn put_string(out: &mut Vec<u8>, text: &str) {

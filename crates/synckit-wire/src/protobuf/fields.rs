@@ -1,14 +1,31 @@
 //! The fields of a message, one after the other, without building anything.
 
-use prost::DecodeError;
+use std::fmt;
+
 use prost::bytes::Buf;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_varint, skip_field};
 use synckit_core::Result;
 
 use crate::checks::{Side, too_many};
 
 /// The fields of a message. After an error there are none.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+/// Bytes that are no fields. It says no more, so that it costs nothing to carry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes are no message of protobuf")
+    }
+}
+
+impl From<prost::DecodeError> for Malformed {
+    fn from(_: prost::DecodeError) -> Self {
+        Malformed
+    }
+}
 
 /// One field.
 pub(super) struct Field<'a> {
@@ -29,34 +46,38 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, DecodeError>;
+    type Item = Result<Field<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
         }
-        let start = self.0;
+        let start = std::mem::take(&mut self.0);
         let mut rest = start;
-        let field = value(&mut rest).map(|(tag, value)| {
-            let raw = &start[..start.len() - rest.len()];
-            Field { tag, value, raw }
-        });
-        self.0 = if field.is_ok() { rest } else { &[] };
-        Some(field)
+        match value(&mut rest) {
+            Ok((tag, value)) => {
+                self.0 = rest;
+                let raw = &start[..start.len() - rest.len()];
+                Some(Ok(Field { tag, value, raw }))
+            }
+            Err(malformed) => Some(Err(malformed)),
+        }
     }
 }
 
-fn value<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), DecodeError> {
-    let (tag, wire_type) = decode_key(rest)?;
+#[inline]
+fn value<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), Malformed> {
+    let key = u32::try_from(varint(rest)?).map_err(|_| Malformed)?;
+    let (tag, wire_type) = (key >> 3, WireType::try_from(u64::from(key & 7))?);
     let value = match wire_type {
-        WireType::Varint => Value::Varint(decode_varint(rest)?),
+        _ if tag == 0 => return Err(Malformed),
+        WireType::Varint => Value::Varint(varint(rest)?),
         WireType::SixtyFourBit if rest.len() >= 8 => Value::Fixed64(rest.get_u64_le()),
         WireType::LengthDelimited => {
-            let before = *rest;
-            // The skip fails where the length is longer than what is left.
-            skip_field(wire_type, tag, rest, DecodeContext::default())?;
-            let mut value = &before[..before.len() - rest.len()];
-            decode_varint(&mut value)?;
+            let length = usize::try_from(varint(rest)?).map_err(|_| Malformed)?;
+            let (value, after) = rest.split_at_checked(length).ok_or(Malformed)?;
+            *rest = after;
             Value::Bytes(value)
         }
         _ => {
@@ -65,6 +86,18 @@ fn value<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), DecodeError> {
         }
     };
     Ok((tag, value))
+}
+
+/// A number; nearly all of them have one byte.
+#[inline]
+fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    match *rest {
+        [byte @ ..0x80, after @ ..] => {
+            *rest = after;
+            Ok(u64::from(*byte))
+        }
+        _ => Ok(decode_varint(rest)?),
+    }
 }
 
 /// A message of which some fields repeat.

@@ -21,11 +21,19 @@ pub(super) struct Reader<'a> {
     parts: Parts<'a>,
     nodes: Names<NodeId>,
     types: Names<EventType>,
+    /// That of the event before.
+    metadata: Metadata,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(limits: &'a WireLimits) -> Self {
-        Reader { limits, parts: Parts::default(), nodes: Names::default(), types: Names::default() }
+        Reader {
+            limits,
+            parts: Parts::default(),
+            nodes: Names::default(),
+            types: Names::default(),
+            metadata: Metadata::default(),
+        }
     }
 
     /// Reads one event. Its size is known before anything of it is copied.
@@ -48,7 +56,12 @@ impl<'a> Reader<'a> {
 
     /// What the parts are, if they are an event.
     fn event(&mut self) -> Result<Event> {
-        let Reader { parts, nodes, types, .. } = self;
+        let Reader { parts, nodes, types, metadata, .. } = self;
+        // Many events of one author have the same.
+        let text = if parts.metadata.is_empty() { "{}" } else { parts.metadata };
+        if text != metadata.as_json() {
+            *metadata = Metadata::json(text)?;
+        }
         let dot = match parts.dot {
             Some((node, counter)) => Some(Dot::new(nodes.name(node)?, counter)),
             None => None,
@@ -62,11 +75,7 @@ impl<'a> Reader<'a> {
             event_type: types.name(parts.event_type)?,
             aggregate_id: parts.aggregate_id.parse()?,
             data: parts.data()?,
-            metadata: if parts.metadata.is_empty() {
-                Metadata::default()
-            } else {
-                Metadata::json(parts.metadata)?
-            },
+            metadata: metadata.clone(),
             dot,
             clock: VectorClock::from_entries(clock)?,
             time: Timestamp::from_bits(parts.time),

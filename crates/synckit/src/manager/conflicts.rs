@@ -9,8 +9,10 @@ use synckit_core::{
 };
 
 use crate::explain::{Audit, Explanation};
-use crate::manager::SyncManager;
+use crate::manager::session::Session;
 use crate::manager::settle::ConflictNotice;
+use crate::manager::{Inner, SyncManager};
+use crate::report::ConflictReport;
 use crate::sugar::StoreExt;
 
 /// A conflict that is not settled.
@@ -30,6 +32,18 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     pub async fn conflicts(&self) -> Result<Vec<OpenConflict>> {
         let notes = self.inner.store.notes_under(notes::CONFLICTS).await?;
         notes.iter().map(open_conflict).collect()
+    }
+
+    /// Gives the listed conflicts to the resolver, without a sync: for a hub, to which others push. Each sync does it too.
+    ///
+    /// # Errors
+    /// Those of the store. What was settled before is durable.
+    pub async fn settle_listed(&self) -> Result<ConflictReport> {
+        let _turn = self.inner.syncing.lock().await;
+        let Inner { store, transport, settings, .. } = &*self.inner;
+        let mut session = Session::new(store, transport, settings, settings.direction);
+        session.settle().await?;
+        Ok(session.report.conflicts)
     }
 
     /// The conflict of an aggregate, with its base and all sides; `None` when it has none.

@@ -175,8 +175,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 }
                 Ok(())
             };
-            let (resolved, next) = tokio::join!(resolve, read_batch(store, upto));
-            let resolved: Result<()> = resolved;
+            // Reading begins first, so that with a store that answers at once the calls have one order.
+            let (next, resolved): (_, Result<()>) = tokio::join!(biased; read_batch(store, upto), resolve);
             resolved?;
             batch = next?;
         }

@@ -1,8 +1,11 @@
-//! `synckit serve`: a hub, over as many wires at once as are asked for. `listen.rs` has the wires.
+//! `synckit serve`: a hub, over as many wires at once as are asked for. `listen.rs` has the wires, `settle.rs` the rules
+//! by which it settles conflicts.
 
 mod listen;
+mod settle;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -21,6 +24,7 @@ use crate::output::{self, Output};
 use crate::text;
 use crate::tls::ServerCertificates;
 use listen::{Bound, Listen, Wires};
+use settle::Settling;
 
 /// Run a hub, with which replicas sync
 #[derive(Debug, clap::Args)]
@@ -29,7 +33,8 @@ use listen::{Bound, Listen, Wires};
     synckit serve --db redb:hub.redb --listen 127.0.0.1:8080\n  \
     synckit serve --db hub.db --listen 127.0.0.1:0 --json   any free port; the URL is printed\n  \
     synckit serve --db hub.db --listen 127.0.0.1:8080 --listen grpc://127.0.0.1:8081\n  \
-    synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n\n\
+    synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n  \
+    synckit serve --db hub.db --rules rules.toml            settle conflicts here, too\n\n\
     The store is created when it is not there. Ctrl-C or SIGTERM ends the hub once the running requests are \
     answered. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
@@ -42,6 +47,10 @@ pub(crate) struct Args {
     /// may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: Vec<Listen>,
+
+    /// Settle conflicts here too, by the rules in this file: .toml, .yaml or .json; it is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 
     /// The hub's name; for a new store `hub-` and random digits unless given
     #[arg(long, value_name = "NAME")]
@@ -91,14 +100,15 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
         let error = Error::invalid("a certificate is needed to listen here").with("address", listen);
         return Err(Failure::from(error).hint("name it with --tls-cert FILE and --tls-key FILE"));
     }
-    // An address that is taken creates no store.
+    // An address that is taken, or rules with a mistake, create no store.
+    let rules = args.rules.as_deref().map(Settling::new).transpose()?;
     let mut bound = Vec::with_capacity(args.listen.len());
     for listen in &args.listen {
         bound.push(listen.bind().await?);
     }
     let store = open(&args).await?;
     let wires = Wires { tls, go_clients: go_clients(&args, &store)? };
-    let served = serve(&store, bound, wires, output, stop).await;
+    let served = serve(&store, bound, wires, rules, output, stop).await;
     closing(&store, served).await?;
     Ok(Exit::Done)
 }
@@ -107,6 +117,7 @@ async fn serve(
     store: &AnyStore,
     bound: Vec<Bound>,
     wires: Wires,
+    rules: Option<Settling>,
     output: &mut Output,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -138,6 +149,7 @@ async fn serve(
     let mut result = Ok(());
     tokio::select! {
         () = stop => output::message("stopping"),
+        failed = settle::run(store, rules) => result = Err(failed),
         // A server ends by itself only when it fails; the others then end with it.
         Some(ended) = servers.join_next() => result = of_server(ended),
     }

@@ -1,0 +1,196 @@
+//! `synckit conflicts`: what waits for a person, and what was decided. `show.rs` has how a conflict is shown.
+
+mod show;
+
+use std::fmt;
+
+use serde::Serialize;
+use synckit::{
+    AggregateId, Answer, AnyStore, AuditEntry, Conflict, Data, Error, ErrorKind, EventId, NewEvent, Ruling,
+    StoreExt,
+};
+
+use crate::commands::{Existing, closing, local};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::text;
+use show::Shown;
+
+/// List conflicts, show their sides with the changed fields, settle them; list all decisions
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    synckit conflicts --db a.db                                   list what is not settled\n  \
+    synckit conflicts --db a.db form-7                            show its sides and what each changed\n  \
+    synckit conflicts --db a.db form-7 --keep e-17 --by ann       this side stands\n  \
+    synckit conflicts --db a.db form-7 --keep-all                 all sides stand\n  \
+    synckit conflicts --db a.db form-7 --merge '{\"guests\":60}'   this stands in the place of all\n  \
+    synckit conflicts --db a.db form-7 --keep e-18 --again        decide otherwise what is settled\n  \
+    synckit conflicts --db a.db --decisions --json                export every decision that was taken\n\n\
+    A decision is an event: it reaches the other replicas with the next sync. It counts more than what rules say, \
+    and a later decision more than an earlier one. Where two people decide at the same time, all replicas end \
+    with one of the decisions. What lost stays in the log: see `synckit history` and `explain`.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    replica: Existing,
+
+    /// The aggregate in conflict; all are listed unless given
+    #[arg(value_name = "AGGREGATE")]
+    aggregate: Option<AggregateId>,
+
+    /// Settle it: this event stands, with all it had seen
+    #[arg(long, value_name = "EVENT", requires = "aggregate", group = "decision")]
+    keep: Option<EventId>,
+
+    /// Settle it: all sides stand
+    #[arg(long, requires = "aggregate", group = "decision")]
+    keep_all: bool,
+
+    /// Settle it: this JSON stands in the place of all sides, as an event of the type that the last side has
+    #[arg(long, value_name = "JSON", requires = "aggregate", group = "decision")]
+    merge: Option<String>,
+
+    /// Who decides; the name of the replica unless given
+    #[arg(long, value_name = "NAME", requires = "decision")]
+    by: Option<String>,
+
+    /// Why; it is written down with the decision
+    #[arg(long, value_name = "TEXT", requires = "decision")]
+    because: Option<String>,
+
+    /// Decide otherwise what is settled, as long as nothing was recorded on top of it
+    #[arg(long, requires = "aggregate")]
+    again: bool,
+
+    /// List all decisions in the log, in the order in which they came
+    #[arg(long, conflicts_with_all = ["aggregate", "decision"])]
+    decisions: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Decided {
+    aggregate: AggregateId,
+    resolution: EventId,
+    by: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Decision(AuditEntry);
+
+pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let store = args.replica.open().await?;
+    let done = match &args.aggregate {
+        None if args.decisions => decisions(&store, output).await,
+        None => list(&store, output).await,
+        Some(aggregate) => one(&store, aggregate, &args, output).await,
+    };
+    closing(&store, done).await?;
+    Ok(Exit::Done)
+}
+
+async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+    let manager = local(store);
+    let open = manager.conflicts().await?;
+    if open.is_empty() && !output.is_json() {
+        return output.line("nothing is in conflict");
+    }
+    for open in open {
+        if let Some(conflict) = manager.conflict(&open.aggregate).await? {
+            output.answer(&Shown::of(&conflict, Some(open.found_at)))?;
+        }
+    }
+    Ok(())
+}
+
+/// How many events of the log one page of decisions looks at.
+const PAGE: usize = 1_000;
+
+async fn decisions(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+    let manager = local(store);
+    let mut after = 0;
+    loop {
+        let page = manager.audit(after, PAGE).await?;
+        after = page.scanned_to;
+        for entry in page.entries {
+            output.answer(&Decision(entry))?;
+        }
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+async fn one(
+    store: &AnyStore,
+    aggregate: &AggregateId,
+    args: &Args,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let manager = local(store);
+    let conflict = match args.again {
+        true => settled(store, aggregate).await?,
+        false => manager.conflict(aggregate).await?.ok_or_else(|| {
+            let error = Error::new(ErrorKind::NotFound, "the aggregate is not in conflict");
+            Failure::from(error.with("aggregate", aggregate))
+                .hint("`synckit conflicts` lists what is; --again decides otherwise what was settled")
+        })?,
+    };
+    let Some(answer) = args.answer(&conflict)? else {
+        return output.answer(&Shown::of(&conflict, None).in_full());
+    };
+    let by = match &args.by {
+        Some(by) => by.clone(),
+        None => store.identity().await?.node.to_string(),
+    };
+    let ruling = Ruling { reason: args.because.clone(), ..Ruling::from(answer) };
+    let resolution = manager.settle(&conflict, ruling, &by).await.map_err(|error| {
+        Failure::from(error).hint("`synckit conflicts` with the aggregate shows the events that can be kept")
+    })?;
+    output.answer(&Decided { aggregate: aggregate.clone(), resolution: resolution.id, by })
+}
+
+/// The conflict that the decision on top of an aggregate has settled.
+async fn settled(store: &AnyStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
+    let manager = local(store);
+    let heads = manager.heads(aggregate).await?;
+    let [top] = heads.as_slice() else {
+        let error = Error::new(ErrorKind::NotFound, "the aggregate has no decision on top");
+        return Err(
+            Failure::from(error.with("aggregate", aggregate)).hint("without --again it shows what there is")
+        );
+    };
+    Ok(manager.settled_conflict(aggregate, top).await?)
+}
+
+impl Args {
+    fn answer(&self, conflict: &Conflict) -> Result<Option<Answer>, Failure> {
+        if let Some(id) = &self.keep {
+            return Ok(Some(Answer::Keep(id.clone())));
+        }
+        if self.keep_all {
+            return Ok(Some(Answer::KeepAll));
+        }
+        let Some(json) = &self.merge else { return Ok(None) };
+        let shown = conflict.branches.iter().flat_map(|branch| &branch.shows);
+        let last = shown.max_by(|left, right| left.canonical_cmp(right));
+        let last = last.ok_or_else(|| {
+            Failure::from(Error::invalid("a filter left out what the sides show; keep one of them instead"))
+        })?;
+        let merged = NewEvent::with_data(&last.event_type, &conflict.aggregate_id, Data::json(json)?)?;
+        Ok(Some(Answer::Merge(merged)))
+    }
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (aggregate, by) = (text::plain(self.aggregate.as_str()), text::plain(&self.by));
+        write!(f, "{aggregate} is settled, by {by}; the next sync takes the decision to the others")
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (time, aggregate) = (text::time(self.0.time.millis()), text::plain(self.0.aggregate.as_str()));
+        write!(f, "{time}  {aggregate}  {}", text::plain(&self.0.to_string()))
+    }
+}

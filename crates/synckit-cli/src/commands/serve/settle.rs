@@ -1,0 +1,78 @@
+//! A hub that settles the conflicts that are pushed to it, by rules in a file that may change.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use synckit::{AnyStore, Endpoint, RuleResolver, SyncManager, Watch};
+
+use crate::commands::rules;
+use crate::failure::{Failure, describe};
+use crate::output;
+use crate::text;
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The rules, and the file they are from.
+pub(super) struct Settling {
+    path: PathBuf,
+    changed: Option<SystemTime>,
+    rules: RuleResolver,
+}
+
+impl Settling {
+    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
+        // Looked up before the file is read: a change in between is seen later.
+        let changed = changed(path);
+        Ok(Settling { path: path.to_owned(), changed, rules: rules::load(path)? })
+    }
+
+    /// Takes other rules when the file has changed, and answers whether it did. Where the file has mistakes, the rules
+    /// stay as they are.
+    fn look(&mut self) -> bool {
+        let now = changed(&self.path);
+        if now == self.changed {
+            return false;
+        }
+        self.changed = now;
+        let path = self.path.display();
+        let replaced = rules::reader().read_file(&self.path).and_then(|rules| self.rules.replace(rules));
+        match &replaced {
+            Ok(()) => output::message(format_args!("the rules in {path} were read again")),
+            Err(error) => {
+                output::message(format_args!("the rules stay as they were: {}", describe(error)));
+            }
+        }
+        replaced.is_ok()
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Settles what is listed, then whatever comes. Ends only when the store fails; without rules never.
+pub(super) async fn run(store: &AnyStore, settling: Option<Settling>) -> Failure {
+    let Some(mut settling) = settling else { return std::future::pending().await };
+    let builder = SyncManager::builder(store.clone(), Endpoint::new(store.clone()));
+    let manager = builder.with_resolver(settling.rules.clone()).build();
+    let mut look = tokio::time::interval(LOOK);
+    let mut after = 0;
+    loop {
+        tokio::select! {
+            moved = store.moved(after) => match moved {
+                Ok(position) => after = position,
+                Err(error) => return error.into(),
+            },
+            // Other rules may settle what is left.
+            _ = look.tick() => if !settling.look() { continue },
+        }
+        match manager.settle_listed().await {
+            Ok(report) if report.settled > 0 => {
+                output::message(format_args!("{} settled", text::count(report.settled, "conflict")));
+            }
+            Ok(_) => {}
+            Err(error) => return error.into(),
+        }
+    }
+}
