@@ -4,10 +4,9 @@ use synckit::{Adapters, Error, ErrorKind, Result, StoreTarget};
 use synckit_grpc::{GrpcConfig, GrpcTransport};
 use synckit_http::{HttpConfig, HttpTransport};
 use synckit_memory::MemoryStore;
+use synckit_net::ClientTls;
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
-
-use crate::tls::ClientPem;
 
 /// The stores; a path without a scheme is an SQLite file.
 pub(crate) fn stores() -> Adapters {
@@ -25,21 +24,12 @@ pub(crate) fn stores() -> Adapters {
         .with_store("memory", async |target| memory(target))
 }
 
-/// The transports, with these certificates where there is TLS.
-pub(crate) fn transports(pem: ClientPem) -> Adapters {
-    let ClientPem { roots, identity } = pem;
-    let mut http = synckit_http::ClientTls::new();
-    let mut grpc = synckit_grpc::ClientTls::new();
-    if let Some(roots) = &roots {
-        http = http.with_roots(roots);
-        grpc = grpc.with_roots(roots);
-    }
-    if let Some((chain, key)) = identity {
-        http = http.with_identity(synckit_http::TlsIdentity::new(&chain, &key));
-        grpc = grpc.with_identity(synckit_grpc::TlsIdentity::new(chain, key));
-    }
-    let over_http = move |url: &str| HttpTransport::with_config(HttpConfig::new(url).with_tls(http.clone()));
-    let over_grpc = move |url: &str| GrpcTransport::with_config(GrpcConfig::new(url).with_tls(grpc.clone()));
+/// The transports, with these settings where there is TLS.
+pub(crate) fn transports(tls: ClientTls) -> Adapters {
+    let for_grpc = tls.clone();
+    let over_http = move |url: &str| HttpTransport::with_config(HttpConfig::new(url).with_tls(tls.clone()));
+    let over_grpc =
+        move |url: &str| GrpcTransport::with_config(GrpcConfig::new(url).with_tls(for_grpc.clone()));
     Adapters::new()
         .with_transport("http", over_http.clone())
         .with_transport("https", over_http)

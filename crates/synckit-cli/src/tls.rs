@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use synckit::{Error, ErrorKind, Result};
+use synckit_net::{ClientTls, ServerTls, TlsIdentity};
 
 /// Whom a command that calls a hub trusts, and what it shows to one that asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -36,34 +37,28 @@ pub(crate) struct ServerCertificates {
     client_ca: Option<PathBuf>,
 }
 
-/// What the files hold. Keys are not shown by `Debug`, as the settings made of them do not show them.
-pub(crate) struct ClientPem {
-    pub(crate) roots: Option<String>,
-    pub(crate) identity: Option<(String, String)>,
-}
-
-/// As [`ClientPem`], of a hub.
-pub(crate) struct ServerPem {
-    pub(crate) identity: (String, String),
-    pub(crate) clients: Option<String>,
-}
-
 impl ClientCertificates {
-    pub(crate) fn read(&self) -> Result<ClientPem> {
-        let identity = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
-            _ => None,
-        };
-        Ok(ClientPem { roots: self.ca.as_deref().map(read).transpose()?, identity })
+    pub(crate) fn read(&self) -> Result<ClientTls> {
+        let mut tls = ClientTls::new();
+        if let Some(roots) = &self.ca {
+            tls = tls.with_roots(&read(roots)?);
+        }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            tls = tls.with_identity(TlsIdentity::new(read(cert)?, read(key)?));
+        }
+        Ok(tls)
     }
 }
 
 impl ServerCertificates {
     /// `None` where no certificate is named.
-    pub(crate) fn read(&self) -> Result<Option<ServerPem>> {
+    pub(crate) fn read(&self) -> Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let clients = self.client_ca.as_deref().map(read).transpose()?;
-        Ok(Some(ServerPem { identity: (read(cert)?, read(key)?), clients }))
+        let tls = ServerTls::new(TlsIdentity::new(read(cert)?, read(key)?));
+        Ok(Some(match &self.client_ca {
+            Some(roots) => tls.with_required_clients(read(roots)?),
+            None => tls,
+        }))
     }
 }
 

@@ -10,6 +10,7 @@ use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
 };
+use synckit_net::Counts;
 use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -18,7 +19,7 @@ use crate::config::GrpcConfig;
 use crate::exchange::{Base, Pool, Server, headers, pool};
 use crate::frame::write;
 use crate::incoming::received;
-use crate::io::{Counts, LastWords};
+use crate::io::LastWords;
 use crate::method::Method;
 use crate::outgoing::outgoing;
 

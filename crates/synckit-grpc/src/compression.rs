@@ -1,18 +1,10 @@
-//! zstd and gzip, with the unpacked size and the memory of the unpacker bounded.
+//! How messages are packed, as the headers of gRPC say it.
 //!
-//! This is why messages are framed by this crate: the codec of tonic lets a zstd frame ask for a window of 128 MiB.
+//! Messages are framed by this crate because the codec of tonic lets a zstd frame ask for a window of 128 MiB.
 
-use std::io::{self, Read, Write};
-
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use synckit_core::{Error, ErrorKind, Result};
-
-/// What is packed: below this a message does not get smaller by enough to matter.
-const WORTHWHILE: usize = 1 << 10;
-
-/// The largest zstd window, as a power of two: 8 MiB, what RFC 9659 allows on the web.
-const WINDOW_LOG: u32 = 23;
+use synckit_net::Coding;
 
 /// How the messages of a call are packed, where they are.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -23,177 +15,48 @@ pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-acc
 /// The codings this crate reads, in the order it likes them.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd,gzip,identity");
 
-/// How a message is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Identity,
-    Gzip,
-    Zstd,
-}
-
-impl Coding {
-    /// How the messages under these headers are packed, if they are.
-    ///
-    /// # Errors
-    /// `Unsupported` for a coding other than zstd and gzip.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Coding> {
-        match headers.get(ENCODING).map(HeaderValue::as_bytes) {
-            None | Some(b"identity") => Ok(Coding::Identity),
-            Some(b"gzip") => Ok(Coding::Gzip),
-            Some(b"zstd") => Ok(Coding::Zstd),
-            Some(_) => Err(Error::new(
-                ErrorKind::Unsupported,
-                "the encoding of the messages is not known; send zstd, gzip or identity",
-            )),
-        }
-    }
-
-    /// The best coding that these request headers accept.
-    pub(crate) fn accepted(headers: &HeaderMap) -> Coding {
-        let accepts = |wanted: &str| {
-            let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|name| name.trim() == wanted)
-        };
-        match () {
-            () if accepts("zstd") => Coding::Zstd,
-            () if accepts("gzip") => Coding::Gzip,
-            () => Coding::Identity,
-        }
-    }
-
-    /// The value of `grpc-encoding`.
-    pub(crate) fn header(self) -> Option<HeaderValue> {
-        match self {
-            Coding::Identity => None,
-            Coding::Gzip => Some(HeaderValue::from_static("gzip")),
-            Coding::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
-    }
-
-    /// Packs a message above 1 KiB, if that makes it smaller.
-    pub(crate) fn pack(self, body: &[u8]) -> Option<Vec<u8>> {
-        if body.len() <= WORTHWHILE {
-            return None;
-        }
-        let packed = match self {
-            Coding::Identity => None,
-            Coding::Gzip => {
-                let room = Vec::with_capacity(body.len() / 4);
-                let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::fast());
-                encoder.write_all(body).and_then(|()| encoder.finish()).ok()
-            }
-            Coding::Zstd => zstd::bulk::compress(body, 1).ok(),
-        };
-        packed.filter(|packed| packed.len() < body.len())
-    }
-
-    /// Unpacks a message to at most so many bytes. No more than that, and the window, is ever allocated.
-    ///
-    /// # Errors
-    /// `TooLarge` when there is more, `Invalid` when it is not packed so.
-    pub(crate) fn unpack(self, body: Bytes, most: usize) -> Result<Bytes> {
-        let unpacked = match self {
-            Coding::Identity if body.len() > most => return Err(too_large(most)),
-            Coding::Identity => return Ok(body),
-            Coding::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(&*body), most),
-            Coding::Zstd => zstd::Decoder::with_buffer(&*body).and_then(|mut decoder| {
-                decoder.window_log_max(WINDOW_LOG)?;
-                read_bounded(decoder, most)
-            }),
-        };
-        match unpacked {
-            Ok(Some(unpacked)) => Ok(unpacked.into()),
-            Ok(None) => Err(too_large(most)),
-            Err(error) => Err(Error::invalid(format!("the message cannot be unpacked: {error}"))),
-        }
+/// How the messages under these headers are packed, if they are.
+///
+/// # Errors
+/// `Unsupported` for a coding other than zstd and gzip.
+pub(crate) fn coding_of(headers: &HeaderMap) -> Result<Coding> {
+    match headers.get(ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(Coding::Identity),
+        Some(b"gzip") => Ok(Coding::Gzip),
+        Some(b"zstd") => Ok(Coding::Zstd),
+        Some(_) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the encoding of the messages is not known; send zstd, gzip or identity",
+        )),
     }
 }
 
-fn too_large(most: usize) -> Error {
-    Error::too_large(format!(
-        "the message unpacks to more than the {most} bytes allowed; send smaller batches"
-    ))
+/// The best coding that these request headers accept.
+pub(crate) fn accepted_coding(headers: &HeaderMap) -> Coding {
+    Coding::best(|wanted| {
+        let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|name| name.trim() == wanted.name())
+    })
 }
 
-/// Reads to the end, or answers `None` when there are more bytes than allowed.
-fn read_bounded(mut reader: impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut all: Vec<u8> = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(0) => return Ok(Some(all)),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let room = most - all.len();
-        if read > room {
-            return Ok(None);
-        }
-        if all.capacity() - all.len() < read {
-            all.reserve_exact(all.len().max(read).min(room));
-        }
-        all.extend_from_slice(&chunk[..read]);
-    }
+/// The value of `grpc-encoding`.
+pub(crate) fn coding_header(coding: Coding) -> Option<HeaderValue> {
+    (coding != Coding::Identity).then(|| HeaderValue::from_static(coding.name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn accepted(value: &'static str) -> Coding {
-        Coding::accepted(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+    fn accepted_by(value: &'static str) -> Coding {
+        accepted_coding(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
     }
 
     #[test]
     fn the_best_accepted_coding_is_taken() {
-        assert_eq!(accepted("identity, gzip,deflate,zstd"), Coding::Zstd);
-        assert_eq!(accepted("identity,gzip"), Coding::Gzip);
-        assert_eq!(accepted("snappy"), Coding::Identity);
-        assert_eq!(Coding::accepted(&HeaderMap::new()), Coding::Identity);
-    }
-
-    #[test]
-    fn what_is_packed_unpacks_up_to_the_limit_and_not_beyond() {
-        let message = b"synckit ".repeat(10_000);
-        for coding in [Coding::Zstd, Coding::Gzip] {
-            let packed = Bytes::from(coding.pack(&message).expect("gets smaller"));
-            assert!(packed.len() < message.len() / 10);
-            let unpacked = coding.unpack(packed.clone(), message.len()).expect("fits");
-            assert_eq!(unpacked, message);
-            let error = coding.unpack(packed, message.len() - 1).expect_err("too large");
-            assert_eq!(error.kind(), ErrorKind::TooLarge);
-            let error = coding.unpack(Bytes::from_static(b"neither"), 100).expect_err("not packed");
-            assert_eq!(error.kind(), ErrorKind::Invalid);
-        }
-    }
-
-    #[test]
-    fn nothing_beyond_the_limit_is_allocated() {
-        let all = read_bounded(io::repeat(7).take(100_000), 100_000).expect("reads").expect("fits");
-        assert_eq!(all.len(), 100_000);
-        assert!(all.capacity() <= 100_000, "{}", all.capacity());
-        assert!(read_bounded(io::repeat(7), 100_000).expect("reads").is_none());
-    }
-
-    #[test]
-    fn small_and_incompressible_messages_are_sent_as_they_are() {
-        assert!(Coding::Zstd.pack(&[7; WORTHWHILE]).is_none());
-        let mut state = 1_u32;
-        let noise = (0..4096).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        });
-        assert!(Coding::Zstd.pack(&noise.collect::<Vec<_>>()).is_none());
-    }
-
-    #[test]
-    fn a_window_above_8_mib_is_refused() {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("starts");
-        encoder.window_log(27).expect("valid");
-        encoder.long_distance_matching(true).expect("valid");
-        encoder.write_all(&vec![7; 1 << 20]).expect("packs");
-        let packed = encoder.finish().expect("packs");
-        assert!(Coding::Zstd.unpack(packed.into(), 16 << 20).is_err());
+        assert_eq!(accepted_by("identity, gzip,deflate,zstd"), Coding::Zstd);
+        assert_eq!(accepted_by("identity,gzip"), Coding::Gzip);
+        assert_eq!(accepted_by("snappy"), Coding::Identity);
+        assert_eq!(accepted_coding(&HeaderMap::new()), Coding::Identity);
     }
 }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use synckit_net::ClientTls;
 use synckit_wire::WireLimits;
-
-use crate::tls::ClientTls;
 
 /// How long one side waits for the other, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,10 @@
 //! What can go wrong below a gRPC status: no connection, no answer, an answer of something else.
 
-use std::error::Error as StdError;
-use std::io;
-
 use http::{HeaderMap, StatusCode};
 use synckit_core::{Error, ErrorKind};
+use synckit_net::{cannot_connect, explain};
 
-use crate::tls::explain;
+use crate::GRPC;
 
 /// The error behind an answer that is not gRPC: a proxy's page, another server.
 pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
@@ -33,7 +31,7 @@ pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
 /// The error behind a request that got no answer. `told` is what the last connection was told when it broke: HTTP/2
 /// passes on no more of that than a text.
 pub(crate) fn unanswered(error: hyper_util::client::legacy::Error, told: Option<Error>) -> Error {
-    if let Some(known) = own(&error).or_else(|| explain(&error)) {
+    if let Some(known) = explain(&error, GRPC) {
         return known.with_source(error);
     }
     if !error.is_connect() {
@@ -44,24 +42,5 @@ pub(crate) fn unanswered(error: hyper_util::client::legacy::Error, told: Option<
                        port, with TLS (grpcs://) or without (grpc://) as the URL says?";
         return Error::new(ErrorKind::Unavailable, message).with_source(error);
     }
-    let timed_out = causes(&error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::TimedOut);
-    let kind = if timed_out { ErrorKind::Timeout } else { ErrorKind::Unavailable };
-    Error::new(kind, "cannot connect; is the server running, and is this its address?").with_source(error)
-}
-
-/// The error that the connector of this crate made.
-fn own(error: &hyper_util::client::legacy::Error) -> Option<Error> {
-    let own = causes(error).find_map(|cause| cause.downcast_ref::<Error>())?;
-    Some(Error::new(own.kind(), own.message().to_owned()))
-}
-
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = error.source();
-    std::iter::from_fn(move || {
-        let this = next?;
-        next = this.source();
-        Some(this)
-    })
+    cannot_connect(error)
 }

@@ -14,21 +14,20 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::{BoxError, Coding, Counted, Counts, Dialer, Stream};
 use synckit_wire::{Decode, Encode};
-use tokio::time::timeout;
 use tonic::body::Body;
 
-use crate::BoxError;
-use crate::compression::{ACCEPT_ENCODING, ACCEPTED, Coding, ENCODING};
+use crate::GRPC;
+use crate::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, coding_of};
 use crate::config::GrpcConfig;
 use crate::error::{foreign, unanswered};
 use crate::frame::{Frames, write};
-use crate::io::{Counted, Counts, LastWords, Pooled};
+use crate::io::{LastWords, Pooled};
 use crate::method::{MEDIA_TYPE, Method};
 use crate::outgoing::whole;
 use crate::pages::timeout_header;
 use crate::status;
-use crate::tls::Dialer;
 
 /// The connections to one server: one, as long as it holds.
 pub(crate) type Pool = Client<Connector, Body>;
@@ -108,7 +107,7 @@ pub(crate) fn pool(
     last_words: Arc<LastWords>,
 ) -> Result<Pool> {
     let tls = match base.scheme == Scheme::HTTPS {
-        true => Some(Dialer::new(&config.tls, base.authority.host())?),
+        true => Some(Dialer::new(GRPC, &config.tls, base.authority.host())?),
         false => None,
     };
     let mut tcp = HttpConnector::new();
@@ -155,12 +154,9 @@ impl tower_service::Service<Uri> for Connector {
         let Connector { tls, limit, counts, last_words, .. } = self.clone();
         Box::pin(async move {
             let stream = Counted::new(opening.await?.into_inner(), counts);
-            let stream = match tls {
+            let stream: Box<dyn Stream> = match tls {
                 None => Box::new(stream),
-                Some(tls) => {
-                    let late = || Error::new(ErrorKind::Timeout, "the TLS handshake took too long");
-                    timeout(limit, tls.dial(stream)).await.map_err(|_| late())??
-                }
+                Some(tls) => tls.dial(stream, limit).await?,
             };
             last_words.clear();
             Ok(TokioIo::new(Pooled { stream, last_words }))
@@ -224,7 +220,7 @@ impl Server {
         if let Some(Err(error)) = status::read(&parts.headers) {
             return Err(error);
         }
-        let coding = Coding::of(&parts.headers)?;
+        let coding = coding_of(&parts.headers)?;
         let mut frames = Frames::new(body, coding, self.config.limits, ErrorKind::Corrupt);
         frames.trailers = Some(parts.headers);
         Ok(frames)

@@ -5,10 +5,9 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::{BoxError, Coding, offload};
 use synckit_wire::{Decode, Encode, WireLimits};
 
-use crate::BoxError;
-use crate::compression::Coding;
 use crate::status;
 
 /// A flag and a length.
@@ -138,8 +137,7 @@ async fn decode<M: Decode + Send + 'static>(
         Some(coding) => coding,
         None => Coding::Identity,
     };
-    let unfolded = message.len() * if coding == Coding::Identity { 1 } else { 8 };
-    offload(unfolded, move || {
+    offload(coding.estimate(message.len()), move || {
         let unpacked = coding.unpack(message, limits.decoded_bytes).map_err(|error| match error.kind() {
             ErrorKind::Invalid => Error::new(wrong, error.message().to_owned()),
             _ => error,
@@ -147,20 +145,4 @@ async fn decode<M: Decode + Send + 'static>(
         M::from_protobuf(&unpacked, &limits)
     })
     .await
-}
-
-/// Runs work that takes the processor, away from the runtime where there is enough of it to delay others.
-///
-/// # Errors
-/// Those of the work; `Internal` when it panics.
-async fn offload<T: Send + 'static>(
-    bytes: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if bytes < 128 << 10 {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        Error::new(ErrorKind::Internal, "work on a message did not finish").with_source(error)
-    })?
 }

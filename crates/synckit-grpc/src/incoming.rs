@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::stream;
 use hyper::body::Incoming;
 use synckit_core::{Error, ErrorKind, PageStream, PullResponse, Result};
+use synckit_net::raised;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::frame::Frames;
-use crate::service::raised;
 
 struct Receiving {
     frames: Frames<Incoming>,

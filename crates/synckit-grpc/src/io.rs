@@ -1,38 +1,20 @@
-//! The byte streams under HTTP/2: counted at the client, guarded at the server.
+//! The byte streams under HTTP/2: pooled at the client, guarded at the server.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use synckit_core::{Error, ErrorKind, Traffic};
+use synckit_core::{Error, ErrorKind};
+use synckit_net::{Stream, explain};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::tls::explain;
-
-/// What crossed all connections of one client.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Counts {
-    pub(crate) fn traffic(&self) -> Traffic {
-        Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
-    }
-}
-
-/// A connection of a client, with TLS on it or without.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use crate::GRPC;
 
 /// What the connections of one client were told last, when they broke.
 #[derive(Debug, Default)]
@@ -72,7 +54,7 @@ impl AsyncRead for Pooled {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        if let Some(told) = read.as_ref().err().and_then(|error| explain(error)) {
+        if let Some(told) = read.as_ref().err().and_then(|error| explain(error, GRPC)) {
             *self.last_words.locked() = Some((told.kind(), told.message().to_owned()));
         }
         Poll::Ready(read)
@@ -90,69 +72,6 @@ impl AsyncWrite for Pooled {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// A connection that counts its bytes as they are on the wire, below TLS.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    stream: TcpStream,
-    counts: Arc<Counts>,
-}
-
-impl Counted {
-    pub(crate) fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
-        Counted { stream, counts }
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        self.counts.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(read)
-    }
-}
-
-impl Counted {
-    fn count_sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.counts.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
-        written
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count_sent(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count_sent(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,8 +3,8 @@
 //! # Map
 //!
 //! - [`GrpcTransport`], [`GrpcConfig`]: the calling side
-//! - [`SyncService`], [`serve`], [`serve_tls`], [`ServerConfig`]: the answering side
-//! - [`ClientTls`], [`ServerTls`]: certificates and keys of each
+//! - [`SyncService`], [`serve`], [`ServerConfig`]: the answering side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], `serve_tls`: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
 //! - `method`: the calls and where they are
 //! - `frame`, `compression`: messages within a stream of bytes, with limits on them
@@ -12,7 +12,7 @@
 //! - `pages`, `pushes`: what the server streams, and what is streamed to it
 //! - `exchange`: one call and its answer, at the client
 //! - `status`, `error`: kinds of errors, gRPC codes, and what else can go wrong
-//! - `io`, `tls`: connections
+//! - `io`: connections
 
 mod client;
 mod compression;
@@ -29,16 +29,18 @@ mod pushes;
 mod server;
 mod service;
 mod status;
-mod tls;
 
 pub use client::GrpcTransport;
 pub use config::{GrpcConfig, ServerConfig, Timeouts};
-pub use server::{serve, serve_tls};
+pub use server::serve;
+#[cfg(feature = "tls")]
+pub use server::serve_tls;
 pub use service::SyncService;
-pub use tls::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
 
 /// `docs/synckit.proto`, compiled: a `google.protobuf.FileDescriptorSet`, for a reflection service of one's own.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptor.bin");
 
-/// An error of some library.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What is spoken here, within TLS and in URLs.
+const GRPC: synckit_net::Protocol =
+    synckit_net::Protocol { alpn: "h2", plain: "grpc://", secure: "grpcs://" };

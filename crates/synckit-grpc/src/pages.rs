@@ -5,14 +5,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName};
 use synckit_core::{Cursor, Error, ErrorKind, PageStream, PullRequest, PullResponse, Result, Transport};
+use synckit_net::{Coding, raised};
 use synckit_wire::WireLimits;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::compression::Coding;
 use crate::frame::write;
 use crate::outgoing::{Gone, Outgoing};
-use crate::service::{SyncService, raised, shutting_down};
+use crate::service::{SyncService, shutting_down};
 use crate::status;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

@@ -3,8 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
@@ -12,11 +10,11 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use synckit_core::{Error, ErrorKind, Result, Transport};
+use synckit_net::{Acceptor, Connections, raised};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -25,8 +23,7 @@ use tower_service::Service as _;
 use crate::config::ServerConfig;
 use crate::io::Guarded;
 use crate::method::SERVICE;
-use crate::service::{SyncService, raised};
-use crate::tls::{Acceptor, ServerTls};
+use crate::service::SyncService;
 
 /// Serves over HTTP/2 without TLS until `shutdown` resolves; then accepts no more, ends streams, lets running calls
 /// finish within [`ServerConfig::grace_ms`], and returns.
@@ -52,13 +49,14 @@ pub async fn serve<T: Transport>(
 ///
 /// # Errors
 /// As [`serve`], and `Invalid` when certificates or keys cannot be used, before anything is accepted.
+#[cfg(feature = "tls")]
 pub async fn serve_tls<T: Transport>(
     listener: TcpListener,
-    tls: &ServerTls,
+    tls: &synckit_net::ServerTls,
     service: SyncService<T>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let acceptor = Acceptor::new(tls).map_err(|error| error.at("grpc", "serve"))?;
+    let acceptor = Acceptor::new(crate::GRPC, tls).map_err(|error| error.at("grpc", "serve"))?;
     run(listener, Some(acceptor), service, shutdown).await
 }
 
@@ -75,34 +73,15 @@ async fn run<T: Transport>(
     let routes = reflection(Routes::new(service.with_closing(closed.clone())).add_service(health_service))
         .map_err(|error| error.at("grpc", "serve"))?
         .prepare();
-    let slots = Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            (stream, slot) = accept(&listener, &slots) => {
-                let (acceptor, routes, closing) = (acceptor.clone(), routes.clone(), closed.clone());
-                connections.spawn(async move {
-                    welcome(stream, acceptor, routes, config, closing).await;
-                    drop(slot);
-                });
-            }
-        }
-    }
-    drop(listener);
+    let mut connections = Connections::new(config.connections);
+    let serve = |stream| welcome(stream, acceptor.clone(), routes.clone(), config, closed.clone());
+    connections.accept(listener, serve, shutdown).await;
     closing.send_replace(true);
     // Whoever watches the health would else keep its connection open.
     for name in ["", SERVICE] {
         health.clear_service_status(name).await;
     }
-    let finished = async { while connections.join_next().await.is_some() {} };
-    if timeout(config.grace(), finished).await.is_err() {
-        tracing::warn!(connections = connections.len(), "closed connections that did not finish in time");
-        connections.shutdown().await;
-    }
+    connections.finish(config.grace()).await;
     Ok(())
 }
 
@@ -120,21 +99,6 @@ fn reflection(routes: Routes) -> Result<Routes> {
     Ok(routes.add_service(v1).add_service(v1alpha))
 }
 
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let slot = slots.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                // Without a pause, running out of files would keep a processor busy.
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
 /// Serves a connection, after a handshake where there is one.
 async fn welcome(
     stream: TcpStream,
@@ -143,9 +107,6 @@ async fn welcome(
     config: ServerConfig,
     mut closing: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
     let limit = config.timeouts.connect();
     let Some(acceptor) = acceptor else {
         return serve_connection(Guarded::new(stream, limit), routes, config, closing).await;

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use synckit_core::{Error, ErrorKind, Limits, PullRequest, PullResponse, Result, Transport};
+use synckit_net::{BoxError, Coding, raised};
 use synckit_wire::{Decode, Encode, ReceivedPush};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
-use crate::BoxError;
-use crate::compression::{ACCEPT_ENCODING, ACCEPTED, Coding, ENCODING};
+use crate::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, accepted_coding, coding_header, coding_of};
 use crate::config::ServerConfig;
 use crate::frame::{Frames, write};
 use crate::method::{MEDIA_TYPE, Method, SERVICE};
@@ -100,8 +100,8 @@ impl<T: Transport> SyncService<T> {
         let method = Method::at(path).ok_or_else(unknown)?;
         let limits = self.config.limits;
         let mut call = Call {
-            incoming: Frames::new(body, Coding::of(headers)?, limits, ErrorKind::Invalid),
-            reply: Coding::accepted(headers),
+            incoming: Frames::new(body, coding_of(headers)?, limits, ErrorKind::Invalid),
+            reply: accepted_coding(headers),
             deadline: deadline(headers),
         };
         match method {
@@ -264,13 +264,6 @@ async fn only<M: Decode + Send + 'static>(incoming: &mut Frames<Body>) -> Result
     incoming.next().await?.ok_or_else(none)
 }
 
-/// Resolves when the flag is raised; never when its sender is gone.
-pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|raised| *raised).await.is_err() {
-        std::future::pending().await
-    }
-}
-
 pub(crate) fn shutting_down() -> Error {
     Error::new(ErrorKind::Unavailable, "the server shuts down; go on at the last cursor")
 }
@@ -284,7 +277,7 @@ async fn within<A>(until: Instant, work: impl Future<Output = Result<A>>) -> Res
 fn accepted(reply: Coding, body: Body) -> Response<Body> {
     let mut answer = Response::new(body);
     answer.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
-    if let Some(coding) = reply.header() {
+    if let Some(coding) = coding_header(reply) {
         answer.headers_mut().insert(ENCODING, coding);
     }
     answer.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);

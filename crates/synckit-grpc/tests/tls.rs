@@ -1,4 +1,5 @@
 //! TLS with real sockets and certificates: who is let in, who is not, and what each side is told.
+#![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;

@@ -1,7 +1,6 @@
 //! Bodies: received with limits and clocks, sent with a mark of progress.
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +13,8 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::BoxError;
 use tokio::time::{Instant, timeout};
-
-/// An error of some body.
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Refuses a body whose length is announced as more than allowed, before any of it is read.
 ///
@@ -64,22 +61,6 @@ where
             }
         }
     }
-}
-
-/// Runs work that takes the processor, away from the runtime where there is enough of it to delay others.
-///
-/// # Errors
-/// Those of the work; `Internal` when it panics.
-pub(crate) async fn offload<T: Send + 'static>(
-    bytes: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if bytes < 128 << 10 {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        Error::new(ErrorKind::Internal, "work on a message did not finish").with_source(error)
-    })?
 }
 
 /// A request body that is handed over piece by piece and notes when it last was.

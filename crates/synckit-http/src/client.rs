@@ -9,6 +9,7 @@ use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
 };
+use synckit_net::Counts;
 use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,7 +18,6 @@ use crate::config::HttpConfig;
 use crate::error::foreign;
 use crate::exchange::{Base, Pool, Server, headers, pool};
 use crate::format::{of_body, stream_type};
-use crate::io::Counts;
 use crate::pages::received;
 
 /// A [`Transport`] to a synckit server over HTTP/1.1. Clones share its connections.

@@ -1,143 +1,58 @@
-//! zstd and gzip, with the unpacked size and the memory of the unpacker bounded.
-
-use std::io::{self, Read, Write};
+//! How bodies are packed, as the headers of HTTP say it.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use synckit_core::{Error, ErrorKind, Result};
-
-/// What is packed: below this a body does not get smaller by enough to matter.
-const WORTHWHILE: usize = 1 << 10;
-
-/// The largest zstd window, as a power of two: 8 MiB, what RFC 9659 allows on the web.
-const WINDOW_LOG: u32 = 23;
+use synckit_net::Coding;
 
 /// The codings this crate reads, in the order it likes them; the value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip");
 
-/// How a body is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Identity,
-    Gzip,
-    Zstd,
-}
-
-impl Coding {
-    /// How the body under these headers is packed.
-    ///
-    /// # Errors
-    /// `Unsupported` for a coding other than zstd and gzip, or several.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Coding> {
-        let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-        let name = match (codings.next(), codings.next()) {
-            (None, _) => return Ok(Coding::Identity),
-            (Some(name), None) => name.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
-            (Some(_), Some(_)) => String::from("several"),
-        };
-        match name.as_str() {
-            "" | "identity" => Ok(Coding::Identity),
-            "gzip" | "x-gzip" => Ok(Coding::Gzip),
-            "zstd" => Ok(Coding::Zstd),
-            _ => Err(Error::new(
-                ErrorKind::Unsupported,
-                "the content encoding is not known; send zstd, gzip or no encoding",
-            )),
-        }
-    }
-
-    /// The best coding that these request headers accept.
-    pub(crate) fn accepted(headers: &HeaderMap) -> Coding {
-        let accepts = |wanted: &str| {
-            let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|item| {
-                let (name, weight) = item.split_once(';').unwrap_or((item, ""));
-                let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-                name.trim().eq_ignore_ascii_case(wanted) && weight.is_ok_and(|weight| weight > 0.0)
-            })
-        };
-        match () {
-            () if accepts("zstd") => Coding::Zstd,
-            () if accepts("gzip") => Coding::Gzip,
-            () => Coding::Identity,
-        }
-    }
-
-    /// The value of `Content-Encoding`.
-    pub(crate) fn header(self) -> Option<HeaderValue> {
-        match self {
-            Coding::Identity => None,
-            Coding::Gzip => Some(HeaderValue::from_static("gzip")),
-            Coding::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
-    }
-
-    /// Packs a body above 1 KiB, if that makes it smaller. Says how it is packed then.
-    pub(crate) fn pack(self, body: Vec<u8>) -> (Coding, Bytes) {
-        if body.len() <= WORTHWHILE {
-            return (Coding::Identity, body.into());
-        }
-        let packed = match self {
-            Coding::Identity => None,
-            Coding::Gzip => {
-                let room = Vec::with_capacity(body.len() / 4);
-                let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::fast());
-                encoder.write_all(&body).and_then(|()| encoder.finish()).ok()
-            }
-            Coding::Zstd => zstd::bulk::compress(&body, 1).ok(),
-        };
-        match packed {
-            Some(packed) if packed.len() < body.len() => (self, packed.into()),
-            _ => (Coding::Identity, body.into()),
-        }
-    }
-
-    /// Unpacks a body to at most so many bytes. No more than that, and the window, is ever allocated.
-    ///
-    /// # Errors
-    /// `TooLarge` when there is more, `Invalid` when it is not packed so.
-    pub(crate) fn unpack(self, body: Bytes, most: usize) -> Result<Bytes> {
-        let unpacked = match self {
-            Coding::Identity if body.len() > most => return Err(too_large(most)),
-            Coding::Identity => return Ok(body),
-            Coding::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(&*body), most),
-            Coding::Zstd => zstd::Decoder::with_buffer(&*body).and_then(|mut decoder| {
-                decoder.window_log_max(WINDOW_LOG)?;
-                read_bounded(decoder, most)
-            }),
-        };
-        match unpacked {
-            Ok(Some(unpacked)) => Ok(unpacked.into()),
-            Ok(None) => Err(too_large(most)),
-            Err(error) => Err(Error::invalid(format!("the body cannot be unpacked: {error}"))),
-        }
+/// How the body under these headers is packed.
+///
+/// # Errors
+/// `Unsupported` for a coding other than zstd and gzip, or several.
+pub(crate) fn coding_of(headers: &HeaderMap) -> Result<Coding> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let name = match (codings.next(), codings.next()) {
+        (None, _) => return Ok(Coding::Identity),
+        (Some(name), None) => name.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
+        (Some(_), Some(_)) => String::from("several"),
+    };
+    match name.as_str() {
+        "" | "identity" => Ok(Coding::Identity),
+        "gzip" | "x-gzip" => Ok(Coding::Gzip),
+        "zstd" => Ok(Coding::Zstd),
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the content encoding is not known; send zstd, gzip or no encoding",
+        )),
     }
 }
 
-fn too_large(most: usize) -> Error {
-    Error::too_large(format!("the body unpacks to more than the {most} bytes allowed; send smaller batches"))
+/// The best coding that these request headers accept.
+pub(crate) fn accepted_coding(headers: &HeaderMap) -> Coding {
+    Coding::best(|wanted| {
+        let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|item| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case(wanted.name()) && weight.is_ok_and(|weight| weight > 0.0)
+        })
+    })
 }
 
-/// Reads to the end, or answers `None` when there are more bytes than allowed.
-fn read_bounded(mut reader: impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut all: Vec<u8> = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(0) => return Ok(Some(all)),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let room = most - all.len();
-        if read > room {
-            return Ok(None);
-        }
-        if all.capacity() - all.len() < read {
-            all.reserve_exact(all.len().max(read).min(room));
-        }
-        all.extend_from_slice(&chunk[..read]);
+/// The value of `Content-Encoding`.
+pub(crate) fn coding_header(coding: Coding) -> Option<HeaderValue> {
+    (coding != Coding::Identity).then(|| HeaderValue::from_static(coding.name()))
+}
+
+/// Packs a body where that is worthwhile, and says how it is packed then.
+pub(crate) fn pack(coding: Coding, body: Vec<u8>) -> (Coding, Bytes) {
+    match coding.pack(&body) {
+        Some(packed) => (coding, packed.into()),
+        None => (Coding::Identity, body.into()),
     }
 }
 
@@ -145,61 +60,16 @@ fn read_bounded(mut reader: impl Read, most: usize) -> io::Result<Option<Vec<u8>
 mod tests {
     use super::*;
 
-    fn accepted(value: &'static str) -> Coding {
-        Coding::accepted(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+    fn accepted_by(value: &'static str) -> Coding {
+        accepted_coding(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
     }
 
     #[test]
     fn the_best_accepted_coding_is_taken() {
-        assert_eq!(accepted("gzip, deflate, br, zstd"), Coding::Zstd);
-        assert_eq!(accepted("GZIP;q=0.5"), Coding::Gzip);
-        assert_eq!(accepted("zstd;q=0, gzip; q=1.0"), Coding::Gzip);
-        assert_eq!(accepted("br"), Coding::Identity);
-        assert_eq!(Coding::accepted(&HeaderMap::new()), Coding::Identity);
-    }
-
-    #[test]
-    fn what_is_packed_unpacks_up_to_the_limit_and_not_beyond() {
-        let body = b"synckit ".repeat(10_000);
-        for coding in [Coding::Zstd, Coding::Gzip] {
-            let (used, packed) = coding.pack(body.clone());
-            assert_eq!(used, coding);
-            assert!(packed.len() < body.len() / 10);
-            let unpacked = used.unpack(packed.clone(), body.len()).expect("fits");
-            assert_eq!(unpacked, body);
-            let error = used.unpack(packed, body.len() - 1).expect_err("too large");
-            assert_eq!(error.kind(), ErrorKind::TooLarge);
-            let error = used.unpack(Bytes::from_static(b"neither"), 100).expect_err("not packed");
-            assert_eq!(error.kind(), ErrorKind::Invalid);
-        }
-    }
-
-    #[test]
-    fn nothing_beyond_the_limit_is_allocated() {
-        let all = read_bounded(io::repeat(7).take(100_000), 100_000).expect("reads").expect("fits");
-        assert_eq!(all.len(), 100_000);
-        assert!(all.capacity() <= 100_000, "{}", all.capacity());
-        assert!(read_bounded(io::repeat(7), 100_000).expect("reads").is_none());
-    }
-
-    #[test]
-    fn small_and_incompressible_bodies_are_sent_as_they_are() {
-        assert_eq!(Coding::Zstd.pack(vec![7; WORTHWHILE]).0, Coding::Identity);
-        let mut state = 1_u32;
-        let noise = (0..4096).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        });
-        assert_eq!(Coding::Zstd.pack(noise.collect()).0, Coding::Identity);
-    }
-
-    #[test]
-    fn a_window_above_8_mib_is_refused() {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("starts");
-        encoder.window_log(27).expect("valid");
-        encoder.long_distance_matching(true).expect("valid");
-        encoder.write_all(&vec![7; 1 << 20]).expect("packs");
-        let packed = encoder.finish().expect("packs");
-        assert!(Coding::Zstd.unpack(packed.into(), 16 << 20).is_err());
+        assert_eq!(accepted_by("gzip, deflate, br, zstd"), Coding::Zstd);
+        assert_eq!(accepted_by("GZIP;q=0.5"), Coding::Gzip);
+        assert_eq!(accepted_by("zstd;q=0, gzip; q=1.0"), Coding::Gzip);
+        assert_eq!(accepted_by("br"), Coding::Identity);
+        assert_eq!(accepted_coding(&HeaderMap::new()), Coding::Identity);
     }
 }

@@ -1,14 +1,13 @@
 //! Kinds of errors and HTTP statuses, each way.
 
-use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
 
 use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use synckit_core::{Error, ErrorKind};
+use synckit_net::{cannot_connect, explain};
 
-use crate::tls::explain;
+use crate::HTTP;
 
 /// The status that tells this kind to software that does not read the body.
 pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
@@ -72,31 +71,12 @@ pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
 
 /// The error behind a request that got no answer.
 pub(crate) fn unanswered(error: hyper_util::client::legacy::Error) -> Error {
-    if let Some(told) = own(&error).or_else(|| explain(&error)) {
+    if let Some(told) = explain(&error, HTTP) {
         return told.with_source(error);
     }
     if !error.is_connect() {
         let message = "the connection broke off before the answer";
         return Error::new(ErrorKind::Unavailable, message).with_source(error);
     }
-    let timed_out = causes(&error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::TimedOut);
-    let kind = if timed_out { ErrorKind::Timeout } else { ErrorKind::Unavailable };
-    Error::new(kind, "cannot connect; is the server running, and is this its address?").with_source(error)
-}
-
-/// The error that the connector of this crate made.
-fn own(error: &hyper_util::client::legacy::Error) -> Option<Error> {
-    let own = causes(error).find_map(|cause| cause.downcast_ref::<Error>())?;
-    Some(Error::new(own.kind(), own.message().to_owned()))
-}
-
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = error.source();
-    std::iter::from_fn(move || {
-        let this = next?;
-        next = this.source();
-        Some(this)
-    })
+    cannot_connect(error)
 }

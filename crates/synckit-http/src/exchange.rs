@@ -16,16 +16,17 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::{BoxError, Coding, Counted, Counts, Dialer, Stream, offload};
 use synckit_wire::{Decode, Encode, Format};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use crate::body::{BoxError, Upload, check_announced, offload, receive};
-use crate::compression::{ACCEPTED, Coding};
+use crate::HTTP;
+use crate::body::{Upload, check_announced, receive};
+use crate::compression::{ACCEPTED, coding_header, coding_of, pack};
 use crate::config::HttpConfig;
 use crate::error::{foreign, retry_after, unanswered};
 use crate::format::{accepted_by, media_type, of_body};
-use crate::io::{Counted, Counts, Pooled, Stream};
-use crate::tls::Dialer;
+use crate::io::Pooled;
 
 /// The pool of connections to one server.
 pub(crate) type Pool = Client<Connector, Upload>;
@@ -107,7 +108,7 @@ pub(crate) fn headers(config: &HttpConfig) -> Result<HeaderMap> {
 /// feature `tls`.
 pub(crate) fn pool(config: &HttpConfig, base: &Base, counts: Arc<Counts>) -> Result<Pool> {
     let tls = match base.scheme == Scheme::HTTPS {
-        true => Some(Dialer::new(&config.tls, base.authority.host())?),
+        true => Some(Dialer::new(HTTP, &config.tls, base.authority.host())?),
         false => None,
     };
     let mut tcp = HttpConnector::new();
@@ -150,10 +151,7 @@ impl tower_service::Service<Uri> for Connector {
             let stream = Counted::new(opening.await?.into_inner(), counts);
             let stream: Box<dyn Stream> = match tls {
                 None => Box::new(stream),
-                Some(tls) => timeout(limit, tls.dial(stream)).await.unwrap_or_else(|_| {
-                    let message = "the server did not finish the TLS handshake in time; does it speak TLS at this port?";
-                    Err(Error::new(ErrorKind::Timeout, message))
-                })?,
+                Some(tls) => tls.dial(stream, limit).await?,
             };
             Ok(TokioIo::new(Pooled(stream)))
         })
@@ -214,7 +212,7 @@ impl Server {
         let HttpConfig { limits, timeouts, compression, .. } = &self.config;
         let coding = if *compression { Coding::Zstd } else { Coding::Identity };
         let body = request.encode(format);
-        let (coding, body) = offload(body.len(), move || Ok(coding.pack(body))).await?;
+        let (coding, body) = offload(body.len(), move || Ok(pack(coding, body))).await?;
         if body.len() > limits.body_bytes {
             let message = format!(
                 "the request has {} bytes; at most {} are allowed; send smaller batches",
@@ -230,7 +228,7 @@ impl Server {
         *request.uri_mut() = self.base.uri(operation)?;
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type(format)));
-        if let Some(coding) = coding.header() {
+        if let Some(coding) = coding_header(coding) {
             request.headers_mut().insert(CONTENT_ENCODING, coding);
         }
         let mut answer = pin!(pool.request(request));
@@ -257,11 +255,10 @@ impl Server {
         };
         let limits = self.config.limits;
         check_announced(&parts.headers, limits.body_bytes)?;
-        let coding = Coding::of(&parts.headers)?;
+        let coding = coding_of(&parts.headers)?;
         let body = receive(body, limits.body_bytes, self.config.timeouts.body_idle(), ErrorKind::Unavailable)
             .await?;
-        let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
-        offload(unfolded, move || {
+        offload(coding.estimate(body.len()), move || {
             let body = coding.unpack(body, limits.decoded_bytes).map_err(|error| match error.kind() {
                 ErrorKind::Invalid => Error::corrupt("the answer cannot be unpacked").with_source(error),
                 _ => error,
@@ -279,7 +276,7 @@ impl Server {
             let most = ERROR_BYTES.min(limits.body_bytes);
             let idle = self.config.timeouts.body_idle();
             let body: Bytes = receive(body, most, idle, ErrorKind::Unavailable).await?;
-            let body = Coding::of(&parts.headers)?.unpack(body, limits.decoded_bytes)?;
+            let body = coding_of(&parts.headers)?.unpack(body, limits.decoded_bytes)?;
             Error::decode(format, &body, &limits)
         };
         let error = match of_body(&parts.headers, media_type) {

@@ -1,36 +1,16 @@
-//! The byte streams under HTTP: counted at the client, guarded at the server.
+//! The byte streams under HTTP: pooled at the client, guarded at the server.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use synckit_core::Traffic;
+use synckit_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
-
-/// What crossed all connections of one client.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Counts {
-    pub(crate) fn traffic(&self) -> Traffic {
-        Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
-    }
-}
-
-/// A connection of a client, with TLS on it or without.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection as the pool of a client keeps it.
 pub(crate) struct Pooled(pub(crate) Box<dyn Stream>);
@@ -77,69 +57,6 @@ impl AsyncWrite for Pooled {
     }
 }
 
-/// A connection that counts its bytes as they are on the wire, below TLS.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    stream: TcpStream,
-    counts: Arc<Counts>,
-}
-
-impl Counted {
-    pub(crate) fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
-        Counted { stream, counts }
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        self.counts.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(read)
-    }
-}
-
-impl Counted {
-    fn count_sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.counts.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
-        written
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count_sent(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count_sent(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 /// How long the end of a connection waits for the caller to have read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -162,7 +79,6 @@ impl Guarded {
         Guarded { stream, stall, stalled: None, linger: None }
     }
 
-    #[cfg(feature = "tls")]
     pub(crate) fn get_ref(&self) -> &TcpStream {
         &self.stream
     }

@@ -10,6 +10,7 @@
 //! - `format`: JSON or protobuf, and how both sides agree
 //! - `pages`: the stream of a subscription, both ends
 //! - `body`, `compression`, `io`: bytes, with limits and clocks on them
+//! - `plain`: what callers without TLS are told where there is some
 //! - `exchange`: one request and its answer, at the client
 //! - `route`, `error`: paths, kinds and statuses
 
@@ -23,10 +24,10 @@ mod format;
 mod go;
 mod io;
 mod pages;
+mod plain;
 mod route;
 mod server;
 mod service;
-mod tls;
 
 pub use client::HttpTransport;
 pub use config::{HttpConfig, ServerConfig, Timeouts};
@@ -35,4 +36,8 @@ pub use server::serve;
 #[cfg(feature = "tls")]
 pub use server::serve_tls;
 pub use service::{ResponseBody, SyncService};
-pub use tls::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+
+/// What is spoken here, within TLS and in URLs.
+const HTTP: synckit_net::Protocol =
+    synckit_net::Protocol { alpn: "http/1.1", plain: "http://", secure: "https://" };

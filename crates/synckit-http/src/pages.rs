@@ -11,11 +11,11 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use synckit_core::{Error, ErrorKind, PageStream, PullResponse, Result};
+use synckit_net::{offload, raised};
 use synckit_wire::{Decode, Encode, Format, WireLimits};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use crate::body::offload;
 use crate::service::ResponseBody;
 
 /// The record separator.
@@ -23,13 +23,6 @@ const SEPARATOR: u8 = 0x1e;
 
 /// The most bytes of the length of a message: 35 bits.
 const LENGTH_BYTES: usize = 5;
-
-/// Resolves when the flag is set; never when its sender is gone.
-pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|raised| *raised).await.is_err() {
-        std::future::pending().await
-    }
-}
 
 struct Sending {
     pages: PageStream,

@@ -5,10 +5,11 @@ use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::Coding;
 use synckit_wire::{Encode, Format};
 
 use crate::body::check_announced;
-use crate::compression::{ACCEPTED, Coding};
+use crate::compression::{ACCEPTED, coding_of};
 use crate::error::{retry_after_of, status_of};
 use crate::format::{media_type, of_body};
 use crate::service::ResponseBody;
@@ -103,7 +104,7 @@ pub(crate) fn check_headers(headers: &HeaderMap, most: usize) -> Result<(Coding,
         let message = "the body must be application/json or application/protobuf; with curl, use --json";
         return Err(unsupported(Error::new(ErrorKind::Unsupported, message)));
     };
-    let coding = Coding::of(headers).map_err(unsupported)?;
+    let coding = coding_of(headers).map_err(unsupported)?;
     check_announced(headers, most)?;
     Ok((coding, format))
 }

@@ -3,23 +3,20 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use synckit_core::{Result, Transport};
+use synckit_net::{Acceptor, Connections, raised};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::io::Guarded;
-use crate::pages::raised;
+use crate::plain::turn_away_plain;
 use crate::service::SyncService;
-use crate::tls::Acceptor;
 
 /// Serves over HTTP/1.1 until `shutdown` resolves; then accepts no more, ends subscriptions, lets running requests
 /// finish within [`ServerConfig::grace_ms`](crate::ServerConfig::grace_ms), and returns.
@@ -49,11 +46,11 @@ pub async fn serve<T: Transport>(
 #[cfg(feature = "tls")]
 pub async fn serve_tls<T: Transport>(
     listener: TcpListener,
-    tls: &crate::tls::ServerTls,
+    tls: &synckit_net::ServerTls,
     service: SyncService<T>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let acceptor = Acceptor::new(tls).map_err(|error| error.at("http", "serve"))?;
+    let acceptor = Acceptor::new(crate::HTTP, tls).map_err(|error| error.at("http", "serve"))?;
     run(listener, Some(acceptor), service, shutdown).await;
     Ok(())
 }
@@ -67,45 +64,11 @@ async fn run<T: Transport>(
     let config = *service.config();
     let (closing, closed) = watch::channel(false);
     let service = service.with_closing(closed.clone());
-    let slots = Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            (stream, slot) = accept(&listener, &slots) => {
-                let (acceptor, service, closing) = (acceptor.clone(), service.clone(), closed.clone());
-                connections.spawn(async move {
-                    welcome(stream, acceptor, service, closing).await;
-                    drop(slot);
-                });
-            }
-        }
-    }
-    drop(listener);
+    let mut connections = Connections::new(config.connections);
+    let serve = |stream| welcome(stream, acceptor.clone(), service.clone(), closed.clone());
+    connections.accept(listener, serve, shutdown).await;
     closing.send_replace(true);
-    let finished = async { while connections.join_next().await.is_some() {} };
-    if timeout(config.grace(), finished).await.is_err() {
-        tracing::warn!(connections = connections.len(), "closed connections that did not finish in time");
-        connections.shutdown().await;
-    }
-}
-
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let slot = slots.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                // Without a pause, running out of files would keep a processor busy.
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    connections.finish(config.grace()).await;
 }
 
 /// Serves a connection, after a handshake where there is one.
@@ -116,15 +79,13 @@ async fn welcome<T: Transport>(
     mut closing: watch::Receiver<bool>,
 ) {
     let timeouts = service.config().timeouts;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
     let stream = Guarded::new(stream, timeouts.body_idle());
     let Some(acceptor) = acceptor else {
         return serve_connection(stream, service, closing).await;
     };
+    let handshake = async { acceptor.accept(turn_away_plain(stream).await?).await };
     let accepted = tokio::select! {
-        accepted = timeout(timeouts.header(), acceptor.accept(stream)) => accepted,
+        accepted = timeout(timeouts.header(), handshake) => accepted,
         () = raised(&mut closing) => return,
     };
     match accepted {

@@ -13,12 +13,13 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Limits, Result, Transport};
+use synckit_net::{BoxError, Coding, offload};
 use synckit_wire::{Decode, Encode, Format, ReceivedPush};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::body::{BoxError, offload, receive};
-use crate::compression::Coding;
+use crate::body::receive;
+use crate::compression::{accepted_coding, coding_header, pack};
 use crate::config::ServerConfig;
 use crate::format::{media_type, of_answer, stream_type};
 use crate::go::{self, BODY_BYTES, DECODED_BYTES, GoClients, GoHub, GoRoute};
@@ -168,7 +169,7 @@ impl<T: Transport> SyncService<T> {
         let deadline = Instant::now() + self.config.timeouts.request();
         let body = self.received(body, BODY_BYTES, deadline).await?;
         let call = async {
-            let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
+            let unfolded = coding.estimate(body.len());
             let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;
             hub.answer(&route, query, body).await
         };
@@ -243,7 +244,7 @@ impl<T: Transport> SyncService<T> {
     async fn decode<M: Decode + Send + 'static>(&self, message: Message) -> Result<M> {
         let Message { coding, format, body } = message;
         let limits = self.config.limits;
-        let unfolded = body.len() * if coding == Coding::Identity { 1 } else { 8 };
+        let unfolded = coding.estimate(body.len());
         let unpack = move || M::decode(format, &coding.unpack(body, limits.decoded_bytes)?, &limits);
         offload(unfolded, unpack).await
     }
@@ -268,10 +269,10 @@ async fn packed(
     media_type: &'static str,
     text: Vec<u8>,
 ) -> Result<Response<ResponseBody>> {
-    let accepted = Coding::accepted(headers);
-    let (coding, text) = offload(text.len(), move || Ok(accepted.pack(text))).await?;
+    let accepted = accepted_coding(headers);
+    let (coding, text) = offload(text.len(), move || Ok(pack(accepted, text))).await?;
     let mut answer = reply(StatusCode::OK, media_type, text);
-    if let Some(coding) = coding.header() {
+    if let Some(coding) = coding_header(coding) {
         answer.headers_mut().insert(CONTENT_ENCODING, coding);
     }
     answer.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));

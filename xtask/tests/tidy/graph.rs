@@ -19,14 +19,14 @@ fn may(package: &Package) -> May {
     May::Import(match package.name.as_str() {
         "synckit-cli" | "synckit-bench" => return May::ImportAny,
         "synckit-core" | "xtask" => &[],
-        "synckit-wire" | "synckit" => &["synckit-core"],
+        "synckit-wire" | "synckit-net" | "synckit" => &["synckit-core"],
         "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {
             &["synckit-core"]
         }
         // The simulator and the suite of transports need a store to stand on.
         "synckit-testkit" => &["synckit-core", "synckit", "synckit-memory"],
         "synckit-rules" => &["synckit-core", "synckit"],
-        _ => &["synckit-core", "synckit-wire"],
+        _ => &["synckit-core", "synckit-wire", "synckit-net"],
     })
 }
 
@@ -132,9 +132,10 @@ fn a_wrong_import_is_found() {
     let mut packages = vec![
         package("crates/synckit-core", &["serde"]),
         package("crates/synckit-wire", &["synckit-core"]),
+        package("crates/synckit-net", &["synckit-core", "rustls", "tokio"]),
         package("crates/synckit", &["synckit-core", "tokio"]),
         package("crates/synckit-memory", &["synckit-core"]),
-        package("crates/synckit-quic", &["synckit-core", "synckit-wire", "quinn"]),
+        package("crates/synckit-quic", &["synckit-core", "synckit-wire", "synckit-net", "quinn"]),
         package("crates/synckit-cli", &["synckit", "synckit-memory", "synckit-quic"]),
         package("examples/notes", &["synckit", "synckit-memory"]),
     ];
@@ -142,11 +143,13 @@ fn a_wrong_import_is_found() {
     packages.push(package("crates/synckit-sqlite", &["synckit-core", "synckit"]));
     packages.push(package("crates/synckit-http", &["synckit-wire", "synckit-memory"]));
     packages[0].imports.push("synckit-wire".to_owned());
+    packages[2].imports.push("synckit-wire".to_owned());
     let problems = wrong_imports(&packages);
-    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert_eq!(problems.len(), 4, "{problems:?}");
     assert!(problems[0].starts_with("synckit-core may not import synckit-wire"));
-    assert!(problems[1].starts_with("synckit-sqlite may not import synckit,"));
-    assert!(problems[2].starts_with("synckit-http may not import synckit-memory"));
+    assert!(problems[1].starts_with("synckit-net may not import synckit-wire"));
+    assert!(problems[2].starts_with("synckit-sqlite may not import synckit,"));
+    assert!(problems[3].starts_with("synckit-http may not import synckit-memory"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A server on a free port, in front of a transport that remembers what it was asked.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+#[cfg(feature = "tls")]
 pub mod certificates;
 
 use std::collections::VecDeque;

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use synckit_core::plan::{Edit, Intent};
 use synckit_core::{Error, EventId, EventStore, Position, Query, Result, StoredEvent};
+use synckit_net::offload;
 
-use crate::body::offload;
 use crate::go::client::{BASE, Known, Own};
 use crate::go::route::field;
 use crate::go::{Client, GoHub, form};

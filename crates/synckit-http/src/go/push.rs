@@ -9,9 +9,9 @@ use synckit_core::plan::{Adopt, Adopted, Adoptee, Edit, Intent, Outcome};
 use synckit_core::{
     AggregateId, Error, ErrorKind, EventId, EventStore, Needs, Query, RefusalCode, Refused, Result,
 };
+use synckit_net::offload;
 use synckit_wire::WireLimits;
 
-use crate::body::offload;
 use crate::go::alike::alike;
 use crate::go::client::{Front, Known, Sight};
 use crate::go::form::{Pushed, read};

@@ -3,9 +3,10 @@
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use synckit_core::{Error, ErrorKind};
+use synckit_net::Coding;
 
 use crate::body::check_announced;
-use crate::compression::Coding;
+use crate::compression::coding_of;
 use crate::error::retry_after_of;
 use crate::route::{Problem, reply};
 use crate::service::ResponseBody;
@@ -81,7 +82,7 @@ impl GoRoute {
         if content.is_some_and(|content| !content.is_empty() && !is_json(content)) {
             return Err(unsupported(media, "unsupported media type: send application/json", None));
         }
-        let coding = match Coding::of(headers) {
+        let coding = match coding_of(headers) {
             Ok(coding @ (Coding::Identity | Coding::Gzip)) => coding,
             _ => return Err(unsupported(media, "unsupported content encoding: send gzip or none", None)),
         };

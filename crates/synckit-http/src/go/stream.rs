@@ -8,13 +8,13 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use synckit_core::{EventStore, Position, Query, Result};
+use synckit_net::raised;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::go::pull::{cursor_page, read_cursor};
 use crate::go::route::{GoRoute, field};
 use crate::go::{Client, GoHub};
-use crate::pages::raised;
 use crate::service::ResponseBody;
 
 /// The media type of the stream.

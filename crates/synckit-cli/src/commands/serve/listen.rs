@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use synckit::{BoxTransport, Error, ErrorKind, Result};
 use synckit_http::GoClients;
+use synckit_net::ServerTls;
 use tokio::net::TcpListener;
 
 use crate::failure::{self, Failure};
-use crate::tls::ServerPem;
 
 /// Where to listen, and what to speak there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Wire {
 /// What the wires of one hub have in common.
 pub(super) struct Wires {
     /// What is shown where there is TLS.
-    pub(super) certificates: Option<ServerPem>,
+    pub(super) tls: Option<ServerTls>,
     /// Who of go-sync-kit is answered over HTTP.
     pub(super) go_clients: Option<GoClients>,
 }
@@ -100,15 +100,14 @@ impl Bound {
         match wire {
             Wire::Http => synckit_http::serve(listener, wires.http(endpoint), shutdown).await,
             Wire::Https => {
-                let tls = wires.https()?;
-                synckit_http::serve_tls(listener, &tls, wires.http(endpoint), shutdown).await
+                synckit_http::serve_tls(listener, wires.tls()?, wires.http(endpoint), shutdown).await
             }
             Wire::Grpc => {
                 synckit_grpc::serve(listener, synckit_grpc::SyncService::new(endpoint), shutdown).await
             }
             Wire::Grpcs => {
-                let (tls, service) = (wires.grpcs()?, synckit_grpc::SyncService::new(endpoint));
-                synckit_grpc::serve_tls(listener, &tls, service, shutdown).await
+                let service = synckit_grpc::SyncService::new(endpoint);
+                synckit_grpc::serve_tls(listener, wires.tls()?, service, shutdown).await
             }
         }
     }
@@ -123,26 +122,8 @@ impl Wires {
         }
     }
 
-    fn https(&self) -> Result<synckit_http::ServerTls> {
-        let ServerPem { identity: (chain, key), clients } = self.pem()?;
-        let tls = synckit_http::ServerTls::new(synckit_http::TlsIdentity::new(chain, key));
-        Ok(match clients {
-            Some(roots) => tls.with_required_clients(roots),
-            None => tls,
-        })
-    }
-
-    fn grpcs(&self) -> Result<synckit_grpc::ServerTls> {
-        let ServerPem { identity: (chain, key), clients } = self.pem()?;
-        let tls = synckit_grpc::ServerTls::new(synckit_grpc::TlsIdentity::new(chain, key));
-        Ok(match clients {
-            Some(roots) => tls.with_required_clients(roots),
-            None => tls,
-        })
-    }
-
-    fn pem(&self) -> Result<&ServerPem> {
-        self.certificates.as_ref().ok_or_else(|| Error::invalid("a certificate is needed to listen with TLS"))
+    fn tls(&self) -> Result<&ServerTls> {
+        self.tls.as_ref().ok_or_else(|| Error::invalid("a certificate is needed to listen with TLS"))
     }
 }
 

@@ -95,10 +95,8 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // Heard from the beginning, so that no signal ends the hub half-way through its start.
     let stop = stopped()?;
-    let certificates = args.certificates.read()?;
-    if let (Some(listen), true) =
-        (args.listen.iter().find(|listen| listen.needs_tls()), certificates.is_none())
-    {
+    let tls = args.certificates.read()?;
+    if let (Some(listen), true) = (args.listen.iter().find(|listen| listen.needs_tls()), tls.is_none()) {
         let error = Error::invalid("a certificate is needed to listen here").with("address", listen);
         return Err(Failure::from(error).hint("name it with --tls-cert FILE and --tls-key FILE"));
     }
@@ -109,7 +107,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
         bound.push(listen.bind().await?);
     }
     let store = open(&args).await?;
-    let wires = Wires { certificates, go_clients: go_clients(&args, &store)? };
+    let wires = Wires { tls, go_clients: go_clients(&args, &store)? };
     let served = serve(&store, bound, wires, rules, output, stop).await;
     closing(&store, served).await?;
     Ok(Exit::Done)

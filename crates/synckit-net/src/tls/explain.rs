@@ -1,44 +1,33 @@
 //! What a failed handshake means, in words that say what to do.
 
 use std::error::Error as StdError;
-use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 use synckit_core::{Error, ErrorKind};
 
-/// The error that some cause below this one stands for, if it is one of TLS.
+use super::Protocol;
+
+/// The error that this one stands for, if it is one of TLS.
 ///
 /// A refusal is not worth a retry: it lasts until somebody changes a certificate or a setting.
-pub(crate) fn explain(error: &(dyn StdError + 'static)) -> Option<Error> {
-    let mut cause = Some(error);
-    while let Some(this) = cause {
-        if let Some(error) = this.downcast_ref::<TlsError>() {
-            let (kind, message) = of(error);
-            return Some(Error::new(kind, message));
-        }
-        // What an I/O error wraps is not its source but the error itself.
-        cause = match this.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => this.source(),
-        };
-    }
-    None
-}
-
-fn of(error: &TlsError) -> (ErrorKind, &'static str) {
-    match error {
+pub(crate) fn explain(error: &(dyn StdError + 'static), protocol: Protocol) -> Option<Error> {
+    let (kind, message) = match error.downcast_ref::<TlsError>()? {
         TlsError::InvalidCertificate(error) => (ErrorKind::Denied, of_certificate(error)),
         TlsError::AlertReceived(alert) => of_alert(*alert),
         TlsError::NoCertificatesPresented => (ErrorKind::Denied, "the caller shows no certificate"),
-        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => (
-            ErrorKind::Unsupported,
-            "what answers at this port does not speak TLS; use grpc://, or the port that speaks TLS",
-        ),
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            let plain = protocol.plain;
+            let message = format!(
+                "what answers at this port does not speak TLS; use {plain}, or the port that speaks TLS"
+            );
+            return Some(Error::new(ErrorKind::Unsupported, message));
+        }
         TlsError::PeerIncompatible(_) | TlsError::NoApplicationProtocol => {
             (ErrorKind::Unsupported, "the two sides share no version of TLS, cipher or protocol")
         }
         _ => (ErrorKind::Unavailable, "the TLS connection broke off"),
-    }
+    };
+    Some(Error::new(kind, message))
 }
 
 fn of_certificate(error: &CertificateError) -> &'static str {

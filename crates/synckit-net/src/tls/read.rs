@@ -8,11 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, crypto};
 use synckit_core::{Error, Result};
 
+use super::TlsIdentity;
 use crate::BoxError;
-use crate::tls::TlsIdentity;
-
-/// The only protocol spoken here.
-pub(super) const ALPN: &[u8] = b"h2";
 
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())

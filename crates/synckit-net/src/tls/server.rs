@@ -1,5 +1,6 @@
 //! The answering end.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +10,27 @@ use synckit_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::read::{ALPN, add_roots, identity, provider, wrong};
-use super::{ServerTls, explain};
-use crate::io::Guarded;
+use super::read::{add_roots, identity, provider, wrong};
+use super::{Protocol, ServerTls};
+use crate::{Stream, explain};
 
 /// How long the end of a failed handshake waits for the caller to have read why.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Accepts TLS connections.
 #[derive(Clone)]
-pub(crate) struct Acceptor(TlsAcceptor);
+pub struct Acceptor {
+    acceptor: TlsAcceptor,
+    protocol: Protocol,
+}
 
 impl Acceptor {
+    /// With these settings for every connection.
+    ///
     /// # Errors
-    /// `Invalid` for settings that cannot be read.
-    pub(crate) fn new(config: &ServerTls) -> Result<Acceptor> {
+    /// `Invalid` for settings that cannot be read; `Unsupported` without the feature `tls`.
+    pub fn new(protocol: Protocol, config: &ServerTls) -> Result<Acceptor> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong("TLS cannot be set up")(error.into()))?;
@@ -43,24 +48,37 @@ impl Acceptor {
         let (chain, key) = identity(&config.identity, "the server's")?;
         let unfit = wrong("the server's certificate and private key do not fit each other");
         let mut settings = builder.with_single_cert(chain, key).map_err(|error| unfit(error.into()))?;
-        settings.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Acceptor(TlsAcceptor::from(Arc::new(settings))))
+        settings.alpn_protocols = vec![protocol.alpn.into()];
+        Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), protocol })
     }
 
-    /// Shakes hands. A caller that fails is told why before its connection ends.
-    pub(crate) async fn accept(&self, stream: Guarded) -> Result<TlsStream<Guarded>> {
-        match self.0.accept(stream).into_fallible().await {
-            Ok(stream) => Ok(stream),
+    /// Shakes hands. A caller that fails is told why before its connection ends. How long it may take is for whoever
+    /// calls to say; dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS
+    /// or this protocol, else `Unavailable`.
+    pub async fn accept(&self, stream: impl Stream + 'static) -> Result<Box<dyn Stream>> {
+        match self.acceptor.accept(stream).into_fallible().await {
+            Ok(stream) => Ok(Box::new(stream)),
             Err((error, mut stream)) => {
                 // The alert is on its way. It arrives only if what the caller still sends is read: what is left unread
                 // would reset the connection.
-                let _ = stream.shutdown().await;
-                let mut scrap = [0; 4 << 10];
-                let rest = async { while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {} };
-                let _ = timeout(LINGER, rest).await;
+                let told = async {
+                    let _ = stream.shutdown().await;
+                    let mut scrap = [0; 4 << 10];
+                    while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {}
+                };
+                let _ = timeout(LINGER, told).await;
                 let broken = || Error::new(ErrorKind::Unavailable, "the handshake broke off");
-                Err(explain(&error).unwrap_or_else(broken).with_source(error))
+                Err(explain(&error, self.protocol).unwrap_or_else(broken).with_source(error))
             }
         }
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("protocol", &self.protocol).finish_non_exhaustive()
     }
 }

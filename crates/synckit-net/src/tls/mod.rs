@@ -2,12 +2,14 @@
 //! its own, so that a program may use another beside it.
 //!
 //! - `config`: what a deployment sets, in PEM
+//! - `protocol`: what a transport speaks within TLS
 //! - `client`, `server`: both ends of a handshake
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
-//! - `absent`: what stands in for all of it when the crate is built without the feature `tls`
+//! - `absent`: what stands in for handshakes when the crate is built without the feature `tls`
 
 mod config;
+mod protocol;
 
 #[cfg(feature = "tls")]
 mod client;
@@ -22,8 +24,14 @@ mod server;
 mod absent;
 
 pub use config::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use protocol::Protocol;
 
 #[cfg(not(feature = "tls"))]
-pub(crate) use absent::{Acceptor, Dialer, explain};
+pub use absent::{Acceptor, Dialer};
 #[cfg(feature = "tls")]
-pub(crate) use {client::Dialer, explain::explain, server::Acceptor};
+pub use {client::Dialer, server::Acceptor};
+
+#[cfg(not(feature = "tls"))]
+pub(crate) use absent::explain;
+#[cfg(feature = "tls")]
+pub(crate) use explain::explain;

@@ -27,7 +27,8 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
-/// Whom the calling side trusts, and what it shows to a server that asks. Used where the URL is `https`.
+/// Whom the calling side trusts, and what it shows to a server that asks. Used where the URL says so, as
+/// `https` and `grpcs` do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientTls {

@@ -1,0 +1,87 @@
+//! The connections of a server: accepted up to a number, ended with grace.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How long no connection is accepted after one could not be: running out of files would else keep a processor busy.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The connections of one server, each in a task of its own. Dropping them closes them at once.
+#[derive(Debug)]
+pub struct Connections {
+    slots: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    /// None yet, and so many at once at most; at least one.
+    pub fn new(most: usize) -> Self {
+        let slots = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        Connections { slots, tasks: JoinSet::new() }
+    }
+
+    /// Accepts connections until `shutdown` resolves, and runs what `serve` makes of each; then the listener is closed.
+    /// Above the limit, callers wait to be accepted. An error in accepting, such as too many open files, does not end it.
+    ///
+    /// Dropping the future closes the listener; the connections go on.
+    pub async fn accept<F>(
+        &mut self,
+        listener: TcpListener,
+        mut serve: impl FnMut(TcpStream) -> F,
+        shutdown: impl Future<Output = ()>,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                Some(_) = self.tasks.join_next() => {}
+                (stream, slot) = next(&listener, &self.slots) => {
+                    let serving = serve(stream);
+                    self.tasks.spawn(async move {
+                        serving.await;
+                        drop(slot);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits until all have ended, which is for whoever serves them to bring about; closes those that are still there
+    /// after `grace`. Dropping the future closes all at once.
+    pub async fn finish(mut self, grace: Duration) {
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(grace, finished).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "closed connections that did not finish in time");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// The next connection, once there is a slot for it.
+async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let slot = slots.clone().acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                return (stream, slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
