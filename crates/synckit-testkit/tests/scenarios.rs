@@ -264,6 +264,11 @@ fn filters_catches_a_hub_that_takes_all_filters_for_one() {
 }
 
 #[test]
+fn conflicts_catches_a_hub_that_loses_the_last_event_of_a_batch() {
+    caught("conflicts", &on_the_hub(StoreBug::LosesTheLastEventOfABatch), "was not asked");
+}
+
+#[test]
 fn restored_catches_a_peer_that_does_not_say_what_it_knows() {
     caught("restored", &on_the_wire(WireBug::HidesWhatItKnowsOfTheCaller), "restored_here: false");
 }

@@ -7,6 +7,7 @@
 //! - `interrupted`: repeated pushes, lost answers, crashes in the middle of a sync
 //! - `refused`: one bad event among good ones
 //! - `filters`: a filter that passes half, and one that is widened
+//! - `conflicts`: concurrent edits of one thing, found, settled alike, and the loser kept
 //! - `restored`: a hub and a replica that come back from an older copy, a hub that was wiped
 //! - `cost`: what one new event costs after a long history
 //! - `faults`: replicas of both stores through random records, losses, crashes and partitions
@@ -33,6 +34,7 @@
 //! ```
 
 mod any;
+mod conflicts;
 mod cost;
 mod exchange;
 mod faults;
@@ -155,6 +157,12 @@ pub const ALL: &[Scenario] = &[
         about: "a filter moves only what is new, a wider one brings what was left out",
         by_seed: false,
         story: |cell| Box::pin(filters::run(cell)),
+    },
+    Scenario {
+        name: "conflicts",
+        about: "of two edits made apart one stands everywhere, and the other can be read",
+        by_seed: false,
+        story: |cell| Box::pin(conflicts::run(cell)),
     },
     Scenario {
         name: "restored",
