@@ -45,7 +45,7 @@ impl GrpcTransport {
     /// A transport to the server at this URL: `grpc://host:port`, or `grpcs://host:port` for TLS. Nothing is sent yet.
     ///
     /// # Errors
-    /// `Invalid` when this is not the URL of a server.
+    /// `Invalid` when this is not the URL of a server; `Unsupported` for `grpcs` without the feature `tls`.
     pub fn new(url: impl Into<String>) -> Result<Self> {
         GrpcTransport::with_config(GrpcConfig::new(url))
     }
