@@ -21,11 +21,14 @@ pub(super) struct Reader<'a> {
     parts: Parts<'a>,
     nodes: Names<NodeId>,
     types: Names<EventType>,
+    /// Room for the clock of one event.
+    clock: Vec<(NodeId, u64)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(limits: &'a WireLimits) -> Self {
-        Reader { limits, parts: Parts::default(), nodes: Names::default(), types: Names::default() }
+        let (parts, nodes, types) = (Parts::default(), Names::default(), Names::default());
+        Reader { limits, parts, nodes, types, clock: Vec::new() }
     }
 
     /// Reads one event. Its size is known before anything of it is copied.
@@ -48,12 +51,12 @@ impl<'a> Reader<'a> {
 
     /// What the parts are, if they are an event.
     fn event(&mut self) -> Result<Event> {
-        let Reader { parts, nodes, types, .. } = self;
+        let Reader { parts, nodes, types, clock, .. } = self;
         let dot = match parts.dot {
             Some((node, counter)) => Some(Dot::new(nodes.name(node)?, counter)),
             None => None,
         };
-        let mut clock = Vec::with_capacity(parts.clock.len());
+        clock.clear();
         for (node, counter) in &parts.clock {
             clock.push((nodes.name(node)?, *counter));
         }
@@ -68,7 +71,7 @@ impl<'a> Reader<'a> {
                 Metadata::json(parts.metadata)?
             },
             dot,
-            clock: VectorClock::from_entries(clock)?,
+            clock: VectorClock::from_entries(clock.drain(..))?,
             time: Timestamp::from_bits(parts.time),
         })
     }
