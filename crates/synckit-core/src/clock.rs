@@ -66,11 +66,13 @@ impl VectorClock {
     }
 
     /// The counter seen of a node; 0 when none was.
+    #[inline]
     pub fn counter(&self, node: &NodeId) -> u64 {
         self.find(node).map_or(0, |at| self.0[at].1)
     }
 
     /// Whether the event named by this dot has been seen.
+    #[inline]
     pub fn has_seen(&self, dot: &Dot) -> bool {
         self.counter(&dot.node) >= dot.counter
     }
@@ -79,6 +81,7 @@ impl VectorClock {
     ///
     /// # Errors
     /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
+    #[inline]
     pub fn increment(&mut self, node: &NodeId) -> Result<u64> {
         match self.find(node) {
             Ok(at) => {
@@ -149,6 +152,7 @@ impl VectorClock {
     }
 
     /// Compares two clocks without allocating.
+    #[inline]
     pub fn compare(&self, other: &VectorClock) -> Causality {
         let (mut less, mut more) = (false, false);
         walk(&self.0, &other.0, |_, left, right| {
@@ -194,11 +198,16 @@ impl VectorClock {
     /// # Errors
     /// `Invalid` when a node appears twice, `TooLarge` above 1,000 nodes.
     pub fn from_entries(entries: impl IntoIterator<Item = (NodeId, u64)>) -> Result<Self> {
-        let mut sorted = Vec::new();
+        let mut unsorted = Vec::new();
         for (node, counter) in entries {
-            check_nodes(sorted.len() + 1)?;
-            sorted.push((node, counter));
+            check_nodes(unsorted.len() + 1)?;
+            unsorted.push((node, counter));
         }
+        VectorClock::from_unsorted(unsorted)
+    }
+
+    /// Makes a clock from at most 1,000 entries in any order.
+    fn from_unsorted(mut sorted: Vec<(NodeId, u64)>) -> Result<Self> {
         sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::invalid("a vector clock names a node twice").with("node", &pair[0].0));
@@ -237,6 +246,7 @@ impl VectorClock {
         Ok(VectorClock(entries))
     }
 
+    #[inline]
     fn find(&self, node: &NodeId) -> Result<usize, usize> {
         self.0.binary_search_by(|(entry, _)| entry.cmp(node))
     }
@@ -347,7 +357,7 @@ impl<'de> Deserialize<'de> for VectorClock {
                     check_nodes(entries.len() + 1).map_err(serde::de::Error::custom)?;
                     entries.push(entry);
                 }
-                VectorClock::from_entries(entries).map_err(serde::de::Error::custom)
+                VectorClock::from_unsorted(entries).map_err(serde::de::Error::custom)
             }
         }
         deserializer.deserialize_map(Entries)

@@ -60,6 +60,14 @@ impl Data {
         }
     }
 
+    /// The JSON text, unless this is binary, shared instead of copied: for drivers that take texts so.
+    pub fn shared_json(&self) -> Option<Arc<str>> {
+        match &self.0 {
+            Repr::Json(text) => Some(Arc::clone(text)),
+            Repr::Bytes(_) => None,
+        }
+    }
+
     /// The payload as it is: the bytes, or the JSON text's.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -165,9 +173,21 @@ impl Metadata {
         Metadata(text.into())
     }
 
+    /// The metadata from the field of the JSON form, which is JSON already.
+    pub(crate) fn from_field(json: &RawValue) -> Result<Self> {
+        json::check_depth(json.get().as_bytes())?;
+        Metadata::object(json.get())?;
+        Ok(Metadata::stored_json(json.get()))
+    }
+
     /// The text of the object.
     pub fn as_json(&self) -> &str {
         &self.0
+    }
+
+    /// The text of the object, shared instead of copied: for drivers that take texts so.
+    pub fn shared_json(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// Whether there is no field.

@@ -42,11 +42,13 @@ macro_rules! text_name {
             }
 
             /// The text.
+            #[inline]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
 
             /// How many bytes the text has.
+            #[inline]
             pub(crate) fn len(&self) -> usize {
                 self.0.len()
             }

@@ -82,12 +82,12 @@ pub const PEERS: &str = "peer/";
 
 /// The key of the highest counter held of a node.
 pub fn origin(node: &NodeId) -> String {
-    format!("origin/{node}")
+    ["origin/", node.as_str()].concat()
 }
 
 /// The key of the heads of an aggregate.
 pub fn heads(aggregate: &AggregateId) -> String {
-    format!("heads/{aggregate}")
+    ["heads/", aggregate.as_str()].concat()
 }
 
 /// The key of what an author who cannot stamp is known to have seen of an aggregate.

@@ -19,6 +19,7 @@ pub(crate) enum ShortText {
 }
 
 impl ShortText {
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
         match self {
             // By the invariant there is no error.
@@ -29,10 +30,12 @@ impl ShortText {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
+    #[inline]
     fn as_bytes(&self) -> &[u8] {
         match self {
             ShortText::Inline { length, bytes } => &bytes[..usize::from(*length)],
@@ -42,6 +45,7 @@ impl ShortText {
 }
 
 impl From<&str> for ShortText {
+    #[inline]
     fn from(text: &str) -> Self {
         let mut bytes = [0; INLINE];
         match bytes.get_mut(..text.len()) {
@@ -56,10 +60,13 @@ impl From<&str> for ShortText {
 
 /// The bytes as numbers that compare as the text does; the zeros behind a text are less than anything, and of two
 /// texts that differ in zeros alone the shorter is the less.
+///
+/// The second number begins within the first, so that both are read as they stand: what they share decides nothing.
+#[inline]
 fn key(bytes: &[u8; INLINE]) -> (u128, u64) {
     let (mut head, mut tail) = ([0; 16], [0; 8]);
     head.copy_from_slice(&bytes[..16]);
-    tail[..INLINE - 16].copy_from_slice(&bytes[16..]);
+    tail.copy_from_slice(&bytes[INLINE - 8..]);
     (u128::from_be_bytes(head), u64::from_be_bytes(tail))
 }
 

@@ -159,7 +159,7 @@ pub enum NoteQuery {
         prefix: String,
         /// Only keys after this one; empty for all.
         after: String,
-        /// At most so many.
+        /// At most so many; fewer only where there are no more.
         limit: usize,
     },
 }

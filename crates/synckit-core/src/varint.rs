@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -10,6 +11,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+#[inline]
 pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -27,6 +29,7 @@ pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
     Err(Error::invalid("a binary number is longer than 64 bits"))
 }
 
+#[inline]
 pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
     let length = usize::try_from(take_varint(bytes)?).unwrap_or(usize::MAX);
     let (text, rest) = bytes.split_at_checked(length).ok_or_else(cut_short)?;

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use synckit_core::notes::Note;
-use synckit_core::{NoteQuery, Page, Query, Result};
+use synckit_core::{Needs, NoteQuery, Page, Query, Result};
 
 use crate::error::engine;
 use crate::row;
@@ -75,10 +75,15 @@ pub(crate) async fn notes(connection: &mut SqliteConnection, query: NoteQuery) -
         NoteQuery::Keys(mut keys) => {
             keys.sort_unstable();
             keys.dedup();
-            // In one transaction, since many keys take more than one statement.
-            let mut transaction = connection.begin().await.map_err(engine)?;
-            let mut notes = row::notes(&mut transaction, &keys).await?;
-            transaction.rollback().await.map_err(engine)?;
+            let needs = Needs { notes: keys, ..Needs::default() };
+            let mut notes = if row::is_one_statement(&needs) {
+                row::notes(connection, &needs.notes).await?
+            } else {
+                let mut transaction = connection.begin().await.map_err(engine)?;
+                let notes = row::notes(&mut transaction, &needs.notes).await?;
+                transaction.rollback().await.map_err(engine)?;
+                notes
+            };
             notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
             notes.dedup_by(|left, right| left.key == right.key);
             Ok(notes)

@@ -5,6 +5,7 @@
 //! connection's cache of prepared statements finds them again.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use sqlx::query::Query;
@@ -23,7 +24,9 @@ pub(crate) const COLUMNS: &str =
     "position, id, type, aggregate, origin, counter, time, source, clock, metadata, data";
 
 /// How many rows one statement inserts: the longest that still fits, again and again.
-const BATCHES: [usize; 3] = [200, 20, 1];
+const BATCHES: [usize; 6] = [200, 20, 8, 4, 2, 1];
+/// How many notes are put in one statement, however many they are below that.
+pub(crate) const ONE_PUT: usize = 20;
 /// How many keys one statement looks up: the shortest that is enough, filled up with repetitions.
 const LOOKUPS: [usize; 4] = [1, 8, 64, 512];
 
@@ -43,7 +46,7 @@ pub(crate) async fn facts(connection: &mut SqliteConnection, needs: &Needs) -> R
     for chunk in needs.ids.chunks(longest(&LOOKUPS)) {
         let sql = |list| format!("SELECT {COLUMNS} FROM events WHERE id IN ({list})");
         let mut rows =
-            lookup(sql, "?", chunk, |query, id| query.bind(id.as_str().to_owned())).fetch(&mut *connection);
+            lookup(sql, "?", chunk, |query, id| query.bind(text(id.as_str()))).fetch(&mut *connection);
         // Only the digests are kept: the events themselves may be large.
         while let Some(row) = rows.try_next().await.map_err(engine)? {
             let event = stored(&row)?.event;
@@ -72,12 +75,19 @@ pub(crate) async fn facts(connection: &mut SqliteConnection, needs: &Needs) -> R
     Ok(facts)
 }
 
+/// Whether one statement finds all of this, so that it is of one snapshot without a transaction.
+pub(crate) fn is_one_statement(needs: &Needs) -> bool {
+    let Needs { ids, dots, notes } = needs;
+    [ids.len(), dots.len(), notes.len()].iter().map(|keys| keys.div_ceil(longest(&LOOKUPS))).sum::<usize>()
+        <= 1
+}
+
 /// The notes under these keys, in no order; a key given twice may be answered twice.
 pub(crate) async fn notes<K: AsRef<str>>(connection: &mut SqliteConnection, keys: &[K]) -> Result<Vec<Note>> {
     let mut found = Vec::new();
     for chunk in keys.chunks(longest(&LOOKUPS)) {
         let sql = |list| format!("SELECT key, value FROM notes WHERE key IN ({list})");
-        let rows = lookup(sql, "?", chunk, |query, key| query.bind(key.as_ref().to_owned()));
+        let rows = lookup(sql, "?", chunk, |query, key| query.bind(text(key.as_ref())));
         for row in rows.fetch_all(&mut *connection).await.map_err(engine)? {
             found.push(note(&row)?);
         }
@@ -124,12 +134,22 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
 
 /// Puts notes; of two under one key the later stays.
 pub(crate) async fn put(connection: &mut SqliteConnection, notes: &[Note]) -> Result<()> {
-    for batch in batches(notes) {
-        let rows = list("(?, ?)", batch.len());
+    let mut rest = notes;
+    while let Some(last) = rest.last() {
+        // A few are one statement, filled up with repetitions of the last, which put the same again.
+        let length = match rest.len() {
+            ONE_PUT.. => BATCHES.into_iter().find(|length| *length <= rest.len()),
+            few => BATCHES.into_iter().rfind(|length| *length >= few),
+        };
+        let length = length.unwrap_or(1);
+        let (batch, after) = rest.split_at(length.min(rest.len()));
+        rest = after;
+        let rows = list("(?, ?)", length);
         let sql = format!(
             "INSERT INTO notes (key, value) VALUES {rows} ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         );
-        let query = batch.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, note| {
+        let filled = batch.iter().chain(std::iter::repeat(last)).take(length);
+        let query = filled.fold(sqlx::query(AssertSqlSafe(sql)), |query, note| {
             query.bind(note.key.clone()).bind(note.value.clone())
         });
         query.execute(&mut *connection).await.map_err(engine)?;
@@ -190,27 +210,32 @@ fn bind(query: Statement, row: &NewRow) -> Statement {
     let NewRow { event, source } = row;
     let (origin, counter, time) = stamp(event);
     let query = query
-        .bind(event.id.as_str().to_owned())
-        .bind(event.event_type.as_str().to_owned())
-        .bind(event.aggregate_id.as_str().to_owned())
+        .bind(text(event.id.as_str()))
+        .bind(text(event.event_type.as_str()))
+        .bind(text(event.aggregate_id.as_str()))
         .bind(origin)
         .bind(counter)
         .bind(time)
         .bind(source.map(|source| source.as_bytes().to_vec()))
         .bind(clock(event))
-        .bind(event.metadata.as_json().to_owned());
+        .bind(event.metadata.shared_json());
     bind_data(query, &event.data)
 }
 
 fn bind_data(query: Statement, data: &Data) -> Statement {
-    match data.as_json() {
-        Some(json) => query.bind(json.to_owned()),
+    match data.shared_json() {
+        Some(json) => query.bind(json),
         None => query.bind(data.as_bytes().to_vec()),
     }
 }
 
-fn stamp(event: &Event) -> (Option<String>, Option<i64>, i64) {
-    let origin = event.dot.as_ref().map(|dot| dot.node.as_str().to_owned());
+/// A text as the driver's thread takes it: in one piece of memory, where a `String` would be two.
+fn text(text: &str) -> Arc<str> {
+    Arc::from(text)
+}
+
+fn stamp(event: &Event) -> (Option<Arc<str>>, Option<i64>, i64) {
+    let origin = event.dot.as_ref().map(|dot| text(dot.node.as_str()));
     let counter = event.dot.as_ref().map(|dot| dot.counter.cast_signed());
     (origin, counter, event.time.to_bits().cast_signed())
 }

@@ -9,7 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 use synckit_core::notes::{Identity, Note};
-use synckit_core::plan::{Intent, Outcome, Planning, Step};
+use synckit_core::plan::{Edit, Intent, Outcome, Planning, Step};
 use synckit_core::{
     Error, ErrorKind, EventStore, Facts, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
 };
@@ -200,8 +200,21 @@ impl Inner {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
         // What only asks needs no lock: its facts are of one snapshot.
         let asks = matches!(intent, Intent::Ask(_));
+        if let Intent::Ask(needs) = &intent
+            && row::is_one_statement(needs)
+        {
+            return Ok(Outcome::Facts(row::facts(&mut *self.connection().await?, needs).await?));
+        }
         let _turn = if asks { None } else { Some(self.turn().await?) };
         let mut connection = self.connection().await?;
+        if let Intent::Edit(Edit { put, delete }) = &intent
+            && delete.is_empty()
+            && put.len() <= row::ONE_PUT
+        {
+            // One statement is a transaction of its own.
+            row::put(&mut connection, put).await?;
+            return Ok(Outcome::Edited);
+        }
         let begin = if asks { "BEGIN" } else { "BEGIN IMMEDIATE" };
         let mut transaction = connection.begin_with(begin).await.map_err(engine)?;
         let (planned, sound) = match plan(&mut transaction, intent).await {

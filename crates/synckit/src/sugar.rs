@@ -77,13 +77,17 @@ pub trait StoreExt: EventStore {
     /// As [`EventStore::notes`].
     fn notes_under(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>>> + Send {
         async {
+            const LIMIT: usize = 1_000;
             let (mut all, mut after) = (Vec::new(), String::new());
             loop {
-                let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after, limit: 1_000 };
+                let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after, limit: LIMIT };
                 let page = self.notes(query).await?;
-                let Some(last) = page.last() else { return Ok(all) };
-                after = last.key.clone();
+                let last = page.last().filter(|_| page.len() == LIMIT).map(|last| last.key.clone());
                 all.extend(page);
+                match last {
+                    Some(last) => after = last,
+                    None => return Ok(all),
+                }
             }
         }
     }

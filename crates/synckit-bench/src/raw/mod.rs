@@ -3,5 +3,6 @@
 pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod json;
+pub(crate) mod protobuf;
 pub(crate) mod redb;
 pub(crate) mod sqlite;

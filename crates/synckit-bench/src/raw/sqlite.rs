@@ -1,6 +1,7 @@
 //! SQLite by itself: the table and the indexes of the store, prepared statements, one transaction a page.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use synckit::Event;
@@ -117,6 +118,26 @@ pub(crate) fn insert_singly(scale: Scale) -> Measured<Sample> {
         }
         Ok(())
     })
+}
+
+/// Single commits, one after the other.
+pub(crate) struct Commits {
+    connection: Connection,
+    events: std::iter::Enumerate<std::vec::IntoIter<Event>>,
+}
+
+impl Commits {
+    pub(crate) fn open(path: &Path) -> Measured<Commits> {
+        Ok(Commits { connection: open(path)?, events: events(PAGE)?.into_iter().enumerate() })
+    }
+
+    /// How long the next one takes.
+    pub(crate) fn next(&mut self) -> Measured<Duration> {
+        let (at, event) = self.events.next().ok_or("no more samples")?;
+        let started = Instant::now();
+        insert(&mut self.connection, at, std::slice::from_ref(&event))?;
+        Ok(started.elapsed())
+    }
 }
 
 pub(crate) fn read_pages(scale: Scale) -> Measured<Sample> {

@@ -1,6 +1,8 @@
 //! What is measured of synckit, each beside its raw limit.
 
 mod clock;
+#[cfg(target_os = "linux")]
+pub(crate) mod memory;
 mod plan;
 mod stores;
 mod sync;
@@ -96,6 +98,13 @@ pub(crate) const ALL: &[Row] = &[
         kind: Kind::Ratio { at_least: 0.7, ours: wire::json, raw: wire::plain_json },
     },
     Row {
+        name: "wire-protobuf",
+        about: "wire: encode and decode a page of 1,000 in protobuf, data checked to be JSON",
+        limit: "prost on plain messages, the data an unchecked text",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.7, ours: wire::protobuf, raw: wire::plain_protobuf },
+    },
+    Row {
         name: "sync-http",
         about: "sync SQLite → HTTP → SQLite, default settings",
         limit: "rusqlite → hyper, JSON pages of 1,000, pipelined → rusqlite, the same schema",
@@ -105,14 +114,14 @@ pub(crate) const ALL: &[Row] = &[
     Row {
         name: "incremental",
         about: "sync of one new event after the history",
-        limit: "8 round trips of an empty request",
+        limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
         kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<1> },
     },
     Row {
         name: "incremental-10",
         about: "sync of one new event after ten times the history",
-        limit: "8 round trips of an empty request",
+        limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
         kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<10> },
     },
@@ -122,5 +131,13 @@ pub(crate) const ALL: &[Row] = &[
         limit: "150 bytes an event",
         unit: "bytes an event",
         kind: Kind::Bound { at_most: 150.0, ours: sync::bytes },
+    },
+    #[cfg(target_os = "linux")]
+    Row {
+        name: "memory",
+        about: "memory: by how much the side of a sync grows that grows more",
+        limit: "48 MiB",
+        unit: "MiB",
+        kind: Kind::Bound { at_most: 48.0, ours: memory::growth },
     },
 ];

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use prost::Message;
 use synckit::{Cursor, PullResponse, StoreId};
 use synckit_wire::{Decode, Encode, WireLimits};
 
@@ -34,6 +35,28 @@ pub(super) fn plain_json(_: Scale) -> Measured<Sample> {
         for _ in 0..PAGES {
             let bytes = black_box(serde_json::to_vec(&page)?);
             black_box(serde_json::from_slice::<raw::json::Page>(&bytes)?);
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn protobuf(_: Scale) -> Measured<Sample> {
+    let (page, limits) = (page()?, WireLimits::default());
+    Sample::of(PAGES * PAGE, || {
+        for _ in 0..PAGES {
+            let bytes = black_box(page.to_protobuf());
+            black_box(PullResponse::from_protobuf(&bytes, &limits)?);
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn plain_protobuf(_: Scale) -> Measured<Sample> {
+    let page = raw::protobuf::page(&events(PAGE)?)?;
+    Sample::of(PAGES * PAGE, || {
+        for _ in 0..PAGES {
+            let bytes = black_box(page.encode_to_vec());
+            black_box(raw::protobuf::Page::decode(&bytes[..])?);
         }
         Ok(())
     })

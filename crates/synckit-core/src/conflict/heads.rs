@@ -113,7 +113,7 @@ impl Heads {
     /// # Errors
     /// `Corrupt` when the bytes are not heads.
     pub fn decode(mut bytes: &[u8]) -> Result<Self> {
-        let mut heads = Vec::new();
+        let mut heads = Vec::with_capacity(1);
         while !bytes.is_empty() {
             heads.push(Self::take(&mut bytes).map_err(|error| {
                 Error::corrupt("the heads of an aggregate cannot be read").with_source(error)

@@ -32,7 +32,9 @@ impl Event {
         if let Some(dot) = &self.dot {
             out.extend_from_slice(b",\"dot\":{\"node\":");
             json::put_string(out, dot.node.as_str());
-            out.extend_from_slice(format!(",\"counter\":{}}}", dot.counter).as_bytes());
+            out.extend_from_slice(b",\"counter\":");
+            json::put_number(out, dot.counter);
+            out.push(b'}');
         }
         out.extend_from_slice(b",\"clock\":{");
         for (at, (node, counter)) in self.clock.iter().enumerate() {
@@ -40,9 +42,14 @@ impl Event {
                 out.push(b',');
             }
             json::put_string(out, node.as_str());
-            out.extend_from_slice(format!(":{counter}").as_bytes());
+            out.push(b':');
+            json::put_number(out, counter);
         }
-        out.extend_from_slice(format!("}},\"time\":\"{}\"}}", self.time).as_bytes());
+        out.extend_from_slice(b"},\"time\":\"");
+        json::put_number(out, self.time.millis());
+        out.push(b'-');
+        json::put_number(out, self.time.counter().into());
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -81,15 +88,13 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 impl EventForm<'_> {
-    fn new_event(&self) -> Result<NewEvent> {
-        let data = Data::from_fields(self.data, self.data_base64.as_deref())?;
-        let metadata = self.metadata.map(|raw| Metadata::json(raw.get())).transpose()?;
+    fn new_event(self) -> Result<NewEvent> {
         Ok(NewEvent {
-            id: self.id.as_ref().map(EventId::new).transpose()?,
-            event_type: self.event_type.clone(),
-            aggregate_id: self.aggregate_id.clone(),
-            data,
-            metadata: metadata.unwrap_or_default(),
+            id: self.id.map(EventId::new).transpose()?,
+            event_type: self.event_type,
+            aggregate_id: self.aggregate_id,
+            data: Data::from_fields(self.data, self.data_base64.as_deref())?,
+            metadata: self.metadata.map(Metadata::from_field).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -101,9 +106,10 @@ impl<'de> Deserialize<'de> for Event {
         let mut form = EventForm::deserialize(deserializer)?;
         let clock = form.clock.take().ok_or_else(|| missing("clock"))?;
         let time = form.time.ok_or_else(|| missing("time"))?;
-        let new = form.new_event().map_err(serde::de::Error::custom)?;
-        let id = new.id.clone().ok_or_else(|| missing("id"))?;
-        Ok(new.stamped(id, form.dot, clock, time))
+        let dot = form.dot.take();
+        let mut new = form.new_event().map_err(serde::de::Error::custom)?;
+        let id = new.id.take().ok_or_else(|| missing("id"))?;
+        Ok(new.stamped(id, dot, clock, time))
     }
 }
 

@@ -88,7 +88,7 @@ impl Adopt {
     }
 
     pub(super) fn plan(&mut self, head: LogHead, facts: &Facts, may_ask: bool) -> Result<Step> {
-        let mut ledger = Ledger::open(facts)?;
+        let mut ledger = Ledger::open(facts, self.events.len())?;
         let renamed = ledger.identity.renamed();
         let names = [ledger.identity.adopting(&self.author), renamed.adopting(&self.author)];
         if may_ask {

@@ -1,8 +1,9 @@
 //! Heads, counters and time, as they change along a plan.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
+use crate::clock::Dot;
 use crate::conflict::Heads;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -18,19 +19,42 @@ pub(super) struct Ledger<'a> {
     pub(super) identity: Identity,
     pub(super) time: Timestamp,
     origins: BTreeMap<NodeId, u64>,
-    heads: BTreeMap<AggregateId, (Heads, usize)>,
+    /// Where in `branches` an aggregate stands.
+    places: HashMap<AggregateId, usize>,
+    branches: Vec<Branches>,
     plan: Plan,
 }
 
+/// An aggregate that the plan is about.
+#[derive(Debug)]
+struct Branches {
+    aggregate: AggregateId,
+    heads: Heads,
+    /// How many heads there were before the plan.
+    before: usize,
+}
+
+impl Branches {
+    fn came_into_conflict(&self) -> bool {
+        self.heads.len() > 1 && self.before < 2
+    }
+
+    fn was_settled(&self) -> bool {
+        self.heads.len() < 2 && self.before > 1
+    }
+}
+
 impl<'a> Ledger<'a> {
-    pub(super) fn open(facts: &'a Facts) -> Result<Self> {
+    /// The state before a plan of at most so many events.
+    pub(super) fn open(facts: &'a Facts, events: usize) -> Result<Self> {
         Ok(Ledger {
             facts,
             identity: identity(facts)?,
             time: text(facts, notes::TIME)?.unwrap_or_default(),
             origins: BTreeMap::new(),
-            heads: BTreeMap::new(),
-            plan: Plan::default(),
+            places: HashMap::with_capacity(events),
+            branches: Vec::with_capacity(events),
+            plan: Plan { append: Vec::with_capacity(events), ..Plan::default() },
         })
     }
 
@@ -44,23 +68,30 @@ impl<'a> Ledger<'a> {
 
     /// The heads of an aggregate.
     pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&mut Heads> {
-        match self.heads.entry(aggregate.clone()) {
-            Entry::Occupied(known) => Ok(&mut known.into_mut().0),
+        let at = match self.places.entry(aggregate.clone()) {
+            Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {
                 let stored = self.facts.notes.get(&notes::heads(aggregate));
                 let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
                 let before = heads.len();
-                Ok(&mut unknown.insert((heads, before)).0)
+                self.branches.push(Branches { aggregate: aggregate.clone(), heads, before });
+                *unknown.insert(self.branches.len() - 1)
             }
-        }
+        };
+        Ok(&mut self.branches[at].heads)
     }
 
     /// Appends an event and moves heads, counters and time with it.
     pub(super) fn append(&mut self, event: Event, source: Option<StoreId>) -> Result<()> {
         self.heads(&event.aggregate_id)?.add(&event);
-        if let Some(dot) = &event.dot {
-            let counter = self.counter(&dot.node)?.max(dot.counter);
-            self.origins.insert(dot.node.clone(), counter);
+        if let Some(Dot { node, counter }) = &event.dot {
+            match self.origins.get_mut(node) {
+                Some(highest) => *highest = (*highest).max(*counter),
+                None => {
+                    let highest = self.counter(node)?.max(*counter);
+                    self.origins.insert(node.clone(), highest);
+                }
+            }
         }
         self.time = self.time.max(event.time);
         self.plan.append.push(NewRow { event, source });
@@ -72,17 +103,28 @@ impl<'a> Ledger<'a> {
         &self.plan.append
     }
 
-    /// The aggregates that came into conflict along this plan.
+    /// The aggregates that came into conflict along this plan, sorted.
     pub(super) fn new_conflicts(&self) -> Vec<AggregateId> {
-        let new = |(_, (heads, before)): &(&AggregateId, &(Heads, usize))| heads.len() > 1 && *before < 2;
-        self.heads.iter().filter(new).map(|(aggregate, _)| aggregate.clone()).collect()
+        let new = self.branches.iter().filter(|branches| branches.came_into_conflict());
+        let mut aggregates: Vec<_> = new.map(|branches| branches.aggregate.clone()).collect();
+        aggregates.sort_unstable();
+        aggregates
     }
 
     /// The plan, with all notes that follow from it. Of several notes under one key the last counts.
-    pub(super) fn finish(self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
+    pub(super) fn finish(mut self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
         let mut plan = self.plan;
-        if !plan.append.is_empty() {
-            plan.put.push(put(notes::TIME.to_owned(), self.time.to_string()));
+        // Aggregates first, sorted: the notes are then nearly in the order of their keys.
+        self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
+        plan.put.reserve(self.branches.len() + 16);
+        for branches in &self.branches {
+            let aggregate = &branches.aggregate;
+            plan.put.push(Note { key: notes::heads(aggregate), value: branches.heads.encode() });
+            if branches.came_into_conflict() {
+                plan.put.push(put(notes::conflict(aggregate), now.to_string()));
+            } else if branches.was_settled() {
+                plan.delete.push(notes::conflict(aggregate));
+            }
         }
         if identity(self.facts)? != self.identity {
             plan.put.push(Note::json(notes::NODE.to_owned(), &self.identity)?);
@@ -90,13 +132,8 @@ impl<'a> Ledger<'a> {
         for (node, counter) in &self.origins {
             plan.put.push(put(notes::origin(node), counter.to_string()));
         }
-        for (aggregate, (heads, before)) in &self.heads {
-            plan.put.push(Note { key: notes::heads(aggregate), value: heads.encode() });
-            match heads.len() > 1 {
-                true if *before < 2 => plan.put.push(put(notes::conflict(aggregate), now.to_string())),
-                false if *before > 1 => plan.delete.push(notes::conflict(aggregate)),
-                _ => {}
-            }
+        if !plan.append.is_empty() {
+            plan.put.push(put(notes::TIME.to_owned(), self.time.to_string()));
         }
         plan.put.extend(more);
         plan.put.reverse();

@@ -20,6 +20,9 @@ pub use reauthor::Reauthor;
 pub use receive::{Receive, Received};
 pub use record::{Expect, Record, Recorded};
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use crate::error::Result;
 use crate::notes::Note;
 use crate::store::{Facts, LogHead, Needs, Plan};
@@ -135,9 +138,9 @@ impl Planning {
     /// `Invalid`, `TooLarge` and `Conflict` when the intent cannot be carried out, `Corrupt` when a note cannot
     /// be read. Nothing is to be written then.
     pub fn step(&mut self, facts: Facts) -> Result<Step> {
-        self.facts.held.extend(facts.held);
-        self.facts.dots.extend(facts.dots);
-        self.facts.notes.extend(facts.notes);
+        take_in(&mut self.facts.held, facts.held);
+        take_in(&mut self.facts.dots, facts.dots);
+        take_in(&mut self.facts.notes, facts.notes);
         self.rounds += 1;
         if self.rounds == 1 {
             let needs = match &mut self.intent {
@@ -165,5 +168,14 @@ impl Planning {
                 Ok(Step::Write(Plan::default(), Outcome::Facts(std::mem::take(&mut self.facts))))
             }
         }
+    }
+}
+
+/// Adds what is new to what is known. Most often nothing was known, and nothing needs to be hashed again.
+fn take_in<K: Eq + Hash, V>(known: &mut HashMap<K, V>, new: HashMap<K, V>) {
+    if known.is_empty() {
+        *known = new;
+    } else {
+        known.extend(new);
     }
 }

@@ -1,6 +1,7 @@
 //! Events from a peer: each is new, held already, or refused with its reason; none stops the rest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::{Dot, VectorClock};
 use crate::conflict::Resolution;
@@ -12,7 +13,7 @@ use crate::limits::Limits;
 use crate::notes::{self, Aside, Note};
 use crate::plan::ledger::{self, Ledger};
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, LogHead, Needs};
+use crate::store::{Facts, LogHead, Needs, NewRow};
 use crate::transport::{Placed, RefusalCode, Refused};
 use crate::version::Position;
 
@@ -71,14 +72,15 @@ impl Receive {
     }
 
     pub(super) fn needs(&self) -> Needs {
-        let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned()];
         let mut aggregates: Vec<_> = self.events.iter().map(|event| &event.aggregate_id).collect();
         aggregates.sort_unstable();
         aggregates.dedup();
-        keys.extend(aggregates.into_iter().map(notes::heads));
         let origins: BTreeSet<_> = self.events.iter().filter_map(author).collect();
+        let mut keys = Vec::with_capacity(aggregates.len() + origins.len() + 2);
+        keys.extend(aggregates.into_iter().map(notes::heads));
+        keys.push(notes::NODE.to_owned());
         keys.extend(origins.into_iter().map(notes::origin));
-        keys.sort_unstable();
+        keys.push(notes::TIME.to_owned());
         let ids = self.events.iter().map(|event| event.id.clone()).collect();
         Needs { ids, dots: Vec::new(), notes: keys }
     }
@@ -89,11 +91,11 @@ impl Receive {
             return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
         }
         let successor = ledger::identity(facts)?.renamed();
-        let mut ledger = Ledger::open(facts)?;
+        let mut ledger = Ledger::open(facts, self.events.len())?;
         let mut received = Received::default();
-        let mut batch = Batch::default();
+        let mut batch = Batch { ids: HashMap::with_capacity(self.events.len()), dots: None };
         for (index, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
-            match self.judge(&mut ledger, facts, &batch, &event)? {
+            match self.judge(&mut ledger, facts, &mut batch, &event)? {
                 Verdict::New => {
                     if author(&event).is_some_and(|author| ledger.identity.writes_as(author)) {
                         ledger.identity = successor.clone();
@@ -131,15 +133,14 @@ impl Receive {
 
     /// The dots that may name another event already: those not beyond the highest counter held of their node.
     fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
-        let mut highest: HashMap<&NodeId, u64> = HashMap::new();
+        let mut highest: BTreeMap<&NodeId, u64> = BTreeMap::new();
         let mut dots = Vec::new();
         for event in self.events.iter().filter(|event| !facts.held.contains_key(&event.id)) {
             let Some(dot) = &event.dot else { continue };
-            let known = match highest.get(&dot.node) {
-                Some(counter) => *counter,
-                None => ledger::counter(facts, &dot.node)?,
+            let known = match highest.entry(&dot.node) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(ledger::counter(facts, &dot.node)?),
             };
-            highest.insert(&dot.node, known);
             if dot.counter <= known {
                 dots.push(dot.clone());
             }
@@ -147,7 +148,13 @@ impl Receive {
         Ok(dots)
     }
 
-    fn judge(&self, ledger: &mut Ledger<'_>, facts: &Facts, batch: &Batch, event: &Event) -> Result<Verdict> {
+    fn judge(
+        &self,
+        ledger: &mut Ledger<'_>,
+        facts: &Facts,
+        batch: &mut Batch,
+        event: &Event,
+    ) -> Result<Verdict> {
         let refused = |code, message: String| Ok(Verdict::Refused(code, message));
         let earlier = batch.ids.get(&event.id).map(|at| ledger.appended()[*at].event.digest());
         if let Some(digest) = earlier.or(facts.held.get(&event.id).map(|held| held.digest)) {
@@ -185,7 +192,11 @@ impl Receive {
         let Some(dot) = &event.dot else {
             return self.fits(ledger, event);
         };
-        match batch.dots.get(dot).or_else(|| facts.dots.get(dot)) {
+        if dot.counter > ledger.counter(&dot.node)? {
+            // Beyond all that is held of the node and all that came before in this batch: it names nothing else.
+            return self.fits(ledger, event);
+        }
+        match batch.named_by(ledger, dot).or_else(|| facts.dots.get(dot)) {
             Some(other) => refused(
                 RefusalCode::ForkedOrigin,
                 format!(
@@ -247,18 +258,27 @@ enum Verdict {
 }
 
 /// What this batch has brought so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     /// Where in the plan an event stands.
     ids: HashMap<EventId, usize>,
-    dots: HashMap<Dot, EventId>,
+    /// Which event a dot names. Made when it is first asked for: where the events of each node come in the order in
+    /// which it authored them, never.
+    dots: Option<HashMap<Dot, EventId>>,
 }
 
 impl Batch {
     fn add(&mut self, at: usize, event: &Event) {
         self.ids.insert(event.id.clone(), at);
-        if let Some(dot) = &event.dot {
-            self.dots.insert(dot.clone(), event.id.clone());
+        if let (Some(dots), Some(dot)) = (&mut self.dots, &event.dot) {
+            dots.insert(dot.clone(), event.id.clone());
         }
+    }
+
+    /// The event of this batch that a dot names.
+    fn named_by(&mut self, ledger: &Ledger<'_>, dot: &Dot) -> Option<&EventId> {
+        let named = |new: &NewRow| Some((new.event.dot.clone()?, new.event.id.clone()));
+        let dots = self.dots.get_or_insert_with(|| ledger.appended().iter().filter_map(named).collect());
+        dots.get(dot)
     }
 }

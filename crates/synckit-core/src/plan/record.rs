@@ -89,7 +89,7 @@ impl Record {
     }
 
     pub(super) fn plan(&mut self, head: LogHead, facts: &Facts) -> Result<Step> {
-        let mut ledger = Ledger::open(facts)?;
+        let mut ledger = Ledger::open(facts, self.events.len())?;
         let author = ledger.identity.author.clone();
         if author != self.author {
             // The name changed since the caller looked: what it was is asked for once more.
@@ -102,8 +102,8 @@ impl Record {
             }
         }
         let mut recorded = Recorded::default();
-        let mut batch = HashMap::new();
         let count = self.events.len();
+        let mut batch = HashMap::with_capacity(count);
         for (index, (id, new)) in std::mem::take(&mut self.events).into_iter().enumerate() {
             let content = new.content_digest(&id);
             let held = facts.held.get(&id).map(|held| held.content);

@@ -1,16 +1,89 @@
 //! Arrays of events: counted while they are read, each event read on its own.
+//!
+//! A message with events is gone through once to find where each event ends, and each event once more to read it.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{Event, RefusalCode, Result, Unreadable};
 
-use crate::checks::{Side, brief, too_many};
+use crate::checks::{Side, brief, check_length, too_many};
 use crate::limits::WireLimits;
+
+/// The most fields of a message with events, also of those that are not known and ignored.
+const MOST_FIELDS: usize = 64;
+
+/// Reads a message with events: the texts of at most as many as a batch may have, none where the field is absent, and
+/// the other fields.
+pub(super) fn split<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    limits: &WireLimits,
+    side: Side,
+) -> Result<(Option<Vec<&'a RawValue>>, T)> {
+    check_length(bytes, limits.decoded_bytes)?;
+    let text = std::str::from_utf8(bytes).map_err(|error| side.unreadable(&error.to_string()))?;
+    let most = limits.limits.batch_events;
+    let mut exceeded = false;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = Split { most, exceeded: &mut exceeded }.deserialize(&mut json);
+    if exceeded {
+        return Err(too_many("events", most));
+    }
+    let read = read.and_then(|(events, rest)| {
+        json.end()?;
+        Ok((events, T::deserialize(MapDeserializer::new(rest.into_iter()))?))
+    });
+    read.map_err(|error: serde_json::Error| side.unreadable(&error.to_string()))
+}
+
+struct Split<'x> {
+    most: usize,
+    exceeded: &'x mut bool,
+}
+
+type Fields<'a> = (Option<Vec<&'a RawValue>>, Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> DeserializeSeed<'de> for Split<'_> {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Split<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let (mut events, mut rest) = (None, Vec::new());
+        while let Some(Key(key)) = map.next_key()? {
+            if key == "events" {
+                let items = Bounded { most: self.most, exceeded: &mut *self.exceeded, items: PhantomData };
+                if events.replace(map.next_value_seed(items)?).is_some() {
+                    return Err(A::Error::duplicate_field("events"));
+                }
+            } else if rest.len() == MOST_FIELDS {
+                return Err(A::Error::custom("it has too many fields"));
+            } else {
+                rest.push((key, map.next_value()?));
+            }
+        }
+        Ok((events, rest))
+    }
+}
+
+/// A key, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads an array of at most so many items. It stops at the first item too many.
 pub(super) fn bounded<'a, T: Deserialize<'a>>(

@@ -1,13 +1,12 @@
 //! A page of a log: `{"events":[…],"next":"cursor","more":true}`.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use synckit_core::{Cursor, Error, PullResponse, Result};
 
-use super::batch::{bounded, put_events, read_event};
+use super::batch::{put_events, read_event, split};
 use super::error::Fault;
-use super::{FromJson, ToJson, parse, put};
-use crate::checks::{Side, check_length};
+use super::{FromJson, ToJson, put};
+use crate::checks::Side;
 use crate::limits::WireLimits;
 
 impl ToJson for PullResponse {
@@ -21,11 +20,9 @@ impl ToJson for PullResponse {
     }
 }
 
-/// The parts of a page, its events still text; or the error that ends a subscription.
+/// The parts of a page beside its events; or the error that ends a subscription.
 #[derive(Deserialize)]
 struct PageForm<'a> {
-    #[serde(borrow)]
-    events: Option<&'a RawValue>,
     next: Option<Cursor>,
     more: Option<bool>,
     #[serde(borrow)]
@@ -35,15 +32,14 @@ struct PageForm<'a> {
 impl FromJson for PullResponse {
     /// Reads a page. An error in the place of a page, as at the end of a subscription, is that error.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        check_length(bytes, limits.decoded_bytes)?;
-        let (array, next, more) = match parse(bytes, Side::Answer)? {
-            PageForm { error: Some(fault), .. } => return Err(fault.into_error()),
-            PageForm { events: Some(array), next: Some(next), more: Some(more), .. } => (array, next, more),
+        let (texts, form) = split(bytes, limits, Side::Answer)?;
+        let (texts, next, more) = match (texts, form) {
+            (_, PageForm { error: Some(fault), .. }) => return Err(fault.into_error()),
+            (Some(texts), PageForm { next: Some(next), more: Some(more), .. }) => (texts, next, more),
             _ => {
                 return Err(Error::corrupt("the answer is not a page: it needs `events`, `next` and `more`"));
             }
         };
-        let texts: Vec<&RawValue> = bounded(array, "events", limits.limits.batch_events, Side::Answer)?;
         let mut page =
             PullResponse { events: Vec::with_capacity(texts.len()), unreadable: Vec::new(), next, more };
         for text in texts {

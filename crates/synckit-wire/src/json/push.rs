@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use synckit_core::{Caller, Cursor, PushRequest, Refused, Result, Unreadable};
 
-use super::batch::{bounded, put_events, read_event};
-use super::{FromJson, ToJson, parse, put};
-use crate::checks::{Side, check_length};
+use super::batch::{put_events, read_event, split};
+use super::{FromJson, ToJson, put};
+use crate::checks::Side;
 use crate::limits::WireLimits;
 use crate::push::{ReceivedPush, Refusals};
 
@@ -29,24 +28,20 @@ impl ToJson for PushRequest {
     }
 }
 
-/// The parts of a push, its events still text.
+/// The parts of a push beside its events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PushForm<'a> {
     caller: Caller,
     #[serde(borrow)]
     filter: Cow<'a, str>,
-    #[serde(borrow)]
-    events: &'a RawValue,
     upto: Option<Cursor>,
 }
 
 impl FromJson for ReceivedPush {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        check_length(bytes, limits.decoded_bytes)?;
-        let form: PushForm<'_> = parse(bytes, Side::Request)?;
-        let texts: Vec<&RawValue> =
-            bounded(form.events, "events", limits.limits.batch_events, Side::Request)?;
+        let (texts, form): (_, PushForm<'_>) = split(bytes, limits, Side::Request)?;
+        let texts = texts.ok_or_else(|| Side::Request.unreadable("missing field `events`"))?;
         let mut events = Vec::with_capacity(texts.len());
         let mut refusals = Refusals::default();
         for (index, text) in texts.into_iter().enumerate() {

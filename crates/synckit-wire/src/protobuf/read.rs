@@ -23,6 +23,8 @@ pub(super) struct Reader<'a> {
     types: Names<EventType>,
     /// That of the event before.
     metadata: Metadata,
+    /// Room for the clock of one event.
+    clock: Vec<(NodeId, u64)>,
 }
 
 impl<'a> Reader<'a> {
@@ -33,6 +35,7 @@ impl<'a> Reader<'a> {
             nodes: Names::default(),
             types: Names::default(),
             metadata: Metadata::default(),
+            clock: Vec::new(),
         }
     }
 
@@ -56,7 +59,7 @@ impl<'a> Reader<'a> {
 
     /// What the parts are, if they are an event.
     fn event(&mut self) -> Result<Event> {
-        let Reader { parts, nodes, types, metadata, .. } = self;
+        let Reader { parts, nodes, types, metadata, clock, .. } = self;
         // Many events of one author have the same.
         let text = if parts.metadata.is_empty() { "{}" } else { parts.metadata };
         if text != metadata.as_json() {
@@ -66,7 +69,7 @@ impl<'a> Reader<'a> {
             Some((node, counter)) => Some(Dot::new(nodes.name(node)?, counter)),
             None => None,
         };
-        let mut clock = Vec::with_capacity(parts.clock.len());
+        clock.clear();
         for (node, counter) in &parts.clock {
             clock.push((nodes.name(node)?, *counter));
         }
@@ -77,7 +80,7 @@ impl<'a> Reader<'a> {
             data: parts.data()?,
             metadata: metadata.clone(),
             dot,
-            clock: VectorClock::from_entries(clock)?,
+            clock: VectorClock::from_entries(clock.drain(..))?,
             time: Timestamp::from_bits(parts.time),
         })
     }

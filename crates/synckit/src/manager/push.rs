@@ -42,9 +42,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let upto = self.store.cursor_at(peer.push.position).await?;
             self.push_batch(peer, Vec::new(), Some(upto)).await?;
         }
-        if (&peer.push, &peer.pull) != (&at_first.0, &at_first.1) {
-            self.save(peer, Vec::new()).await?;
-        }
+        // What has moved is put down together with the end of the sync: one commit, not two. A crash before it makes the
+        // next sync offer again what the peer then knows already.
+        peer.unsaved |= (&peer.push, &peer.pull) != (&at_first.0, &at_first.1);
         Ok(())
     }
 
@@ -175,6 +175,16 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     async fn save(&self, peer: &Peer, refused: Vec<Aside>) -> Result<()> {
+        let mut put = self.checkpoint(peer)?;
+        for aside in refused {
+            let id = EventId::new(&aside.id)?;
+            put.push(Note::json(notes::aside_out(peer.store, &id), &aside)?);
+        }
+        self.store.edit(put, Vec::new()).await
+    }
+
+    /// The notes of how far each side has the other's events.
+    pub(super) fn checkpoint(&self, peer: &Peer) -> Result<Vec<Note>> {
         let PushNote { offer_all_to, position, .. } = peer.push;
         let offer_all_to = if position < offer_all_to { offer_all_to } else { 0 };
         let note = PushNote { offer_all_to, ..peer.push.clone() };
@@ -182,11 +192,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if let Some(pull) = &peer.pull {
             put.push(Note::json(notes::pull(peer.store, &self.filter), pull)?);
         }
-        for aside in refused {
-            let id = EventId::new(&aside.id)?;
-            put.push(Note::json(notes::aside_out(peer.store, &id), &aside)?);
-        }
-        self.store.edit(put, Vec::new()).await
+        Ok(put)
     }
 }
 

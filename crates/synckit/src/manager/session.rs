@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) push: PushNote,
     /// Whether a place in the own log must be put on record at the peer, though there may be nothing to push.
     pub(crate) confirm: bool,
+    /// Whether the places in both logs have moved since they were put down.
+    pub(crate) unsaved: bool,
 }
 
 impl Peer {
@@ -158,6 +160,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             pull: self.pull_note(hello.store).await?,
             push,
             confirm: false,
+            unsaved: false,
         };
         let lost = request.cursor.filter(|_| !hello.cursor_known);
         self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
@@ -205,8 +208,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     async fn remember(&self, peer: &Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
         let note = PeerNote { node, synced_at: self.settings.environment.now() };
-        let last = Note::json(notes::last(&self.filter), &peer.store)?;
-        self.store.edit(vec![Note::json(notes::peer(peer.store), &note)?, last], Vec::new()).await
+        let mut put = if peer.unsaved { self.checkpoint(peer)? } else { Vec::new() };
+        put.push(Note::json(notes::peer(peer.store), &note)?);
+        put.push(Note::json(notes::last(&self.filter), &peer.store)?);
+        self.store.edit(put, Vec::new()).await
     }
 
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
