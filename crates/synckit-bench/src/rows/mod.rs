@@ -1,6 +1,7 @@
 //! What is measured of synckit, each beside its raw limit.
 
 mod clock;
+mod conflicts;
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
 mod plan;
@@ -124,6 +125,13 @@ pub(crate) const ALL: &[Row] = &[
         limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
         kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<10> },
+    },
+    Row {
+        name: "conflicts",
+        about: "pull with a conflict at every event, all settled in the same sync",
+        limit: "pull of as many events without conflicts",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.33, ours: conflicts::with, raw: conflicts::without },
     },
     Row {
         name: "bytes",

@@ -1,0 +1,59 @@
+//! A pull that finds a conflict with every event, beside one that finds none.
+
+use synckit::{Direction, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
+use synckit_sqlite::SqliteStore;
+
+use super::stores::runtime;
+use crate::measure::{Measured, Sample, Scale};
+
+/// How many events are pulled, for a scale of so many.
+fn count(scale: Scale) -> usize {
+    scale.events / 10
+}
+
+/// So many small events, one for each of as many forms.
+fn forms(count: usize, prefix: &str) -> Measured<Vec<NewEvent>> {
+    let form = |at| NewEvent::new("FormEdited", format!("{prefix}-{at}"), &at);
+    Ok((0..count).map(form).collect::<synckit::Result<_>>()?)
+}
+
+/// Pulls and settles: the replica has edited forms of this prefix, the hub `form-0`, `form-1`, …
+fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
+    let (directory, runtime, count) = (tempfile::tempdir()?, runtime()?, count(scale));
+    let path = |name: &str| directory.path().join(name);
+    let (manager, hub) = runtime.block_on(async {
+        let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
+        let elsewhere = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
+        elsewhere.record(forms(count, "form")?).await?;
+        let store = SqliteStore::open_as(path("replica.db"), NodeId::new("replica")?).await?;
+        let manager = SyncManager::builder(store, Endpoint::new(hub.clone()));
+        let manager = manager.with_direction(Direction::PullOnly).build();
+        manager.record(forms(count, prefix)?).await?;
+        Measured::Ok((manager, hub))
+    })?;
+    let mut settled = 0;
+    let sample = Sample::of(count, || {
+        let report = runtime.block_on(manager.sync()).map_err(|failed| failed.error)?;
+        assert_eq!(report.pulled, count, "all events are pulled");
+        settled = report.conflicts.settled;
+        Ok(())
+    })?;
+    assert_eq!(
+        settled,
+        if prefix == "form" { count } else { 0 },
+        "every conflict is settled in the one sync"
+    );
+    runtime.block_on(async {
+        manager.store().close().await?;
+        Measured::Ok(hub.close().await?)
+    })?;
+    Ok(sample)
+}
+
+pub(super) fn with(scale: Scale) -> Measured<Sample> {
+    pull(scale, "form")
+}
+
+pub(super) fn without(scale: Scale) -> Measured<Sample> {
+    pull(scale, "other")
+}
