@@ -2,7 +2,7 @@
 //!
 //! - [`ci`]: every check a change must pass, in order; [`steps`] says which they are
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
-//! - [`bench`]: what synckit costs, each row beside its raw limit
+//! - [`mod@bench`]: what synckit costs, each row beside its raw limit
 //! - [`codegen`]: the code that comes from the proto file
 //! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
