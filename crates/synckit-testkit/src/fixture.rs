@@ -59,7 +59,7 @@ pub trait StoreFixture: Send + Sync + 'static {
 /// The endpoint that a transport under test reaches.
 pub type HubEndpoint = Endpoint<FaultyStore<MemoryStore>>;
 
-/// A way to a hub. Every case gets a fixture of its own. A [`WireFixture`] is one as well.
+/// A way to a hub. Every case gets a fixture of its own. A [`WireFixture`](crate::WireFixture) is one as well.
 pub trait TransportFixture: Send + Sync + 'static {
     /// The transport under test.
     type Transport: Transport;
