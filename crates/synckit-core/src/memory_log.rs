@@ -46,7 +46,7 @@ impl MemoryLog {
     /// # Errors
     /// As [`Planning::run`].
     pub fn plan(&self, intent: Intent) -> Result<(Plan, Outcome)> {
-        Planning::run(self.head()?, intent, |needs| Ok(self.facts(needs)))
+        Planning::run(intent, |needs| self.facts(needs))
     }
 
     /// Applies a plan that was made of this log as it is.
@@ -102,11 +102,15 @@ impl MemoryLog {
     }
 
     /// A page of events, as [`EventStore::read`](crate::EventStore::read) answers it.
-    pub fn read(&self, query: &Query) -> Page {
-        let head = query.after.max(self.events.len() as Position);
-        let mut page = Page { events: Vec::new(), scanned_to: query.after, more: query.after < head };
+    ///
+    /// # Errors
+    /// `Corrupt` when there is no store id.
+    pub fn read(&self, query: &Query) -> Result<Page> {
+        let LogHead { store, position } = self.head()?;
+        let head = query.after.max(position);
+        let mut page = Page::empty(store, query.after, self.id_at(query.after), query.after < head);
         if query.max_events == 0 {
-            return page;
+            return Ok(page);
         }
         let mut bytes = 0_usize;
         for stored in self.places(query).map(|at| &self.events[at]) {
@@ -115,12 +119,18 @@ impl MemoryLog {
             }
             bytes = bytes.saturating_add(stored.event.size());
             if page.events.len() == query.max_events || (bytes > query.max_bytes && !page.events.is_empty()) {
-                return page;
+                page.upto = self.id_at(page.scanned_to);
+                return Ok(page);
             }
             page.scanned_to = stored.position;
             page.events.push(stored.clone());
         }
-        Page { scanned_to: head, more: false, ..page }
+        Ok(Page { scanned_to: head, upto: self.id_at(head), more: false, ..page })
+    }
+
+    fn id_at(&self, position: Position) -> Option<EventId> {
+        let at = usize::try_from(position.checked_sub(1)?).ok()?;
+        Some(self.events.get(at)?.event.id.clone())
     }
 
     /// Notes, as [`EventStore::notes`](crate::EventStore::notes) answers them.
@@ -141,11 +151,11 @@ impl MemoryLog {
         }
     }
 
-    fn facts(&self, needs: Needs) -> Facts {
-        let mut facts = Facts::default();
+    fn facts(&self, needs: Needs) -> Result<Facts> {
+        let mut facts = Facts::at(self.head()?);
         for id in needs.ids {
             if let Some(at) = self.by_id.get(&id) {
-                facts.held.insert(id, Held::of(&self.events[*at].event));
+                facts.held.insert(id, Held::of(*at as Position + 1, &self.events[*at].event));
             }
         }
         for dot in needs.dots {
@@ -158,7 +168,11 @@ impl MemoryLog {
                 facts.notes.insert(key, value.clone());
             }
         }
-        facts
+        for prefix in needs.under {
+            let query = NoteQuery::Prefix { prefix, after: String::new(), limit: usize::MAX };
+            facts.notes.extend(self.notes(query).into_iter().map(|note| (note.key, note.value)));
+        }
+        Ok(facts)
     }
 
     /// The places a query looks at, in log order.

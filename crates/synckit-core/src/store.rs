@@ -12,7 +12,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Dot;
-use crate::error::Result;
+use crate::cursor::Cursor;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, EventId, StoreId};
 use crate::notes::Note;
@@ -125,16 +126,46 @@ impl Query {
     }
 }
 
-/// Events in log order.
+/// Events in log order, and between which places of the log they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
+    /// The store.
+    pub store: StoreId,
+    /// The event at the query's `after`; `None` at 0 and beyond the end.
+    pub from: Option<EventId>,
     /// The events.
     pub events: Vec<StoredEvent>,
     /// Everything up to here was looked at, also where the page is empty. At least the position of the last
     /// event of the page; below the query's `after` never.
     pub scanned_to: Position,
+    /// The event at `scanned_to`; `None` at 0 and beyond the end.
+    pub upto: Option<EventId>,
     /// Whether the log goes on after `scanned_to`, as far as was known when it was read.
     pub more: bool,
+}
+
+impl Page {
+    /// A page of the store without events: nothing after this position was looked at.
+    pub fn empty(store: StoreId, after: Position, from: Option<EventId>, more: bool) -> Self {
+        Page { store, upto: from.clone(), from, events: Vec::new(), scanned_to: after, more }
+    }
+
+    /// Whether this cursor is the place the page was read after.
+    pub fn follows(&self, cursor: &Cursor) -> bool {
+        cursor.store() == self.store && cursor.event() == self.from.as_ref()
+    }
+
+    /// The cursor of the place the page ends at.
+    ///
+    /// # Errors
+    /// `NotFound` beyond the end of the log.
+    pub fn cursor(&self) -> Result<Cursor> {
+        match &self.upto {
+            Some(event) => Ok(Cursor::at(self.store, self.scanned_to, event.clone())),
+            None if self.scanned_to == 0 => Ok(Cursor::start(self.store)),
+            None => Err(Error::new(ErrorKind::NotFound, "the log is not that long")),
+        }
+    }
 }
 
 /// An event in its place.
@@ -173,11 +204,15 @@ pub struct Needs {
     pub dots: Vec<Dot>,
     /// What stands under these keys of the notebook.
     pub notes: Vec<String>,
+    /// What stands under all keys that begin so; only where they are known to be few.
+    pub under: Vec<String>,
 }
 
-/// What a store knows of what a plan needs. What is absent is not there.
-#[derive(Clone, Debug, Default)]
+/// What a store knows of what a plan needs, all of one moment. What is absent is not there.
+#[derive(Clone, Debug)]
 pub struct Facts {
+    /// The store id and the last position.
+    pub head: LogHead,
     /// The events that are held.
     pub held: HashMap<EventId, Held>,
     /// The events that the dots name.
@@ -186,9 +221,23 @@ pub struct Facts {
     pub notes: HashMap<String, Vec<u8>>,
 }
 
-/// What is known of an event that is held, enough to tell whether another copy is the same.
+impl Facts {
+    /// Nothing known of a log but that it ends here.
+    pub fn at(head: LogHead) -> Self {
+        Facts { head, held: HashMap::new(), dots: HashMap::new(), notes: HashMap::new() }
+    }
+
+    /// The note under this key.
+    pub fn note(&self, key: &str) -> Option<&[u8]> {
+        self.notes.get(key).map(Vec::as_slice)
+    }
+}
+
+/// What is known of an event that is held: its place, and enough to tell whether another copy is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
+    /// Its position.
+    pub position: Position,
     /// [`Event::digest`].
     pub digest: [u8; 32],
     /// [`Event::content_digest`].
@@ -196,9 +245,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// What is known of this event.
-    pub fn of(event: &Event) -> Self {
-        Held { digest: event.digest(), content: event.content_digest() }
+    /// What is known of this event at its place.
+    pub fn of(position: Position, event: &Event) -> Self {
+        Held { position, digest: event.digest(), content: event.content_digest() }
     }
 }
 

@@ -88,7 +88,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        Ok(self.open("read")?.log.read(&query))
+        self.open("read")?.log.read(&query)
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {

@@ -158,7 +158,7 @@ impl EventStore for RedbStore {
         if matches!(intent, Intent::Ask(_)) {
             // What only asks does not wait for what writes: its facts are of one snapshot.
             let ask = move |snapshot: &Snapshot, head| {
-                Ok(Planning::run(head, intent, |needs| snapshot.facts(needs))?.1)
+                Ok(Planning::run(intent, |needs| snapshot.facts(head, needs))?.1)
             };
             return self.0.read("commit", ask).await;
         }
@@ -174,7 +174,7 @@ impl EventStore for RedbStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        self.0.read("read", move |snapshot, _| snapshot.read(&query)).await
+        self.0.read("read", move |snapshot, head| snapshot.read(head.store, &query)).await
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {

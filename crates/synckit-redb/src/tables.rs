@@ -8,7 +8,9 @@ use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
 };
 use synckit_core::notes::Note;
-use synckit_core::{Error, Facts, Held, Needs, NoteQuery, Page, Plan, Position, Query, Result};
+use synckit_core::{
+    Error, EventId, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Position, Query, Result, StoreId,
+};
 
 use crate::error::engine;
 use crate::row;
@@ -50,13 +52,13 @@ impl Snapshot {
         last(&self.events).map_err(engine)
     }
 
-    pub(crate) fn facts(&self, needs: Needs) -> Result<Facts> {
-        facts(&self.events, &self.ids, &self.dots, &self.notes, needs)
+    pub(crate) fn facts(&self, head: LogHead, needs: Needs) -> Result<Facts> {
+        facts(&self.events, &self.ids, &self.dots, &self.notes, head, needs)
     }
 
-    pub(crate) fn read(&self, query: &Query) -> Result<Page> {
+    pub(crate) fn read(&self, store: StoreId, query: &Query) -> Result<Page> {
         let head = self.last()?.max(query.after);
-        let page = Page { events: Vec::new(), scanned_to: query.after, more: query.after < head };
+        let page = Page::empty(store, query.after, self.id_at(query.after)?, query.after < head);
         if !page.more || query.max_events == 0 {
             return Ok(page);
         }
@@ -88,7 +90,17 @@ impl Snapshot {
             page.scanned_to = head;
         }
         page.more = page.scanned_to < head;
+        page.upto = match page.events.last() {
+            Some(last) if last.position == page.scanned_to => Some(last.event.id.clone()),
+            _ => self.id_at(page.scanned_to)?,
+        };
         Ok(page)
+    }
+
+    /// The event at a position, if there is one.
+    fn id_at(&self, position: Position) -> Result<Option<EventId>> {
+        let row = self.events.get(position).map_err(engine)?;
+        row.map(|row| Ok(row::decode(position, row.value())?.event.id)).transpose()
     }
 
     pub(crate) fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
@@ -104,22 +116,7 @@ impl Snapshot {
                 }
                 Ok(notes)
             }
-            NoteQuery::Prefix { prefix, after, limit } => {
-                let start = match after >= prefix {
-                    true => Bound::Excluded(after.as_str()),
-                    false => Bound::Included(prefix.as_str()),
-                };
-                let mut notes = Vec::new();
-                for entry in self.notes.range::<&str>((start, Bound::Unbounded)).map_err(engine)?.take(limit)
-                {
-                    let (key, value) = entry.map_err(engine)?;
-                    if !key.value().starts_with(&prefix) {
-                        break;
-                    }
-                    notes.push(Note { key: key.value().to_owned(), value: value.value().to_vec() });
-                }
-                Ok(notes)
-            }
+            NoteQuery::Prefix { prefix, after, limit } => notes_under(&self.notes, &prefix, &after, limit),
         }
     }
 
@@ -181,8 +178,8 @@ impl<'t> Tables<'t> {
         last(&self.events)
     }
 
-    pub(crate) fn facts(&self, needs: Needs) -> Result<Facts> {
-        facts(&self.events, &self.ids, &self.dots, &self.notes, needs)
+    pub(crate) fn facts(&self, head: LogHead, needs: Needs) -> Result<Facts> {
+        facts(&self.events, &self.ids, &self.dots, &self.notes, head, needs)
     }
 
     /// Writes a plan for a log that ends here. After an error the transaction must not be committed.
@@ -242,14 +239,15 @@ fn facts(
     ids: &impl ReadableTable<&'static str, u64>,
     dots: &impl ReadableTable<(&'static str, u64), u64>,
     notes: &impl ReadableTable<&'static str, &'static [u8]>,
+    head: LogHead,
     needs: Needs,
 ) -> Result<Facts> {
-    let mut facts = Facts::default();
+    let mut facts = Facts::at(head);
     for id in needs.ids {
         if let Some(position) = ids.get(id.as_str()).map_err(engine)? {
             let position = position.value();
             let stored = row::decode(position, row_at(events, position)?.value())?;
-            facts.held.insert(id, Held::of(&stored.event));
+            facts.held.insert(id, Held::of(position, &stored.event));
         }
     }
     for dot in needs.dots {
@@ -265,5 +263,28 @@ fn facts(
             facts.notes.insert(key, value);
         }
     }
+    for prefix in needs.under {
+        let under = notes_under(notes, &prefix, "", usize::MAX)?;
+        facts.notes.extend(under.into_iter().map(|note| (note.key, note.value)));
+    }
     Ok(facts)
+}
+
+/// The notes whose keys begin so, after this key, at most so many.
+fn notes_under(
+    notes: &impl ReadableTable<&'static str, &'static [u8]>,
+    prefix: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Note>> {
+    let start = if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix) };
+    let mut found = Vec::new();
+    for entry in notes.range::<&str>((start, Bound::Unbounded)).map_err(engine)?.take(limit) {
+        let (key, value) = entry.map_err(engine)?;
+        if !key.value().starts_with(prefix) {
+            break;
+        }
+        found.push(Note { key: key.value().to_owned(), value: value.value().to_vec() });
+    }
+    Ok(found)
 }

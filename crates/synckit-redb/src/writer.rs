@@ -148,7 +148,7 @@ fn commit(
     let mut tables = Tables::open(&transaction)?;
     let mut position = tables.last()?;
     for intent in intents {
-        match Planning::run(LogHead { store, position }, intent, |needs| tables.facts(needs)) {
+        match Planning::run(intent, |needs| tables.facts(LogHead { store, position }, needs)) {
             Ok((plan, outcome)) => {
                 tables.write(position, &plan)?;
                 position += plan.append.len() as Position;

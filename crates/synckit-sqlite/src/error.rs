@@ -6,8 +6,10 @@ use sqlx::error::DatabaseError;
 use synckit_core::{Error, ErrorKind};
 
 use crate::config::SqliteConfig;
+use crate::packed::Unreadable;
 
 // Primary result codes, https://www.sqlite.org/rescode.html. An extended code has its primary in the low byte.
+const ERROR: i32 = 1;
 const PERM: i32 = 3;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
@@ -34,6 +36,20 @@ pub(crate) fn engine(error: sqlx::Error) -> Error {
         _ => (ErrorKind::Internal, "the driver failed"),
     };
     Error::new(kind, message).with_source(error)
+}
+
+/// An event of the log that cannot be read, at a position if that could be.
+pub(crate) fn unreadable(position: Option<i64>, error: Unreadable) -> Error {
+    let corrupt = Error::corrupt("an event of the log cannot be read").with_source(error);
+    match position {
+        Some(position) => corrupt.with("position", position),
+        None => corrupt,
+    }
+}
+
+/// Whether a rollback failed only because there was nothing to roll back.
+pub(crate) fn had_no_transaction(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database) if primary(database.as_ref()) == ERROR)
 }
 
 /// Whether the file could not be opened at all, for which the path knows more than SQLite does.

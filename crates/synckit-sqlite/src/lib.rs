@@ -4,17 +4,22 @@
 //!
 //! - `config.rs`: [`SqliteConfig`], [`Synchronous`]
 //! - `store.rs`: [`SqliteStore`], the contract
+//! - `connections.rs`: the connections to the file
 //! - `query.rs`: reading pages of the log and notes
+//! - `facts.rs`, `write.rs`: the two halves of a commit
+//! - `packed.rs`: many rows in one value, and many keys in one parameter
 //! - `schema.rs`: whose file it is, creating and migrating it
-//! - `row.rs`: how events and notes stand in the two tables
 //! - `error.rs`: what the engine's errors mean
 
 mod config;
+mod connections;
 mod error;
+mod facts;
+mod packed;
 mod query;
-mod row;
 mod schema;
 mod store;
+mod write;
 
 pub use config::{SqliteConfig, Synchronous};
 pub use store::SqliteStore;

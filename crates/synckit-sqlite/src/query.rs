@@ -1,116 +1,167 @@
 //! Reading: pages of the log, and the notebook.
 
-use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
-use synckit_core::notes::Note;
-use synckit_core::{Needs, NoteQuery, Page, Query, Result};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use synckit_core::notes::{self, Note};
+use synckit_core::{Error, EventId, Needs, NoteQuery, Page, Query, Result, StoredEvent};
 
-use crate::error::engine;
-use crate::row;
+use crate::error::{engine, unreadable};
+use crate::facts::{self, Begin};
+use crate::packed::{self, Fields};
 
 /// How many events a read with `except_source` looks at before it answers, so that a long stretch of the log
 /// from that source costs several short reads and not a long one.
 const SCAN: u64 = 10_000;
-/// Reads a page of the log.
+
+/// Reads a page of the log: one statement, one row, one snapshot.
 pub(crate) async fn read(connection: &mut SqliteConnection, query: Query) -> Result<Page> {
-    let after = query.after;
-    // The head is read first and the page in one statement up to it: nothing at or below the head is missed.
-    let head = row::head(connection).await?.position.max(after);
-    let mut page = Page { events: Vec::new(), scanned_to: after, more: after < head };
+    let sql = sql(query.aggregate.is_some(), query.except_source.is_some());
+    let count = |number: usize| signed(u64::try_from(number).unwrap_or(u64::MAX));
+    let select = sqlx::query(AssertSqlSafe(sql))
+        .bind(notes::STORE)
+        .bind(signed(query.after))
+        .bind(count(query.max_events))
+        .bind(count(query.max_bytes))
+        .bind(query.aggregate.as_ref().map(|aggregate| aggregate.as_str().to_owned()))
+        .bind(query.except_source.map(|source| source.as_bytes().to_vec()));
+    let row = select.fetch_one(connection).await.map_err(engine)?;
+    page(&row, &query)
+}
+
+/// The statement for a page, with or without the two conditions.
+///
+/// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
+/// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
+fn sql(of_aggregate: bool, except_source: bool) -> String {
+    let index = if of_aggregate { "INDEXED BY events_aggregate" } else { "NOT INDEXED" };
+    let aggregate = if of_aggregate { " AND aggregate = ?5" } else { "" };
+    let after = format!("FROM events {index} WHERE position > ?2{aggregate}");
+    let end = match (of_aggregate, except_source) {
+        (_, false) => "9223372036854775807".to_owned(),
+        (false, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
+        (true, true) => {
+            let last = format!("SELECT position {after} ORDER BY position LIMIT 1 OFFSET {}", SCAN - 1);
+            format!("ifnull(({last}), 9223372036854775807)")
+        }
+    };
+    let wanted = match except_source {
+        true => format!("{after} AND source IS NOT ?6 AND position <= (SELECT place FROM reach)"),
+        false => after,
+    };
+    format!(
+        "WITH reach (head, place) AS MATERIALIZED (SELECT (SELECT ifnull(max(position), 0) FROM events), {end}),
+         sizes (position, size) AS (SELECT position, {size} {wanted} ORDER BY position LIMIT ?3),
+         span (last, furthest) AS MATERIALIZED (
+             SELECT CASE WHEN sum(size) <= ?4 THEN max(position) ELSE ifnull(
+                 (SELECT max(position) FROM
+                     (SELECT position, sum(size) OVER (ORDER BY position) AS upto FROM sizes) WHERE upto <= ?4),
+                 min(position)) END, max(position)
+             FROM sizes)
+         SELECT (SELECT value FROM notes WHERE key = ?1), head, place,
+             (SELECT id FROM events WHERE position = ?2),
+             (SELECT id FROM events WHERE position = min(head, place)),
+             last < furthest,
+             (SELECT {all} {wanted} AND position <= last)
+         FROM reach, span",
+        size = packed::EVENT_SIZE,
+        all = packed::all(packed::EVENT),
+    )
+}
+
+fn page(row: &SqliteRow, query: &Query) -> Result<Page> {
+    let store = notes::store_id(row.try_get(0).map_err(engine)?)?;
+    let (head, place): (i64, i64) = (row.try_get(1).map_err(engine)?, row.try_get(2).map_err(engine)?);
+    let id = |column: usize| -> Result<Option<EventId>> {
+        let id: Option<&str> = row.try_get(column).map_err(engine)?;
+        id.map(EventId::new).transpose().map_err(|error| unreadable(None, error.into()))
+    };
+    let head = head.cast_unsigned().max(query.after);
+    let mut page = Page::empty(store, query.after, id(3)?, query.after < head);
     if !page.more || query.max_events == 0 {
         return Ok(page);
     }
-    let (aggregate, source) = (query.aggregate.as_ref(), query.except_source);
-    let end = match (aggregate, source) {
-        (_, None) => head,
-        (None, Some(_)) => head.min(after.saturating_add(SCAN)),
-        (Some(aggregate), Some(_)) => {
-            let sql = "SELECT position FROM events INDEXED BY events_aggregate
-                       WHERE aggregate = ? AND position > ? AND position <= ?
-                       ORDER BY position LIMIT 1 OFFSET ?";
-            let last = sqlx::query_scalar::<_, i64>(sql)
-                .bind(aggregate.as_str().to_owned())
-                .bind(signed(after))
-                .bind(signed(head))
-                .bind(signed(SCAN - 1));
-            last.fetch_optional(&mut *connection).await.map_err(engine)?.map_or(head, i64::cast_unsigned)
-        }
-    };
-    let index = if aggregate.is_some() { "INDEXED BY events_aggregate" } else { "NOT INDEXED" };
-    let mut sql = format!("SELECT {} FROM events {index} WHERE position > ? AND position <= ?", row::COLUMNS);
-    sql.push_str(if aggregate.is_some() { " AND aggregate = ?" } else { "" });
-    sql.push_str(if source.is_some() { " AND source IS NOT ?" } else { "" });
-    sql.push_str(" ORDER BY position LIMIT ?");
-    let mut select = sqlx::query(AssertSqlSafe(sql)).bind(signed(after)).bind(signed(end));
-    if let Some(aggregate) = aggregate {
-        select = select.bind(aggregate.as_str().to_owned());
-    }
-    if let Some(source) = source {
-        select = select.bind(source.as_bytes().to_vec());
-    }
-    let limit = u64::try_from(query.max_events).unwrap_or(u64::MAX);
-    let mut rows = select.bind(signed(limit)).fetch(connection);
+    let packed: Option<&[u8]> = row.try_get(6).map_err(engine)?;
+    let cut: Option<bool> = row.try_get(5).map_err(engine)?;
+    page.events = events(packed.unwrap_or_default())?;
+    // What the engine counts of an event may be less than its size.
     let mut bytes = 0_usize;
-    let mut full = false;
-    while let Some(row) = rows.try_next().await.map_err(engine)? {
-        let stored = row::stored(&row)?;
+    let fitting = page.events.iter().take_while(|stored| {
         bytes = bytes.saturating_add(stored.event.size());
-        if bytes > query.max_bytes && !page.events.is_empty() {
-            full = true;
-            break;
-        }
-        page.events.push(stored);
-    }
-    page.scanned_to = match page.events.last() {
-        Some(last) if full || page.events.len() == query.max_events => last.position,
-        _ => end,
+        bytes <= query.max_bytes
+    });
+    let fitting = fitting.count().max(1);
+    let full = cut == Some(true) || page.events.len() > fitting || page.events.len() == query.max_events;
+    page.events.truncate(fitting);
+    (page.scanned_to, page.upto) = match page.events.last() {
+        Some(last) if full => (last.position, Some(last.event.id.clone())),
+        _ => (head.min(place.cast_unsigned()), id(4)?),
     };
     page.more = page.scanned_to < head;
     Ok(page)
 }
 
+/// The events of rows put together, in log order.
+pub(crate) fn events(packed: &[u8]) -> Result<Vec<StoredEvent>> {
+    let mut fields = Fields::new(packed);
+    let mut events = Vec::new();
+    while !fields.is_empty() {
+        events.push(fields.stored().map_err(|(position, error)| unreadable(position, error))?);
+    }
+    // The engine promises no order in what it puts together.
+    events.sort_by_key(|stored| stored.position);
+    Ok(events)
+}
+
 /// Reads the notebook.
 pub(crate) async fn notes(connection: &mut SqliteConnection, query: NoteQuery) -> Result<Vec<Note>> {
-    match query {
-        NoteQuery::Keys(mut keys) => {
-            keys.sort_unstable();
-            keys.dedup();
+    let mut notes = match query {
+        NoteQuery::Keys(keys) => {
             let needs = Needs { notes: keys, ..Needs::default() };
-            let mut notes = if row::is_one_statement(&needs) {
-                row::notes(connection, &needs.notes).await?
-            } else {
-                let mut transaction = connection.begin().await.map_err(engine)?;
-                let notes = row::notes(&mut transaction, &needs.notes).await?;
-                transaction.rollback().await.map_err(engine)?;
-                notes
-            };
-            notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
-            notes.dedup_by(|left, right| left.key == right.key);
-            Ok(notes)
+            let (facts, _) = facts::ask(connection, Begin::Nothing, &needs).await?;
+            facts.notes.into_iter().map(|(key, value)| Note { key, value }).collect()
         }
-        NoteQuery::Prefix { prefix, after, limit } => {
-            let end = after_prefix(&prefix);
-            let (begins, start) =
-                if after.is_empty() || after < prefix { (">=", prefix) } else { (">", after) };
-            let sql =
-                format!("SELECT key, value FROM notes WHERE key {begins} ? AND key < ? ORDER BY key LIMIT ?");
-            let select = sqlx::query(AssertSqlSafe(sql)).bind(start);
-            // Every BLOB is greater than every TEXT: no bound at all.
-            let select = match end {
-                Some(end) => select.bind(end),
-                None => select.bind(Vec::new()),
-            };
-            let limit = signed(u64::try_from(limit).unwrap_or(u64::MAX));
-            let rows = select.bind(limit).fetch_all(connection).await.map_err(engine)?;
-            rows.iter().map(row::note).collect()
-        }
+        NoteQuery::Prefix { prefix, after, limit } => under(connection, prefix, after, limit).await?,
+    };
+    notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+    Ok(notes)
+}
+
+async fn under(
+    connection: &mut SqliteConnection,
+    prefix: String,
+    after: String,
+    limit: usize,
+) -> Result<Vec<Note>> {
+    let end = after_prefix(&prefix);
+    let (begins, start) = if after.is_empty() || after < prefix { (">=", prefix) } else { (">", after) };
+    let sql = format!(
+        "SELECT {} FROM
+             (SELECT key, value FROM notes WHERE key {begins} ? AND key < ? ORDER BY key LIMIT ?)",
+        packed::all("concat_ws(x'ff', key, octet_length(value), value)")
+    );
+    let select = sqlx::query(AssertSqlSafe(sql)).bind(start);
+    // Every BLOB is greater than every TEXT: no bound at all.
+    let select = match end {
+        Some(end) => select.bind(end),
+        None => select.bind(Vec::new()),
+    };
+    let limit = signed(u64::try_from(limit).unwrap_or(u64::MAX));
+    let row = select.bind(limit).fetch_one(connection).await.map_err(engine)?;
+    let packed: Option<&[u8]> = row.try_get(0).map_err(engine)?;
+    let unreadable = |error| Error::corrupt("a note cannot be read").with_source(error);
+    let mut fields = Fields::new(packed.unwrap_or_default());
+    let mut notes = Vec::new();
+    while !fields.is_empty() {
+        let key = fields.text().map_err(unreadable)?.to_owned();
+        notes.push(Note { key, value: fields.value().map_err(unreadable)?.to_vec() });
     }
+    Ok(notes)
 }
 
 /// The least text greater than every text that begins so; `None` when there is none.
 ///
 /// UTF-8 sorts by code point, so the last character that has a successor is replaced by it.
-fn after_prefix(prefix: &str) -> Option<String> {
+pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     let mut end = prefix.to_owned();
     while let Some(last) = end.pop() {
         if let Some(next) = (last..=char::MAX).nth(1) {

@@ -5,12 +5,11 @@
 use std::time::Duration;
 
 use sqlx::{Connection, Row, SqliteConnection, raw_sql};
-use synckit_core::notes::{self, Identity};
+use synckit_core::notes::{self, Identity, Note};
 use synckit_core::{Error, ErrorKind, NodeId, Result, StoreId};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{engine, is_busy};
-use crate::row;
 
 /// How long to wait before the next try to switch to write-ahead logging.
 const RETRY: Duration = Duration::from_millis(10);
@@ -63,7 +62,10 @@ pub(crate) async fn set_up(
             None => return Err(absent("there is no store here; give the node id to create one for")),
         };
         migrate(&mut transaction, 0).await?;
-        row::put(&mut transaction, &notes::of_new_store(new, store_id()?)?).await?;
+        for Note { key, value } in notes::of_new_store(new, store_id()?)? {
+            let insert = sqlx::query("INSERT INTO notes (key, value) VALUES (?, ?)").bind(key).bind(value);
+            insert.execute(&mut *transaction).await.map_err(engine)?;
+        }
     } else {
         migrate(&mut transaction, version.unwrap_or(0)).await?;
     }
@@ -74,8 +76,10 @@ pub(crate) async fn set_up(
 
 /// Who the store belongs to.
 pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identity> {
-    let found = row::notes(connection, &[notes::NODE]).await?;
-    notes::identity(found.first().map(|note| note.value.as_slice()))
+    let sql = "SELECT value FROM notes WHERE key = ?";
+    let found: Option<Vec<u8>> =
+        sqlx::query_scalar(sql).bind(notes::NODE).fetch_optional(connection).await.map_err(engine)?;
+    notes::identity(found.as_deref())
 }
 
 /// Switches the file to write-ahead logging. The engine does not wait for the lock this takes.

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 use synckit_core::notes::{Identity, Note};
 use synckit_core::plan::{Edit, Intent, Outcome, Planning, Step};
 use synckit_core::{
-    Error, ErrorKind, EventStore, Facts, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
+    Error, ErrorKind, EventStore, LogHead, Needs, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
 };
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 
 use crate::config::SqliteConfig;
-use crate::error::{cannot_open, engine, no_file};
-use crate::{query, row, schema};
+use crate::connections::{Connections, Lease};
+use crate::error::{cannot_open, engine, had_no_transaction, no_file};
+use crate::facts::{self, Begin};
+use crate::{query, schema, write};
 
 /// How often [`Watch::moved`] looks for commits of other processes.
 const POLL: Duration = Duration::from_millis(250);
@@ -28,9 +28,7 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct SqliteStore(Arc<Inner>);
 
 struct Inner {
-    pool: SqlitePool,
-    /// Whether the pool was made here and is closed with the store.
-    owned: bool,
+    connections: Connections,
     path: Option<PathBuf>,
     node: NodeId,
     /// One permit: a commit waits here, not in the engine, so that waiting takes no connection from readers.
@@ -80,7 +78,7 @@ impl SqliteStore {
             schema::set_up(&mut connection, Some(&node), true).await
         };
         let identity = set_up.await.map_err(|error| error.at("sqlite", "open"))?;
-        Ok(SqliteStore::new(pool, false, None, identity))
+        Ok(SqliteStore::new(Connections::Pool(pool), None, identity))
     }
 
     /// The node id the store was created with.
@@ -95,40 +93,24 @@ impl SqliteStore {
     /// # Errors
     /// Those of the engine, `Closed`, and `Corrupt` when it cannot be read.
     pub async fn identity(&self) -> Result<Identity> {
-        let read = async { schema::identity(&mut *self.0.connection().await?).await };
-        self.0.blame("identity", read.await)
+        self.0.read("identity", async |connection| schema::identity(connection).await).await
     }
 
     async fn open_file(config: SqliteConfig) -> Result<Self> {
-        let node = config.node.as_ref();
-        let options = config.options()?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(config.max_connections.max(1))
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        let set_up = async {
-            let mut connection = match pool.acquire().await {
-                Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
-                other => other.map_err(engine)?,
-            };
-            let identity = schema::set_up(&mut connection, node, config.create).await?;
-            schema::write_ahead(&mut connection, config.busy_timeout).await?;
-            Ok(identity)
+        let connections = Connections::own(config.options()?, config.max_connections);
+        let mut lease = match connections.lease().await {
+            Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
+            other => other.map_err(engine)?,
         };
-        match set_up.await {
-            Ok(identity) => Ok(SqliteStore::new(pool, true, Some(config.path), identity)),
-            Err(error) => {
-                pool.close().await;
-                Err(error)
-            }
-        }
+        let identity = schema::set_up(&mut lease, config.node.as_ref(), config.create).await?;
+        schema::write_ahead(&mut lease, config.busy_timeout).await?;
+        connections.give_back(lease);
+        Ok(SqliteStore::new(connections, Some(config.path), identity))
     }
 
-    fn new(pool: SqlitePool, owned: bool, path: Option<PathBuf>, identity: Identity) -> Self {
+    fn new(connections: Connections, path: Option<PathBuf>, identity: Identity) -> Self {
         let (writer, closed) = (Semaphore::new(1), watch::Sender::new(false));
-        SqliteStore(Arc::new(Inner { pool, owned, path, node: identity.node, writer, closed }))
+        SqliteStore(Arc::new(Inner { connections, path, node: identity.node, writer, closed }))
     }
 }
 
@@ -143,7 +125,14 @@ impl EventStore for SqliteStore {
     /// commit is then made as a whole or, when it fails, not at all.
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
         let inner = Arc::clone(&self.0);
-        let outcome = match tokio::spawn(async move { inner.commit(intent).await }).await {
+        let commit = async move {
+            match intent {
+                Intent::Ask(needs) => inner.ask(&needs).await,
+                Intent::Edit(Edit { put, delete }) => inner.edit(&put, &delete).await,
+                intent => inner.commit(intent).await,
+            }
+        };
+        let outcome = match tokio::spawn(commit).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 Err(Error::new(ErrorKind::Internal, "the commit was broken off").with_source(error))
@@ -153,18 +142,18 @@ impl EventStore for SqliteStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        let page = async { query::read(&mut *self.0.connection().await?, query).await };
-        self.0.blame("read", page.await)
+        self.0.read("read", async |connection| query::read(connection, query).await).await
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        let notes = async { query::notes(&mut *self.0.connection().await?, query).await };
-        self.0.blame("notes", notes.await)
+        self.0.read("notes", async |connection| query::notes(connection, query).await).await
     }
 
     async fn head(&self) -> Result<LogHead> {
-        let head = async { row::head(&mut *self.0.connection().await?).await };
-        self.0.blame("head", head.await)
+        let ask = async |connection: &mut SqliteConnection| {
+            Ok(facts::ask(connection, Begin::Nothing, &Needs::default()).await?.0.head)
+        };
+        self.0.read("head", ask).await
     }
 
     /// Waits for the commit that runs; those that wait for their turn answer `Closed`.
@@ -172,9 +161,7 @@ impl EventStore for SqliteStore {
         self.0.closed.send_replace(true);
         // The permit comes when the running commit has ended.
         let _turn = self.0.turn().await?;
-        if self.0.owned {
-            self.0.pool.close().await;
-        }
+        self.0.connections.close().await;
         Ok(())
     }
 }
@@ -198,41 +185,67 @@ impl Watch for SqliteStore {
 
 impl Inner {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
-        // What only asks needs no lock: its facts are of one snapshot.
-        let asks = matches!(intent, Intent::Ask(_));
-        if let Intent::Ask(needs) = &intent
-            && row::is_one_statement(needs)
-        {
-            return Ok(Outcome::Facts(row::facts(&mut *self.connection().await?, needs).await?));
-        }
-        let _turn = if asks { None } else { Some(self.turn().await?) };
-        let mut connection = self.connection().await?;
-        if let Intent::Edit(Edit { put, delete }) = &intent
-            && delete.is_empty()
-            && put.len() <= row::ONE_PUT
-        {
-            // One statement is a transaction of its own.
-            row::put(&mut connection, put).await?;
-            return Ok(Outcome::Edited);
-        }
-        let begin = if asks { "BEGIN" } else { "BEGIN IMMEDIATE" };
-        let mut transaction = connection.begin_with(begin).await.map_err(engine)?;
-        let (planned, sound) = match plan(&mut transaction, intent).await {
-            Ok(planned) => match transaction.commit().await {
-                Ok(()) => (Ok(planned), true),
-                Err(error) => (Err(engine(error)), false),
-            },
-            Err(error) => (Err(error), transaction.rollback().await.is_ok()),
-        };
-        if !sound {
-            // Whether a transaction is still open on this connection is not known: it is not used again.
-            let _ = connection.close().await;
-        }
-        let (outcome, moved) = planned?;
+        let (planning, needs) = Planning::begin(intent);
+        let _turn = self.turn().await?;
+        let mut lease = self.lease().await?;
+        let planned = plan(&mut lease, planning, needs).await;
+        let (outcome, moved) = self.end(lease, planned).await?;
         if moved {
             self.closed.send_modify(|_| {});
         }
         Ok(outcome)
+    }
+
+    async fn edit(&self, put: &[Note], delete: &[String]) -> Result<Outcome> {
+        let _turn = self.turn().await?;
+        let mut lease = self.lease().await?;
+        let edited = write::edit(&mut lease, put, delete).await;
+        self.end(lease, edited.map(|()| Outcome::Edited)).await
+    }
+
+    /// What only asks needs no lock: its facts are of one moment.
+    async fn ask(&self, needs: &Needs) -> Result<Outcome> {
+        let mut lease = self.lease().await?;
+        let (facts, large) = facts::ask(&mut lease, Begin::Nothing, needs).await?;
+        if large.is_empty() {
+            self.connections.give_back(lease);
+            return Ok(Outcome::Facts(facts));
+        }
+        // More than one statement is of one moment in a transaction alone.
+        let asked = facts::all(&mut lease, Begin::Reading, needs).await;
+        let asked = match asked {
+            Ok(facts) => sqlx::query("COMMIT").execute(&mut *lease).await.map(|_| facts).map_err(engine),
+            failed => failed,
+        };
+        self.end(lease, asked.map(Outcome::Facts)).await
+    }
+
+    /// Reads with a connection of its own.
+    async fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
+    ) -> Result<T> {
+        let answer = async {
+            let mut lease = self.lease().await?;
+            let answer = read(&mut lease).await?;
+            self.connections.give_back(lease);
+            Ok(answer)
+        };
+        self.blame(operation, answer.await)
+    }
+
+    /// Ends a transaction that was committed if all went well, and has to be rolled back if not.
+    async fn end<T>(&self, mut lease: Lease<'_>, result: Result<T>) -> Result<T> {
+        if result.is_err()
+            && let Err(error) = sqlx::query("ROLLBACK").execute(&mut *lease).await
+            && !had_no_transaction(&error)
+        {
+            lease.give_up().await;
+        } else {
+            self.connections.give_back(lease);
+        }
+        result
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
@@ -240,11 +253,11 @@ impl Inner {
         self.writer.acquire().await.map_err(closed)
     }
 
-    async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+    async fn lease(&self) -> Result<Lease<'_>> {
         if *self.closed.borrow() {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));
         }
-        self.pool.acquire().await.map_err(engine)
+        self.connections.lease().await.map_err(engine)
     }
 
     fn blame<T>(&self, operation: &'static str, result: Result<T>) -> Result<T> {
@@ -255,16 +268,20 @@ impl Inner {
     }
 }
 
-/// Plans an intent and writes the plan; also tells whether the log has grown.
-async fn plan(connection: &mut SqliteConnection, intent: Intent) -> Result<(Outcome, bool)> {
-    let head = row::head(connection).await?;
-    let mut planning = Planning::new(head, intent);
-    let mut facts = Facts::default();
+/// Plans an intent in a transaction that writes, writes the plan and commits; also tells whether the log has grown.
+async fn plan(
+    connection: &mut SqliteConnection,
+    mut planning: Planning,
+    mut needs: Needs,
+) -> Result<(Outcome, bool)> {
+    let mut begin = Begin::Writing;
     loop {
+        let facts = facts::all(connection, begin, &needs).await?;
+        let head = facts.head.position;
         match planning.step(facts)? {
-            Step::Fetch(needs) => facts = row::facts(connection, &needs).await?,
+            Step::Fetch(more) => (needs, begin) = (more, Begin::Nothing),
             Step::Write(plan, outcome) => {
-                row::write(connection, head.position, &plan).await?;
+                write::write(connection, head, &plan).await?;
                 return Ok((outcome, !plan.append.is_empty()));
             }
         }
@@ -290,7 +307,7 @@ mod tests {
                 .with_journal_size_limit(4_096);
             let store = SqliteStore::open(config).await.expect("opens");
             let (mut one, mut two) =
-                (store.0.pool.acquire().await.expect("one"), store.0.pool.acquire().await.expect("another"));
+                (store.0.lease().await.expect("one"), store.0.lease().await.expect("another"));
             for connection in [&mut one, &mut two] {
                 for (pragma, expected) in [
                     ("PRAGMA synchronous", expected),

@@ -217,12 +217,17 @@ async fn asking_needs_no_lock() {
     let mut other = connection(&path).await;
     let _lock = other.begin_with("BEGIN IMMEDIATE").await.expect("locks");
     let ids = ["e1", "e2"].map(|id| EventId::new(id).expect("valid")).to_vec();
-    let needs = Needs { ids, dots: vec![Dot::new(node("a"), 1)], notes: vec![notes::STORE.to_owned()] };
+    let needs = Needs {
+        ids,
+        dots: vec![Dot::new(node("a"), 1)],
+        notes: vec![notes::STORE.to_owned()],
+        ..Needs::default()
+    };
     let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
         panic!("not what was asked");
     };
     let event = &log(&store).await[0].event;
-    assert_eq!(facts.held, HashMap::from([(event.id.clone(), Held::of(event))]));
+    assert_eq!(facts.held, HashMap::from([(event.id.clone(), Held::of(1, event))]));
     assert_eq!(facts.dots, HashMap::from([(Dot::new(node("a"), 1), event.id.clone())]));
     assert_eq!(facts.notes.len(), 1);
 }

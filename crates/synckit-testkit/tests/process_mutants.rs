@@ -154,7 +154,7 @@ impl EventStore for Journal {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        self.with(|state| Ok(state.log.read(&query)))
+        self.with(|state| state.log.read(&query))
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {

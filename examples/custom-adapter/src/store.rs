@@ -74,7 +74,7 @@ impl EventStore for FileStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        self.run("read", move |log| Ok(opened(log)?.memory.read(&query))).await
+        self.run("read", move |log| opened(log)?.memory.read(&query)).await
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {

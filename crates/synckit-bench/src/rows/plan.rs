@@ -16,20 +16,18 @@ const PAGES: usize = 50;
 pub(super) fn microseconds(_: Scale) -> Measured<f64> {
     let mut events = events(PAGE * (PAGES + 1))?.into_iter();
     let identity = Note::json(notes::NODE.to_owned(), &Identity::new(NodeId::new("bench")?))?;
-    let mut known = Facts::default();
-    known.notes.insert(identity.key, identity.value);
     let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+    let mut known = Facts::at(head);
+    known.notes.insert(identity.key, identity.value);
     let mut spent = 0.0;
     for page in 0..=PAGES {
         let page_events: Vec<_> = events.by_ref().take(PAGE).collect();
         let receive = Receive::new(Some(StoreId::from_bytes([9; 16])), page_events, NOW, Limits::default());
-        let mut planning = Planning::new(head, Intent::Receive(receive));
         let started = Instant::now();
-        let asked = planning.step(Facts::default())?;
+        let (mut planning, needs) = Planning::begin(Intent::Receive(receive));
         let asking = started.elapsed();
         // What a store would fetch is not part of the planning.
-        let Step::Fetch(needs) = asked else { return Err("a page was planned without facts".into()) };
-        let mut facts = Facts::default();
+        let mut facts = Facts::at(head);
         for key in needs.notes {
             if let Some(value) = known.notes.get(&key) {
                 facts.notes.insert(key, value.clone());

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::notes::{self, Note, Seen};
 use crate::plan::ledger::Ledger;
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, LogHead, Needs};
+use crate::store::{Facts, Needs};
 use crate::timestamp::Timestamp;
 use crate::transport::{RefusalCode, Refused};
 use crate::version::Position;
@@ -84,10 +84,10 @@ impl Adopt {
         keys.sort_unstable();
         keys.dedup();
         let ids = self.events.iter().map(|adoptee| adoptee.id.clone()).collect();
-        Needs { ids, dots: Vec::new(), notes: keys }
+        Needs { ids, notes: keys, ..Needs::default() }
     }
 
-    pub(super) fn plan(&mut self, head: LogHead, facts: &Facts, may_ask: bool) -> Result<Step> {
+    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
         let mut ledger = Ledger::open(facts, self.events.len())?;
         let renamed = ledger.identity.renamed();
         let names = [ledger.identity.adopting(&self.author), renamed.adopting(&self.author)];
@@ -141,7 +141,7 @@ impl Adopt {
                 }
             }
         }
-        adopted.head = head.position + adopted.events.len() as Position;
+        adopted.head = facts.head.position + adopted.events.len() as Position;
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() }));
         Ok(Step::Write(ledger.finish(self.now, notes)?, Outcome::Adopted(adopted)))

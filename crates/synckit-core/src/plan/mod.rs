@@ -20,12 +20,9 @@ pub use reauthor::Reauthor;
 pub use receive::{Receive, Received};
 pub use record::{Expect, Record, Recorded};
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use crate::error::Result;
 use crate::notes::Note;
-use crate::store::{Facts, LogHead, Needs, Plan};
+use crate::store::{Facts, Needs, Plan};
 
 /// What a commit is to achieve.
 #[derive(Clone, Debug)]
@@ -84,15 +81,13 @@ pub enum Step {
 ///
 /// ```
 /// # use synckit_core::{*, plan::{Intent, Planning, Step, Edit}};
-/// # fn fetch(_: Needs) -> Facts { Facts::default() }
+/// # fn fetch(_: Needs) -> Facts { Facts::at(LogHead { store: StoreId::from_bytes([0; 16]), position: 0 }) }
 /// # fn main() -> synckit_core::Result<()> {
-/// # let head = LogHead { store: StoreId::from_bytes([0; 16]), position: 0 };
 /// # let intent = Intent::Edit(Edit::default());
-/// let mut planning = Planning::new(head, intent);
-/// let mut facts = Facts::default();
+/// let (mut planning, mut needs) = Planning::begin(intent);
 /// let (plan, outcome) = loop {
-///     match planning.step(facts)? {
-///         Step::Fetch(needs) => facts = fetch(needs),
+///     match planning.step(fetch(needs))? {
+///         Step::Fetch(more) => needs = more,
 ///         Step::Write(plan, outcome) => break (plan, outcome),
 ///     }
 /// };
@@ -101,81 +96,69 @@ pub enum Step {
 /// ```
 #[derive(Debug)]
 pub struct Planning {
-    head: LogHead,
     intent: Intent,
-    facts: Facts,
+    facts: Option<Facts>,
     rounds: u32,
 }
 
 impl Planning {
-    /// Plans an intent for a log that ends here.
-    pub fn new(head: LogHead, intent: Intent) -> Self {
-        Planning { head, intent, facts: Facts::default(), rounds: 0 }
+    /// Plans an intent; also tells which facts to fetch first.
+    pub fn begin(mut intent: Intent) -> (Self, Needs) {
+        let needs = match &mut intent {
+            Intent::Record(record) => record.needs(),
+            Intent::Receive(receive) => receive.needs(),
+            Intent::Adopt(adopt) => adopt.needs(),
+            Intent::Reauthor(reauthor) => reauthor.needs(),
+            Intent::Edit(_) => Needs::default(),
+            Intent::Ask(needs) => std::mem::take(needs),
+        };
+        (Planning { intent, facts: None, rounds: 0 }, needs)
     }
 
-    /// Plans an intent for a log that ends here, where facts are fetched without waiting.
+    /// Plans an intent where facts are fetched without waiting.
     ///
     /// # Errors
     /// As [`Planning::step`], and those of `fetch`.
-    pub fn run(
-        head: LogHead,
-        intent: Intent,
-        fetch: impl Fn(Needs) -> Result<Facts>,
-    ) -> Result<(Plan, Outcome)> {
-        let mut planning = Planning::new(head, intent);
-        let mut facts = Facts::default();
+    pub fn run(intent: Intent, fetch: impl Fn(Needs) -> Result<Facts>) -> Result<(Plan, Outcome)> {
+        let (mut planning, mut needs) = Planning::begin(intent);
         loop {
-            match planning.step(facts)? {
-                Step::Fetch(needs) => facts = fetch(needs)?,
+            match planning.step(fetch(needs)?)? {
+                Step::Fetch(more) => needs = more,
                 Step::Write(plan, outcome) => return Ok((plan, outcome)),
             }
         }
     }
 
-    /// Takes in facts, none at first, and says what to do next. After `Write` the planning is over.
+    /// Takes in facts and says what to do next. After `Write` the planning is over.
     ///
     /// # Errors
     /// `Invalid`, `TooLarge` and `Conflict` when the intent cannot be carried out, `Corrupt` when a note cannot
     /// be read. Nothing is to be written then.
-    pub fn step(&mut self, facts: Facts) -> Result<Step> {
-        take_in(&mut self.facts.held, facts.held);
-        take_in(&mut self.facts.dots, facts.dots);
-        take_in(&mut self.facts.notes, facts.notes);
-        self.rounds += 1;
-        if self.rounds == 1 {
-            let needs = match &mut self.intent {
-                Intent::Record(record) => record.needs(),
-                Intent::Receive(receive) => receive.needs(),
-                Intent::Adopt(adopt) => adopt.needs(),
-                Intent::Reauthor(reauthor) => reauthor.needs(),
-                Intent::Edit(_) => Needs::default(),
-                Intent::Ask(needs) => std::mem::take(needs),
-            };
-            if needs != Needs::default() {
-                return Ok(Step::Fetch(needs));
+    pub fn step(&mut self, new: Facts) -> Result<Step> {
+        let facts = match &mut self.facts {
+            None => self.facts.insert(new),
+            Some(facts) => {
+                facts.held.extend(new.held);
+                facts.dots.extend(new.dots);
+                facts.notes.extend(new.notes);
+                facts
             }
-        }
+        };
+        self.rounds += 1;
+        let may_ask = self.rounds < 2;
         match &mut self.intent {
-            Intent::Record(record) => record.plan(self.head, &self.facts),
-            Intent::Receive(receive) => receive.plan(self.head, &self.facts, self.rounds < 3),
-            Intent::Adopt(adopt) => adopt.plan(self.head, &self.facts, self.rounds < 3),
-            Intent::Reauthor(reauthor) => reauthor.plan(&self.facts, self.rounds < 3),
+            Intent::Record(record) => record.plan(facts),
+            Intent::Receive(receive) => receive.plan(facts, may_ask),
+            Intent::Adopt(adopt) => adopt.plan(facts, may_ask),
+            Intent::Reauthor(reauthor) => reauthor.plan(facts, may_ask),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
                 Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))
             }
             Intent::Ask(_) => {
-                Ok(Step::Write(Plan::default(), Outcome::Facts(std::mem::take(&mut self.facts))))
+                let nothing = Facts::at(facts.head);
+                Ok(Step::Write(Plan::default(), Outcome::Facts(std::mem::replace(facts, nothing))))
             }
         }
-    }
-}
-
-/// Adds what is new to what is known. Most often nothing was known, and nothing needs to be hashed again.
-fn take_in<K: Eq + Hash, V>(known: &mut HashMap<K, V>, new: HashMap<K, V>) {
-    if known.is_empty() {
-        *known = new;
-    } else {
-        known.extend(new);
     }
 }

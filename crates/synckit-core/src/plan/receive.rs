@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::notes::{self, Aside, Note};
 use crate::plan::ledger::{self, Ledger};
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, LogHead, Needs, NewRow};
+use crate::store::{Facts, Needs, NewRow};
 use crate::transport::{Placed, RefusalCode, Refused};
 use crate::version::Position;
 
@@ -82,10 +82,10 @@ impl Receive {
         keys.extend(origins.into_iter().map(notes::origin));
         keys.push(notes::TIME.to_owned());
         let ids = self.events.iter().map(|event| event.id.clone()).collect();
-        Needs { ids, dots: Vec::new(), notes: keys }
+        Needs { ids, notes: keys, ..Needs::default() }
     }
 
-    pub(super) fn plan(&mut self, head: LogHead, facts: &Facts, may_ask: bool) -> Result<Step> {
+    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
         let dots = if may_ask { self.doubtful_dots(facts)? } else { Vec::new() };
         if !dots.is_empty() {
             return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
@@ -117,9 +117,9 @@ impl Receive {
         }
         received.conflicts = ledger.new_conflicts();
         received.placed = ledger.appended().last().map(|last| {
-            let position = head.position + received.accepted as Position;
-            let upto = Cursor::at(head.store, position, last.event.id.clone());
-            Placed { after: head.position, upto }
+            let position = facts.head.position + received.accepted as Position;
+            let upto = Cursor::at(facts.head.store, position, last.event.id.clone());
+            Placed { after: facts.head.position, upto }
         });
         let mut notes = std::mem::take(&mut self.notes);
         if received.refused.is_empty() {

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::notes;
 use crate::plan::ledger::Ledger;
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, LogHead, Needs};
+use crate::store::{Facts, Needs};
 use crate::timestamp::Timestamp;
 use crate::version::Position;
 
@@ -85,10 +85,10 @@ impl Record {
         keys.extend(self.expect.iter().map(|expect| notes::heads(expect.aggregate())));
         keys.sort_unstable();
         keys.dedup();
-        Needs { ids: self.events.iter().map(|(id, _)| id.clone()).collect(), dots: Vec::new(), notes: keys }
+        Needs { ids: self.events.iter().map(|(id, _)| id.clone()).collect(), notes: keys, ..Needs::default() }
     }
 
-    pub(super) fn plan(&mut self, head: LogHead, facts: &Facts) -> Result<Step> {
+    pub(super) fn plan(&mut self, facts: &Facts) -> Result<Step> {
         let mut ledger = Ledger::open(facts, self.events.len())?;
         let author = ledger.identity.author.clone();
         if author != self.author {
@@ -123,7 +123,7 @@ impl Record {
                 _ => error.with("event", format!("number {} of {count}", index + 1)),
             })?;
         }
-        recorded.head = head.position + recorded.events.len() as Position;
+        recorded.head = facts.head.position + recorded.events.len() as Position;
         Ok(Step::Write(ledger.finish(self.now, [])?, Outcome::Recorded(recorded)))
     }
 

@@ -75,7 +75,7 @@ pub async fn content(store: &RedbStore) -> Content {
     }
     let ids = log.iter().map(|stored| stored.event.id.clone()).collect();
     let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
-    let needs = synckit_core::Needs { ids, dots, notes: Vec::new() };
+    let needs = synckit_core::Needs { ids, dots, ..Default::default() };
     let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
         panic!("not what was asked")
     };

@@ -1,5 +1,6 @@
 //! One commit is one transaction, whoever else is writing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use synckit::StoreExt;
@@ -9,7 +10,7 @@ use synckit_core::{
     Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
 };
 
-use super::{contents, log_of, named, open, receive, record, text};
+use super::{Contents, contents, log_of, named, open, receive, record, text};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, event_id, new_event, node};
@@ -32,7 +33,8 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     Ok(())
 }
 
-/// Facts: what is held with its digests, what dots name, what notes say; nothing for what is absent.
+/// Facts: what is held, where and with which digests, what dots name, what notes say, those under a prefix too, and
+/// where the log ends; nothing for what is absent.
 pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let own = record(&store, vec![new_event("x", "own")]).await?.events.remove(0);
@@ -44,15 +46,25 @@ pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseRes
     let mut dots: Vec<_> = (0..=1_501).map(|counter| Dot::new(node("far"), counter)).collect();
     dots.push(Dot::new(node("n"), 1));
     let keys = vec![notes::origin(&node("far")), "absent".to_owned()];
-    let facts = store.ask(Needs { ids: asked, dots, notes: keys }).await?;
+    let facts = store.ask(Needs { ids: asked, dots, notes: keys, ..Needs::default() }).await?;
     assert_eq!(facts.held.len(), 1_501);
-    for event in events.iter().chain([&own]) {
-        assert_eq!(facts.held[&event.id], Held::of(event));
+    assert_eq!(facts.head, store.head().await?);
+    for (event, position) in [&own].into_iter().chain(&events).zip(1..) {
+        assert_eq!(facts.held[&event.id], Held::of(position, event));
         assert_eq!(facts.dots[event.dot.as_ref().expect("it has a dot")], event.id);
     }
     assert_eq!(facts.dots.len(), 1_501);
     assert_eq!(facts.notes.len(), 1);
     assert_eq!(facts.notes[&notes::origin(&node("far"))], b"1500");
+    let put = [("a/", "1"), ("a/é", "2"), ("a0", "3"), ("b", "4")];
+    let put = put.map(|(key, value)| Note { key: key.to_owned(), value: value.into() });
+    store.edit(put.into(), Vec::new()).await?;
+    let before = Contents { notes: store.notes_under("").await?, ..before };
+    let under = vec!["a/".to_owned(), "zz".to_owned()];
+    let facts = store.ask(Needs { under, notes: vec!["b".to_owned()], ..Needs::default() }).await?;
+    let found: BTreeMap<&str, &[u8]> =
+        facts.notes.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+    assert_eq!(found, BTreeMap::from([("a/", &b"1"[..]), ("a/é", b"2"), ("b", b"4")]));
     let none = store.ask(Needs::default()).await?;
     assert!(none.held.is_empty() && none.dots.is_empty() && none.notes.is_empty());
     assert_eq!(contents(&store).await?, before);

@@ -88,6 +88,7 @@ macro_rules! store_conformance {
             read: an_event_larger_than_the_page_still_comes;
             read: an_aggregate_is_read_alone;
             read: one_source_is_left_out;
+            read: a_page_names_the_events_at_its_ends;
             read: a_page_without_matches_moves_on;
             read: any_query_finds_what_a_model_finds;
             notes: put_read_delete;

@@ -119,6 +119,32 @@ pub async fn one_source_is_left_out<F: StoreFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
+/// A page names its store, the event it was read after and the one it ends at, whether it holds them or not.
+pub async fn a_page_names_the_events_at_its_ends<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    record(&store, vec![new_event("x", "e1"), new_event("y", "e2")]).await?;
+    receive(&store, 1, &Author::new("far").write_many("z", 3)).await?;
+    let (head, log) = (store.head().await?, log_of(&store).await?);
+    let id_at = |position: u64| log.iter().find(|stored| stored.position == position).map(|at| &at.event.id);
+    for after in 0..=7 {
+        for query in [
+            Query::after(after),
+            Query::after(after).at_most(0, 1_000),
+            Query::after(after).at_most(1, 1_000),
+            Query::after(after).at_most(10, 1),
+            Query::after(after).of_aggregate(aggregate("y")),
+            Query::after(after).of_aggregate(aggregate("x")).except_source(Some(store_id(1))),
+            Query::after(after).except_source(Some(store_id(1))),
+        ] {
+            let page = store.read(query.clone()).await?;
+            assert_eq!(page.store, head.store);
+            assert_eq!(page.from.as_ref(), id_at(after), "{query:?}");
+            assert_eq!(page.upto.as_ref(), id_at(page.scanned_to), "{query:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Where nothing matches, a page is empty and yet moves on: to the end of the log, at last.
 pub async fn a_page_without_matches_moves_on<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;

@@ -68,9 +68,9 @@ async fn check_notebook(store: &impl EventStore, log: &[StoredEvent]) -> Result<
     let dots = [("n", 1), ("n", 2), ("n", 3), ("n~2", 1), ("n~2", 2)];
     let dots = dots.map(|(name, counter)| Dot::new(node(name), counter));
     let moved = event_id("moved");
-    let needs = Needs { ids: vec![moved.clone()], dots: dots.to_vec(), notes: Vec::new() };
+    let needs = Needs { ids: vec![moved.clone()], dots: dots.to_vec(), ..Needs::default() };
     let facts = store.ask(needs).await?;
-    assert_eq!(facts.held[&moved], Held::of(&log[3].event));
+    assert_eq!(facts.held[&moved], Held::of(4, &log[3].event));
     let named = dots.map(|dot| facts.dots.get(&dot).map(|id| id.to_string()));
     assert_eq!(
         named.each_ref().map(Option::as_deref),

@@ -106,6 +106,8 @@ mutants! {
     stays_empty_when_an_event_is_too_large: StaysEmptyWhenAnEventIsTooLarge is caught by read::an_event_larger_than_the_page_still_comes;
     ignores_the_aggregate: IgnoresTheAggregate is caught by read::an_aggregate_is_read_alone;
     ignores_the_source: IgnoresTheSource is caught by read::one_source_is_left_out;
+    misnames_the_end_of_a_page: MisnamesTheEndOfAPage is caught by read::a_page_names_the_events_at_its_ends;
+    forgets_notes_under_a_prefix: ForgetsNotesUnderAPrefix is caught by commit::asking_tells_what_is_there;
     pages_never_move_on: PagesNeverMoveOn is caught by read::a_page_without_matches_moves_on;
     keeps_the_first_value: KeepsTheFirstValue is caught by notes::the_last_value_counts;
     answers_keys_as_asked: AnswersKeysAsAsked is caught by notes::keys_are_answered_sorted_and_once;

@@ -25,6 +25,8 @@ pub(crate) enum Mutation {
     // What it knows when it plans.
     ForgetsADuplicate,
     ForgetsDots,
+    ForgetsNotesUnderAPrefix,
+    MisnamesTheEndOfAPage,
     ForgetsCounters,
     ForgetsTheTime,
     ForgetsHeads,
@@ -109,6 +111,7 @@ impl Mutant {
         match self.mutation {
             M::ForgetsADuplicate => facts.held.clear(),
             M::ForgetsDots => facts.dots.clear(),
+            M::ForgetsNotesUnderAPrefix => facts.notes.retain(|key, _| !key.starts_with("a/")),
             M::ForgetsCounters => facts.notes.retain(|key, _| !key.starts_with("origin/")),
             M::ForgetsTheTime => facts.notes.retain(|key, _| key != notes::TIME),
             M::ForgetsWhatWasSeen => facts.notes.retain(|key, _| !key.starts_with("seen/")),
@@ -266,8 +269,9 @@ impl EventStore for Mutant {
             _ => {}
         }
         let state = self.open()?;
-        let mut page = state.log.read(&query);
+        let mut page = state.log.read(&query)?;
         match self.mutation {
+            M::MisnamesTheEndOfAPage => page.upto = page.events.last().map(|last| last.event.id.clone()),
             M::PagesNeverMoveOn if page.events.is_empty() => {
                 page.more = page.scanned_to > asked.after;
                 page.scanned_to = asked.after;
@@ -276,7 +280,7 @@ impl EventStore for Mutant {
             M::StaysEmptyWhenAnEventIsTooLarge
                 if page.events.first().is_some_and(|stored| stored.event.size() > asked.max_bytes) =>
             {
-                page = Page { events: Vec::new(), scanned_to: asked.after, more: true };
+                page = Page::empty(page.store, asked.after, page.from, true);
             }
             M::FoldsTheAggregate => page.events.retain(|stored| {
                 let same = |of: &synckit_core::AggregateId| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synckit::notes::{self, Identity, Note};
-use synckit::plan::{Intent, Outcome, Planning, Receive, Record, Step};
+use synckit::plan::{Intent, Outcome, Planning, Receive, Record};
 use synckit::{
     AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
     Limits, LogHead, Needs, NewEvent, NodeId, Plan, Standing, StoreId,
@@ -41,22 +41,15 @@ impl Replica {
     }
 
     fn commit(&mut self, intent: Intent) -> Outcome {
-        let head = LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64 };
-        let mut planning = Planning::new(head, intent);
-        let mut facts = Facts::default();
-        loop {
-            match planning.step(facts).expect("the plan can be carried out") {
-                Step::Fetch(needs) => facts = self.fetch(&needs),
-                Step::Write(plan, outcome) => {
-                    self.write(plan);
-                    return outcome;
-                }
-            }
-        }
+        let planned = Planning::run(intent, |needs| Ok(self.fetch(&needs)));
+        let (plan, outcome) = planned.expect("the plan can be carried out");
+        self.write(plan);
+        outcome
     }
 
     fn fetch(&self, needs: &Needs) -> Facts {
-        let mut facts = Facts::default();
+        let head = LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64 };
+        let mut facts = Facts::at(head);
         for id in &needs.ids {
             facts.held.extend(self.held.get(id).map(|held| (id.clone(), *held)));
         }
@@ -71,7 +64,7 @@ impl Replica {
 
     fn write(&mut self, plan: Plan) {
         for row in plan.append {
-            self.held.insert(row.event.id.clone(), Held::of(&row.event));
+            self.held.insert(row.event.id.clone(), Held::of(self.log.len() as u64 + 1, &row.event));
             self.dots.extend(row.event.dot.clone().map(|dot| (dot, row.event.id.clone())));
             self.log.push(row.event);
         }

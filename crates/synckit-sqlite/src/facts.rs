@@ -1,0 +1,159 @@
+//! What the store knows of what a plan needs: one statement, one row.
+
+use std::sync::LazyLock;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use synckit_core::{Error, EventId, Facts, Held, LogHead, Needs, Position, Result, notes};
+
+use crate::error::{engine, unreadable};
+use crate::packed::{self, Fields, List, Unreadable};
+use crate::query::after_prefix;
+
+/// The largest event, in bytes, whose row comes with the facts. Larger ones are read one by one, so that what a page of
+/// them takes in memory is bounded.
+const SMALL: usize = 8 << 10;
+
+/// How the facts are asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin {
+    /// By one statement alone.
+    Nothing,
+    /// In a transaction that reads.
+    Reading,
+    /// In a transaction that writes.
+    Writing,
+}
+
+static ALONE: LazyLock<String> = LazyLock::new(|| sql(""));
+static READING: LazyLock<String> = LazyLock::new(|| sql("BEGIN; "));
+static WRITING: LazyLock<String> = LazyLock::new(|| sql("BEGIN IMMEDIATE; "));
+
+fn sql(begin: &str) -> String {
+    let notes = packed::all("concat_ws(x'ff', place.key, octet_length(notes.value), notes.value)");
+    let under = packed::all("concat_ws(x'ff', notes.key, octet_length(notes.value), notes.value)");
+    let size = packed::EVENT_SIZE;
+    let held = packed::all(&format!(
+        "CASE WHEN {size} <= {SMALL} THEN concat_ws(x'ff', place.key, 'row', {}) \
+         ELSE concat_ws(x'ff', place.key, 'position', events.position, '') END",
+        packed::EVENT
+    ));
+    let dots = packed::all("concat_ws(x'ff', place.key, events.id, '')");
+    let (text, number) = (packed::text, packed::number);
+    // An end that is absent is a BLOB, which is greater than every TEXT.
+    let end = format!("CASE {} WHEN 0 THEN x'' ELSE CAST({} AS TEXT) END", number("?4"), packed::rest("?4"));
+    format!(
+        "{begin}SELECT (SELECT max(position) FROM events),
+            (SELECT value FROM notes WHERE key = ?1),
+            (SELECT {notes} FROM json_each(?3) AS place CROSS JOIN notes ON notes.key = {}),
+            (SELECT {under} FROM json_each(?5) AS place
+             CROSS JOIN notes ON notes.key >= {} AND notes.key < {end}),
+            (SELECT {held} FROM json_each(?7) AS place CROSS JOIN events ON events.id = {}),
+            (SELECT {dots} FROM json_each(?9) AS place
+             CROSS JOIN events INDEXED BY events_dot ON origin = {} AND counter = {})",
+        text("?2"),
+        text("?4"),
+        text("?6"),
+        text("?8"),
+        number("?8"),
+    )
+}
+
+/// Asks for facts; those of large events are read one by one, which in a transaction is of the same moment.
+pub(crate) async fn all(connection: &mut SqliteConnection, begin: Begin, needs: &Needs) -> Result<Facts> {
+    let (mut facts, large) = ask(connection, begin, needs).await?;
+    for (id, position) in large {
+        let sql = format!("SELECT CAST({} AS BLOB) FROM events WHERE position = ?", packed::EVENT);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(position.cast_signed());
+        let row = query.fetch_one(&mut *connection).await.map_err(engine)?;
+        let mut fields = Fields::new(row.try_get(0).map_err(engine)?);
+        let stored = fields.stored().map_err(|(position, error)| unreadable(position, error))?;
+        facts.held.insert(id, Held::of(position, &stored.event));
+    }
+    Ok(facts)
+}
+
+/// Asks for facts. Events that are held but not small are left out, and answered with their positions.
+pub(crate) async fn ask(
+    connection: &mut SqliteConnection,
+    begin: Begin,
+    needs: &Needs,
+) -> Result<(Facts, Vec<(EventId, Position)>)> {
+    let sql = match begin {
+        Begin::Nothing => &ALONE,
+        Begin::Reading => &READING,
+        Begin::Writing => &WRITING,
+    };
+    let (mut under, mut dots) = (List::default(), List::default());
+    for prefix in &needs.under {
+        let end = after_prefix(prefix).unwrap_or_default();
+        under.push(prefix, end.len() as u64, end.as_bytes());
+    }
+    needs.dots.iter().for_each(|dot| dots.push(dot.node.as_str(), dot.counter, &[]));
+    let lists = [
+        List::of(needs.notes.iter().map(String::as_str)),
+        under,
+        List::of(needs.ids.iter().map(EventId::as_str)),
+        dots,
+    ];
+    let query = lists.into_iter().fold(sqlx::query(sql.as_str()).bind(notes::STORE), |query, list| {
+        let (bytes, places) = list.into_parameters();
+        query.bind(bytes).bind(places)
+    });
+    let rows = query.fetch_all(connection).await.map_err(engine)?;
+    let row = rows.last().ok_or_else(|| Error::corrupt("the engine answered without a row"))?;
+    let position: Option<i64> = row.try_get(0).map_err(engine)?;
+    let store = notes::store_id(row.try_get(1).map_err(engine)?)?;
+    let mut facts = Facts::at(LogHead { store, position: position.unwrap_or(0).cast_unsigned() });
+    let mut large = Vec::new();
+    read(row, needs, &mut facts, &mut large)?;
+    Ok((facts, large))
+}
+
+fn read(
+    row: &SqliteRow,
+    needs: &Needs,
+    facts: &mut Facts,
+    large: &mut Vec<(EventId, Position)>,
+) -> Result<()> {
+    let column = |index: usize| -> Result<Fields<'_>> {
+        Ok(Fields::new(row.try_get::<Option<&[u8]>, _>(index).map_err(engine)?.unwrap_or_default()))
+    };
+    let note = |error: Unreadable| Error::corrupt("a note cannot be read").with_source(error);
+    let (mut named, mut under) = (column(2)?, column(3)?);
+    facts.notes.reserve(needs.notes.len());
+    while !named.is_empty() {
+        let key = entry(&needs.notes, &mut named).map_err(note)?;
+        facts.notes.insert(key, named.value().map_err(note)?.to_vec());
+    }
+    while !under.is_empty() {
+        let key = under.text().map_err(note)?.to_owned();
+        facts.notes.insert(key, under.value().map_err(note)?.to_vec());
+    }
+    let mut held = column(4)?;
+    while !held.is_empty() {
+        let asked = |error| unreadable(None, error);
+        let id = entry(&needs.ids, &mut held).map_err(asked)?;
+        match held.text().map_err(asked)? {
+            "row" => {
+                let stored = held.stored().map_err(|(position, error)| unreadable(position, error))?;
+                facts.held.insert(id, Held::of(stored.position, &stored.event));
+            }
+            _ => large.push((id, held.number().map_err(asked)?)),
+        }
+    }
+    let mut dots = column(5)?;
+    let dot = |error: Unreadable| Error::corrupt("a dot cannot be read").with_source(error);
+    while !dots.is_empty() {
+        let named = entry(&needs.dots, &mut dots).map_err(dot)?;
+        let id = EventId::new(dots.text().map_err(dot)?)?;
+        facts.dots.insert(named, id);
+    }
+    Ok(())
+}
+
+/// What was asked for at the place that comes next.
+fn entry<T: Clone>(asked: &[T], fields: &mut Fields<'_>) -> Result<T, Unreadable> {
+    let place: usize = fields.number()?;
+    Ok(asked.get(place).ok_or("an answer to nothing that was asked")?.clone())
+}

@@ -1,0 +1,177 @@
+//! Writing a plan.
+//!
+//! Events are inserted many at a time, in a few fixed numbers of rows, so that the connection's cache of prepared
+//! statements finds them again. The last of them, the notes and the end of the transaction are one visit to the
+//! connection's thread.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
+use synckit_core::notes::Note;
+use synckit_core::{Data, Event, NewRow, Plan, Position, Result};
+
+use crate::error::engine;
+use crate::packed::{self, List};
+
+/// How many rows a statement by itself inserts.
+const BATCHES: [usize; 3] = [200, 20, 8];
+/// The most rows that are inserted together with the notes.
+const LAST: usize = 8;
+
+/// The statements of [`BATCHES`].
+static INSERTS: LazyLock<[String; BATCHES.len()]> =
+    LazyLock::new(|| BATCHES.map(|rows| format!("{INSERT}{}", vec![ROW; rows].join(", "))));
+
+/// For each number of rows: these rows, then the notes, all in a transaction of its own or at the end of one.
+static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(|rows| end("", rows)));
+static EDIT: LazyLock<String> = LazyLock::new(|| end("BEGIN IMMEDIATE; ", 0));
+
+const INSERT: &str = "INSERT OR FAIL INTO events (position, id, type, aggregate, origin, counter, time, source, clock, metadata, \
+     data) VALUES ";
+const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const COLUMNS: usize = 11;
+/// How many parameters the notes take; those of the rows follow.
+const NOTES: usize = 4;
+
+/// Parameters are numbered, since those of the notes are used more than once.
+fn end(begin: &str, rows: usize) -> String {
+    let mut sql = format!(
+        "{begin}INSERT INTO notes (key, value) SELECT {key}, {value} FROM json_each(?2) AS place WHERE true
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+         DELETE FROM notes WHERE key IN (SELECT {deleted} FROM json_each(?4) AS place);",
+        key = packed::text("?1"),
+        value = packed::rest("?1"),
+        deleted = packed::text("?3"),
+    );
+    for row in 0..rows {
+        sql.push_str(if row == 0 { INSERT } else { ", " });
+        for column in 0..COLUMNS {
+            // Writing into a text never fails.
+            let _ = write!(
+                sql,
+                "{}?{}",
+                if column == 0 { "(" } else { ", " },
+                NOTES + row * COLUMNS + column + 1
+            );
+        }
+        sql.push(')');
+    }
+    sql.push_str("; COMMIT");
+    sql
+}
+
+/// Writes a plan for a log that ends here, and ends the transaction.
+pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: &Plan) -> Result<()> {
+    let mut rest = &plan.append[..];
+    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
+    for (length, sql) in BATCHES.iter().zip(INSERTS.iter()) {
+        while rest.len() > LAST
+            && let Some((batch, after)) = rest.split_at_checked(*length)
+        {
+            let mut arguments = SqliteArguments::default();
+            arguments.reserve(batch.len() * COLUMNS, 0);
+            rows.bind(&mut arguments, batch)?;
+            execute(connection, sql, arguments).await?;
+            rest = after;
+        }
+    }
+    for (position, event) in &plan.restamp {
+        let sql =
+            "UPDATE events SET origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
+        let mut arguments = SqliteArguments::default();
+        let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
+        bind_stamp(&mut arguments, event, origin)?;
+        add(&mut arguments, clock(event))?;
+        bind_data(&mut arguments, &event.data)?;
+        add(&mut arguments, position.cast_signed())?;
+        execute(connection, sql, arguments).await?;
+    }
+    let mut arguments = notes(&plan.put, &plan.delete)?;
+    rows.bind(&mut arguments, rest)?;
+    execute(connection, &ENDS[rest.len()], arguments).await
+}
+
+/// Puts and deletes notes, in a transaction.
+pub(crate) async fn edit(connection: &mut SqliteConnection, put: &[Note], delete: &[String]) -> Result<()> {
+    execute(connection, &EDIT, notes(put, delete)?).await
+}
+
+async fn execute(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    arguments: SqliteArguments,
+) -> Result<()> {
+    sqlx::query_with(sql, arguments).execute(connection).await.map_err(engine)?;
+    Ok(())
+}
+
+fn notes(put: &[Note], delete: &[String]) -> Result<SqliteArguments> {
+    let mut notes = List::default();
+    put.iter().for_each(|note| notes.push(&note.key, note.value.len() as u64, &note.value));
+    let mut arguments = SqliteArguments::default();
+    for list in [notes, List::of(delete.iter().map(String::as_str))] {
+        let (bytes, places) = list.into_parameters();
+        add(&mut arguments, bytes)?;
+        add(&mut arguments, places)?;
+    }
+    Ok(arguments)
+}
+
+/// What is bound of rows that follow each other.
+struct Rows {
+    next: i64,
+    /// The type and the origin of the last row: most often those of the next as well.
+    names: [Option<Arc<str>>; 2],
+}
+
+impl Rows {
+    /// Binds rows in the order of the columns of [`INSERT`].
+    fn bind(&mut self, arguments: &mut SqliteArguments, rows: &[NewRow]) -> Result<()> {
+        for NewRow { event, source } in rows {
+            self.next += 1;
+            add(arguments, self.next)?;
+            add(arguments, Arc::<str>::from(event.id.as_str()))?;
+            add(arguments, self.name(0, event.event_type.as_str()))?;
+            add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
+            let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
+            bind_stamp(arguments, event, origin)?;
+            add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
+            add(arguments, clock(event))?;
+            add(arguments, event.metadata.shared_json())?;
+            bind_data(arguments, &event.data)?;
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, of: usize, name: &str) -> Arc<str> {
+        match &self.names[of] {
+            Some(last) if **last == *name => last.clone(),
+            _ => self.names[of].insert(Arc::from(name)).clone(),
+        }
+    }
+}
+
+fn bind_stamp(arguments: &mut SqliteArguments, event: &Event, origin: Option<Arc<str>>) -> Result<()> {
+    add(arguments, origin)?;
+    add(arguments, event.dot.as_ref().map(|dot| dot.counter.cast_signed()))?;
+    add(arguments, event.time.to_bits().cast_signed())
+}
+
+fn bind_data(arguments: &mut SqliteArguments, data: &Data) -> Result<()> {
+    match data.shared_json() {
+        Some(json) => add(arguments, json),
+        None => add(arguments, data.as_bytes().to_vec()),
+    }
+}
+
+fn add<'t, T: Encode<'t, Sqlite> + Type<Sqlite>>(arguments: &mut SqliteArguments, value: T) -> Result<()> {
+    arguments.add(value).map_err(|error| engine(sqlx::Error::Encode(error)))
+}
+
+fn clock(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    event.clock.encode(&mut bytes);
+    bytes
+}
