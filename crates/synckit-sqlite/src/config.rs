@@ -110,6 +110,7 @@ impl SqliteConfig {
             .busy_timeout(self.busy_timeout)
             .synchronous(self.synchronous.into())
             .pragma("wal_autocheckpoint", self.wal_autocheckpoint.to_string())
+            .pragma("cache_size", "-8000")
             .pragma("journal_size_limit", self.journal_size_limit.to_string())
             .disable_statement_logging();
         Ok(options)

@@ -7,7 +7,6 @@
 //! field of bytes has its length in an earlier field.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::str::{self, FromStr};
 
 use synckit_core::{
@@ -145,14 +144,11 @@ const DIGITS: usize = 20;
 impl List {
     /// Adds a text, a number, and what else belongs to it: as many bytes as the number says, or none.
     pub(crate) fn push(&mut self, text: &str, number: u64, rest: &[u8]) {
-        let separator = if self.places.is_empty() { '[' } else { ',' };
-        let place = (self.bytes.len() as u64) << 32 | text.len() as u64;
-        // Writing into a text never fails.
-        let _ = write!(self.places, "{separator}{place}");
-        match number {
-            0 => self.bytes.extend_from_slice(&[b'0'; DIGITS]),
-            _ => self.bytes.extend_from_slice(format!("{number:0DIGITS$}").as_bytes()),
-        }
+        // Bytes are counted from 1, as in SQL.
+        let place = (self.bytes.len() as u64 + 1) << 32 | text.len() as u64;
+        self.places.push(if self.places.is_empty() { '[' } else { ',' });
+        self.places.extend(digits(place).map(char::from).into_iter().skip_while(|digit| *digit == '0'));
+        self.bytes.extend_from_slice(&digits(number));
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.extend_from_slice(rest);
     }
@@ -170,18 +166,27 @@ impl List {
     }
 }
 
+fn digits(mut number: u64) -> [u8; DIGITS] {
+    let mut digits = [b'0'; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    digits
+}
+
 /// The text of an entry of the list whose bytes are this parameter.
 pub(crate) fn text(bytes: &str) -> String {
-    format!("CAST(substr({bytes}, (place.value >> 32) + 1 + {DIGITS}, place.value & 4294967295) AS TEXT)")
+    format!("CAST(substr({bytes}, (place.value >> 32) + {DIGITS}, place.value & 4294967295) AS TEXT)")
 }
 
 /// The number of an entry.
 pub(crate) fn number(bytes: &str) -> String {
-    format!("CAST(substr({bytes}, (place.value >> 32) + 1, {DIGITS}) AS INTEGER)")
+    format!("CAST(substr({bytes}, place.value >> 32, {DIGITS}) AS INTEGER)")
 }
 
 /// What else belongs to an entry whose number is the length of it.
 pub(crate) fn rest(bytes: &str) -> String {
-    let start = format!("(place.value >> 32) + 1 + {DIGITS} + (place.value & 4294967295)");
+    let start = format!("(place.value >> 32) + {DIGITS} + (place.value & 4294967295)");
     format!("substr({bytes}, {start}, {})", number(bytes))
 }

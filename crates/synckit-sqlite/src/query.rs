@@ -71,9 +71,10 @@ fn sql(of_aggregate: bool, except_source: bool) -> String {
 fn page(row: &SqliteRow, query: &Query) -> Result<Page> {
     let store = notes::store_id(row.try_get(0).map_err(engine)?)?;
     let (head, place): (i64, i64) = (row.try_get(1).map_err(engine)?, row.try_get(2).map_err(engine)?);
+    // A damaged id names no event; the reads on either side of it go on.
     let id = |column: usize| -> Result<Option<EventId>> {
         let id: Option<&str> = row.try_get(column).map_err(engine)?;
-        id.map(EventId::new).transpose().map_err(|error| unreadable(None, error.into()))
+        Ok(id.and_then(|id| EventId::new(id).ok()))
     };
     let head = head.cast_unsigned().max(query.after);
     let mut page = Page::empty(store, query.after, id(3)?, query.after < head);

@@ -121,21 +121,18 @@ impl fmt::Debug for SqliteStore {
 }
 
 impl EventStore for SqliteStore {
-    /// Runs the whole transaction in a task of its own: a caller that drops the future leaves it to end, and the
-    /// commit is then made as a whole or, when it fails, not at all.
+    /// A caller that drops the future leaves the commit made as a whole or not at all: a connection of the store's own
+    /// is closed with it, which rolls back what was not committed. That of a pool may be the only one there is, so with
+    /// a pool the commit runs to its end in a task of its own.
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
-        let inner = Arc::clone(&self.0);
-        let commit = async move {
-            match intent {
-                Intent::Ask(needs) => inner.ask(&needs).await,
-                Intent::Edit(Edit { put, delete }) => inner.edit(&put, &delete).await,
-                intent => inner.commit(intent).await,
-            }
-        };
-        let outcome = match tokio::spawn(commit).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                Err(Error::new(ErrorKind::Internal, "the commit was broken off").with_source(error))
+        let outcome = match &self.0.connections {
+            Connections::Own(_) => self.0.commit(intent).await,
+            Connections::Pool(_) => {
+                let inner = Arc::clone(&self.0);
+                let commit = tokio::spawn(async move { inner.commit(intent).await });
+                commit.await.unwrap_or_else(|error| {
+                    Err(Error::new(ErrorKind::Internal, "the commit was broken off").with_source(error))
+                })
             }
         };
         self.0.blame("commit", outcome)
@@ -185,6 +182,11 @@ impl Watch for SqliteStore {
 
 impl Inner {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
+        match intent {
+            Intent::Ask(needs) => return self.ask(&needs).await,
+            Intent::Edit(Edit { put, delete }) => return self.edit(&put, &delete).await,
+            _ => {}
+        }
         let (planning, needs) = Planning::begin(intent);
         let _turn = self.turn().await?;
         let mut lease = self.lease().await?;
@@ -281,8 +283,9 @@ async fn plan(
         match planning.step(facts)? {
             Step::Fetch(more) => (needs, begin) = (more, Begin::Nothing),
             Step::Write(plan, outcome) => {
-                write::write(connection, head, &plan).await?;
-                return Ok((outcome, !plan.append.is_empty()));
+                let moved = !plan.append.is_empty();
+                write::write(connection, head, plan).await?;
+                return Ok((outcome, moved));
             }
         }
     }

@@ -62,22 +62,10 @@ fn end(begin: &str, rows: usize) -> String {
     sql
 }
 
-/// Writes a plan for a log that ends here, and ends the transaction.
-pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: &Plan) -> Result<()> {
-    let mut rest = &plan.append[..];
-    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
-    for (length, sql) in BATCHES.iter().zip(INSERTS.iter()) {
-        while rest.len() > LAST
-            && let Some((batch, after)) = rest.split_at_checked(*length)
-        {
-            let mut arguments = SqliteArguments::default();
-            arguments.reserve(batch.len() * COLUMNS, 0);
-            rows.bind(&mut arguments, batch)?;
-            execute(connection, sql, arguments).await?;
-            rest = after;
-        }
-    }
-    for (position, event) in &plan.restamp {
+/// Writes a plan for a log that ends here, and ends the transaction. While one statement runs, the next is prepared.
+pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: Plan) -> Result<()> {
+    let Plan { append, restamp, put, delete } = plan;
+    for (position, event) in &restamp {
         let sql =
             "UPDATE events SET origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
         let mut arguments = SqliteArguments::default();
@@ -88,9 +76,46 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         add(&mut arguments, position.cast_signed())?;
         execute(connection, sql, arguments).await?;
     }
-    let mut arguments = notes(&plan.put, &plan.delete)?;
-    rows.bind(&mut arguments, rest)?;
-    execute(connection, &ENDS[rest.len()], arguments).await
+    let mut rest = append.into_iter();
+    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
+    let mut ready = None;
+    while let Some((length, sql)) = batch(rest.len()) {
+        let prepare = async {
+            let mut arguments = SqliteArguments::default();
+            arguments.reserve(length * COLUMNS, 0);
+            rows.bind(&mut arguments, rest.by_ref().take(length))?;
+            Ok((sql, arguments))
+        };
+        ready = Some(after(connection, ready, prepare).await?);
+    }
+    let prepare = async {
+        let (sql, mut arguments) = (ENDS[rest.len()].as_str(), notes(&put, &delete)?);
+        rows.bind(&mut arguments, rest)?;
+        Ok((sql, arguments))
+    };
+    let (sql, arguments) = after(connection, ready, prepare).await?;
+    execute(connection, sql, arguments).await
+}
+
+/// The statement for the next rows of so many, unless they are few.
+fn batch(rows: usize) -> Option<(usize, &'static str)> {
+    let mut batches = BATCHES.into_iter().zip(INSERTS.iter());
+    let (length, sql) = batches.find(|(length, _)| rows > LAST && *length <= rows)?;
+    Some((length, sql))
+}
+
+type Prepared = (&'static str, SqliteArguments);
+
+/// Executes what is ready, if anything, and prepares the next meanwhile.
+async fn after(
+    connection: &mut SqliteConnection,
+    ready: Option<Prepared>,
+    prepare: impl Future<Output = Result<Prepared>>,
+) -> Result<Prepared> {
+    let Some((sql, arguments)) = ready else { return prepare.await };
+    // The statement is sent off first.
+    let (executed, prepared) = tokio::join!(biased; execute(connection, sql, arguments), prepare);
+    executed.and(prepared)
 }
 
 /// Puts and deletes notes, in a transaction.
@@ -119,7 +144,7 @@ fn notes(put: &[Note], delete: &[String]) -> Result<SqliteArguments> {
     Ok(arguments)
 }
 
-/// What is bound of rows that follow each other.
+/// Binds rows that follow each other.
 struct Rows {
     next: i64,
     /// The type and the origin of the last row: most often those of the next as well.
@@ -128,7 +153,7 @@ struct Rows {
 
 impl Rows {
     /// Binds rows in the order of the columns of [`INSERT`].
-    fn bind(&mut self, arguments: &mut SqliteArguments, rows: &[NewRow]) -> Result<()> {
+    fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = NewRow>) -> Result<()> {
         for NewRow { event, source } in rows {
             self.next += 1;
             add(arguments, self.next)?;
@@ -136,9 +161,9 @@ impl Rows {
             add(arguments, self.name(0, event.event_type.as_str()))?;
             add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
             let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
-            bind_stamp(arguments, event, origin)?;
+            bind_stamp(arguments, &event, origin)?;
             add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
-            add(arguments, clock(event))?;
+            add(arguments, clock(&event))?;
             add(arguments, event.metadata.shared_json())?;
             bind_data(arguments, &event.data)?;
         }

@@ -34,6 +34,7 @@ pub(crate) fn open(path: &Path) -> Measured<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -8000)?;
     connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     connection.execute_batch(SCHEMA)?;
     Ok(connection)
