@@ -21,6 +21,14 @@ pub(super) fn runtime() -> Measured<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// Runs the work as applications do: in a task of the runtime, not on the thread that waits for it.
+pub(super) fn in_task<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = Measured<T>> + Send + 'static,
+) -> Measured<T> {
+    runtime.block_on(runtime.spawn(work))?
+}
+
 async fn sqlite(directory: &Path) -> Measured<SqliteStore> {
     Ok(SqliteStore::open_as(directory.join("ours.db"), NodeId::new("bench")?).await?)
 }
@@ -75,7 +83,9 @@ async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::Ne
 pub(super) fn sqlite_receive(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, events(scale.events)?);
     let store = runtime.block_on(sqlite(directory.path()))?;
-    let sample = Sample::of(scale.events, || runtime.block_on(receive_all(&store, events)))?;
+    let writer = store.clone();
+    let sample =
+        Sample::of(scale.events, || in_task(&runtime, async move { receive_all(&writer, events).await }))?;
     runtime.block_on(store.close())?;
     Ok(sample)
 }
@@ -83,11 +93,11 @@ pub(super) fn sqlite_receive(scale: Scale) -> Measured<Sample> {
 pub(super) fn sqlite_record(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 50)?);
     let store = runtime.block_on(sqlite(directory.path()))?;
-    let author = store.node().clone();
+    let (writer, author) = (store.clone(), store.node().clone());
     let sample = Sample::of(events.len(), || {
-        runtime.block_on(async {
+        in_task(&runtime, async move {
             for event in events {
-                record_one(&store, &author, event).await?;
+                record_one(&writer, &author, event).await?;
             }
             Ok(())
         })
