@@ -1,15 +1,23 @@
-//! Pulling: page by page, each page one commit with its checkpoint, the next page fetched meanwhile.
+//! Pulling: pages are fetched while those before are stored, in one commit with the checkpoint that they bring forward.
+
+use std::pin::pin;
+use std::sync::Arc;
 
 use synckit_core::notes::{self, Aside, Note, PullNote};
 use synckit_core::plan::{Receive, Received};
 use synckit_core::{
-    Cursor, Dot, Error, ErrorKind, Event, EventStore, Filter, PullRequest, PullResponse, Result, Scope,
-    Transport, Unreadable,
+    Dot, Error, ErrorKind, Event, EventStore, Filter, PullRequest, PullResponse, Result, Scope, Transport,
+    Unreadable,
 };
 
+use crate::manager::calls::Calls;
 use crate::manager::session::{Peer, Session};
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
+use tokio::sync::mpsc;
+
+/// How many pages are fetched ahead, and stored in one commit, at most.
+const AHEAD: usize = 4;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn pull(&mut self, peer: &mut Peer) -> Result<()> {
@@ -24,65 +32,96 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     async fn pull_pages(&mut self, peer: &mut Peer) -> Result<()> {
-        let mut page = self.page(peer, peer.pull.as_ref().map(|note| &note.cursor)).await?;
-        loop {
-            let reached = peer.pull.as_ref().map(|note| &note.cursor);
-            let moved = reached != Some(&page.next);
-            if page.more && !moved {
-                return Err(Error::corrupt("the peer says there is more, but its cursor does not move"));
-            }
-            let caught_up = !page.more;
-            let mut note = PullNote::at(page.next.clone());
-            note.everything = !caught_up && peer.pull.as_ref().is_some_and(|note| note.everything);
-            let unchanged = !moved && peer.pull.as_ref() == Some(&note);
-            if unchanged && page.events.is_empty() && page.unreadable.is_empty() {
-                return Ok(());
-            }
-            let next = async {
-                match caught_up {
-                    true => Ok(None),
-                    false => self.page(peer, Some(&note.cursor)).await.map(Some),
-                }
-            };
-            let (stored, next) = tokio::join!(self.store_page(peer, page, &note), next);
-            // What was stored is counted even where the next page fails.
-            self.count(stored?);
-            peer.pull = Some(note);
-            self.progress();
-            match next? {
-                Some(next) => page = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    async fn page(&self, peer: &Peer, cursor: Option<&Cursor>) -> Result<PullResponse> {
         let everything = peer.pull.as_ref().is_some_and(|note| note.everything);
+        let reached = peer.pull.as_ref().map(|note| &note.cursor);
         let request = PullRequest {
             caller: peer.caller.clone(),
-            cursor: cursor.filter(|cursor| cursor.position() > 0).cloned(),
+            cursor: reached.filter(|cursor| cursor.position() > 0).cloned(),
             limit: None,
             filter: if everything { Filter::new() } else { self.settings.filter.clone() },
             scope: if everything { Scope::Everything } else { Scope::Others },
         };
-        self.calls.pull(request, peer.limits.batch_events).await
+        let (pages, fetched) = mpsc::channel(AHEAD);
+        let fetch = fetch(self.calls.clone(), request, peer.limits.batch_events, pages);
+        let mut stored = pin!(self.store_pages(peer, fetched));
+        // Fetching goes first, so that with a peer and a store that answer at once the calls have one order.
+        tokio::select! {
+            biased;
+            () = fetch => stored.await,
+            stored = &mut stored => stored,
+        }
     }
 
-    async fn store_page(&self, peer: &Peer, page: PullResponse, note: &PullNote) -> Result<Stored> {
+    /// Stores pages as they come. Those that have come while others were stored are one commit.
+    async fn store_pages(
+        &mut self,
+        peer: &mut Peer,
+        mut fetched: mpsc::Receiver<Result<PullResponse>>,
+    ) -> Result<()> {
+        while let Some(first) = fetched.recv().await {
+            let (mut pages, mut failed) = (Vec::new(), None);
+            let mut next = Some(first);
+            while let Some(page) = next {
+                match page {
+                    Ok(page) => pages.push(page),
+                    Err(error) => failed = Some(error),
+                }
+                next = if pages.len() < AHEAD { fetched.try_recv().ok() } else { None };
+            }
+            self.store_together(peer, pages).await?;
+            // What came before is stored and counted even where a page fails.
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn store_together(&mut self, peer: &mut Peer, pages: Vec<PullResponse>) -> Result<()> {
+        let Some(last) = pages.last() else { return Ok(()) };
+        let reached = peer.pull.as_ref().map(|note| &note.cursor);
+        let moved = reached != Some(&last.next);
+        if last.more && !moved {
+            return Err(Error::corrupt("the peer says there is more, but its cursor does not move"));
+        }
+        let mut note = PullNote::at(last.next.clone());
+        note.everything = last.more && peer.pull.as_ref().is_some_and(|note| note.everything);
+        let unchanged = !moved && peer.pull.as_ref() == Some(&note);
+        if unchanged && pages.iter().all(|page| page.events.is_empty() && page.unreadable.is_empty()) {
+            return Ok(());
+        }
+        let stored = self.store_pages_with(peer, pages, &note).await?;
+        self.count(stored);
+        peer.pull = Some(note);
+        self.progress();
+        Ok(())
+    }
+
+    async fn store_pages_with(
+        &self,
+        peer: &Peer,
+        pages: Vec<PullResponse>,
+        note: &PullNote,
+    ) -> Result<Stored> {
         let own = |event: &Event| event.dot.as_ref().is_some_and(|dot| peer.identity.is_own(&dot.node));
         let wanted = |event: &Event| self.settings.filter.matches(event) || own(event);
-        let events: Vec<Event> = page.events.into_iter().filter(wanted).collect();
+        let (mut events, mut unreadable, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for page in pages {
+            events.extend(page.events.into_iter().filter(wanted));
+            for (index, one) in page.unreadable.iter().enumerate() {
+                notes.push(aside(peer, page.next.position(), index, one)?);
+            }
+            unreadable.extend(page.unreadable);
+        }
         let dots: Vec<Option<Dot>> = events.iter().map(|event| event.dot.clone()).collect();
         let now = self.settings.environment.now();
         let mut receive = Receive::new(Some(peer.store), events, now, self.settings.limits);
         receive.set_aside = true;
+        receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
-        for (index, unreadable) in page.unreadable.iter().enumerate() {
-            receive.notes.push(aside(peer, note.cursor.position(), index, unreadable)?);
-        }
         let received = self.store.commit_receive(receive).await?;
         let forked = peer.shows_fork(&dots, &received.refused);
-        Ok(Stored { received, unreadable: page.unreadable, forked })
+        Ok(Stored { received, unreadable, forked })
     }
 
     fn count(&mut self, stored: Stored) {
@@ -104,7 +143,26 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// A page that was stored.
+/// Fetches page after page until the peer has no more, somebody fails, or nobody takes them.
+async fn fetch<T: Transport>(
+    calls: Arc<Calls<'_, T>>,
+    mut request: PullRequest,
+    most: usize,
+    pages: mpsc::Sender<Result<PullResponse>>,
+) {
+    loop {
+        let page = calls.pull(request.clone(), most).await;
+        let next = page.as_ref().ok().filter(|page| page.more).map(|page| page.next.clone());
+        // A cursor that does not move is found where the page is stored.
+        let next = next.filter(|next| request.cursor.as_ref() != Some(next));
+        if pages.send(page).await.is_err() || next.is_none() {
+            return;
+        }
+        request.cursor = next;
+    }
+}
+
+/// Pages that were stored.
 struct Stored {
     received: Received,
     unreadable: Vec<Unreadable>,

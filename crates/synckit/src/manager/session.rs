@@ -1,5 +1,6 @@
 //! One sync: hello, recover where needed, pull, settle, push, report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
@@ -17,7 +18,8 @@ use crate::sugar::StoreExt;
 pub(crate) struct Session<'a, S, T> {
     pub(crate) store: &'a S,
     pub(crate) settings: &'a Settings,
-    pub(crate) calls: Calls<'a, T>,
+    /// Shared with what fetches pages while others are stored.
+    pub(crate) calls: Arc<Calls<'a, T>>,
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
@@ -60,7 +62,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             settings,
             transport,
             direction,
-            calls: Calls::new(transport, settings),
+            calls: Arc::new(Calls::new(transport, settings)),
             report: SyncReport::default(),
             filter: settings.filter.fingerprint(),
             forked: false,

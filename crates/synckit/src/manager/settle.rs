@@ -15,7 +15,7 @@ use crate::manager::session::Session;
 use crate::sugar::StoreExt;
 
 /// How many resolutions are committed together.
-const COMMIT: usize = 1_000;
+const COMMIT: usize = 4_000;
 
 /// How many conflicts are listed at a time.
 const LISTED: usize = 10_000;
