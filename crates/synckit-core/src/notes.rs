@@ -60,7 +60,11 @@ impl Note {
     }
 }
 
-fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
+/// Reads a JSON value found under this key.
+///
+/// # Errors
+/// `Corrupt`, naming the key.
+pub fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
     serde_json::from_slice(value)
         .map_err(|error| Error::corrupt("a note cannot be read").with("key", key).with_source(error))
 }

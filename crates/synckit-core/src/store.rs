@@ -231,6 +231,12 @@ impl Facts {
     pub fn note(&self, key: &str) -> Option<&[u8]> {
         self.notes.get(key).map(Vec::as_slice)
     }
+
+    /// Whether a cursor names a place in this log, if its event was asked for.
+    pub fn knows(&self, cursor: &Cursor) -> bool {
+        let held = cursor.event().map(|event| self.held.get(event).map(|held| held.position));
+        cursor.store() == self.head.store && held.is_none_or(|held| held == Some(cursor.position()))
+    }
 }
 
 /// What is known of an event that is held: its place, and enough to tell whether another copy is the same.

@@ -119,9 +119,9 @@ async fn errors_keep_their_kind_through_a_relay() {
     let hello =
         HelloRequest { protocol: PROTOCOL_VERSION, caller: caller(), filter: "all".into(), cursor: None };
     for kind in ErrorKind::ALL {
-        relayed.plan.nth(Call::Head, 1, Fault::Fail(kind));
+        relayed.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         assert_eq!(client.hello(hello.clone()).await.expect_err("an error").kind(), kind);
-        relayed.plan.nth(Call::Head, 1, Fault::Fail(kind));
+        relayed.plan.nth(Call::Read, 1, Fault::Fail(kind));
         assert_eq!(client.subscribe(everything()).await.err().expect("an error").kind(), kind);
     }
     client.hello(hello).await.unwrap();

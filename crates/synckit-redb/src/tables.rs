@@ -97,10 +97,10 @@ impl Snapshot {
         Ok(page)
     }
 
-    /// The event at a position, if there is one.
+    /// The event at a position, if there is one. A damaged row names none; the reads on either side of it go on.
     fn id_at(&self, position: Position) -> Result<Option<EventId>> {
         let row = self.events.get(position).map_err(engine)?;
-        row.map(|row| Ok(row::decode(position, row.value())?.event.id)).transpose()
+        Ok(row.and_then(|row| Some(row::decode(position, row.value()).ok()?.event.id)))
     }
 
     pub(crate) fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {

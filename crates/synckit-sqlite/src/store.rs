@@ -102,10 +102,21 @@ impl SqliteStore {
             Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
             other => other.map_err(engine)?,
         };
-        let identity = schema::set_up(&mut lease, config.node.as_ref(), config.create).await?;
-        schema::write_ahead(&mut lease, config.busy_timeout).await?;
+        let set_up = async {
+            let identity = schema::set_up(&mut lease, config.node.as_ref(), config.create).await?;
+            schema::write_ahead(&mut lease, config.busy_timeout).await?;
+            Ok(identity)
+        };
+        let set_up = set_up.await;
         connections.give_back(lease);
-        Ok(SqliteStore::new(connections, Some(config.path), identity))
+        match set_up {
+            Ok(identity) => Ok(SqliteStore::new(connections, Some(config.path), identity)),
+            Err(error) => {
+                // What is not a store, or not this node's, is left as it was.
+                connections.close().await;
+                Err(error)
+            }
+        }
     }
 
     fn new(connections: Connections, path: Option<PathBuf>, identity: Identity) -> Self {

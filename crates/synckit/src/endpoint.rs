@@ -9,13 +9,14 @@ use synckit_core::notes::{self, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{
     Caller, Cursor, Dot, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits,
-    MissingRequest, MissingResponse, NoteQuery, PROTOCOL_VERSION, PageStream, Position, PullRequest,
+    MissingRequest, MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest,
     PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, Traffic, Transport,
     Watch,
 };
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::acquaintance::{furthest_in, notes_about, text};
 use crate::any_store::DynWatch;
 use crate::environment::{Environment, SystemEnvironment};
 use crate::sugar::StoreExt;
@@ -97,50 +98,41 @@ impl<S: EventStore> Endpoint<S> {
     }
 
     async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
-        let head = self.store.head().await?;
-        let start = match &request.cursor {
-            None => 0,
-            Some(cursor) if self.store.knows(cursor).await? => cursor.position(),
-            Some(cursor) => {
-                return Err(Error::new(
-                    ErrorKind::CursorUnknown,
-                    "this log does not hold the event the cursor names; start again without a cursor",
-                )
-                .with("cursor", cursor));
-            }
-        };
+        let start = request.cursor.as_ref().map_or(0, Cursor::position);
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
         let source = (request.scope == Scope::Others).then_some(request.caller.store);
         let (mut events, mut bytes) = (Vec::new(), 0);
-        let (mut reached, mut last, mut more) = (start, None, true);
-        while more && events.len() < limit && bytes < self.limits.batch_bytes && reached < start + MAX_SCAN {
+        let mut reached = start;
+        loop {
             let room = self.limits.batch_bytes - bytes;
             let query = Query::after(reached).at_most(limit - events.len(), room).except_source(source);
             let page = self.store.read(query).await?;
+            if reached == start
+                && let Some(cursor) = request.cursor.as_ref().filter(|cursor| !page.follows(cursor))
+            {
+                let message =
+                    "this log does not hold the event the cursor names; start again without a cursor";
+                return Err(Error::new(ErrorKind::CursorUnknown, message).with("cursor", cursor));
+            }
             reached = page.scanned_to;
-            more = page.more;
+            let (more, next) = (page.more, page.cursor());
             for stored in page.events {
-                last = Some((stored.position, stored.event.id.clone()));
                 if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
                     continue;
                 }
                 if !events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
                     // The first read of a page always brings one event, however large: it waits for the next page.
-                    reached = stored.position - 1;
-                    last = None;
-                    more = true;
-                    bytes = self.limits.batch_bytes;
-                    break;
+                    let next = self.store.cursor_at(stored.position - 1).await?;
+                    return Ok(PullResponse { events, unreadable: Vec::new(), next, more: true });
                 }
                 bytes += stored.event.size();
                 events.push(stored.event);
             }
+            let full = events.len() >= limit || bytes >= self.limits.batch_bytes;
+            if !more || full || reached >= start.saturating_add(MAX_SCAN) {
+                return Ok(PullResponse { events, unreadable: Vec::new(), next: next?, more });
+            }
         }
-        let next = match last {
-            Some((position, event)) if position == reached => Cursor::at(head.store, position, event),
-            _ => self.store.cursor_at(reached).await?,
-        };
-        Ok(PullResponse { events, unreadable: Vec::new(), next, more })
     }
 
     fn may_read(&self, caller: &Caller, event: &Event) -> bool {
@@ -202,44 +194,39 @@ impl<S: EventStore> Transport for Endpoint<S> {
             .with("version here", PROTOCOL_VERSION));
         }
         check_filter(&request.filter)?;
-        let head = self.store.head().await?;
-        let identity = self.store.identity().await?;
-        check_caller(
-            &request.caller,
-            head.store == request.caller.store,
-            [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
-        )?;
         let origin = notes::origin(&request.caller.node);
         let pushed = notes::pushed(request.caller.store, &request.filter);
-        let (mut counter, mut pushed_to) = (0, None);
-        for note in self.store.notes(NoteQuery::Keys(vec![origin.clone(), pushed])).await? {
-            if note.key == origin {
-                counter = parse(&note)?;
-            } else {
-                pushed_to = Some(parse(&note)?);
-            }
-        }
+        let needs = Needs {
+            ids: request.cursor.as_ref().and_then(Cursor::event).cloned().into_iter().collect(),
+            notes: vec![notes::NODE.to_owned(), origin.clone()],
+            under: notes_about(request.caller.store).into(),
+            ..Needs::default()
+        };
+        let facts = self.store.ask(needs).await?;
+        let identity = notes::identity(facts.note(notes::NODE))?;
+        check_caller(
+            &request.caller,
+            facts.head.store == request.caller.store,
+            [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
+        )?;
+        let counter = facts.note(&origin).map_or(Ok(0), |value| text(&origin, value))?;
         let dot = Dot::new(request.caller.node.clone(), counter);
         let counter_event = match counter {
             0 => None,
             _ => self.store.named_by(&dot).await?,
         };
-        let cursor_known = match &request.cursor {
-            Some(cursor) => self.store.knows(cursor).await?,
-            None => true,
-        };
         Ok(HelloResponse {
             protocol: PROTOCOL_VERSION,
-            store: head.store,
+            store: facts.head.store,
             node: identity.author,
-            head: head.position,
+            head: facts.head.position,
             limits: self.limits,
             time: self.environment.now(),
             counter,
             counter_event,
-            pushed: pushed_to,
-            known: self.store.furthest_in(request.caller.store, 0).await?,
-            cursor_known,
+            pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
+            known: furthest_in(request.caller.store, &facts, 0)?,
+            cursor_known: request.cursor.as_ref().is_none_or(|cursor| facts.knows(cursor)),
         })
     }
 
@@ -357,11 +344,6 @@ fn check_filter(fingerprint: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("the fingerprint of a filter has 1 to 64 letters and digits").at("endpoint", "hello"))
-}
-
-fn parse<T: std::str::FromStr>(note: &Note) -> Result<T> {
-    let text = std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
-    text.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", &note.key))
 }
 
 impl<S> fmt::Debug for Endpoint<S> {

@@ -14,6 +14,7 @@
 //! - [`Environment`]: the wall clock and the randomness, for those who bring their own
 
 mod access;
+mod acquaintance;
 mod adapters;
 mod any_store;
 mod digest;

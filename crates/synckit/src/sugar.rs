@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use synckit_core::notes::{self, Identity, Note, PullNote};
+use synckit_core::notes::{self, Identity, Note};
 use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
     AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
-    Position, Query, Result, StoreId, StoredEvent,
+    Position, Query, Result, StoredEvent,
 };
 
 /// Typed calls on top of the [`EventStore`] contract. Every store has them.
@@ -143,15 +143,7 @@ pub trait StoreExt: EventStore {
     /// # Errors
     /// As [`EventStore::read`]; `NotFound` beyond the end.
     fn cursor_at(&self, position: Position) -> impl Future<Output = Result<Cursor>> + Send {
-        async move {
-            let store = self.head().await?.store;
-            if position == 0 {
-                return Ok(Cursor::start(store));
-            }
-            let event = self.event_at(position).await?;
-            let event = event.ok_or_else(|| Error::new(ErrorKind::NotFound, "the log is not that long"))?;
-            Ok(Cursor::at(store, position, event.id))
-        }
+        async move { self.read(Query::after(position).at_most(0, 0)).await?.cursor() }
     }
 
     /// Whether a cursor names a place in this log.
@@ -160,11 +152,8 @@ pub trait StoreExt: EventStore {
     /// As [`EventStore::read`].
     fn knows(&self, cursor: &Cursor) -> impl Future<Output = Result<bool>> + Send {
         async {
-            if cursor.store() != self.head().await?.store {
-                return Ok(false);
-            }
-            let held = self.event_at(cursor.position()).await?;
-            Ok(held.as_ref().map(|event| &event.id) == cursor.event())
+            let page = self.read(Query::after(cursor.position()).at_most(0, 0)).await?;
+            Ok(page.follows(cursor))
         }
     }
 
@@ -174,30 +163,6 @@ pub trait StoreExt: EventStore {
     /// As [`EventStore::commit`].
     fn named_by(&self, dot: &Dot) -> impl Future<Output = Result<Option<EventId>>> + Send {
         async { Ok(self.ask(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(dot)) }
-    }
-
-    /// The furthest place known here in another store's log: pulled from it, or pushed here by it. A log that holds
-    /// the event there has lost none before it. Places that were pushed count only beyond `after`.
-    ///
-    /// # Errors
-    /// As [`EventStore::notes`].
-    fn furthest_in(
-        &self,
-        log: StoreId,
-        after: Position,
-    ) -> impl Future<Output = Result<Option<Cursor>>> + Send {
-        async move {
-            let mut known = Vec::new();
-            for note in self.notes_under(&notes::pull(log, "")).await? {
-                known.push(note.parse::<PullNote>()?.cursor);
-            }
-            for note in self.notes_under(&notes::pushed(log, "")).await? {
-                let cursor: Option<Cursor> =
-                    std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
-                known.extend(cursor.filter(|cursor| cursor.position() > after));
-            }
-            Ok(known.into_iter().max_by_key(Cursor::position))
-        }
     }
 
     /// Which of these events are not held, in the order asked.

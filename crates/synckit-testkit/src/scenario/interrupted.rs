@@ -77,8 +77,8 @@ async fn crashes_in_the_middle(cell: &Cell) -> ScenarioResult {
         let after = rng.chance(50);
         let crash = if after { Fault::CrashAfter } else { Fault::Crash };
         match at {
-            At::Replica => store.nth_of_all(1 + rng.below(20) as u64, crash),
-            At::Hub => hub.plan.nth_of_all(1 + rng.below(20) as u64, crash),
+            At::Replica => store.nth_of_all(1 + rng.below(10) as u64, crash),
+            At::Hub => hub.plan.nth_of_all(1 + rng.below(10) as u64, crash),
             At::Wire => wire.nth_of_all(1 + rng.below(6) as u64, crash),
         }
         let manager = SyncManager::builder(

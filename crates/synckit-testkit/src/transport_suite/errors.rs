@@ -28,16 +28,16 @@ pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) 
     let hub = connect(fixture).await?;
     let event = Author::new("node-1").write("x");
     for kind in ErrorKind::ALL {
-        hub.plan.nth(Call::Head, 1, Fault::Fail(kind));
+        hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         let hello = hub.wire.hello(hello()).await.err().map(|error| error.kind());
-        hub.plan.nth(Call::Head, 1, Fault::Fail(kind));
+        hub.plan.nth(Call::Read, 1, Fault::Fail(kind));
         let pull = hub.wire.pull(pulling(1, None)).await.err().map(|error| error.kind());
         hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         let push = hub.wire.push(pushing(1, std::slice::from_ref(&event))).await.err();
         let push = push.map(|error| error.kind());
         hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         let missing = hub.wire.missing(missing()).await.err().map(|error| error.kind());
-        hub.plan.nth(Call::Head, 1, Fault::Fail(kind));
+        hub.plan.nth(Call::Read, 1, Fault::Fail(kind));
         let subscribe = hub.wire.subscribe(pulling(1, None)).await.err().map(|error| error.kind());
         assert_eq!([hello, pull, push, missing, subscribe], [Some(kind); 5]);
     }
@@ -48,7 +48,7 @@ pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) 
 pub async fn the_time_of_the_next_try_survives<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let delay = Duration::from_secs(7);
-    hub.plan.nth(Call::Head, 1, Fault::Busy(delay));
+    hub.plan.nth(Call::Read, 1, Fault::Busy(delay));
     let pull = hub.wire.pull(pulling(1, None)).await.err();
     hub.plan.nth(Call::Commit, 1, Fault::Busy(delay));
     let push = hub.wire.push(pushing(1, &[Author::new("node-1").write("x")])).await.err();

@@ -138,7 +138,7 @@ impl Mutant {
             }),
             _ => None,
         };
-        Planning::run(log.head()?, intent, |needs| self.facts(log, needs, caller.as_ref()))
+        Planning::run(intent, |needs| self.facts(log, needs, caller.as_ref()))
     }
 
     /// What the broken store makes of an intent.

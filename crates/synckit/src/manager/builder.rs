@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use synckit_core::{ConflictResolver, EventStore, Filter, Limits, Transport};
 
 use crate::environment::{Environment, SystemEnvironment};
+use crate::manager::record::Author;
 use crate::manager::resolving::Resolving;
+use crate::manager::session::Met;
 use crate::manager::settle::{ConflictHook, ConflictNotice};
 use crate::manager::{Inner, SyncManager};
 use crate::report::SyncReport;
@@ -160,7 +162,14 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
     pub fn build(self) -> SyncManager<S, T> {
         let SyncManagerBuilder { store, transport, settings } = self;
         SyncManager {
-            inner: Arc::new(Inner { store, transport, settings, syncing: tokio::sync::Mutex::new(()) }),
+            inner: Arc::new(Inner {
+                store,
+                transport,
+                settings,
+                syncing: tokio::sync::Mutex::default(),
+                met: Met::default(),
+                author: Author::default(),
+            }),
         }
     }
 }

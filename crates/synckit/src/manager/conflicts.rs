@@ -42,8 +42,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// Those of the store. What was settled before is durable.
     pub async fn settle_listed(&self) -> Result<ConflictReport> {
         let _turn = self.inner.syncing.lock().await;
-        let Inner { store, transport, settings, .. } = &*self.inner;
-        let mut session = Session::new(store, transport, settings, settings.direction);
+        let Inner { store, transport, settings, met, .. } = &*self.inner;
+        let mut session = Session::new(store, transport, settings, met, settings.direction);
         session.settle().await?;
         Ok(session.report.conflicts)
     }

@@ -35,7 +35,8 @@ pub use status::{PeerStatus, Status};
 
 use crate::report::{SyncError, SyncReport};
 use builder::Settings;
-use session::Session;
+use record::Author;
+use session::{Met, Session};
 
 /// Records events into a store, and syncs the store with a peer over a transport. Clones share both.
 ///
@@ -50,6 +51,8 @@ struct Inner<S, T> {
     transport: T,
     settings: Settings,
     syncing: tokio::sync::Mutex<()>,
+    met: Met,
+    author: Author,
 }
 
 impl<S, T> Clone for SyncManager<S, T> {
@@ -106,7 +109,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
 
     async fn run(&self, direction: Direction) -> Result<SyncReport, SyncError> {
         let _turn = self.inner.syncing.lock().await;
-        Session::new(&self.inner.store, &self.inner.transport, &self.inner.settings, direction).run().await
+        let Inner { store, transport, settings, met, .. } = &*self.inner;
+        Session::new(store, transport, settings, met, direction).run().await
     }
 
     /// How things stand, without asking the network.

@@ -126,6 +126,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     fn count(&mut self, stored: Stored) {
         let Stored { received, unreadable, forked } = stored;
+        self.moved(&received);
         self.forked |= forked;
         self.report.pulled += received.accepted;
         self.report.duplicates += received.duplicates;

@@ -16,7 +16,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
         self.push_again(peer).await?;
         let at_first = (peer.push.clone(), peer.pull.clone());
-        let ask_all = self.is_known_under_another_filter(peer).await?;
+        // Under another filter the peer may have been given much of what this one lets through.
+        let ask_all = peer.push.acknowledged == 0 && peer.known;
         loop {
             let offer_all = peer.push.position < peer.push.offer_all_to;
             let query = Query::after(peer.push.position)
@@ -24,6 +25,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 .except_source((!offer_all).then_some(peer.store));
             let page = self.store.read(query).await?;
             let (scanned_to, more) = (page.scanned_to, page.more);
+            self.report.local_head = self.report.local_head.max(scanned_to);
             let refused = self.push_page(peer, page, ask_all || offer_all).await?;
             if self.forked && !self.report.recovery.restored_here {
                 return Ok(());
@@ -51,7 +53,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Offers what the peer had refused and is to be tried again, without asking whether it is missing: an id that is
     /// taken there is not.
     async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
-        for note in self.store.notes_under(&notes::aside_out_of(peer.store)).await? {
+        for note in std::mem::take(&mut peer.refused) {
             let aside: Aside = note.parse()?;
             let Some(position) = aside.position.filter(|_| aside.again) else { continue };
             let event = self.store.event_at(position).await?.filter(|event| event.id.as_str() == aside.id);
@@ -71,15 +73,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for Refused { id, code, message, .. } in refused.iter().cloned() {
             self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
         }
-    }
-
-    /// Whether the peer may hold much of what a new filter lets through.
-    async fn is_known_under_another_filter(&self, peer: &Peer) -> Result<bool> {
-        if peer.push.acknowledged > 0 {
-            return Ok(false);
-        }
-        let notes = self.store.notes_under(&notes::push(peer.store, "")).await?;
-        Ok(!notes.is_empty())
     }
 
     async fn push_page(&mut self, peer: &mut Peer, page: Page, ask: bool) -> Result<Vec<Aside>> {

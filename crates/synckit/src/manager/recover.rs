@@ -24,12 +24,20 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         lost: Option<Cursor>,
         pushes: bool,
     ) -> Result<()> {
-        let lost_here = match &hello.known {
-            Some(known) if Some(known) != peer.push.regained.as_ref() => !self.store.knows(known).await?,
-            _ => false,
-        };
+        let known = hello.known.as_ref().filter(|known| Some(*known) != peer.push.regained.as_ref());
+        let own = Dot::new(peer.caller.node.clone(), hello.counter);
+        let places = known.into_iter().chain(&hello.pushed);
+        let facts = self.store.ask(Needs {
+            ids: places.filter_map(Cursor::event).cloned().collect(),
+            dots: if hello.counter == 0 { Vec::new() } else { vec![own.clone()] },
+            ..Needs::default()
+        });
+        let facts = facts.await?;
+        let lost_here = known.is_some_and(|known| !facts.knows(known));
         let unfinished = peer.pull.as_ref().is_some_and(|note| note.everything);
-        if lost_here || (!unfinished && self.is_forked(hello, peer).await?) {
+        // The peer holds an event under an own dot that is not held here, or is another here.
+        let forked = facts.dots.get(&own) != hello.counter_event.as_ref();
+        if lost_here || (!unfinished && forked) {
             peer.push.regained = hello.known.clone();
             return self.restored_here(peer).await;
         }
@@ -37,7 +45,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             return self.take_back(peer).await;
         }
         let recorded = match &hello.pushed {
-            Some(cursor) if self.store.knows(cursor).await? => cursor.position(),
+            Some(cursor) if facts.knows(cursor) => cursor.position(),
             _ => 0,
         };
         if lost.is_some() || (pushes && recorded < peer.push.acknowledged) {
@@ -126,15 +134,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     fn pull_note_of(&self, peer: &Peer) -> Result<Note> {
         Note::json(notes::pull(peer.store, &self.filter), &peer.pull)
-    }
-
-    /// Whether the peer holds an event under an own dot that is not held here, or is another here.
-    async fn is_forked(&self, hello: &HelloResponse, peer: &Peer) -> Result<bool> {
-        if hello.counter == 0 {
-            return Ok(false);
-        }
-        let own = self.store.named_by(&Dot::new(peer.caller.node.clone(), hello.counter)).await?;
-        Ok(own != hello.counter_event)
     }
 
     async fn counter(&self, node: &NodeId) -> Result<u64> {

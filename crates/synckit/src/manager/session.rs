@@ -1,14 +1,16 @@
 //! One sync: hello, recover where needed, pull, settle, push, report.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
+use synckit_core::plan::Received;
 use synckit_core::{
-    Caller, Cursor, Dot, Error, ErrorKind, EventStore, HelloRequest, HelloResponse, Limits, PROTOCOL_VERSION,
-    RefusalCode, Refused, Result, StoreId, Transport,
+    Caller, Cursor, Dot, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Limits, Needs,
+    PROTOCOL_VERSION, Position, RefusalCode, Refused, Result, StoreId, Transport,
 };
 
+use crate::acquaintance::{furthest_in, notes_about};
 use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
@@ -23,15 +25,34 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
+    met: &'a Met,
+    /// Whether there are conflicts that were found before.
+    conflicts_listed: bool,
     /// The fingerprint of the filter.
     pub(crate) filter: String,
     /// Whether an own dot turned out to name another event as well: the own log was restored from an older copy.
     pub(crate) forked: bool,
 }
 
+/// The peer a manager has met last: of which it asks what is known before it has said hello.
+#[derive(Debug, Default)]
+pub(crate) struct Met(Mutex<Option<StoreId>>);
+
+impl Met {
+    fn get(&self) -> Option<StoreId> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, peer: StoreId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
+    }
+}
+
 /// What is known of the peer and of how far each side has the other's events.
 pub(crate) struct Peer {
     pub(crate) store: StoreId,
+    /// The last position of its log, as it said.
+    pub(crate) head: Position,
     pub(crate) caller: Caller,
     /// Who this replica was when the sync began.
     pub(crate) identity: Identity,
@@ -39,6 +60,10 @@ pub(crate) struct Peer {
     pub(crate) limits: Limits,
     pub(crate) pull: Option<PullNote>,
     pub(crate) push: PushNote,
+    /// Whether something was pushed to it before, under whatever filter.
+    pub(crate) known: bool,
+    /// The notes of what it has refused.
+    pub(crate) refused: Vec<Note>,
     /// Whether a place in the own log must be put on record at the peer, though there may be nothing to push.
     pub(crate) confirm: bool,
     /// Whether the places in both logs have moved since they were put down.
@@ -46,6 +71,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Whether all of its log was pulled, up to the end that it told.
+    fn has_nothing_new(&self) -> bool {
+        self.pull.as_ref().is_some_and(|note| !note.everything && note.cursor.position() == self.head)
+    }
+
     /// Whether one of these events was refused because its own dot names another event elsewhere.
     pub(crate) fn shows_fork(&self, events: &[Option<Dot>], refused: &[Refused]) -> bool {
         refused.iter().any(|refused| {
@@ -56,12 +86,20 @@ impl Peer {
 }
 
 impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
-    pub(crate) fn new(store: &'a S, transport: &'a T, settings: &'a Settings, direction: Direction) -> Self {
+    pub(crate) fn new(
+        store: &'a S,
+        transport: &'a T,
+        settings: &'a Settings,
+        met: &'a Met,
+        direction: Direction,
+    ) -> Self {
         Session {
             store,
             settings,
             transport,
             direction,
+            met,
+            conflicts_listed: false,
             calls: Arc::new(Calls::new(transport, settings)),
             report: SyncReport::default(),
             filter: settings.filter.fingerprint(),
@@ -86,9 +124,6 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         self.report.bytes_received = traffic.received.saturating_sub(before.received);
         self.report.round_trips = self.calls.made();
         self.report.duration = started.elapsed();
-        if let Ok(head) = self.store.head().await {
-            self.report.local_head = head.position;
-        }
         let report = self.report;
         match result {
             Ok(()) => {
@@ -114,10 +149,12 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     }
 
     async fn exchange(&mut self, peer: &mut Peer) -> Result<()> {
-        if self.direction != Direction::PushOnly {
+        if self.direction != Direction::PushOnly && !peer.has_nothing_new() {
             self.pull(peer).await?;
         }
-        self.settle().await?;
+        if self.conflicts_listed || self.report.conflicts.found > 0 {
+            self.settle().await?;
+        }
         if self.direction != Direction::PullOnly {
             self.push(peer).await?;
         }
@@ -126,47 +163,72 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     /// Says hello, and puts right what a wiped or restored log on either side has made wrong.
     async fn meet(&mut self) -> Result<Peer> {
-        let head = self.store.head().await?;
-        let identity: Identity = self.store.identity().await?;
-        let caller = Caller { node: identity.author.clone(), store: head.store };
+        let mut about = self.met.get();
+        let mut facts = self.ask_about(about).await?;
+        let last = notes::last(&self.filter);
+        let last: Option<StoreId> = facts.note(&last).map(|value| notes::read(&last, value)).transpose()?;
+        if last.is_some() && last != about {
+            about = last;
+            facts = self.ask_about(about).await?;
+        }
+        let identity = notes::identity(facts.note(notes::NODE))?;
+        let caller = Caller { node: identity.author.clone(), store: facts.head.store };
         let mut request = HelloRequest {
             protocol: PROTOCOL_VERSION,
             caller: caller.clone(),
             filter: self.filter.clone(),
-            cursor: match self.last_peer().await? {
-                Some(store) => self.furthest(store).await?,
-                None => None,
-            },
+            cursor: about.map_or(Ok(None), |peer| self.furthest(peer, &facts))?,
         };
         let mut hello = self.calls.hello(request.clone()).await?;
-        if request.cursor.as_ref().map(Cursor::store) != Some(hello.store) {
+        if about != Some(hello.store) {
             // Another peer than the last time: what is known of its log, if anything, is asked for once more.
-            request.cursor = self.furthest(hello.store).await?;
+            facts = self.ask_about(Some(hello.store)).await?;
+            request.cursor = self.furthest(hello.store, &facts)?;
             hello.cursor_known = true;
             if request.cursor.is_some() {
                 hello = self.calls.hello(request.clone()).await?;
             }
         }
         self.check(&hello, &caller)?;
+        self.met.set(hello.store);
         self.report.peer = Some(hello.node.clone());
         self.report.peer_store = Some(hello.store);
         self.report.peer_head = hello.head;
+        self.report.local_head = facts.head.position;
         self.report.clock_skew_millis =
             hello.time.cast_signed().saturating_sub(self.settings.environment.now().cast_signed());
-        let push = self.push_note(hello.store).await?;
+        self.conflicts_listed = facts.notes.keys().any(|key| key.starts_with(notes::CONFLICTS));
+        let pull = notes::pull(hello.store, &self.filter);
+        let refused = notes::aside_out_of(hello.store);
+        let known_under = notes::push(hello.store, "");
         let mut peer = Peer {
             store: hello.store,
+            head: hello.head,
             caller,
             identity,
             limits: self.settings.limits.min(hello.limits),
-            pull: self.pull_note(hello.store).await?,
-            push,
+            pull: facts.note(&pull).map(|value| notes::read(&pull, value)).transpose()?,
+            push: self.push_note(hello.store, &facts)?,
+            known: facts.notes.keys().any(|key| key.starts_with(&known_under)),
             confirm: false,
             unsaved: false,
+            refused: Vec::new(),
         };
+        let mut refused: Vec<_> =
+            facts.notes.into_iter().filter(|(key, _)| key.starts_with(&refused)).collect();
+        refused.sort_unstable();
+        peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
         let lost = request.cursor.filter(|_| !hello.cursor_known);
         self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
         Ok(peer)
+    }
+
+    /// Asks for all that a sync must know of the own log, and of what is known about a peer.
+    async fn ask_about(&self, peer: Option<StoreId>) -> Result<Facts> {
+        let mut under: Vec<String> = peer.map(notes_about).into_iter().flatten().collect();
+        under.push(notes::CONFLICTS.to_owned());
+        let notes = vec![notes::NODE.to_owned(), notes::last(&self.filter)];
+        self.store.ask(Needs { notes, under, ..Needs::default() }).await
     }
 
     fn check(&self, hello: &HelloResponse, caller: &Caller) -> Result<()> {
@@ -187,24 +249,14 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         Ok(())
     }
 
-    /// The peer this filter was last synced with over any transport: the log the cursor is most likely of.
-    async fn last_peer(&self) -> Result<Option<StoreId>> {
-        let Some(note) = self.store.note(notes::last(&self.filter)).await? else { return Ok(None) };
-        Ok(Some(note.parse()?))
+    fn furthest(&self, peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
+        let lost = self.push_note(peer, facts)?.lost;
+        furthest_in(peer, facts, lost.map_or(0, |lost| lost.position()))
     }
 
-    async fn furthest(&self, peer: StoreId) -> Result<Option<Cursor>> {
-        let lost = self.push_note(peer).await?.lost;
-        self.store.furthest_in(peer, lost.map_or(0, |lost| lost.position())).await
-    }
-
-    async fn push_note(&self, peer: StoreId) -> Result<PushNote> {
-        let note = self.store.note(notes::push(peer, &self.filter)).await?;
-        note.map_or_else(|| Ok(PushNote::default()), |note| note.parse())
-    }
-
-    async fn pull_note(&self, peer: StoreId) -> Result<Option<PullNote>> {
-        self.store.note(notes::pull(peer, &self.filter)).await?.map(|note| note.parse()).transpose()
+    fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
+        let key = notes::push(peer, &self.filter);
+        facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| notes::read(&key, value))
     }
 
     async fn remember(&self, peer: &Peer) -> Result<()> {
@@ -214,6 +266,13 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         put.push(Note::json(notes::peer(peer.store), &note)?);
         put.push(Note::json(notes::last(&self.filter), &peer.store)?);
         self.store.edit(put, Vec::new()).await
+    }
+
+    /// Takes note of how far the own log has moved.
+    pub(crate) fn moved(&mut self, received: &Received) {
+        if let Some(placed) = &received.placed {
+            self.report.local_head = self.report.local_head.max(placed.upto.position());
+        }
     }
 
     pub(crate) fn refuse(&mut self, refusal: Refusal) {

@@ -203,6 +203,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let resolutions = decided.iter().map(|decided| decided.resolution.clone()).collect();
         let receive = Receive::new(None, resolutions, now, self.settings.limits);
         let received = self.store.commit_receive(receive).await?;
+        self.moved(&received);
         let mut refused = received.refused.into_iter().peekable();
         for (index, Decided { resolution, by }) in decided.into_iter().enumerate() {
             match refused.next_if(|refused| refused.index == index) {
