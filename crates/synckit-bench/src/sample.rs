@@ -5,9 +5,9 @@ use synckit::{AggregateId, Data, Dot, Event, EventId, EventType, Metadata, NewEv
 use synckit::{Timestamp, VectorClock};
 
 /// The wall clock of all samples, in Unix milliseconds.
-pub(crate) const NOW: u64 = 1_764_000_000_000;
+pub const NOW: u64 = 1_764_000_000_000;
 /// How many events one page or batch has.
-pub(crate) const PAGE: usize = 1_000;
+pub const PAGE: usize = 1_000;
 
 /// What earlier history each clock begins with: it has seen so many events of every node.
 const SEEN: u64 = 1_000;
@@ -18,15 +18,16 @@ const WRITERS: usize = 3;
 
 /// About what the events are, and whose.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
+pub struct Spread {
     /// How many aggregates the events are about, one after the other.
-    pub(crate) aggregates: usize,
+    pub aggregates: usize,
     /// How many nodes write them; each aggregate is written by three of them in turn.
-    pub(crate) origins: usize,
+    pub origins: usize,
 }
 
 impl Spread {
-    pub(crate) fn of(aggregates: usize, origins: usize) -> Spread {
+    /// Over so many aggregates and so many origins.
+    pub fn of(aggregates: usize, origins: usize) -> Spread {
         Spread { aggregates, origins }
     }
 }
@@ -39,14 +40,18 @@ impl Default for Spread {
 
 /// Events that follow each other, without a conflict. There is always a next one.
 #[derive(Debug)]
-pub(crate) struct Samples {
+pub struct Samples {
     aggregates: Vec<(AggregateId, VectorClock)>,
     nodes: Vec<(NodeId, u64)>,
     made: usize,
 }
 
 impl Samples {
-    pub(crate) fn new(spread: Spread) -> Result<Samples> {
+    /// Events spread like this, from the first.
+    ///
+    /// # Errors
+    /// `Invalid` when there are fewer than three origins.
+    pub fn new(spread: Spread) -> Result<Samples> {
         let nodes = (0..spread.origins).map(|at| Ok((NodeId::new(format!("till-{at:05}"))?, SEEN)));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
         let aggregate = |at: usize| {
@@ -58,7 +63,10 @@ impl Samples {
     }
 
     /// So many more.
-    pub(crate) fn take(&mut self, count: usize) -> Result<Vec<Event>> {
+    ///
+    /// # Errors
+    /// None that a sample could give rise to.
+    pub fn take(&mut self, count: usize) -> Result<Vec<Event>> {
         (0..count).map(|_| self.next()).collect()
     }
 
@@ -89,12 +97,18 @@ fn author(aggregate: usize, turn: usize, origins: usize) -> usize {
 }
 
 /// So many events as three nodes write them in turn.
-pub(crate) fn events(count: usize) -> Result<Vec<Event>> {
+///
+/// # Errors
+/// As [`Samples::take`].
+pub fn events(count: usize) -> Result<Vec<Event>> {
     Samples::new(Spread::default())?.take(count)
 }
 
 /// The same, not stamped yet.
-pub(crate) fn new_events(count: usize) -> Result<Vec<NewEvent>> {
+///
+/// # Errors
+/// As [`Samples::take`].
+pub fn new_events(count: usize) -> Result<Vec<NewEvent>> {
     let unstamped = |event: Event| NewEvent {
         id: Some(event.id),
         event_type: event.event_type,

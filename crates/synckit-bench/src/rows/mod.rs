@@ -7,7 +7,7 @@ mod hub;
 mod incremental;
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
-mod plan;
+pub(crate) mod plan;
 mod stores;
 mod sync;
 mod wire;
