@@ -73,7 +73,8 @@ impl Samples {
     fn next(&mut self) -> Result<Event> {
         let (at, count) = (self.made, self.aggregates.len());
         let author = author(at % count, at / count, self.nodes.len());
-        let ((node, counter), (aggregate, clock)) = (&mut self.nodes[author], &mut self.aggregates[at % count]);
+        let ((node, counter), (aggregate, clock)) =
+            (&mut self.nodes[author], &mut self.aggregates[at % count]);
         self.made += 1;
         *counter += 1;
         let dot = Dot::new(node.clone(), *counter);

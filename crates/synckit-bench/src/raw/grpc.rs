@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::Stream;
 use ::redb::Database;
+use futures_util::Stream;
 use tokio::sync::mpsc;
 use tonic::body::Body;
 use tonic::server::ServerStreamingService;

@@ -18,7 +18,11 @@ pub(super) enum Wire {
 
 impl Wire {
     /// A manager of this store, which syncs with the hub at this URL.
-    pub(super) fn manager<S: EventStore>(self, store: S, url: &str) -> Measured<SyncManager<S, BoxTransport>> {
+    pub(super) fn manager<S: EventStore>(
+        self,
+        store: S,
+        url: &str,
+    ) -> Measured<SyncManager<S, BoxTransport>> {
         let transport = match self {
             Wire::Http => BoxTransport::new(HttpTransport::new(url)?),
             Wire::Grpc => BoxTransport::new(GrpcTransport::new(url)?),
