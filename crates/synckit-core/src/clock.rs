@@ -86,16 +86,9 @@ impl VectorClock {
     /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
     #[inline]
     pub fn increment(&mut self, node: &NodeId) -> Result<u64> {
-        match self.find(node) {
-            Ok(at) => {
-                self.0[at].1 += 1;
-                Ok(self.0[at].1)
-            }
-            Err(at) => {
-                self.insert(at, node, 1)?;
-                Ok(1)
-            }
-        }
+        let counter = self.entry(node)?;
+        *counter += 1;
+        Ok(*counter)
     }
 
     /// Marks the event named by this dot, and the node's events before it, as seen.
@@ -103,10 +96,10 @@ impl VectorClock {
     /// # Errors
     /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
     pub fn observe(&mut self, dot: &Dot) -> Result<()> {
-        if self.has_seen(dot) {
-            return Ok(());
+        if !self.has_seen(dot) {
+            *self.entry(&dot.node)? = dot.counter;
         }
-        self.set(&dot.node, dot.counter)
+        Ok(())
     }
 
     /// Takes in everything another clock has seen: the least upper bound of both.
@@ -260,18 +253,18 @@ impl VectorClock {
         self.0.binary_search_by(|(entry, _)| entry.cmp(node))
     }
 
-    fn set(&mut self, node: &NodeId, counter: u64) -> Result<()> {
-        match self.find(node) {
-            Ok(at) => self.0[at].1 = counter,
-            Err(at) => self.insert(at, node, counter)?,
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, at: usize, node: &NodeId, counter: u64) -> Result<()> {
-        check_nodes(self.0.len() + 1)?;
-        self.0.insert(at, (node.clone(), counter));
-        Ok(())
+    /// The counter of a node, which is to become more than 0.
+    #[inline]
+    fn entry(&mut self, node: &NodeId) -> Result<&mut u64> {
+        let at = match self.find(node) {
+            Ok(at) => at,
+            Err(at) => {
+                check_nodes(self.0.len() + 1)?;
+                self.0.insert(at, (node.clone(), 0));
+                at
+            }
+        };
+        Ok(&mut self.0[at].1)
     }
 }
 
