@@ -292,23 +292,15 @@ fn walk<'a>(
                 (left, right) = (left_rest, right_rest);
                 see(mine, *counter, *other)
             }
-            ([(mine, counter), rest @ ..], [(theirs, _), ..]) if mine < theirs => {
+            ([(mine, counter), rest @ ..], _) if right.first().is_none_or(|(theirs, _)| mine < theirs) => {
                 left = rest;
                 see(mine, *counter, 0)
             }
-            ([_, ..], [(theirs, other), rest @ ..]) => {
+            (_, [(theirs, other), rest @ ..]) => {
                 right = rest;
                 see(theirs, 0, *other)
             }
-            ([(mine, counter), rest @ ..], []) => {
-                left = rest;
-                see(mine, *counter, 0)
-            }
-            ([], [(theirs, other), rest @ ..]) => {
-                right = rest;
-                see(theirs, 0, *other)
-            }
-            ([], []) => return,
+            (_, []) => return,
         };
         if !go_on {
             return;
