@@ -50,10 +50,16 @@ pub(crate) struct Row {
     pub(crate) kind: Kind,
 }
 
+/// Measures once more on what stands already.
+pub(crate) type Standing = Box<dyn FnMut() -> Measured<Sample>>;
+
 /// How a row is measured and what it must reach.
 pub(crate) enum Kind {
     /// Throughput of both sides: the ratio of ours to the raw limit's is at least this.
     Ratio { at_least: f64, ours: fn(Scale) -> Measured<Sample>, raw: fn(Scale) -> Measured<Sample> },
+    /// Throughput of both sides, each on what was set up once and stands for all rounds: the ratio of that of the
+    /// large side to that of the small one is at least this.
+    Growth { at_least: f64, large: fn(Scale) -> Measured<Standing>, small: fn(Scale) -> Measured<Standing> },
     /// A quantity that is at most this.
     Bound { at_most: f64, ours: fn(Scale) -> Measured<f64> },
 }
@@ -101,17 +107,21 @@ impl Row {
     /// Measures round by round, both sides in turn. A first round warms files and allocators up and is not counted.
     pub(crate) fn measure(&self, scale: Scale) -> Measured<Figure> {
         let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let mut measure: Box<dyn FnMut(usize) -> Measured<Round>> = match self.kind {
+            Kind::Ratio { ours, raw, .. } => {
+                Box::new(move |round| in_turn(round, || ours(scale), || raw(scale)))
+            }
+            Kind::Growth { large, small, .. } => {
+                let (mut large, mut small) = (large(scale)?, small(scale)?);
+                Box::new(move |round| in_turn(round, &mut large, &mut small))
+            }
+            Kind::Bound { at_most, ours } => Box::new(move |_| {
+                let ours = ours(scale)?;
+                Ok((ours, None, at_most / ours))
+            }),
+        };
         for round in 0..=scale.rounds.max(1) {
-            let (ours, raw, ratio) = match self.kind {
-                Kind::Ratio { ours, raw, .. } => {
-                    let (ours, raw) = in_turn(round, || ours(scale), || raw(scale))?;
-                    (ours.rate(), Some(raw.rate()), ours.rate() / raw.rate())
-                }
-                Kind::Bound { at_most, ours } => {
-                    let ours = ours(scale)?;
-                    (ours, None, at_most / ours)
-                }
-            };
+            let (ours, raw, ratio) = measure(round)?;
             if round > 0 {
                 mine.push(ours);
                 theirs.extend(raw);
@@ -127,24 +137,29 @@ impl Row {
             raw: (!theirs.is_empty()).then(|| Spread::of(theirs)),
             ratio: Spread::of(ratios),
             at_least: match self.kind {
-                Kind::Ratio { at_least, .. } => at_least,
+                Kind::Ratio { at_least, .. } | Kind::Growth { at_least, .. } => at_least,
                 Kind::Bound { .. } => 1.0,
             },
         })
     }
 }
 
+/// What one round gave: ours, raw where there is one, and the ratio.
+type Round = (f64, Option<f64>, f64);
+
 /// Runs both, now this one first and now the other.
-fn in_turn<T>(
+fn in_turn(
     round: usize,
-    ours: impl FnOnce() -> Measured<T>,
-    raw: impl FnOnce() -> Measured<T>,
-) -> Measured<(T, T)> {
-    if round.is_multiple_of(2) {
+    ours: impl FnOnce() -> Measured<Sample>,
+    raw: impl FnOnce() -> Measured<Sample>,
+) -> Measured<Round> {
+    let (ours, raw) = if round.is_multiple_of(2) {
         let raw = raw()?;
-        return Ok((ours()?, raw));
-    }
-    Ok((ours()?, raw()?))
+        (ours()?, raw)
+    } else {
+        (ours()?, raw()?)
+    };
+    Ok((ours.rate(), Some(raw.rate()), ours.rate() / raw.rate()))
 }
 
 #[cfg(test)]
@@ -173,6 +188,21 @@ mod tests {
         assert_eq!((figure.ratio.median, figure.ours.median), (0.5, 5.0));
         assert_eq!(figure.raw.map(|raw| raw.median), Some(10.0));
         assert!(figure.holds());
+    }
+
+    #[test]
+    fn what_grows_is_set_up_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static SETUPS: AtomicUsize = AtomicUsize::new(0);
+        fn taking(seconds: u64) -> Measured<Standing> {
+            SETUPS.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(move || Ok(Sample { work: 10.0, time: Duration::from_secs(seconds) })))
+        }
+        let kind = Kind::Growth { at_least: 0.9, large: |_| taking(5), small: |_| taking(4) };
+        let row = Row { name: "n", about: "", limit: "", unit: "events/s", kind };
+        let figure = row.measure(Scale { events: 1, rounds: 3 }).expect("measures");
+        assert_eq!((figure.ratio.median, figure.holds()), (0.8, false));
+        assert_eq!(SETUPS.load(Ordering::Relaxed), 2);
     }
 
     #[test]

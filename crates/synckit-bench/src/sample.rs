@@ -4,48 +4,112 @@
 use synckit::{AggregateId, Data, Dot, Event, EventId, EventType, Metadata, NewEvent, NodeId, Result};
 use synckit::{Timestamp, VectorClock};
 
-/// How many aggregates the events are about.
-pub(crate) const AGGREGATES: usize = 1_000;
 /// The wall clock of all samples, in Unix milliseconds.
-pub(crate) const NOW: u64 = 1_764_000_000_000;
+pub const NOW: u64 = 1_764_000_000_000;
 /// How many events one page or batch has.
-pub(crate) const PAGE: usize = 1_000;
+pub const PAGE: usize = 1_000;
 
 /// What earlier history each clock begins with: it has seen so many events of every node.
 const SEEN: u64 = 1_000;
 const DATA_BYTES: usize = 256;
 
-/// So many events that follow each other, as three nodes write them in turn, without a conflict.
-pub(crate) fn events(count: usize) -> Result<Vec<Event>> {
-    let nodes = ["till-north", "till-south", "till-west"].map(NodeId::new);
-    let nodes = nodes.into_iter().collect::<Result<Vec<_>>>()?;
-    let aggregates = (0..AGGREGATES).map(|at| AggregateId::new(format!("receipt-{at:04}")));
-    let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
-    let seen = VectorClock::from_entries(nodes.iter().map(|node| (node.clone(), SEEN)))?;
-    let mut clocks = vec![seen; AGGREGATES];
-    let mut counters = [SEEN; 3];
-    let mut events = Vec::with_capacity(count);
-    for at in 0..count {
-        let (author, aggregate) = (at / AGGREGATES % 3, at % AGGREGATES);
-        counters[author] += 1;
-        let dot = Dot::new(nodes[author].clone(), counters[author]);
-        clocks[aggregate].observe(&dot)?;
-        events.push(Event {
+/// How many nodes write to one aggregate.
+const WRITERS: usize = 3;
+
+/// About what the events are, and whose.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// How many aggregates the events are about, one after the other.
+    pub aggregates: usize,
+    /// How many nodes write them; each aggregate is written by three of them in turn.
+    pub origins: usize,
+}
+
+impl Spread {
+    /// Over so many aggregates and so many origins.
+    pub fn of(aggregates: usize, origins: usize) -> Spread {
+        Spread { aggregates, origins }
+    }
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Spread::of(1_000, WRITERS)
+    }
+}
+
+/// Events that follow each other, without a conflict. There is always a next one.
+#[derive(Debug)]
+pub struct Samples {
+    aggregates: Vec<(AggregateId, VectorClock)>,
+    nodes: Vec<(NodeId, u64)>,
+    made: usize,
+}
+
+impl Samples {
+    /// Events spread like this, from the first.
+    ///
+    /// # Errors
+    /// `Invalid` when there are fewer than three origins.
+    pub fn new(spread: Spread) -> Result<Samples> {
+        let nodes = (0..spread.origins).map(|at| Ok((NodeId::new(format!("till-{at:05}"))?, SEEN)));
+        let nodes = nodes.collect::<Result<Vec<_>>>()?;
+        let aggregate = |at: usize| {
+            let writers = (0..WRITERS).map(|turn| nodes[author(at, turn, nodes.len())].clone());
+            Ok((AggregateId::new(format!("receipt-{at:04}"))?, VectorClock::from_entries(writers)?))
+        };
+        let aggregates = (0..spread.aggregates).map(aggregate).collect::<Result<Vec<_>>>()?;
+        Ok(Samples { aggregates, nodes, made: 0 })
+    }
+
+    /// So many more.
+    ///
+    /// # Errors
+    /// None that a sample could give rise to.
+    pub fn take(&mut self, count: usize) -> Result<Vec<Event>> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    fn next(&mut self) -> Result<Event> {
+        let (at, count) = (self.made, self.aggregates.len());
+        let author = author(at % count, at / count, self.nodes.len());
+        let ((node, counter), (aggregate, clock)) =
+            (&mut self.nodes[author], &mut self.aggregates[at % count]);
+        self.made += 1;
+        *counter += 1;
+        let dot = Dot::new(node.clone(), *counter);
+        clock.observe(&dot)?;
+        Ok(Event {
             id: id(at),
             event_type: EventType::new("NoteEdited")?,
-            aggregate_id: aggregates[aggregate].clone(),
+            aggregate_id: aggregate.clone(),
             data: data(at)?,
             metadata: Metadata::json(r#"{"device":"till-4"}"#)?,
             dot: Some(dot),
-            clock: clocks[aggregate].clone(),
+            clock: clock.clone(),
             time: Timestamp::from_millis(NOW - 1_000_000 + at as u64),
-        });
+        })
     }
-    Ok(events)
+}
+
+/// Which of so many nodes writes to this aggregate in this turn.
+fn author(aggregate: usize, turn: usize, origins: usize) -> usize {
+    (aggregate * WRITERS + turn % WRITERS) % origins
+}
+
+/// So many events as three nodes write them in turn.
+///
+/// # Errors
+/// As [`Samples::take`].
+pub fn events(count: usize) -> Result<Vec<Event>> {
+    Samples::new(Spread::default())?.take(count)
 }
 
 /// The same, not stamped yet.
-pub(crate) fn new_events(count: usize) -> Result<Vec<NewEvent>> {
+///
+/// # Errors
+/// As [`Samples::take`].
+pub fn new_events(count: usize) -> Result<Vec<NewEvent>> {
     let unstamped = |event: Event| NewEvent {
         id: Some(event.id),
         event_type: event.event_type,
@@ -80,6 +144,8 @@ fn noise(at: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -95,5 +161,18 @@ mod tests {
             events.iter().filter(|event| event.aggregate_id == events[0].aggregate_id).collect();
         assert_eq!(of_one.len(), 2);
         assert!(of_one[1].has_seen(of_one[0]) && of_one[1].time > of_one[0].time);
+    }
+
+    #[test]
+    fn events_are_spread_as_asked() {
+        let spread = Spread::of(500, 100);
+        let events = Samples::new(spread).and_then(|mut samples| samples.take(1_500)).expect("valid");
+        let (mut aggregates, mut origins) = (BTreeSet::new(), BTreeSet::new());
+        for event in &events {
+            assert_eq!((event.check_stamp().is_ok(), event.clock.len()), (true, WRITERS));
+            aggregates.insert(&event.aggregate_id);
+            origins.extend(event.dot.as_ref().map(|dot| &dot.node));
+        }
+        assert_eq!((aggregates.len(), origins.len()), (500, 100));
     }
 }

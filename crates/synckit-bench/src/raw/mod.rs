@@ -1,6 +1,7 @@
 //! The raw limits: the same bytes through the same engines, with nothing of synckit between.
 
 pub(crate) mod clock;
+pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod json;
 pub(crate) mod protobuf;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use clap::Subcommand;
-use synckit::{EventStore, NodeId};
-use synckit_sqlite::SqliteStore;
+use synckit::EventStore;
 
-use super::stores::runtime;
-use super::sync::Hub;
+use super::hub::{Hub, Wire};
+use super::stores::{receive_samples, runtime, sqlite};
 use crate::measure::{Measured, Scale};
+use crate::sample::{Samples, Spread};
 
 /// One side of a sync. It says on standard output how much memory it has used at most, before the sync and after.
 #[derive(Clone, Debug, Subcommand)]
@@ -28,7 +28,7 @@ impl Side {
         runtime()?.block_on(async {
             match self {
                 Side::Hub { directory } => {
-                    let hub = Hub::start(directory, 0).await?;
+                    let hub = Hub::start(sqlite(directory, "hub").await?, Wire::Http).await?;
                     println!("{}", hub.url);
                     println!("{}", peak()?);
                     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
@@ -36,11 +36,11 @@ impl Side {
                     hub.stop().await
                 }
                 Side::Replica { directory, url } => {
-                    let (store, manager) = Hub::replica(url, directory).await?;
+                    let manager = Wire::Http.manager(sqlite(directory, "replica").await?, url)?;
                     println!("{}", peak()?);
                     manager.sync().await.map_err(|failed| failed.error)?;
                     println!("{}", peak()?);
-                    println!("{}", store.head().await?.position);
+                    println!("{}", manager.store().head().await?.position);
                     Ok(())
                 }
             }
@@ -106,7 +106,7 @@ pub(super) fn growth(scale: Scale) -> Measured<f64> {
 }
 
 async fn fill(directory: &Path, events: usize) -> Measured<()> {
-    let store = SqliteStore::open_as(directory.join("hub.db"), NodeId::new("hub")?).await?;
-    super::stores::receive_all(&store, crate::sample::events(events)?).await?;
+    let store = sqlite(directory, "hub").await?;
+    receive_samples(&store, &mut Samples::new(Spread::default())?, events).await?;
     Ok(store.close().await?)
 }

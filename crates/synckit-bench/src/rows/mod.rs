@@ -2,15 +2,19 @@
 
 mod clock;
 mod conflicts;
+mod growth;
+mod hub;
+mod incremental;
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
-mod plan;
+pub(crate) mod plan;
 mod stores;
 mod sync;
 mod wire;
 
 use crate::measure::{Kind, Row};
 use crate::raw;
+use crate::sample::Spread;
 
 /// All rows, in the order of the table.
 pub(crate) const ALL: &[Row] = &[
@@ -113,18 +117,80 @@ pub(crate) const ALL: &[Row] = &[
         kind: Kind::Ratio { at_least: 0.65, ours: sync::http, raw: raw::http::sync },
     },
     Row {
+        name: "sync-grpc",
+        about: "sync redb → gRPC → redb, default settings",
+        limit: "redb → tonic, a stream of protobuf pages of 1,000 → redb, the same tables",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.5, ours: sync::grpc, raw: raw::grpc::sync },
+    },
+    Row {
         name: "incremental",
         about: "sync of one new event after the history",
         limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
-        kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<1> },
+        kind: Kind::Bound { at_most: 8.0, ours: incremental::incremental::<1> },
     },
     Row {
         name: "incremental-10",
         about: "sync of one new event after ten times the history",
         limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
-        kind: Kind::Bound { at_most: 8.0, ours: sync::incremental::<10> },
+        kind: Kind::Bound { at_most: 8.0, ours: incremental::incremental::<10> },
+    },
+    Row {
+        name: "growth-history",
+        about: "SQLite: receive pages of 1,000 after the history",
+        limit: "the same after a tenth of the history",
+        unit: "events/s",
+        kind: Kind::Growth {
+            at_least: 0.8,
+            large: |scale| growth::receiving(scale.events, Spread::default()),
+            small: |scale| growth::receiving(scale.events / 10, Spread::default()),
+        },
+    },
+    Row {
+        name: "growth-history-10",
+        about: "SQLite: receive pages of 1,000 after ten times the history",
+        limit: "the same after a tenth of the history",
+        unit: "events/s",
+        kind: Kind::Growth {
+            at_least: 0.8,
+            large: |scale| growth::receiving(scale.events * 10, Spread::default()),
+            small: |scale| growth::receiving(scale.events / 10, Spread::default()),
+        },
+    },
+    Row {
+        name: "growth-aggregates",
+        about: "SQLite: receive pages of 1,000 after a history of one event for each aggregate",
+        limit: "the same after a history of 1,000 aggregates",
+        unit: "events/s",
+        kind: Kind::Growth {
+            at_least: 0.8,
+            large: |scale| growth::receiving(scale.events, Spread::of(scale.events, 3)),
+            small: |scale| growth::receiving(scale.events, Spread::of(1_000, 3)),
+        },
+    },
+    Row {
+        name: "growth-origins",
+        about: "SQLite: receive pages of 1,000 written by 1,000 nodes, after a history of theirs",
+        limit: "the same with 10 nodes",
+        unit: "events/s",
+        kind: Kind::Growth {
+            at_least: 0.5,
+            large: |scale| growth::receiving(scale.events, Spread::of(1_000, 1_000)),
+            small: |scale| growth::receiving(scale.events, Spread::of(1_000, 10)),
+        },
+    },
+    Row {
+        name: "growth-sync",
+        about: "sync of one new event after ten times the history",
+        limit: "the same after a tenth of the history",
+        unit: "syncs/s",
+        kind: Kind::Growth {
+            at_least: 0.8,
+            large: |scale| growth::syncing(scale.events * 10),
+            small: |scale| growth::syncing(scale.events / 10),
+        },
     },
     Row {
         name: "conflicts",

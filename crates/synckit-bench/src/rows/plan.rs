@@ -1,46 +1,71 @@
 //! The planning of a page, without a store.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use synckit::notes::{self, Identity, Note};
 use synckit::plan::{Intent, Planning, Receive, Step};
 use synckit::{Facts, Limits, LogHead, NodeId, Plan, StoreId};
 
 use crate::measure::{Measured, Scale};
-use crate::sample::{NOW, PAGE, events};
+use crate::sample::{NOW, PAGE, Samples, Spread};
 
 /// How many pages are planned in one measurement.
-const PAGES: usize = 50;
+const PAGES: u32 = 50;
 
-/// Microseconds an event, for pages of 1,000 events over 1,000 aggregates that all have a history.
-pub(super) fn microseconds(_: Scale) -> Measured<f64> {
-    let mut events = events(PAGE * (PAGES + 1))?.into_iter();
-    let identity = Note::json(notes::NODE.to_owned(), &Identity::new(NodeId::new("bench")?))?;
-    let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
-    let mut known = Facts::at(head);
-    known.notes.insert(identity.key, identity.value);
-    let mut spent = 0.0;
-    for page in 0..=PAGES {
-        let page_events: Vec<_> = events.by_ref().take(PAGE).collect();
-        let receive = Receive::new(Some(StoreId::from_bytes([9; 16])), page_events, NOW, Limits::default());
+/// Plans page after page of new events, and knows what a store would know after each.
+#[derive(Debug)]
+pub struct Planner {
+    samples: Samples,
+    known: Facts,
+}
+
+impl Planner {
+    /// Begins with an empty log.
+    ///
+    /// # Errors
+    /// None that a sample could give rise to.
+    pub fn new() -> synckit::Result<Planner> {
+        let identity = Note::json(notes::NODE.to_owned(), &Identity::new(NodeId::new("bench")?))?;
+        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+        let mut known = Facts::at(head);
+        known.notes.insert(identity.key, identity.value);
+        Ok(Planner { samples: Samples::new(Spread::default())?, known })
+    }
+
+    /// How long the planning of the next page takes. What a store would fetch for it is not counted.
+    ///
+    /// # Errors
+    /// When the planning asks twice.
+    pub fn page(&mut self) -> Measured<Duration> {
+        let events = self.samples.take(PAGE)?;
+        let receive = Receive::new(Some(StoreId::from_bytes([9; 16])), events, NOW, Limits::default());
         let started = Instant::now();
         let (mut planning, needs) = Planning::begin(Intent::Receive(receive));
         let asking = started.elapsed();
-        // What a store would fetch is not part of the planning.
-        let mut facts = Facts::at(head);
+        let mut facts = Facts::at(self.known.head);
         for key in needs.notes {
-            if let Some(value) = known.notes.get(&key) {
+            if let Some(value) = self.known.notes.get(&key) {
                 facts.notes.insert(key, value.clone());
             }
         }
         let started = Instant::now();
         let step = planning.step(facts)?;
-        if page > 0 {
-            spent += (asking + started.elapsed()).as_secs_f64();
-        }
+        let planning = started.elapsed();
         let Step::Write(Plan { append, put, .. }, _) = step else { return Err("a plan asked twice".into()) };
         assert_eq!(append.len(), PAGE, "every sample is new");
-        known.notes.extend(put.into_iter().map(|note| (note.key, note.value)));
+        self.known.notes.extend(put.into_iter().map(|note| (note.key, note.value)));
+        Ok(asking + planning)
     }
-    Ok(spent * 1e6 / (PAGES * PAGE) as f64)
+}
+
+/// Microseconds an event, for pages of 1,000 events over 1,000 aggregates that all have a history.
+pub(super) fn microseconds(_: Scale) -> Measured<f64> {
+    let mut planner = Planner::new()?;
+    // With the first page the history begins.
+    planner.page()?;
+    let mut spent = Duration::ZERO;
+    for _ in 0..PAGES {
+        spent += planner.page()?;
+    }
+    Ok((spent / PAGES).as_secs_f64() * 1e6 / PAGE as f64)
 }

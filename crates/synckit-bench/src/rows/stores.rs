@@ -12,7 +12,7 @@ use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 
 use crate::measure::{Measured, Sample, Scale};
-use crate::sample::{NOW, PAGE, events, new_events};
+use crate::sample::{NOW, PAGE, Samples, events, new_events};
 
 /// How many tasks record at once.
 const TASKS: usize = 64;
@@ -29,12 +29,14 @@ pub(super) fn in_task<T: Send + 'static>(
     runtime.block_on(runtime.spawn(work))?
 }
 
-async fn sqlite(directory: &Path) -> Measured<SqliteStore> {
-    Ok(SqliteStore::open_as(directory.join("ours.db"), NodeId::new("bench")?).await?)
+/// The store of this name in this directory, in SQLite.
+pub(super) async fn sqlite(directory: &Path, name: &str) -> Measured<SqliteStore> {
+    Ok(SqliteStore::open_as(directory.join(format!("{name}.db")), NodeId::new(name)?).await?)
 }
 
-async fn redb(directory: &Path) -> Measured<RedbStore> {
-    Ok(RedbStore::open_as(directory.join("ours.redb"), NodeId::new("bench")?).await?)
+/// The same in redb.
+pub(super) async fn redb(directory: &Path, name: &str) -> Measured<RedbStore> {
+    Ok(RedbStore::open_as(directory.join(format!("{name}.redb")), NodeId::new(name)?).await?)
 }
 
 /// Receives events page by page, each with the checkpoint that a pull moves.
@@ -53,6 +55,21 @@ pub(super) async fn receive_all(store: &impl EventStore, events: Vec<Event>) -> 
         let received = store.commit_receive(receive).await?;
         assert!(received.refused.is_empty(), "a sample was refused: {:?}", received.refused.first());
     }
+}
+
+/// Receives so many samples, with no more than a page of them in memory.
+pub(super) async fn receive_samples(
+    store: &impl EventStore,
+    samples: &mut Samples,
+    count: usize,
+) -> Measured<()> {
+    let mut left = count;
+    while left > 0 {
+        let page = samples.take(left.min(PAGE))?;
+        left -= page.len();
+        receive_all(store, page).await?;
+    }
+    Ok(())
 }
 
 async fn read_all(store: &impl EventStore) -> Measured<usize> {
@@ -82,7 +99,7 @@ async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::Ne
 
 pub(super) fn sqlite_receive(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, events(scale.events)?);
-    let store = runtime.block_on(sqlite(directory.path()))?;
+    let store = runtime.block_on(sqlite(directory.path(), "ours"))?;
     let writer = store.clone();
     let sample =
         Sample::of(scale.events, || in_task(&runtime, async move { receive_all(&writer, events).await }))?;
@@ -92,7 +109,7 @@ pub(super) fn sqlite_receive(scale: Scale) -> Measured<Sample> {
 
 pub(super) fn sqlite_record(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 50)?);
-    let store = runtime.block_on(sqlite(directory.path()))?;
+    let store = runtime.block_on(sqlite(directory.path(), "ours"))?;
     let (writer, author) = (store.clone(), store.node().clone());
     let sample = Sample::of(events.len(), || {
         in_task(&runtime, async move {
@@ -108,7 +125,7 @@ pub(super) fn sqlite_record(scale: Scale) -> Measured<Sample> {
 
 pub(super) fn sqlite_read(scale: Scale) -> Measured<Sample> {
     let (directory, runtime) = (tempfile::tempdir()?, runtime()?);
-    let store = runtime.block_on(sqlite(directory.path()))?;
+    let store = runtime.block_on(sqlite(directory.path(), "ours"))?;
     runtime.block_on(receive_all(&store, events(scale.events)?))?;
     let sample = read_sample(scale, &runtime, &store)?;
     runtime.block_on(store.close())?;
@@ -117,13 +134,13 @@ pub(super) fn sqlite_read(scale: Scale) -> Measured<Sample> {
 
 pub(super) fn redb_receive(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, events(scale.events)?);
-    let store = runtime.block_on(redb(directory.path()))?;
+    let store = runtime.block_on(redb(directory.path(), "ours"))?;
     Sample::of(scale.events, || runtime.block_on(receive_all(&store, events)))
 }
 
 pub(super) fn redb_tasks(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 10)?);
-    let store = runtime.block_on(redb(directory.path()))?;
+    let store = runtime.block_on(redb(directory.path(), "ours"))?;
     let (author, events, next) = (store.node().clone(), Arc::new(events), Arc::new(AtomicUsize::new(0)));
     Sample::of(events.len(), || {
         runtime.block_on(async {
@@ -148,7 +165,7 @@ pub(super) fn redb_tasks(scale: Scale) -> Measured<Sample> {
 
 pub(super) fn redb_read(scale: Scale) -> Measured<Sample> {
     let (directory, runtime) = (tempfile::tempdir()?, runtime()?);
-    let store = runtime.block_on(redb(directory.path()))?;
+    let store = runtime.block_on(redb(directory.path(), "ours"))?;
     runtime.block_on(receive_all(&store, events(scale.events)?))?;
     read_sample(scale, &runtime, &store)
 }

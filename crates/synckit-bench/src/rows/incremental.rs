@@ -1,0 +1,88 @@
+//! Syncs of one new event after a long history, over HTTP between two files of SQLite.
+
+use std::time::{Duration, Instant};
+
+use synckit::{BoxTransport, EventStore, NewEvent, SyncManager};
+use synckit_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use super::hub::{Hub, Wire};
+use super::stores::{receive_samples, sqlite};
+use crate::measure::{Measured, Scale};
+use crate::raw;
+use crate::sample::{Samples, Spread};
+
+/// A hub with a history, and a replica that has pulled it.
+pub(super) struct Pair {
+    hub: Hub<SqliteStore>,
+    manager: SyncManager<SqliteStore, BoxTransport>,
+    directory: TempDir,
+}
+
+impl Pair {
+    pub(super) async fn with_history(events: usize) -> Measured<Pair> {
+        let directory = tempfile::tempdir()?;
+        let store = sqlite(directory.path(), "hub").await?;
+        receive_samples(&store, &mut Samples::new(Spread::default())?, events).await?;
+        let hub = Hub::start(store, Wire::Http).await?;
+        let manager = hub.manager(sqlite(directory.path(), "replica").await?)?;
+        manager.sync().await.map_err(|failed| failed.error)?;
+        Ok(Pair { hub, manager, directory })
+    }
+
+    /// Records one event, and answers how long the sync of it takes.
+    pub(super) async fn sync_one(&self) -> Measured<Duration> {
+        self.manager.record([NewEvent::new("NoteEdited", "receipt-0001", &1)?]).await?;
+        let started = Instant::now();
+        let report = self.manager.sync().await.map_err(|failed| failed.error)?;
+        let took = started.elapsed();
+        assert_eq!((report.pushed, report.pulled), (1, 0), "one event goes, none comes");
+        Ok(took)
+    }
+
+    async fn stop(self) -> Measured<()> {
+        self.manager.store().close().await?;
+        drop(self.manager);
+        self.hub.stop().await
+    }
+}
+
+/// The time of a sync of one new event after this history, in round trips of an empty request. The two commits that
+/// make it durable, of the event at the hub and of the checkpoint here, count as what a commit takes with rusqlite
+/// alone, and are taken off.
+pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
+    super::stores::runtime()?.block_on(async {
+        let pair = Pair::with_history(scale.events * TIMES).await?;
+        let mut commits = raw::sqlite::Commits::open(&pair.directory.path().join("raw.db"))?;
+        let (mut syncs, mut trips, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..50 {
+            syncs.push(pair.sync_one().await?.as_secs_f64());
+            trips.push(round_trip(&pair.hub.url).await?);
+            durable.push(commits.next()?.as_secs_f64());
+        }
+        pair.stop().await?;
+        // Where the disk is that uneven, a sync may have been quicker than two commits alone.
+        Ok(((median(syncs) - 2.0 * median(durable)) / median(trips)).max(0.1))
+    })
+}
+
+/// One empty request on a connection that stands, in seconds: the median of some.
+async fn round_trip(url: &str) -> Measured<f64> {
+    use http_body_util::{BodyExt, Empty};
+    let client: hyper_util::client::legacy::Client<_, Empty<bytes::Bytes>> =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let mut trips = Vec::new();
+    for _ in 0..6 {
+        let started = Instant::now();
+        let answer = client.get(format!("{url}/v1/health").parse()?).await?;
+        answer.into_body().collect().await?;
+        trips.push(started.elapsed().as_secs_f64());
+    }
+    // The first opened the connection.
+    Ok(median(trips.split_off(1)))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
