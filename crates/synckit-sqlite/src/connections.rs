@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) enum Connections {
-    Own(Own),
+    Own(Box<Own>),
     Pool(SqlitePool),
 }
 
@@ -37,7 +37,12 @@ impl Connections {
     /// At most so many connections, at least one.
     pub(crate) fn own(options: SqliteConnectOptions, most: u32) -> Self {
         let most = most.max(1);
-        Connections::Own(Own { options, idle: Mutex::default(), room: Semaphore::new(most as usize), most })
+        Connections::Own(Box::new(Own {
+            options,
+            idle: Mutex::default(),
+            room: Semaphore::new(most as usize),
+            most,
+        }))
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease<'_>, sqlx::Error> {

@@ -33,24 +33,33 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: Query) -> Res
 /// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
 /// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
 fn sql(of_aggregate: bool, except_source: bool) -> String {
-    let index = if of_aggregate { "INDEXED BY events_aggregate" } else { "NOT INDEXED" };
-    let aggregate = if of_aggregate { " AND aggregate = ?5" } else { "" };
-    let after = format!("FROM events {index} WHERE position > ?2{aggregate}");
+    // Stretch by stretch, and in each by position: rows come in the order of the log without being sorted.
+    let after = match of_aggregate {
+        true => {
+            "FROM stretches CROSS JOIN events INDEXED BY events_aggregate
+                     ON position >> 14 = stretch AND aggregate = ?5 WHERE position > ?2"
+        }
+        false => "FROM events NOT INDEXED WHERE position > ?2",
+    };
+    let order = if of_aggregate { "" } else { "ORDER BY position" };
     let end = match (of_aggregate, except_source) {
         (_, false) => "9223372036854775807".to_owned(),
         (false, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
         (true, true) => {
-            let last = format!("SELECT position {after} ORDER BY position LIMIT 1 OFFSET {}", SCAN - 1);
+            let last = format!("SELECT position {after} LIMIT 1 OFFSET {}", SCAN - 1);
             format!("ifnull(({last}), 9223372036854775807)")
         }
     };
     let wanted = match except_source {
         true => format!("{after} AND source IS NOT ?6 AND position <= (SELECT place FROM reach)"),
-        false => after,
+        false => after.to_owned(),
     };
     format!(
-        "WITH reach (head, place) AS MATERIALIZED (SELECT (SELECT ifnull(max(position), 0) FROM events), {end}),
-         sizes (position, size) AS (SELECT position, {size} {wanted} ORDER BY position LIMIT ?3),
+        "WITH RECURSIVE stretches (stretch) AS (
+             SELECT ?2 >> 14 UNION ALL
+             SELECT stretch + 1 FROM stretches WHERE stretch < (SELECT max(position) >> 14 FROM events)),
+         reach (head, place) AS MATERIALIZED (SELECT (SELECT ifnull(max(position), 0) FROM events), {end}),
+         sizes (position, size) AS (SELECT position, {size} {wanted} {order} LIMIT ?3),
          span (last, furthest) AS MATERIALIZED (
              SELECT CASE WHEN sum(size) <= ?4 THEN max(position) ELSE ifnull(
                  (SELECT max(position) FROM

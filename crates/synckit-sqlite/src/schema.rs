@@ -21,6 +21,9 @@ const APPLICATION_ID: i64 = 0x5359_4e4b;
 ///
 /// In `events`, `time` has the bits of the timestamp, and the type of `data` is the kind of data: TEXT is JSON,
 /// BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
+///
+/// The index of aggregates goes by stretches of the log: new entries stay together however long the log is, and reading
+/// an aggregate looks into each stretch.
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
@@ -36,7 +39,7 @@ CREATE TABLE events (
     data ANY NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX events_dot ON events (origin, counter);
-CREATE INDEX events_aggregate ON events (aggregate);
+CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA application_id = 0x53594e4b;
 "];

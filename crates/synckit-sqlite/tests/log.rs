@@ -73,6 +73,43 @@ async fn what_came_from_one_store_is_passed_over_in_short_reads() {
     assert_eq!((page.events.len(), page.scanned_to, page.more), (0, 10_501, false));
 }
 
+/// The index of aggregates goes by stretches of 16,384 positions.
+#[tokio::test]
+async fn an_aggregate_is_read_in_order_across_the_stretches_of_its_index() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    for part in 0..5_u64 {
+        let events = (part * 8_000 + 1..=part * 8_000 + 8_000).map(|n| match n % 400 {
+            0 => foreign(n, "rare"),
+            _ => foreign(n, "x"),
+        });
+        assert_eq!(received(&store, receive(events.collect())).await.accepted, 8_000);
+    }
+    recorded(&store, one("a", "mine")).await;
+    let rare: Vec<u64> = (1..=100).map(|n| n * 400).collect();
+    for (after, most) in [(0, 1_000), (0, 7), (399, 33), (400, 33), (16_383, 7), (16_384, 7), (40_001, 7)] {
+        let mut query = Query::after(after).of_aggregate(aggregate("rare")).at_most(most, usize::MAX);
+        let mut found = Vec::new();
+        loop {
+            let page = store.read(query.clone()).await.expect("reads");
+            found.extend(page.events.iter().map(|stored| stored.position));
+            query.after = page.scanned_to;
+            if !page.more {
+                break;
+            }
+        }
+        let expected: Vec<u64> = rare.iter().copied().filter(|position| *position > after).collect();
+        assert_eq!(found, expected, "after {after}, {most} a page");
+    }
+    let others = Query::after(0).of_aggregate(aggregate("x")).except_source(Some(peer()));
+    let page = store.read(others).await.expect("reads");
+    assert_eq!(
+        (page.events.len(), page.more),
+        (0, true),
+        "so many rows are looked at that it answers before the end"
+    );
+}
+
 #[tokio::test]
 async fn a_page_ends_at_its_limits() {
     let (_directory, path) = directory();

@@ -24,7 +24,7 @@ CREATE TABLE events (
     data ANY NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX events_dot ON events (origin, counter);
-CREATE INDEX events_aggregate ON events (aggregate);
+CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 ";
 
 const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
