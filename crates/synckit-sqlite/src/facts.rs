@@ -48,7 +48,8 @@ fn sql(begin: &str) -> String {
             (SELECT {notes} FROM json_each(?3) AS place CROSS JOIN notes ON notes.key = {}),
             (SELECT {under} FROM json_each(?5) AS place
              CROSS JOIN notes ON notes.key >= {} AND notes.key < {end}),
-            (SELECT {held} FROM json_each(?7) AS place CROSS JOIN events ON events.id = {}),
+            (SELECT {held} FROM json_each(CASE WHEN ?10 > (SELECT max(id) FROM events) THEN '[]' ELSE ?7 END) AS place
+             CROSS JOIN events ON events.id = {}),
             (SELECT {dots} FROM json_each(?9) AS place
              CROSS JOIN events INDEXED BY events_dot ON origin = {} AND counter = {})",
         text("?2"),
@@ -100,6 +101,8 @@ pub(crate) async fn ask(
         let (bytes, places) = list.into_parameters();
         query.bind(bytes).bind(places)
     });
+    // By their form most ids are in the order of time: a page of new ones is beyond all that are held.
+    let query = query.bind(needs.ids.iter().min().map(|id| id.as_str().to_owned()));
     let rows = query.fetch_all(connection).await.map_err(engine)?;
     let row = rows.last().ok_or_else(|| Error::corrupt("the engine answered without a row"))?;
     let position: Option<i64> = row.try_get(0).map_err(engine)?;

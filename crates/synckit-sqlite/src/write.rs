@@ -24,29 +24,38 @@ const LAST: usize = 8;
 static INSERTS: LazyLock<[String; BATCHES.len()]> =
     LazyLock::new(|| BATCHES.map(|rows| format!("{INSERT}{}", vec![ROW; rows].join(", "))));
 
-/// For each number of rows: these rows, then the notes, all in a transaction of its own or at the end of one.
-static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(|rows| end("", rows)));
-static EDIT: LazyLock<String> = LazyLock::new(|| end("BEGIN IMMEDIATE; ", 0));
+/// For each number of rows: the notes and these rows, at the end of a transaction.
+static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(end));
+/// The notes alone, which is a transaction of its own.
+static PUT: LazyLock<String> = LazyLock::new(put);
+static DELETE: LazyLock<String> = LazyLock::new(|| {
+    let key = packed::text("?1");
+    format!("DELETE FROM notes WHERE key IN (SELECT {key} FROM json_each(?2) AS place)")
+});
+static BEGIN_DELETE: LazyLock<String> = LazyLock::new(|| format!("BEGIN IMMEDIATE; {}", *DELETE));
 
 const INSERT: &str = "INSERT OR FAIL INTO events (position, id, type, aggregate, origin, counter, time, source, clock, metadata, \
      data) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 11;
 /// How many parameters the notes take; those of the rows follow.
-const NOTES: usize = 4;
+const NOTES: usize = 2;
 
-/// Parameters are numbered, since those of the notes are used more than once.
-fn end(begin: &str, rows: usize) -> String {
-    let mut sql = format!(
-        "{begin}INSERT INTO notes (key, value) SELECT {key}, {value} FROM json_each(?2) AS place WHERE true
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-         DELETE FROM notes WHERE key IN (SELECT {deleted} FROM json_each(?4) AS place);",
+fn put() -> String {
+    format!(
+        "INSERT INTO notes (key, value) SELECT {key}, {value} FROM json_each(?2) AS place WHERE true
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         key = packed::text("?1"),
         value = packed::rest("?1"),
-        deleted = packed::text("?3"),
-    );
+    )
+}
+
+/// Parameters are numbered, since those of the notes are used more than once.
+fn end(rows: usize) -> String {
+    let mut sql = put();
     for row in 0..rows {
-        sql.push_str(if row == 0 { INSERT } else { ", " });
+        sql.push_str(if row == 0 { "; " } else { ", " });
+        sql.push_str(if row == 0 { INSERT } else { "" });
         for column in 0..COLUMNS {
             // Writing into a text never fails.
             let _ = write!(
@@ -76,6 +85,9 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         add(&mut arguments, position.cast_signed())?;
         execute(connection, sql, arguments).await?;
     }
+    if !delete.is_empty() {
+        execute(connection, &DELETE, keys(&delete)?).await?;
+    }
     let mut rest = append.into_iter();
     let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
     let mut ready = None;
@@ -89,7 +101,7 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         ready = Some(after(connection, ready, prepare).await?);
     }
     let prepare = async {
-        let (sql, mut arguments) = (ENDS[rest.len()].as_str(), notes(&put, &delete)?);
+        let (sql, mut arguments) = (ENDS[rest.len()].as_str(), notes(&put)?);
         rows.bind(&mut arguments, rest)?;
         Ok((sql, arguments))
     };
@@ -118,9 +130,13 @@ async fn after(
     executed.and(prepared)
 }
 
-/// Puts and deletes notes, in a transaction.
+/// Puts and deletes notes, in a transaction of its own.
 pub(crate) async fn edit(connection: &mut SqliteConnection, put: &[Note], delete: &[String]) -> Result<()> {
-    execute(connection, &EDIT, notes(put, delete)?).await
+    if delete.is_empty() {
+        return execute(connection, &PUT, notes(put)?).await;
+    }
+    execute(connection, &BEGIN_DELETE, keys(delete)?).await?;
+    execute(connection, &ENDS[0], notes(put)?).await
 }
 
 async fn execute(
@@ -132,15 +148,21 @@ async fn execute(
     Ok(())
 }
 
-fn notes(put: &[Note], delete: &[String]) -> Result<SqliteArguments> {
+fn notes(put: &[Note]) -> Result<SqliteArguments> {
     let mut notes = List::default();
     put.iter().for_each(|note| notes.push(&note.key, note.value.len() as u64, &note.value));
+    arguments(notes)
+}
+
+fn keys(keys: &[String]) -> Result<SqliteArguments> {
+    arguments(List::of(keys.iter().map(String::as_str)))
+}
+
+fn arguments(list: List) -> Result<SqliteArguments> {
+    let (bytes, places) = list.into_parameters();
     let mut arguments = SqliteArguments::default();
-    for list in [notes, List::of(delete.iter().map(String::as_str))] {
-        let (bytes, places) = list.into_parameters();
-        add(&mut arguments, bytes)?;
-        add(&mut arguments, places)?;
-    }
+    add(&mut arguments, bytes)?;
+    add(&mut arguments, places)?;
     Ok(arguments)
 }
 

@@ -3,7 +3,7 @@
 use synckit::{Direction, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
 use synckit_sqlite::SqliteStore;
 
-use super::stores::runtime;
+use super::stores::{in_task, runtime};
 use crate::measure::{Measured, Sample, Scale};
 
 /// How many events are pulled, for a scale of so many.
@@ -32,8 +32,10 @@ fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
         Measured::Ok((manager, hub))
     })?;
     let mut settled = 0;
+    let syncing = manager.clone();
     let sample = Sample::of(count, || {
-        let report = runtime.block_on(manager.sync()).map_err(|failed| failed.error)?;
+        let sync = async move { Ok(syncing.sync().await.map_err(|failed| failed.error)?) };
+        let report = in_task(&runtime, sync)?;
         assert_eq!(report.pulled, count, "all events are pulled");
         settled = report.conflicts.settled;
         Ok(())
