@@ -29,14 +29,14 @@ pub(crate) struct Own {
 /// A connection that nobody else uses meanwhile. One of the store's own that is dropped and not
 /// [given back](Connections::give_back) is closed, which ends whatever it was doing.
 pub(crate) enum Lease<'a> {
-    Own(SqliteConnection, SemaphorePermit<'a>),
+    Own(SqliteConnection, Option<SemaphorePermit<'a>>),
     Pool(PoolConnection<Sqlite>),
 }
 
 impl Connections {
-    /// At most so many connections, at least one.
+    /// At most so many connections, one of which writes; at least one more reads.
     pub(crate) fn own(options: SqliteConnectOptions, most: u32) -> Self {
-        let most = most.max(1);
+        let most = most.saturating_sub(1).max(1);
         Connections::Own(Box::new(Own {
             options,
             idle: Mutex::default(),
@@ -55,7 +55,23 @@ impl Connections {
                     Some(connection) => connection,
                     None => own.options.connect().await?,
                 };
-                Ok(Lease::Own(connection, room))
+                Ok(Lease::Own(connection, Some(room)))
+            }
+        }
+    }
+
+    /// The connection that writes, beside the others: the one that was kept, if any.
+    pub(crate) async fn writer(&self, kept: Option<SqliteConnection>) -> Result<Lease<'_>, sqlx::Error> {
+        match (self, kept) {
+            (Connections::Pool(pool), _) => Ok(Lease::Pool(pool.acquire().await?)),
+            (Connections::Own(_), Some(kept)) => Ok(Lease::Own(kept, None)),
+            (Connections::Own(own), None) => {
+                let idle = own.idle().pop();
+                let connection = match idle {
+                    Some(connection) => connection,
+                    None => own.options.connect().await?,
+                };
+                Ok(Lease::Own(connection, None))
             }
         }
     }
@@ -63,6 +79,13 @@ impl Connections {
     /// Takes a connection back that is in no transaction and has answered everything.
     pub(crate) fn give_back(&self, lease: Lease<'_>) {
         if let (Connections::Own(own), Lease::Own(connection, _room)) = (self, lease) {
+            own.idle().push(connection);
+        }
+    }
+
+    /// Takes the connection that wrote to the others, to be closed with them.
+    pub(crate) fn keep(&self, connection: SqliteConnection) {
+        if let Connections::Own(own) = self {
             own.idle().push(connection);
         }
     }
@@ -88,6 +111,14 @@ impl Own {
 }
 
 impl Lease<'_> {
+    /// The connection, to be kept; that of a pool goes back to it.
+    pub(crate) fn into_kept(self) -> Option<SqliteConnection> {
+        match self {
+            Lease::Own(connection, _) => Some(connection),
+            Lease::Pool(_) => None,
+        }
+    }
+
     /// Closes the connection: in what state it is, is not known.
     pub(crate) async fn give_up(self) {
         let _ = match self {

@@ -44,6 +44,7 @@ fn sql(begin: &str) -> String {
     let end = format!("CASE {} WHEN 0 THEN x'' ELSE CAST({} AS TEXT) END", number("?4"), packed::rest("?4"));
     format!(
         "{begin}SELECT (SELECT max(position) FROM events),
+            (SELECT data_version FROM pragma_data_version),
             (SELECT value FROM notes WHERE key = ?1),
             (SELECT {notes} FROM json_each(?3) AS place CROSS JOIN notes ON notes.key = {}),
             (SELECT {under} FROM json_each(?5) AS place
@@ -60,9 +61,22 @@ fn sql(begin: &str) -> String {
     )
 }
 
+/// The answer of one statement.
+pub(crate) struct Asked {
+    pub(crate) facts: Facts,
+    /// The positions of events that are held but not small, and left out of the facts.
+    pub(crate) large: Vec<(EventId, Position)>,
+    /// What changes when another connection writes.
+    pub(crate) version: i64,
+}
+
 /// Asks for facts; those of large events are read one by one, which in a transaction is of the same moment.
-pub(crate) async fn all(connection: &mut SqliteConnection, begin: Begin, needs: &Needs) -> Result<Facts> {
-    let (mut facts, large) = ask(connection, begin, needs).await?;
+pub(crate) async fn all(
+    connection: &mut SqliteConnection,
+    begin: Begin,
+    needs: &Needs,
+) -> Result<(Facts, i64)> {
+    let Asked { mut facts, large, version } = ask(connection, begin, needs).await?;
     for (id, position) in large {
         let sql = format!("SELECT CAST({} AS BLOB) FROM events WHERE position = ?", packed::EVENT);
         let query = sqlx::query(AssertSqlSafe(sql)).bind(position.cast_signed());
@@ -71,15 +85,11 @@ pub(crate) async fn all(connection: &mut SqliteConnection, begin: Begin, needs: 
         let stored = fields.stored().map_err(|(position, error)| unreadable(position, error))?;
         facts.held.insert(id, Held::of(position, &stored.event));
     }
-    Ok(facts)
+    Ok((facts, version))
 }
 
-/// Asks for facts. Events that are held but not small are left out, and answered with their positions.
-pub(crate) async fn ask(
-    connection: &mut SqliteConnection,
-    begin: Begin,
-    needs: &Needs,
-) -> Result<(Facts, Vec<(EventId, Position)>)> {
+/// Asks for facts.
+pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: &Needs) -> Result<Asked> {
     let sql = match begin {
         Begin::Nothing => &ALONE,
         Begin::Reading => &READING,
@@ -106,11 +116,12 @@ pub(crate) async fn ask(
     let rows = query.fetch_all(connection).await.map_err(engine)?;
     let row = rows.last().ok_or_else(|| Error::corrupt("the engine answered without a row"))?;
     let position: Option<i64> = row.try_get(0).map_err(engine)?;
-    let store = notes::store_id(row.try_get(1).map_err(engine)?)?;
+    let version = row.try_get(1).map_err(engine)?;
+    let store = notes::store_id(row.try_get(2).map_err(engine)?)?;
     let mut facts = Facts::at(LogHead { store, position: position.unwrap_or(0).cast_unsigned() });
     let mut large = Vec::new();
     read(row, needs, &mut facts, &mut large)?;
-    Ok((facts, large))
+    Ok(Asked { facts, large, version })
 }
 
 fn read(
@@ -123,7 +134,7 @@ fn read(
         Ok(Fields::new(row.try_get::<Option<&[u8]>, _>(index).map_err(engine)?.unwrap_or_default()))
     };
     let note = |error: Unreadable| Error::corrupt("a note cannot be read").with_source(error);
-    let (mut named, mut under) = (column(2)?, column(3)?);
+    let (mut named, mut under) = (column(3)?, column(4)?);
     facts.notes.reserve(needs.notes.len());
     while !named.is_empty() {
         let key = entry(&needs.notes, &mut named).map_err(note)?;
@@ -133,7 +144,7 @@ fn read(
         let key = under.text().map_err(note)?.to_owned();
         facts.notes.insert(key, under.value().map_err(note)?.to_vec());
     }
-    let mut held = column(4)?;
+    let mut held = column(5)?;
     while !held.is_empty() {
         let asked = |error| unreadable(None, error);
         let id = entry(&needs.ids, &mut held).map_err(asked)?;
@@ -145,7 +156,7 @@ fn read(
             _ => large.push((id, held.number().map_err(asked)?)),
         }
     }
-    let mut dots = column(5)?;
+    let mut dots = column(6)?;
     let dot = |error: Unreadable| Error::corrupt("a dot cannot be read").with_source(error);
     while !dots.is_empty() {
         let named = entry(&needs.dots, &mut dots).map_err(dot)?;

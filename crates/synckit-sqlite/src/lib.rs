@@ -7,6 +7,7 @@
 //! - `connections.rs`: the connections to the file
 //! - `query.rs`: reading pages of the log and notes
 //! - `facts.rs`, `write.rs`: the two halves of a commit
+//! - `known.rs`: what the writer knows without asking
 //! - `packed.rs`: many rows in one value, and many keys in one parameter
 //! - `schema.rs`: whose file it is, creating and migrating it
 //! - `error.rs`: what the engine's errors mean
@@ -15,6 +16,7 @@ mod config;
 mod connections;
 mod error;
 mod facts;
+mod known;
 mod packed;
 mod query;
 mod schema;

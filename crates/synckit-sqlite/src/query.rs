@@ -127,8 +127,8 @@ pub(crate) async fn notes(connection: &mut SqliteConnection, query: NoteQuery) -
     let mut notes = match query {
         NoteQuery::Keys(keys) => {
             let needs = Needs { notes: keys, ..Needs::default() };
-            let (facts, _) = facts::ask(connection, Begin::Nothing, &needs).await?;
-            facts.notes.into_iter().map(|(key, value)| Note { key, value }).collect()
+            let asked = facts::ask(connection, Begin::Nothing, &needs).await?;
+            asked.facts.notes.into_iter().map(|(key, value)| Note { key, value }).collect()
         }
         NoteQuery::Prefix { prefix, after, limit } => under(connection, prefix, after, limit).await?,
     };

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
 use synckit_core::notes::Note;
+use synckit_core::plan::Intent;
 use synckit_core::{Data, Event, NewRow, Plan, Position, Result};
 
 use crate::error::engine;
@@ -25,9 +26,11 @@ static INSERTS: LazyLock<[String; BATCHES.len()]> =
     LazyLock::new(|| BATCHES.map(|rows| format!("{INSERT}{}", vec![ROW; rows].join(", "))));
 
 /// For each number of rows: the notes and these rows, at the end of a transaction.
-static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(end));
+static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(|rows| end(rows, 2)));
+/// The same as a whole transaction, which fails where another connection has written.
+static WHOLE: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(whole));
 /// The notes alone, which is a transaction of its own.
-static PUT: LazyLock<String> = LazyLock::new(put);
+static PUT: LazyLock<String> = LazyLock::new(|| put(&packed::text("?1")));
 static DELETE: LazyLock<String> = LazyLock::new(|| {
     let key = packed::text("?1");
     format!("DELETE FROM notes WHERE key IN (SELECT {key} FROM json_each(?2) AS place)")
@@ -38,21 +41,29 @@ const INSERT: &str = "INSERT OR FAIL INTO events (position, id, type, aggregate,
      data) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 11;
-/// How many parameters the notes take; those of the rows follow.
-const NOTES: usize = 2;
 
-fn put() -> String {
+fn put(key: &str) -> String {
     format!(
         "INSERT INTO notes (key, value) SELECT {key}, {value} FROM json_each(?2) AS place WHERE true
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        key = packed::text("?1"),
         value = packed::rest("?1"),
     )
 }
 
-/// Parameters are numbered, since those of the notes are used more than once.
-fn end(rows: usize) -> String {
-    let mut sql = put();
+/// No key is NULL: the notes cannot be put where the version is another.
+fn whole(rows: usize) -> String {
+    let key = packed::text("?1");
+    let put = put(&format!("CASE WHEN (SELECT data_version FROM pragma_data_version) = ?3 THEN {key} END"));
+    format!("BEGIN IMMEDIATE; {put}{}", insert_and_commit(rows, 3))
+}
+
+fn end(rows: usize, notes: usize) -> String {
+    put(&packed::text("?1")) + &insert_and_commit(rows, notes)
+}
+
+/// Parameters are numbered, since those of the notes, so many, are used more than once.
+fn insert_and_commit(rows: usize, notes: usize) -> String {
+    let mut sql = String::new();
     for row in 0..rows {
         sql.push_str(if row == 0 { "; " } else { ", " });
         sql.push_str(if row == 0 { INSERT } else { "" });
@@ -62,7 +73,7 @@ fn end(rows: usize) -> String {
                 sql,
                 "{}?{}",
                 if column == 0 { "(" } else { ", " },
-                NOTES + row * COLUMNS + column + 1
+                notes + row * COLUMNS + column + 1
             );
         }
         sql.push(')');
@@ -106,6 +117,36 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         Ok((sql, arguments))
     };
     let (sql, arguments) = after(connection, ready, prepare).await?;
+    execute(connection, sql, arguments).await
+}
+
+/// Whether the plan of an intent may be small. Only these are copied to be tried.
+pub(crate) fn may_be_small(intent: &Intent) -> bool {
+    match intent {
+        Intent::Record(record) => record.events.len() <= LAST,
+        Intent::Receive(receive) => receive.events.len() <= LAST,
+        _ => false,
+    }
+}
+
+/// Whether a plan is one visit, if nobody has written meanwhile.
+pub(crate) fn is_small(plan: &Plan) -> bool {
+    plan.append.len() <= LAST && plan.restamp.is_empty() && plan.delete.is_empty() && !plan.put.is_empty()
+}
+
+/// Writes a small plan for a log that ends here, as a transaction. It fails, and has to be rolled back, where another
+/// connection has written since this version.
+pub(crate) async fn write_whole(
+    connection: &mut SqliteConnection,
+    version: i64,
+    head: Position,
+    plan: Plan,
+) -> Result<()> {
+    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
+    let mut arguments = notes(&plan.put)?;
+    add(&mut arguments, version)?;
+    let sql = &WHOLE[plan.append.len()];
+    rows.bind(&mut arguments, plan.append.into_iter())?;
     execute(connection, sql, arguments).await
 }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use support::{directory, foreign, log, node, one, receive, received, record, recorded};
-use synckit_core::plan::{Intent, Outcome, Reauthor, Record};
+use synckit_core::plan::{Edit, Intent, Outcome, Reauthor, Record};
 use synckit_core::{
-    Dot, ErrorKind, EventId, EventStore, Held, Limits, Needs, NewEvent, NodeId, NoteQuery, Query, Watch,
-    notes,
+    Dot, ErrorKind, Event, EventId, EventStore, Held, Limits, Needs, NewEvent, NodeId, NoteQuery, Query,
+    Watch, notes,
 };
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
@@ -55,6 +55,50 @@ async fn two_handles_on_one_file_take_turns() {
     for store in &handles {
         complete(store, 160).await;
     }
+}
+
+/// What one handle knows of the log is void once another has written.
+#[tokio::test]
+async fn each_handle_notices_what_another_has_written() {
+    let (_directory, path) = directory();
+    let mine = SqliteStore::open(patient(&path)).await.expect("opens");
+    let other = SqliteStore::open(patient(&path)).await.expect("opens");
+    let seen_of_peer = async |id: &str| {
+        let event = recorded(&mine, one("a", id)).await.events.remove(0);
+        event.clock.counter(&node("peer"))
+    };
+    for n in 1..=3 {
+        assert_eq!(seen_of_peer(&format!("before {n}")).await, n - 1);
+        assert_eq!(received(&other, receive(vec![foreign(n, "x")])).await.accepted, 1);
+        assert_eq!(seen_of_peer(&format!("after {n}")).await, n);
+    }
+    // A note alone moves no position, and is noticed as well.
+    let heads = notes::heads(&foreign(1, "x").aggregate_id);
+    let edit = Edit { put: Vec::new(), delete: vec![heads] };
+    assert!(matches!(other.commit(Intent::Edit(edit)).await.expect("commits"), Outcome::Edited));
+    assert_eq!(seen_of_peer("without heads").await, 0);
+    assert_eq!(log(&other).await.len(), 10);
+}
+
+/// An id that is held is found also where a commit goes by what is known.
+#[tokio::test]
+async fn a_repetition_right_after_is_found() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open(patient(&path)).await.expect("opens");
+    for _ in 0..2 {
+        recorded(&store, one("a", "warm")).await;
+    }
+    for repeated in [false, true, true] {
+        let written = recorded(&store, one("a", "twice")).await;
+        assert_eq!((written.duplicates.len() == 1, written.head), (repeated, 2));
+    }
+    let foreign = foreign(1, "x");
+    for accepted in [1, 0] {
+        assert_eq!(received(&store, receive(vec![foreign.clone()])).await.accepted, accepted);
+    }
+    let fork = Event { id: EventId::new("fork").expect("valid"), ..foreign };
+    assert_eq!(received(&store, receive(vec![fork])).await.refused.len(), 1);
+    assert_eq!(log(&store).await.len(), 3);
 }
 
 const CHILD: &str = "SYNCKIT_SQLITE_TEST_CHILD";

@@ -1,0 +1,125 @@
+//! What the writer knows without asking: the notes it has read and written, as long as nobody else has written.
+//!
+//! One event a commit is most often about an aggregate that was written before. Its facts are then known, and the commit
+//! is one visit to the connection's thread. The engine tells whether another connection has written since
+//! (`PRAGMA data_version`), within the transaction: what is known is then void, and everything is asked for as usual.
+
+use std::collections::HashMap;
+
+use synckit_core::{Facts, LogHead, Needs, Plan};
+
+/// The most bytes of notes that are kept. Beyond, they are forgotten all at once.
+const BYTES: usize = 1 << 20;
+/// The most notes that one commit may add.
+const NOTES: usize = 64;
+
+/// The notes of a log that ends here, as one connection knows them.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The connection's `data_version`: another when another connection has written.
+    pub(crate) version: i64,
+    head: LogHead,
+    /// Notes by key; `None` where there is none.
+    notes: HashMap<String, Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl Known {
+    pub(crate) fn new(version: i64, head: LogHead) -> Self {
+        Known { version, head, notes: HashMap::new(), bytes: 0 }
+    }
+
+    /// The facts that are needed, if all of them are known. Ids are taken for new: the index of ids knows better.
+    pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
+        let mut facts = Facts::at(self.head);
+        if !needs.dots.is_empty() || !needs.under.is_empty() {
+            return None;
+        }
+        for key in &needs.notes {
+            if let Some(value) = self.notes.get(key)? {
+                facts.notes.insert(key.clone(), value.clone());
+            }
+        }
+        Some(facts)
+    }
+
+    /// Takes in what was asked for and found.
+    pub(crate) fn learn(&mut self, needs: &Needs, facts: &Facts) {
+        for key in needs.notes.iter().take(NOTES) {
+            self.set(key, facts.notes.get(key).cloned());
+        }
+    }
+
+    /// What is known after a plan is committed; nothing where it is much.
+    pub(crate) fn after(mut self, plan: &Plan) -> Option<Self> {
+        if plan.put.len() + plan.delete.len() > NOTES {
+            return None;
+        }
+        self.head.position += plan.append.len() as u64;
+        plan.put.iter().for_each(|note| self.set(&note.key, Some(note.value.clone())));
+        plan.delete.iter().for_each(|key| self.set(key, None));
+        Some(self)
+    }
+
+    fn set(&mut self, key: &str, value: Option<Vec<u8>>) {
+        let size = |value: &Option<Vec<u8>>| key.len() + value.as_ref().map_or(0, Vec::len);
+        self.bytes += size(&value);
+        if let Some(old) = self.notes.insert(key.to_owned(), value) {
+            self.bytes -= size(&old);
+        }
+        if self.bytes > BYTES {
+            self.notes.clear();
+            self.bytes = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::StoreId;
+    use synckit_core::notes::Note;
+
+    use super::*;
+
+    fn known() -> Known {
+        Known::new(1, LogHead { store: StoreId::from_bytes([1; 16]), position: 7 })
+    }
+
+    fn of(keys: &[&str]) -> Needs {
+        Needs { notes: keys.iter().map(|key| (*key).to_owned()).collect(), ..Needs::default() }
+    }
+
+    fn put(key: &str, value: usize) -> Note {
+        Note { key: key.to_owned(), value: vec![0; value] }
+    }
+
+    #[test]
+    fn what_was_asked_and_written_is_known_and_nothing_else() {
+        let mut known = known();
+        let mut facts = Facts::at(known.head);
+        facts.notes.insert("a".to_owned(), b"1".to_vec());
+        known.learn(&of(&["a", "b"]), &facts);
+        assert_eq!(known.facts(&of(&["a", "b"])).expect("known").notes, facts.notes);
+        assert!(known.facts(&of(&["a", "c"])).is_none());
+        let plan = Plan { put: vec![put("b", 2)], delete: vec!["a".to_owned()], ..Plan::default() };
+        let known = known.after(&plan).expect("little");
+        let facts = known.facts(&of(&["a", "b"])).expect("known");
+        assert_eq!((facts.note("a"), facts.note("b")), (None, Some(&[0, 0][..])));
+    }
+
+    #[test]
+    fn a_large_plan_leaves_nothing_known() {
+        let put = (0..=NOTES).map(|n| put(&n.to_string(), 1)).collect();
+        assert!(known().after(&Plan { put, ..Plan::default() }).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut known = known();
+        for n in 0..3_000 {
+            known.set(&n.to_string(), Some(vec![0; 1_000]));
+            assert!(known.bytes <= BYTES && known.notes.len() <= BYTES / 1_000);
+        }
+        assert!(known.facts(&of(&["2999"])).is_some());
+    }
+}
