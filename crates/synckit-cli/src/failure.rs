@@ -135,7 +135,7 @@ fn causes(error: &Error) -> Option<String> {
 }
 
 /// A failure of the operating system.
-pub(crate) fn system(message: &'static str, source: io::Error) -> Failure {
+pub(crate) fn system(message: impl Into<String>, source: io::Error) -> Failure {
     let kind = match source.kind() {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => ErrorKind::Denied,

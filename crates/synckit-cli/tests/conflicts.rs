@@ -102,7 +102,7 @@ fn rules_are_checked_with_every_mistake_on_a_line_and_bad_ones_change_nothing() 
     assert!(lines[2].starts_with("bad.toml:4:1: a rule has no `if`"), "{lines:?}");
     let json = place.run("--json rules check bad.toml").fails(1, &[]).json();
     assert_eq!((&json[1]["line"], &json[1]["column"]), (&3.into(), &11.into()));
-    place.run("rules check none.toml").fails(1, &["the file of rules cannot be read"]);
+    place.run("rules check none.toml").fails(1, &["the file of rules cannot be read: none.toml"]);
     place.run("rules check bad.ini").fails(1, &["ends with .toml"]);
 
     place

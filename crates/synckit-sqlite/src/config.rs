@@ -8,6 +8,10 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use synckit_core::{Error, NodeId, Result};
 
+/// The page cache of a connection, as SQLite takes it: minus so many KB. A page of events that touches a thousand
+/// aggregates does not fit into the 2 MB it has by itself, and would be written to the disk twice.
+const CACHE: &str = "-8000";
+
 /// Where a store's file is and how it is kept. Every field but the path has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,7 +27,8 @@ pub struct SqliteConfig {
     /// How long to wait for a lock that another process holds. 5 seconds; in milliseconds where it is text.
     #[serde(rename = "busy_timeout_ms", with = "millis")]
     pub busy_timeout: Duration,
-    /// The most connections, each with a thread of its own: one writes, all can read. 4.
+    /// The most connections, each with a thread and up to 8 MB of page cache of its own: one writes, the others read;
+    /// at least one of each. 4.
     pub max_connections: u32,
     /// After how many pages of 4 KiB the write-ahead log is brought into the file. 2,000.
     pub wal_autocheckpoint: u32,
@@ -77,7 +82,7 @@ impl SqliteConfig {
         self
     }
 
-    /// The most connections; at least 1.
+    /// The most connections: one that writes, and at least one that reads.
     pub fn with_max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections;
         self
@@ -110,7 +115,7 @@ impl SqliteConfig {
             .busy_timeout(self.busy_timeout)
             .synchronous(self.synchronous.into())
             .pragma("wal_autocheckpoint", self.wal_autocheckpoint.to_string())
-            .pragma("cache_size", "-8000")
+            .pragma("cache_size", CACHE)
             .pragma("journal_size_limit", self.journal_size_limit.to_string())
             .disable_statement_logging();
         Ok(options)

@@ -118,10 +118,14 @@ async fn migrate(connection: &mut SqliteConnection, from: usize) -> Result<()> {
 
 /// The schema version, or `None` where there is nothing at all yet.
 async fn version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
-    let sql = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
-               FROM pragma_application_id, pragma_user_version";
-    let (application, version, objects): (i64, i64, i64) =
+    let sql = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema), encoding
+               FROM pragma_application_id, pragma_user_version, pragma_encoding";
+    let (application, version, objects, encoding): (i64, i64, i64, String) =
         sqlx::query_as(sql).fetch_one(connection).await.map_err(engine)?;
+    if encoding != "UTF-8" {
+        let message = "the texts of this database are not UTF-8; open the pool without another encoding";
+        return Err(Error::new(ErrorKind::Unsupported, message).with("encoding", encoding));
+    }
     if (application, version, objects) == (0, 0, 0) {
         return Ok(None);
     }

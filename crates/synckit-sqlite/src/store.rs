@@ -55,7 +55,7 @@ impl SqliteStore {
     /// # Errors
     /// - `NotFound`: there is no store and none may be created, or the directory does not exist.
     /// - `Conflict`: the store belongs to another node, or the file to another application.
-    /// - `Unsupported`: the store was made by a newer synckit, or its file system has no shared memory.
+    /// - `Unsupported`: the store was made by a newer synckit, or its file system has no shared memory, or its texts are not UTF-8.
     /// - `Corrupt`: the file is not a SQLite database, or it is damaged.
     /// - `Denied`: the file cannot be opened or written.
     /// - `Invalid`: the path is empty, not UTF-8, or `:memory:`.

@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -226,6 +227,15 @@ async fn a_pool_with_other_tables_is_refused() {
     sqlx::raw_sql("CREATE TABLE t (x)").execute(&pool).await.expect("runs");
     let error = SqliteStore::from_pool(pool, node("a")).await.expect_err("is refused");
     assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_pool_of_another_encoding_is_refused() {
+    let options = SqliteConnectOptions::from_str("sqlite::memory:").expect("an address");
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options.pragma("encoding", "'UTF-16le'")).await.expect("connects");
+    let error = SqliteStore::from_pool(pool, node("a")).await.expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 async fn memory() -> SqlitePool {

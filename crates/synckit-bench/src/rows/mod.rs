@@ -143,7 +143,7 @@ pub(crate) const ALL: &[Row] = &[
         limit: "the same after a tenth of the history",
         unit: "events/s",
         kind: Kind::Growth {
-            at_least: 0.8,
+            at_least: 0.7,
             large: |scale| growth::receiving(scale.events, Spread::default()),
             small: |scale| growth::receiving(scale.events / 10, Spread::default()),
         },
@@ -154,7 +154,7 @@ pub(crate) const ALL: &[Row] = &[
         limit: "the same after a tenth of the history",
         unit: "events/s",
         kind: Kind::Growth {
-            at_least: 0.8,
+            at_least: 0.7,
             large: |scale| growth::receiving(scale.events * 10, Spread::default()),
             small: |scale| growth::receiving(scale.events / 10, Spread::default()),
         },
@@ -165,7 +165,7 @@ pub(crate) const ALL: &[Row] = &[
         limit: "the same after a history of 1,000 aggregates",
         unit: "events/s",
         kind: Kind::Growth {
-            at_least: 0.8,
+            at_least: 0.7,
             large: |scale| growth::receiving(scale.events, Spread::of(scale.events, 3)),
             small: |scale| growth::receiving(scale.events, Spread::of(1_000, 3)),
         },
@@ -176,7 +176,7 @@ pub(crate) const ALL: &[Row] = &[
         limit: "the same with 10 nodes",
         unit: "events/s",
         kind: Kind::Growth {
-            at_least: 0.5,
+            at_least: 0.4,
             large: |scale| growth::receiving(scale.events, Spread::of(1_000, 1_000)),
             small: |scale| growth::receiving(scale.events, Spread::of(1_000, 10)),
         },

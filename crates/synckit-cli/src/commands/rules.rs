@@ -62,9 +62,10 @@ struct Right {
 pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let Command::Check { file } = args.command;
     let format = Format::of(&file)?;
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| failure::system("the file of rules cannot be read", error))?;
     let name = file.display().to_string();
+    let text = std::fs::read_to_string(&file).map_err(|error| {
+        failure::system(format!("the file of rules cannot be read: {}", text::plain(&name)), error)
+    })?;
     match reader().read(&text, format) {
         Ok(_) => {
             output.answer(&Right { file: name, mistakes: 0 })?;
