@@ -1,4 +1,4 @@
-//! The store: one pool of connections, one writer at a time.
+//! The store: one connection that writes, one commit at a time, and others that read.
 
 use std::fmt;
 use std::path::PathBuf;
