@@ -6,12 +6,13 @@
 //! - `store.rs`: [`SqliteStore`], the contract
 //! - `connections.rs`: the connections to the file
 //! - `query.rs`: reading pages of the log and notes
-//! - `facts.rs`, `write.rs`: the two halves of a commit
+//! - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
 //! - `known.rs`: what the writer knows without asking
 //! - `packed.rs`: many rows in one value, and many keys in one parameter
 //! - `schema.rs`: whose file it is, creating and migrating it
 //! - `error.rs`: what the engine's errors mean
 
+mod commit;
 mod config;
 mod connections;
 mod error;
