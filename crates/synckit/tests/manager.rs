@@ -312,8 +312,16 @@ async fn callers_read_and_write_only_what_they_may() {
     assert_eq!((report.pulled, report.pushed), (1, 1), "a may not read what is for b");
 }
 
-/// A way on which a page of more than ten events does not get through in time, in either direction.
-struct Narrow(Endpoint<MemoryStore>);
+/// A hub with something odd about the way to it.
+struct Odd(Endpoint<MemoryStore>, Oddity);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Oddity {
+    /// At most ten events get through at a time.
+    Narrow,
+    /// The second page ends where it began, and more is promised for ever.
+    Stuck,
+}
 
 fn in_time(events: usize) -> Result<()> {
     match events {
@@ -322,18 +330,25 @@ fn in_time(events: usize) -> Result<()> {
     }
 }
 
-impl Transport for Narrow {
+impl Transport for Odd {
     async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
         self.0.hello(request).await
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        let reached = request.cursor.clone();
         let page = self.0.pull(request).await?;
-        in_time(page.events.len()).map(|()| page)
+        match (self.1, reached) {
+            (Oddity::Narrow, _) => in_time(page.events.len()).map(|()| page),
+            (Oddity::Stuck, Some(next)) => Ok(PullResponse { next, more: true, ..page }),
+            (Oddity::Stuck, None) => Ok(page),
+        }
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        in_time(request.events.len())?;
+        if self.1 == Oddity::Narrow {
+            in_time(request.events.len())?;
+        }
         self.0.push(request).await
     }
 
@@ -357,15 +372,30 @@ impl Transport for Narrow {
 #[tokio::test]
 async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
-    let sender = SyncManager::new(a.clone(), Narrow(Endpoint::new(hub.clone())));
+    let sender = SyncManager::new(a.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Narrow));
     sender.record((0..300).map(|number| note("far away", number))).await.expect("recorded");
     let report = sender.sync().await.expect("it gets through in small parts");
     assert_eq!((report.pushed, report.refused_count), (300, 0));
-    let receiver = SyncManager::new(b.clone(), Narrow(Endpoint::new(hub.clone())));
+    let receiver = SyncManager::new(b.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Narrow));
     let report = receiver.sync().await.expect("it gets through in small parts");
     assert_eq!(report.pulled, 300);
     assert!(report.round_trips < 100, "{report:?}");
     assert!(same(&a, &b).await);
+}
+
+/// Also where the pages before it are still being stored.
+#[tokio::test]
+async fn a_peer_whose_cursor_does_not_move_is_an_error_and_not_the_end() {
+    let (a, hub) = (store("a"), store("hub"));
+    let elsewhere = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
+    elsewhere.record((0..30).map(|number| note("from the hub", number))).await.expect("recorded");
+    let odd = Odd(Endpoint::new(hub.clone()), Oddity::Stuck);
+    let manager = SyncManager::builder(a.clone(), odd).with_batch_size(10).build();
+    let failed = manager.sync().await.expect_err("the peer never comes to an end");
+    assert_eq!((failed.error.kind(), failed.report.pulled), (ErrorKind::Corrupt, 10), "{failed}");
+    let right = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
+    assert_eq!(right.sync().await.expect("syncs").pulled, 20);
+    assert!(same(&a, &hub).await);
 }
 
 #[tokio::test]

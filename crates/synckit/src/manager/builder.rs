@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use synckit_core::{ConflictResolver, EventStore, Filter, Limits, Transport};
 
 use crate::environment::{Environment, SystemEnvironment};
-use crate::manager::record::Author;
+use crate::manager::remembered::Remembered;
 use crate::manager::resolving::Resolving;
-use crate::manager::session::Met;
 use crate::manager::settle::{ConflictHook, ConflictNotice};
 use crate::manager::{Inner, SyncManager};
 use crate::report::SyncReport;
@@ -167,8 +166,8 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
                 transport,
                 settings,
                 syncing: tokio::sync::Mutex::default(),
-                met: Met::default(),
-                author: Author::default(),
+                met: Remembered::default(),
+                author: Remembered::default(),
             }),
         }
     }

@@ -6,6 +6,7 @@
 //! - `pull.rs`, `settle.rs`, `push.rs`: its three steps; `resolving.rs`: asking a resolver within its time
 //! - `record.rs`: writing to the store; `conflicts.rs`: what people do with conflicts
 //! - `recover.rs`: what to do when a log was wiped or restored from an older copy
+//! - `remembered.rs`: what is remembered from one call to the next
 //! - `aside.rs`: events that could not be stored
 //! - `status.rs`: how things stand
 
@@ -17,6 +18,7 @@ mod pull;
 mod push;
 mod record;
 mod recover;
+mod remembered;
 mod resolving;
 mod session;
 mod settle;
@@ -26,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use synckit_core::notes::Aside;
-use synckit_core::{EventStore, Result, Transport};
+use synckit_core::{EventStore, NodeId, Result, StoreId, Transport};
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub use conflicts::OpenConflict;
@@ -35,8 +37,8 @@ pub use status::{PeerStatus, Status};
 
 use crate::report::{SyncError, SyncReport};
 use builder::Settings;
-use record::Author;
-use session::{Met, Session};
+use remembered::Remembered;
+use session::Session;
 
 /// Records events into a store, and syncs the store with a peer over a transport. Clones share both.
 ///
@@ -51,8 +53,10 @@ struct Inner<S, T> {
     transport: T,
     settings: Settings,
     syncing: tokio::sync::Mutex<()>,
-    met: Met,
-    author: Author,
+    /// The peer that was met last: what is known of it is asked for before it has said hello.
+    met: Remembered<StoreId>,
+    /// The name that was last recorded under.
+    author: Remembered<NodeId>,
 }
 
 impl<S, T> Clone for SyncManager<S, T> {

@@ -9,12 +9,12 @@ use synckit_core::{
     Dot, Error, ErrorKind, Event, EventStore, Filter, PullRequest, PullResponse, Result, Scope, Transport,
     Unreadable,
 };
+use tokio::sync::mpsc;
 
 use crate::manager::calls::Calls;
 use crate::manager::session::{Peer, Session};
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
-use tokio::sync::mpsc;
 
 /// How many pages are fetched ahead, and stored in one commit, at most.
 const AHEAD: usize = 4;
@@ -81,9 +81,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let Some(last) = pages.last() else { return Ok(()) };
         let reached = peer.pull.as_ref().map(|note| &note.cursor);
         let moved = reached != Some(&last.next);
-        if last.more && !moved {
-            return Err(Error::corrupt("the peer says there is more, but its cursor does not move"));
-        }
         let mut note = PullNote::at(last.next.clone());
         note.everything = last.more && peer.pull.as_ref().is_some_and(|note| note.everything);
         let unchanged = !moved && peer.pull.as_ref() == Some(&note);
@@ -152,10 +149,13 @@ async fn fetch<T: Transport>(
     pages: mpsc::Sender<Result<PullResponse>>,
 ) {
     loop {
-        let page = calls.pull(request.clone(), most).await;
+        let page = match calls.pull(request.clone(), most).await {
+            Ok(page) if page.more && request.cursor.as_ref() == Some(&page.next) => {
+                Err(Error::corrupt("the peer says there is more, but its cursor does not move"))
+            }
+            page => page,
+        };
         let next = page.as_ref().ok().filter(|page| page.more).map(|page| page.next.clone());
-        // A cursor that does not move is found where the page is stored.
-        let next = next.filter(|next| request.cursor.as_ref() != Some(next));
         if pages.send(page).await.is_err() || next.is_none() {
             return;
         }

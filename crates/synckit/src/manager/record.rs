@@ -1,9 +1,7 @@
 //! Writing to the store.
 
-use std::sync::{Mutex, PoisonError};
-
 use synckit_core::plan::{Expect, Record, Recorded};
-use synckit_core::{EventId, EventStore, NewEvent, NodeId, Result, Transport};
+use synckit_core::{EventId, EventStore, NewEvent, Result, Transport};
 
 use crate::manager::SyncManager;
 use crate::sugar::StoreExt;
@@ -58,6 +56,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
             };
             named.push((id, event));
         }
+        // A name that is out of date is put right by the commit.
         let author = match self.inner.author.get() {
             Some(author) => author,
             None => self.inner.store.identity().await?.author,
@@ -65,22 +64,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         let record = Record { author, events: named, now, limits: settings.limits, expect };
         let recorded = self.inner.store.commit_record(record).await?;
         if let Some(dot) = recorded.events.last().and_then(|event| event.dot.as_ref()) {
-            self.inner.author.set(&dot.node);
+            self.inner.author.set(dot.node.clone());
         }
         Ok(recorded)
-    }
-}
-
-/// The name that was last recorded under. One that is out of date is put right by the commit.
-#[derive(Debug, Default)]
-pub(crate) struct Author(Mutex<Option<NodeId>>);
-
-impl Author {
-    fn get(&self) -> Option<NodeId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, author: &NodeId) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(author.clone());
     }
 }

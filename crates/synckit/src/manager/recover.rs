@@ -9,6 +9,7 @@ use synckit_core::{
     Position, PullRequest, Query, Result, Scope, StoredEvent, Transport,
 };
 
+use crate::acquaintance::text;
 use crate::manager::session::{Peer, Session};
 use crate::sugar::StoreExt;
 
@@ -138,8 +139,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn counter(&self, node: &NodeId) -> Result<u64> {
         let Some(note) = self.store.note(notes::origin(node)).await? else { return Ok(0) };
-        let counter = std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
-        counter.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", note.key))
+        text(&note.key, &note.value)
     }
 
     /// The smallest counter of the former name whose dot names another event at the peer. How far the search has come is kept, so that

@@ -1,6 +1,6 @@
 //! One sync: hello, recover where needed, pull, settle, push, report.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
@@ -14,6 +14,7 @@ use crate::acquaintance::{furthest_in, notes_about};
 use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
+use crate::manager::remembered::Remembered;
 use crate::report::{Refusal, SyncError, SyncReport};
 use crate::sugar::StoreExt;
 
@@ -25,27 +26,13 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
-    met: &'a Met,
+    met: &'a Remembered<StoreId>,
     /// Whether there are conflicts that were found before.
     conflicts_listed: bool,
     /// The fingerprint of the filter.
     pub(crate) filter: String,
     /// Whether an own dot turned out to name another event as well: the own log was restored from an older copy.
     pub(crate) forked: bool,
-}
-
-/// The peer a manager has met last: of which it asks what is known before it has said hello.
-#[derive(Debug, Default)]
-pub(crate) struct Met(Mutex<Option<StoreId>>);
-
-impl Met {
-    fn get(&self) -> Option<StoreId> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, peer: StoreId) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
-    }
 }
 
 /// What is known of the peer and of how far each side has the other's events.
@@ -90,7 +77,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         store: &'a S,
         transport: &'a T,
         settings: &'a Settings,
-        met: &'a Met,
+        met: &'a Remembered<StoreId>,
         direction: Direction,
     ) -> Self {
         Session {
