@@ -208,6 +208,10 @@ impl Fixture {
     }
 }
 
+/// How often a broken store is tried at most. Where in a commit a kill falls, and how two processes meet, is chance: a
+/// store may get through a run, and never through so many.
+const KILLS: usize = 100;
+
 type Case = fn(&Fixture) -> std::pin::Pin<Box<dyn Future<Output = CaseResult> + '_>>;
 
 fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
@@ -222,7 +226,8 @@ macro_rules! mutants {
             let case: Case = |fixture| Box::pin(process::$case(fixture));
             let test = concat!(module_path!(), "::", stringify!($name));
             assert!(passes(test, Mutation::Nothing, case), "the case fails for a store that is right");
-            assert!(!passes(test, Mutation::$mutation, case), "the case does not notice");
+            let caught = (0..KILLS).any(|_| !passes(test, Mutation::$mutation, case));
+            assert!(caught, "the case does not notice");
         }
     )*};
 }
