@@ -178,14 +178,15 @@ impl MemoryLog {
     /// The places a query looks at, in log order.
     fn places(&self, query: &Query) -> Box<dyn Iterator<Item = usize> + '_> {
         let first = usize::try_from(query.after).unwrap_or(usize::MAX);
-        match &query.aggregate {
-            None => Box::new(first..self.events.len()),
-            Some(aggregate) => {
-                let places = self.by_aggregate.get(aggregate).map_or(&[][..], Vec::as_slice);
-                let from = places.partition_point(|at| *at < first);
-                Box::new(places[from..].iter().copied())
-            }
+        let Some(aggregates) = &query.aggregates else { return Box::new(first..self.events.len()) };
+        let mut places = Vec::new();
+        for all in aggregates.iter().filter_map(|aggregate| self.by_aggregate.get(aggregate)) {
+            places.extend_from_slice(&all[all.partition_point(|at| *at < first)..]);
         }
+        // What is sorted already, such as the places of one aggregate, takes one look.
+        places.sort_unstable();
+        places.dedup();
+        Box::new(places.into_iter())
     }
 }
 

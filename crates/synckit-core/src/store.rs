@@ -94,8 +94,8 @@ pub struct Query {
     pub max_events: usize,
     /// At most so many bytes by [`Event::size`], but always one event.
     pub max_bytes: usize,
-    /// Only events of this aggregate.
-    pub aggregate: Option<AggregateId>,
+    /// Only events of these aggregates, of which each is named once or more. With none of them there are none.
+    pub aggregates: Option<Vec<AggregateId>>,
     /// Without the events that came from this store.
     pub except_source: Option<StoreId>,
 }
@@ -103,12 +103,23 @@ pub struct Query {
 impl Query {
     /// The events after a position, up to 1,000 or 2 MiB.
     pub fn after(position: Position) -> Self {
-        Query { after: position, max_events: 1_000, max_bytes: 2 << 20, aggregate: None, except_source: None }
+        Query {
+            after: position,
+            max_events: 1_000,
+            max_bytes: 2 << 20,
+            aggregates: None,
+            except_source: None,
+        }
     }
 
     /// Only events of this aggregate.
-    pub fn of_aggregate(mut self, aggregate: AggregateId) -> Self {
-        self.aggregate = Some(aggregate);
+    pub fn of_aggregate(self, aggregate: AggregateId) -> Self {
+        self.of_aggregates([aggregate])
+    }
+
+    /// Only events of these aggregates.
+    pub fn of_aggregates(mut self, aggregates: impl IntoIterator<Item = AggregateId>) -> Self {
+        self.aggregates = Some(aggregates.into_iter().collect());
         self
     }
 

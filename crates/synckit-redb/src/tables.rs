@@ -2,14 +2,17 @@
 //!
 //! A row is found by its position; by id, dot and aggregate through tables that hold only positions.
 
-use std::ops::Bound;
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeInclusive};
 
 use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
+    Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
 };
 use synckit_core::notes::Note;
 use synckit_core::{
-    Error, EventId, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Position, Query, Result, StoreId,
+    AggregateId, Error, EventId, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Position, Query, Result,
+    StoreId,
 };
 
 use crate::error::engine;
@@ -64,7 +67,7 @@ impl Snapshot {
         }
         let mut filling = Filling { query, page, bytes: 0, looked_at: 0 };
         let (first, mut goes_on) = (query.after + 1, true);
-        match &query.aggregate {
+        match &query.aggregates {
             None => {
                 for entry in self.events.range(first..).map_err(engine)? {
                     let (position, row) = entry.map_err(engine)?;
@@ -74,10 +77,9 @@ impl Snapshot {
                     }
                 }
             }
-            Some(aggregate) => {
-                let name = aggregate.as_str();
-                for entry in self.aggregates.range((name, first)..=(name, head)).map_err(engine)? {
-                    let position = entry.map_err(engine)?.0.value().1;
+            Some(aggregates) => {
+                let mut places = Places::of(aggregates, first..=head, &self.aggregates)?;
+                while let Some(position) = places.next()? {
                     goes_on = filling.take(position, row_at(&self.events, position)?.value())?;
                     if !goes_on {
                         break;
@@ -122,6 +124,41 @@ impl Snapshot {
 
     pub(crate) fn note(&self, key: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.notes.get(key).map_err(engine)?.map(|value| value.value().to_vec()))
+    }
+}
+
+/// Where the events of some aggregates stand, in log order, of each as far as it was looked.
+struct Places<'a> {
+    of: Vec<Range<'a, (&'static str, u64), ()>>,
+    /// The next place of each aggregate, which is counted from the first. One that is named twice has one place.
+    next: BTreeMap<Position, usize>,
+}
+
+impl<'a> Places<'a> {
+    fn of(
+        aggregates: &[AggregateId],
+        within: RangeInclusive<Position>,
+        table: &'a ReadOnlyTable<(&'static str, u64), ()>,
+    ) -> Result<Self> {
+        let (first, last) = within.into_inner();
+        let range = |of: &AggregateId| table.range((of.as_str(), first)..=(of.as_str(), last));
+        let of = aggregates.iter().map(range).collect::<Result<_, _>>().map_err(engine)?;
+        let mut places = Places { of, next: BTreeMap::new() };
+        (0..aggregates.len()).try_for_each(|of| places.look(of))?;
+        Ok(places)
+    }
+
+    fn next(&mut self) -> Result<Option<Position>> {
+        let Some((position, of)) = self.next.pop_first() else { return Ok(None) };
+        self.look(of)?;
+        Ok(Some(position))
+    }
+
+    fn look(&mut self, of: usize) -> Result<()> {
+        if let Some(entry) = self.of[of].next() {
+            self.next.insert(entry.map_err(engine)?.0.value().1, of);
+        }
+        Ok(())
     }
 }
 

@@ -148,6 +148,7 @@ async fn whole(
 async fn plan(connection: &mut SqliteConnection, intent: Intent) -> Result<(Outcome, Option<Known>, bool)> {
     let (mut planning, mut needs) = Planning::begin(intent);
     let (facts, version) = facts::all(connection, Begin::Writing, &needs).await?;
+
     let head = facts.head;
     let mut known = Known::new(version, head);
     known.learn(&needs, &facts);

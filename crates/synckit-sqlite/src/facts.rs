@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-use synckit_core::{Error, EventId, Facts, Held, LogHead, Needs, Position, Result, notes};
+use synckit_core::{Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Position, Result, notes};
 
 use crate::error::{engine, unreadable};
-use crate::packed::{self, Fields, List, Unreadable};
+use crate::packed::{self, Fields, Unreadable};
 use crate::query::after_prefix;
 
 /// The largest event, in bytes, whose row comes with the facts. Larger ones are read one by one, so that what a page of
@@ -38,26 +38,19 @@ fn sql(begin: &str) -> String {
          ELSE concat_ws(x'ff', place.key, 'position', events.position, '') END",
         packed::EVENT
     ));
-    let dots = packed::all("concat_ws(x'ff', place.key, events.id, '')");
-    let (text, number) = (packed::text, packed::number);
+    let dots = packed::all("concat_ws(x'ff', events.origin, events.counter, events.id, '')");
     // An end that is absent is a BLOB, which is greater than every TEXT.
-    let end = format!("CASE {} WHEN 0 THEN x'' ELSE CAST({} AS TEXT) END", number("?4"), packed::rest("?4"));
     format!(
         "{begin}SELECT (SELECT max(position) FROM events),
             (SELECT data_version FROM pragma_data_version),
             (SELECT value FROM notes WHERE key = ?1),
-            (SELECT {notes} FROM json_each(?3) AS place CROSS JOIN notes ON notes.key = {}),
-            (SELECT {under} FROM json_each(?5) AS place
-             CROSS JOIN notes ON notes.key >= {} AND notes.key < {end}),
-            (SELECT {held} FROM json_each(CASE WHEN ?10 > (SELECT max(id) FROM events) THEN '[]' ELSE ?7 END) AS place
-             CROSS JOIN events ON events.id = {}),
-            (SELECT {dots} FROM json_each(?9) AS place
-             CROSS JOIN events INDEXED BY events_dot ON origin = {} AND counter = {})",
-        text("?2"),
-        text("?4"),
-        text("?6"),
-        text("?8"),
-        number("?8"),
+            (SELECT {notes} FROM json_each(?2) AS place CROSS JOIN notes ON notes.key = place.value),
+            (SELECT {under} FROM json_each(?3) AS place
+             CROSS JOIN notes ON notes.key >= place.key AND notes.key < ifnull(place.value, x'')),
+            (SELECT {held} FROM json_each(CASE WHEN ?6 > (SELECT max(id) FROM events) THEN '[]' ELSE ?4 END) AS place
+             CROSS JOIN events ON events.id = place.value),
+            (SELECT {dots} FROM json_each(?5) AS place
+             CROSS JOIN events INDEXED BY events_dot ON origin = place.key AND counter = place.value)"
     )
 }
 
@@ -95,22 +88,14 @@ pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: 
         Begin::Reading => &READING,
         Begin::Writing => &WRITING,
     };
-    let (mut under, mut dots) = (List::default(), List::default());
-    for prefix in &needs.under {
-        let end = after_prefix(prefix).unwrap_or_default();
-        under.push(prefix, end.len() as u64, end.as_bytes());
-    }
-    needs.dots.iter().for_each(|dot| dots.push(dot.node.as_str(), dot.counter, &[]));
-    let lists = [
-        List::of(needs.notes.iter().map(String::as_str)),
-        under,
-        List::of(needs.ids.iter().map(EventId::as_str)),
-        dots,
-    ];
-    let query = lists.into_iter().fold(sqlx::query(sql.as_str()).bind(notes::STORE), |query, list| {
-        let (bytes, places) = list.into_parameters();
-        query.bind(bytes).bind(places)
-    });
+    let ends: Vec<_> = needs.under.iter().map(|prefix| (prefix.as_str(), after_prefix(prefix))).collect();
+    let dots: Vec<_> = needs.dots.iter().map(|dot| (dot.node.as_str(), dot.counter)).collect();
+    let query = sqlx::query(sql.as_str())
+        .bind(notes::STORE)
+        .bind(packed::array(needs.notes.iter().map(String::as_str))?)
+        .bind(packed::object(&ends)?)
+        .bind(packed::array(needs.ids.iter().map(EventId::as_str))?)
+        .bind(packed::object(&dots)?);
     // By their form most ids are in the order of time: a page of new ones is beyond all that are held.
     let query = query.bind(needs.ids.iter().min().map(|id| id.as_str().to_owned()));
     let rows = query.fetch_all(connection).await.map_err(engine)?;
@@ -159,9 +144,9 @@ fn read(
     let mut dots = column(6)?;
     let dot = |error: Unreadable| Error::corrupt("a dot cannot be read").with_source(error);
     while !dots.is_empty() {
-        let named = entry(&needs.dots, &mut dots).map_err(dot)?;
-        let id = EventId::new(dots.text().map_err(dot)?)?;
-        facts.dots.insert(named, id);
+        let node = NodeId::new(dots.text().map_err(dot)?)?;
+        let counter = dots.number().map_err(dot)?;
+        facts.dots.insert(Dot::new(node, counter), EventId::new(dots.text().map_err(dot)?)?);
     }
     Ok(())
 }

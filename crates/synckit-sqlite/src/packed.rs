@@ -1,7 +1,7 @@
 //! Many rows in one value, and many keys in one parameter.
 //!
 //! The driver hands rows over one by one from the connection's thread, and binds parameters one by one. What is many is
-//! therefore put together on either side: by SQL into one BLOB of fields, by [`List`] into one BLOB of texts.
+//! therefore put together on either side: by SQL into one BLOB of fields, here into one text of JSON.
 //!
 //! Texts are UTF-8, in which the byte FF never occurs: it stands behind every field that is a text or a number. A
 //! field of bytes has its length in an earlier field.
@@ -9,9 +9,10 @@
 use std::error::Error as StdError;
 use std::str::{self, FromStr};
 
+use serde::{Serialize, Serializer};
 use synckit_core::{
-    AggregateId, Data, Dot, Event, EventId, EventType, Metadata, NodeId, StoreId, StoredEvent, Timestamp,
-    VectorClock,
+    AggregateId, Data, Dot, Error, ErrorKind, Event, EventId, EventType, Metadata, NodeId, Result, StoreId,
+    StoredEvent, Timestamp, VectorClock,
 };
 
 const END: u8 = 0xff;
@@ -129,64 +130,55 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Texts as two parameters: the bytes of all of them, and a JSON array that says where each stands.
+/// Texts as one parameter: a JSON array, whose entries are `json_each` of it.
+pub(crate) fn array<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<String> {
+    let texts: Vec<&str> = texts.into_iter().collect();
+    json(&texts)
+}
+
+/// Texts, each with a value, as one parameter: a JSON object, in which a text may stand more than once.
+pub(crate) fn object<V: Serialize>(entries: &[(&str, V)]) -> Result<String> {
+    json(&Object(entries))
+}
+
+struct Object<'a, V>(&'a [(&'a str, V)]);
+
+impl<V: Serialize> Serialize for Object<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(text, value)| (text, value)))
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::Internal, "parameters have no JSON form").with_source(error))
+}
+
+/// Bytes put one behind the other, and where each stands.
 ///
-/// In SQL, [`text`], [`number`] and [`rest`] take an entry apart, over `json_each` of the second parameter as `place`.
-#[derive(Default)]
-pub(crate) struct List {
-    bytes: Vec<u8>,
-    places: String,
-}
+/// One byte stands before all others, since the engine takes a BLOB of none for NULL.
+pub(crate) struct Bytes(Vec<u8>);
 
-/// The digits of the number that stands before each text.
-const DIGITS: usize = 20;
+impl Bytes {
+    pub(crate) fn new() -> Self {
+        Bytes(vec![0])
+    }
 
-impl List {
-    /// Adds a text, a number, and what else belongs to it: as many bytes as the number says, or none.
-    pub(crate) fn push(&mut self, text: &str, number: u64, rest: &[u8]) {
+    /// Adds bytes; answers the place of which SQL makes them again with [`bytes`].
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> u64 {
         // Bytes are counted from 1, as in SQL.
-        let place = (self.bytes.len() as u64 + 1) << 32 | text.len() as u64;
-        self.places.push(if self.places.is_empty() { '[' } else { ',' });
-        self.places.extend(digits(place).map(char::from).into_iter().skip_while(|digit| *digit == '0'));
-        self.bytes.extend_from_slice(&digits(number));
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.extend_from_slice(rest);
+        let place = (self.0.len() as u64 + 1) << 32 | bytes.len() as u64;
+        self.0.extend_from_slice(bytes);
+        place
     }
 
-    /// Texts alone.
-    pub(crate) fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut list = List::default();
-        texts.into_iter().for_each(|text| list.push(text, 0, &[]));
-        list
-    }
-
-    /// The two parameters.
-    pub(crate) fn into_parameters(self) -> (Vec<u8>, String) {
-        (self.bytes, if self.places.is_empty() { "[]".to_owned() } else { self.places + "]" })
+    /// The parameter.
+    pub(crate) fn into_parameter(self) -> Vec<u8> {
+        self.0
     }
 }
 
-fn digits(mut number: u64) -> [u8; DIGITS] {
-    let mut digits = [b'0'; DIGITS];
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
-        number /= 10;
-    }
-    digits
-}
-
-/// The text of an entry of the list whose bytes are this parameter.
-pub(crate) fn text(bytes: &str) -> String {
-    format!("CAST(substr({bytes}, (place.value >> 32) + {DIGITS}, place.value & 4294967295) AS TEXT)")
-}
-
-/// The number of an entry.
-pub(crate) fn number(bytes: &str) -> String {
-    format!("CAST(substr({bytes}, place.value >> 32, {DIGITS}) AS INTEGER)")
-}
-
-/// What else belongs to an entry whose number is the length of it.
-pub(crate) fn rest(bytes: &str) -> String {
-    let start = format!("(place.value >> 32) + {DIGITS} + (place.value & 4294967295)");
-    format!("substr({bytes}, {start}, {})", number(bytes))
+/// The bytes at a place, of this parameter.
+pub(crate) fn bytes(parameter: &str, place: &str) -> String {
+    format!("substr({parameter}, {place} >> 32, {place} & 4294967295)")
 }

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use synckit_core::notes::{self, Note};
-use synckit_core::{Error, EventId, Needs, NoteQuery, Page, Query, Result, StoredEvent};
+use synckit_core::{AggregateId, Error, EventId, Needs, NoteQuery, Page, Query, Result, StoredEvent};
 
 use crate::error::{engine, unreadable};
 use crate::facts::{self, Begin};
@@ -14,52 +14,67 @@ use crate::packed::{self, Fields};
 const SCAN: u64 = 10_000;
 
 /// Reads a page of the log: one statement, one row, one snapshot.
-pub(crate) async fn read(connection: &mut SqliteConnection, query: Query) -> Result<Page> {
-    let sql = sql(query.aggregate.is_some(), query.except_source.is_some());
+pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) -> Result<Page> {
+    let aggregates = query.aggregates.take().map(|mut aggregates| {
+        aggregates.sort_unstable();
+        aggregates.dedup();
+        aggregates
+    });
+    let sql = sql(aggregates.as_ref().map(Vec::len), query.except_source.is_some());
     let count = |number: usize| signed(u64::try_from(number).unwrap_or(u64::MAX));
     let select = sqlx::query(AssertSqlSafe(sql))
         .bind(notes::STORE)
         .bind(signed(query.after))
         .bind(count(query.max_events))
         .bind(count(query.max_bytes))
-        .bind(query.aggregate.as_ref().map(|aggregate| aggregate.as_str().to_owned()))
-        .bind(query.except_source.map(|source| source.as_bytes().to_vec()));
+        .bind(query.except_source.map(|source| source.as_bytes().to_vec()))
+        .bind(packed::array(aggregates.iter().flatten().map(AggregateId::as_str))?);
     let row = select.fetch_one(connection).await.map_err(engine)?;
     page(&row, &query)
 }
 
-/// The statement for a page, with or without the two conditions.
+/// The statement for a page: of so many aggregates, if not of all, and with or without the condition on the source.
 ///
 /// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
 /// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
-fn sql(of_aggregate: bool, except_source: bool) -> String {
-    // Stretch by stretch, and in each by position: rows come in the order of the log without being sorted.
-    let after = match of_aggregate {
-        true => {
-            "FROM stretches CROSS JOIN events INDEXED BY events_aggregate
-                     ON position >> 14 = stretch AND aggregate = ?5 WHERE position > ?2"
+fn sql(aggregates: Option<usize>, except_source: bool) -> String {
+    let after = match aggregates {
+        None => "FROM events NOT INDEXED WHERE position > ?2".to_owned(),
+        Some(_) => {
+            "FROM stretches CROSS JOIN json_each(?6) AS one CROSS JOIN events INDEXED BY events_aggregate
+                     ON position >> 14 = stretch AND aggregate = one.value WHERE position > ?2"
+                .to_owned()
         }
-        false => "FROM events NOT INDEXED WHERE position > ?2",
     };
-    let order = if of_aggregate { "" } else { "ORDER BY position" };
-    let end = match (of_aggregate, except_source) {
+    // Of one aggregate, rows come stretch by stretch and in each by position: in log order without being sorted.
+    let order = if aggregates == Some(1) { "" } else { "ORDER BY position" };
+    let end = match (aggregates, except_source) {
         (_, false) => "9223372036854775807".to_owned(),
-        (false, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
-        (true, true) => {
-            let last = format!("SELECT position {after} LIMIT 1 OFFSET {}", SCAN - 1);
+        (None, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
+        (Some(_), true) => {
+            let last = format!("SELECT position {after} {order} LIMIT 1 OFFSET {}", SCAN - 1);
             format!("ifnull(({last}), 9223372036854775807)")
         }
     };
     let wanted = match except_source {
-        true => format!("{after} AND source IS NOT ?6 AND position <= (SELECT place FROM reach)"),
-        false => after.to_owned(),
+        true => format!("{after} AND source IS NOT ?5 AND position <= (SELECT place FROM reach)"),
+        false => after,
+    };
+    // Rows that took a search each are found again by their positions.
+    let (kept, chosen) = match aggregates {
+        None => ("", format!("{wanted} AND position <= last")),
+        Some(_) => (
+            "MATERIALIZED",
+            "FROM sizes CROSS JOIN events ON events.position = sizes.position WHERE sizes.position <= last"
+                .to_owned(),
+        ),
     };
     format!(
         "WITH RECURSIVE stretches (stretch) AS (
              SELECT ?2 >> 14 UNION ALL
              SELECT stretch + 1 FROM stretches WHERE stretch < (SELECT max(position) >> 14 FROM events)),
          reach (head, place) AS MATERIALIZED (SELECT (SELECT ifnull(max(position), 0) FROM events), {end}),
-         sizes (position, size) AS (SELECT position, {size} {wanted} {order} LIMIT ?3),
+         sizes (position, size) AS {kept} (SELECT position, {size} {wanted} {order} LIMIT ?3),
          span (last, furthest) AS MATERIALIZED (
              SELECT CASE WHEN sum(size) <= ?4 THEN max(position) ELSE ifnull(
                  (SELECT max(position) FROM
@@ -70,7 +85,7 @@ fn sql(of_aggregate: bool, except_source: bool) -> String {
              (SELECT id FROM events WHERE position = ?2),
              (SELECT id FROM events WHERE position = min(head, place)),
              last < furthest,
-             (SELECT {all} {wanted} AND position <= last)
+             (SELECT {all} {chosen})
          FROM reach, span",
         size = packed::EVENT_SIZE,
         all = packed::all(packed::EVENT),

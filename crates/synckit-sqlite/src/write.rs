@@ -14,7 +14,7 @@ use synckit_core::plan::Intent;
 use synckit_core::{Data, Event, NewRow, Plan, Position, Result};
 
 use crate::error::engine;
-use crate::packed::{self, List};
+use crate::packed::{self, Bytes};
 
 /// How many rows a statement by itself inserts.
 const BATCHES: [usize; 3] = [200, 20, 8];
@@ -30,35 +30,30 @@ static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn
 /// The same as a whole transaction, which fails where another connection has written.
 static WHOLE: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(whole));
 /// The notes alone, which is a transaction of its own.
-static PUT: LazyLock<String> = LazyLock::new(|| put(&packed::text("?1")));
-static DELETE: LazyLock<String> = LazyLock::new(|| {
-    let key = packed::text("?1");
-    format!("DELETE FROM notes WHERE key IN (SELECT {key} FROM json_each(?2) AS place)")
-});
-static BEGIN_DELETE: LazyLock<String> = LazyLock::new(|| format!("BEGIN IMMEDIATE; {}", *DELETE));
+static PUT: LazyLock<String> = LazyLock::new(|| put("place.key"));
 
+const DELETE: &str = "DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
+const BEGIN_DELETE: &str =
+    "BEGIN IMMEDIATE; DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
 const INSERT: &str = "INSERT OR FAIL INTO events (position, id, type, aggregate, origin, counter, time, source, clock, metadata, \
      data) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 11;
 
+/// Replacing a row takes one search, updating it would take two.
 fn put(key: &str) -> String {
-    format!(
-        "INSERT INTO notes (key, value) SELECT {key}, {value} FROM json_each(?2) AS place WHERE true
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        value = packed::rest("?1"),
-    )
+    let value = packed::bytes("?2", "place.value");
+    format!("REPLACE INTO notes (key, value) SELECT {key}, {value} FROM json_each(?1) AS place")
 }
 
 /// No key is NULL: the notes cannot be put where the version is another.
 fn whole(rows: usize) -> String {
-    let key = packed::text("?1");
-    let put = put(&format!("CASE WHEN (SELECT data_version FROM pragma_data_version) = ?3 THEN {key} END"));
+    let put = put("CASE WHEN (SELECT data_version FROM pragma_data_version) = ?3 THEN place.key END");
     format!("BEGIN IMMEDIATE; {put}{}", insert_and_commit(rows, 3))
 }
 
 fn end(rows: usize, notes: usize) -> String {
-    put(&packed::text("?1")) + &insert_and_commit(rows, notes)
+    put("place.key") + &insert_and_commit(rows, notes)
 }
 
 /// Parameters are numbered, since those of the notes, so many, are used more than once.
@@ -97,7 +92,7 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         execute(connection, sql, arguments).await?;
     }
     if !delete.is_empty() {
-        execute(connection, &DELETE, keys(&delete)?).await?;
+        execute(connection, DELETE, keys(&delete)?).await?;
     }
     let mut rest = append.into_iter();
     let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
@@ -176,7 +171,7 @@ pub(crate) async fn edit(connection: &mut SqliteConnection, put: &[Note], delete
     if delete.is_empty() {
         return execute(connection, &PUT, notes(put)?).await;
     }
-    execute(connection, &BEGIN_DELETE, keys(delete)?).await?;
+    execute(connection, BEGIN_DELETE, keys(delete)?).await?;
     execute(connection, &ENDS[0], notes(put)?).await
 }
 
@@ -190,20 +185,17 @@ async fn execute(
 }
 
 fn notes(put: &[Note]) -> Result<SqliteArguments> {
-    let mut notes = List::default();
-    put.iter().for_each(|note| notes.push(&note.key, note.value.len() as u64, &note.value));
-    arguments(notes)
+    let mut values = Bytes::new();
+    let places: Vec<_> = put.iter().map(|note| (note.key.as_str(), values.push(&note.value))).collect();
+    let mut arguments = SqliteArguments::default();
+    add(&mut arguments, packed::object(&places)?)?;
+    add(&mut arguments, values.into_parameter())?;
+    Ok(arguments)
 }
 
 fn keys(keys: &[String]) -> Result<SqliteArguments> {
-    arguments(List::of(keys.iter().map(String::as_str)))
-}
-
-fn arguments(list: List) -> Result<SqliteArguments> {
-    let (bytes, places) = list.into_parameters();
     let mut arguments = SqliteArguments::default();
-    add(&mut arguments, bytes)?;
-    add(&mut arguments, places)?;
+    add(&mut arguments, packed::array(keys.iter().map(String::as_str))?)?;
     Ok(arguments)
 }
 

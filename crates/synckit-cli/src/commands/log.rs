@@ -71,7 +71,7 @@ async fn print(store: &AnyStore, args: &Args, output: &mut Output) -> Result<(),
     let mut after = args.after;
     while left > 0 {
         let mut query = Query::after(after);
-        query.aggregate.clone_from(&args.aggregate);
+        query.aggregates = args.aggregate.clone().map(|aggregate| vec![aggregate]);
         query.max_events = query.max_events.min(left);
         let page = store.read(query).await?;
         left -= page.events.len();

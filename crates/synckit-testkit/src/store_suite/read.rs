@@ -191,14 +191,15 @@ pub async fn any_query_finds_what_a_model_finds<F: StoreFixture>(fixture: &F) ->
     }
     let log = log_of(&store).await?;
     for _ in 0..200 {
-        let aggregate = rng.chance(50).then(|| aggregate(["x", "y", "z", "w"][rng.below(4)]));
+        let some: Vec<_> = (0..rng.below(4)).map(|_| aggregate(["x", "y", "z", "w"][rng.below(4)])).collect();
+        let aggregates = rng.chance(50).then_some(some);
         let few = if rng.chance(50) { 5 } else { 400 };
         let bytes = if rng.chance(50) { 200 } else { 40_000 };
         let query = Query {
             after: rng.below(log.len() + 10) as u64,
             max_events: 1 + rng.below(few),
             max_bytes: rng.below(bytes),
-            aggregate,
+            aggregates,
             except_source: rng.chance(50).then(|| store_id(rng.below(4) as u8)),
         };
         check(&store, &log, query).await?;
@@ -209,7 +210,7 @@ pub async fn any_query_finds_what_a_model_finds<F: StoreFixture>(fixture: &F) ->
 async fn check(store: &impl EventStore, log: &[StoredEvent], query: Query) -> synckit_core::Result<()> {
     let wanted = |stored: &&StoredEvent| {
         stored.position > query.after
-            && query.aggregate.as_ref().is_none_or(|of| stored.event.aggregate_id == *of)
+            && query.aggregates.as_ref().is_none_or(|of| of.contains(&stored.event.aggregate_id))
             && (query.except_source.is_none() || stored.source != query.except_source)
     };
     let expected: Vec<&StoredEvent> = log.iter().filter(wanted).collect();

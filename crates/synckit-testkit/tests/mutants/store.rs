@@ -264,7 +264,7 @@ impl EventStore for Mutant {
             M::PagesHoldOneEventTooMany => query.max_events += 1,
             M::PagesHoldOneEventAtLeast => query.max_events = query.max_events.max(1),
             M::PagesIgnoreBytes => query.max_bytes = usize::MAX,
-            M::IgnoresTheAggregate | M::FoldsTheAggregate => query.aggregate = None,
+            M::IgnoresTheAggregate | M::FoldsTheAggregate => query.aggregates = None,
             M::IgnoresTheSource => query.except_source = None,
             _ => {}
         }
@@ -286,7 +286,7 @@ impl EventStore for Mutant {
                 let same = |of: &synckit_core::AggregateId| {
                     of.as_str().to_lowercase() == stored.event.aggregate_id.as_str().to_lowercase()
                 };
-                asked.aggregate.as_ref().is_none_or(same)
+                asked.aggregates.as_ref().is_none_or(|of| of.iter().any(same))
             }),
             _ => {}
         }
