@@ -9,8 +9,7 @@ use synckit_core::{ConflictResolver, EventStore, Filter, Limits, Transport};
 
 use crate::environment::{Environment, SystemEnvironment};
 use crate::manager::remembered::Remembered;
-use crate::manager::resolving::Resolving;
-use crate::manager::settle::{ConflictHook, ConflictNotice};
+use crate::manager::settle::{ConflictHook, ConflictNotice, Resolving};
 use crate::manager::{Inner, SyncManager};
 use crate::report::SyncReport;
 use crate::resolvers::LastWriteWins;

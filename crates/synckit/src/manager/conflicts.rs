@@ -53,7 +53,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn conflict(&self, aggregate: &AggregateId) -> Result<Option<Conflict>> {
-        Conflict::in_history(&self.inner.store.events_of(aggregate).await?)
+        Conflict::in_history(self.inner.store.events_of(aggregate).await?)
     }
 
     /// The conflict that this resolution has settled, to be [settled](SyncManager::settle) otherwise. The

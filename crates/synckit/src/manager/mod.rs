@@ -3,7 +3,7 @@
 //! - this file: [`SyncManager`] and what users call
 //! - `builder.rs`: its settings
 //! - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
-//! - `pull.rs`, `settle.rs`, `push.rs`: its three steps; `resolving.rs`: asking a resolver within its time
+//! - `pull.rs`, `settle/`, `push.rs`: its three steps
 //! - `record.rs`: writing to the store; `conflicts.rs`: what people do with conflicts
 //! - `recover.rs`: what to do when a log was wiped or restored from an older copy
 //! - `remembered.rs`: what is remembered from one call to the next
@@ -19,7 +19,6 @@ mod push;
 mod record;
 mod recover;
 mod remembered;
-mod resolving;
 mod session;
 mod settle;
 mod status;

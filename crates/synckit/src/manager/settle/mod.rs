@@ -1,34 +1,28 @@
 //! Settling conflicts: every one that is listed, whichever sync or push has found it.
+//!
+//! - this file: the commit of decisions, and what is told of them
+//! - `batch.rs`: reading listed conflicts, and deciding them
+//! - `resolving.rs`: asking a resolver within its time
+//!
+//! A batch is read while the one before is decided and another is committed.
 
-use std::collections::BTreeMap;
+mod batch;
+mod resolving;
+
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use synckit_core::notes;
 use synckit_core::plan::Receive;
-use synckit_core::{
-    AggregateId, Conflict, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result, Ruling, Transport,
-};
+use synckit_core::{AggregateId, Conflict, Error, ErrorKind, Event, EventStore, Result, Transport};
+use tokio::sync::mpsc;
 
 use crate::manager::session::Session;
 use crate::sugar::StoreExt;
+use batch::{Decisions, Verdict, decide_all};
+pub(crate) use resolving::Resolving;
 
-/// How many resolutions are committed together.
-const COMMIT: usize = 4_000;
-
-/// How many conflicts are listed at a time.
-const LISTED: usize = 10_000;
-
-/// The most bytes of events held at a time, by [`Event::size`], unless a single history is larger: memory is
-/// bounded by this and not by the number of conflicts.
-const HELD_BYTES: usize = 32 << 20;
-
-/// How many histories are read at a time.
-const READS: usize = 8;
-
-/// How many events of the log are read in the time in which one history is looked up.
-const LOOK_UP: u64 = 8;
+/// How many batches are decided ahead, and committed together, at most.
+const TOGETHER: usize = 4;
 
 /// What happens to a conflict.
 #[derive(Clone, Copy, Debug)]
@@ -66,185 +60,104 @@ pub enum ConflictNotice<'a> {
 
 pub(crate) type ConflictHook = Arc<dyn Fn(&ConflictNotice<'_>) + Send + Sync>;
 
-/// A resolution that is about to be committed, and who decided.
-struct Decided {
-    resolution: Event,
-    by: String,
-}
-
-/// Conflicts that are settled together.
-struct Batch {
-    conflicts: Vec<Conflict>,
-    failed: Vec<(AggregateId, Error)>,
-    /// The key of the last conflict looked at.
-    upto: String,
-}
-
-impl Batch {
-    fn add(&mut self, aggregate: AggregateId, history: &[Event]) {
-        match Conflict::in_history(history) {
-            Ok(conflict) => self.conflicts.extend(conflict),
-            Err(error) => self.failed.push((aggregate, error)),
-        }
-    }
-}
-
-/// Reads listed conflicts after this key, as many as fit into memory; `None` when there are no more.
-async fn read_batch(store: &impl EventStore, after: String) -> Result<Option<Batch>> {
-    let prefix = notes::CONFLICTS.to_owned();
-    let listed = store.notes(NoteQuery::Prefix { prefix, after, limit: LISTED }).await?;
-    let Some(last) = listed.last() else { return Ok(None) };
-    let mut batch = Batch { conflicts: Vec::new(), failed: Vec::new(), upto: last.key.clone() };
-    let aggregates = listed.iter().map(|note| AggregateId::new(&note.key[notes::CONFLICTS.len()..]));
-    let aggregates: Vec<AggregateId> = aggregates.collect::<Result<_>>()?;
-    if store.head().await?.position <= aggregates.len() as u64 * LOOK_UP {
-        scan(store, aggregates, &mut batch).await?;
-    } else {
-        look_up(store, aggregates, &mut batch).await?;
-    }
-    Ok(Some(batch))
-}
-
-/// Reads the whole log once, where that is less work than looking up each history.
-async fn scan(store: &impl EventStore, aggregates: Vec<AggregateId>, batch: &mut Batch) -> Result<()> {
-    let mut histories: BTreeMap<AggregateId, Vec<Event>> =
-        aggregates.into_iter().map(|aggregate| (aggregate, Vec::new())).collect();
-    let (mut bytes, mut after) = (0, 0);
-    loop {
-        let page = store.read(Query::after(after)).await?;
-        after = page.scanned_to;
-        for event in page.events.into_iter().map(|stored| stored.event) {
-            if let Some(history) = histories.get_mut(&event.aggregate_id) {
-                bytes += event.size();
-                history.push(event);
-            }
-        }
-        // What does not fit is for the next batch.
-        while bytes > HELD_BYTES
-            && histories.len() > 1
-            && let Some((_, history)) = histories.pop_last()
-        {
-            bytes -= history.iter().map(Event::size).sum::<usize>();
-        }
-        if !page.more {
-            break;
-        }
-    }
-    if let Some((last, _)) = histories.last_key_value() {
-        batch.upto = notes::conflict(last);
-    }
-    histories.into_iter().for_each(|(aggregate, history)| batch.add(aggregate, &history));
-    Ok(())
-}
-
-async fn look_up(store: &impl EventStore, aggregates: Vec<AggregateId>, batch: &mut Batch) -> Result<()> {
-    let mut histories = pin!(
-        stream::iter(aggregates.into_iter().take(COMMIT))
-            .map(|aggregate| async move {
-                let history = store.events_of(&aggregate).await?;
-                Ok::<_, Error>((aggregate, history))
-            })
-            .buffered(READS)
-    );
-    let mut bytes = 0;
-    while bytes < HELD_BYTES
-        && let Some((aggregate, history)) = histories.try_next().await?
-    {
-        bytes += history.iter().map(Event::size).sum::<usize>();
-        batch.upto = notes::conflict(&aggregate);
-        batch.add(aggregate, &history);
-    }
-    Ok(())
-}
-
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// The next batch is read while the one before is decided and committed.
     pub(super) async fn settle(&mut self) -> Result<()> {
-        let store = self.store;
-        let mut batch = read_batch(store, String::new()).await?;
-        while let Some(Batch { conflicts, failed, upto }) = batch {
-            for (aggregate, error) in failed {
-                self.fail(aggregate, &error);
-            }
-            let resolve = async {
-                let mut conflicts = conflicts;
-                while !conflicts.is_empty() {
-                    let rest = conflicts.split_off(conflicts.len().min(COMMIT));
-                    self.resolve(conflicts).await?;
-                    conflicts = rest;
+        let (ready, decided) = mpsc::channel(TOGETHER);
+        let decide = decide_all(self.store, &self.settings.resolving, ready);
+        let mut committed = pin!(self.commit_decided(decided));
+        // Deciding goes first, so that with a store that answers at once the calls have one order.
+        tokio::select! {
+            biased;
+            () = decide => committed.await,
+            committed = &mut committed => committed,
+        }
+    }
+
+    /// Commits decisions as they come. Those that have come while others were committed are one commit.
+    async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
+        while let Some(first) = decided.recv().await {
+            let (mut settled, mut batches, mut failed) = (Vec::new(), 0, None);
+            let mut next = Some(first);
+            while let Some(batch) = next {
+                match batch {
+                    Ok(decisions) => self.take(decisions, &mut settled),
+                    Err(error) => failed = Some(error),
                 }
-                Ok(())
-            };
-            // Reading begins first, so that with a store that answers at once the calls have one order.
-            let (next, resolved): (_, Result<()>) = tokio::join!(biased; read_batch(store, upto), resolve);
-            resolved?;
-            batch = next?;
+                batches += 1;
+                next = if batches < TOGETHER { decided.try_recv().ok() } else { None };
+            }
+            self.commit(settled).await?;
+            // What came before is settled even where a batch fails.
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
         Ok(())
     }
 
-    async fn resolve(&mut self, conflicts: Vec<Conflict>) -> Result<()> {
-        let resolving = &self.settings.resolving;
-        let (conflicts, rulings) = resolving.ask(conflicts).await;
-        let name = resolving.resolver.name();
-        let mut decided = Vec::with_capacity(conflicts.len());
-        for (conflict, ruling) in conflicts.iter().zip(rulings) {
-            match self.write_down(conflict, ruling, name) {
-                Ok(Some(resolution)) => decided.push(resolution),
-                Ok(None) => {}
-                Err(error) => self.fail(conflict.aggregate_id.clone(), &error),
+    /// Takes note of what is not settled; what is, is yet to be committed.
+    fn take(&mut self, decisions: Decisions, settled: &mut Vec<(Event, String)>) {
+        let Decisions { conflicts, verdicts, unreadable } = decisions;
+        for (aggregate, error) in unreadable {
+            self.fail(aggregate, &error);
+        }
+        for (conflict, verdict) in conflicts.iter().zip(verdicts) {
+            let aggregate = &conflict.aggregate_id;
+            let Verdict { rule, reason, by, resolution } = match verdict {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    self.fail(aggregate.clone(), &error);
+                    continue;
+                }
+            };
+            if let Some(rule) = &rule {
+                self.notify(&ConflictNotice::RuleMatched { conflict, rule });
+            }
+            match resolution {
+                Ok(Some(resolution)) => settled.push((resolution, by)),
+                Ok(None) => {
+                    self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
+                    self.report.conflicts.leave(aggregate.clone(), false, reason);
+                }
+                Err(error) => self.fail(aggregate.clone(), &error),
             }
         }
-        if decided.is_empty() {
+    }
+
+    /// Commits resolutions, each with who decided.
+    async fn commit(&mut self, settled: Vec<(Event, String)>) -> Result<()> {
+        if settled.is_empty() {
             return Ok(());
         }
+        let (resolutions, deciders): (Vec<Event>, Vec<String>) = settled.into_iter().unzip();
         // A resolution has seen all heads. Where another event came meanwhile, the conflict stays listed.
         let now = self.settings.environment.now();
-        let resolutions = decided.iter().map(|decided| decided.resolution.clone()).collect();
+        let aggregates: Vec<_> = resolutions.iter().map(|event| event.aggregate_id.clone()).collect();
+        // Copied only where somebody is told of them.
+        let told = self.settings.conflict_hook.as_ref().map(|_| resolutions.clone());
         let receive = Receive::new(None, resolutions, now, self.settings.limits);
         let received = self.store.commit_receive(receive).await?;
         self.moved(&received);
         let mut refused = received.refused.into_iter().peekable();
-        for (index, Decided { resolution, by }) in decided.into_iter().enumerate() {
+        for (index, (aggregate, by)) in aggregates.into_iter().zip(deciders).enumerate() {
             match refused.next_if(|refused| refused.index == index) {
                 None => {
                     self.report.conflicts.settled += 1;
                     *self.report.conflicts.settled_by.entry(by).or_default() += 1;
-                    let aggregate = &resolution.aggregate_id;
-                    self.notify(&ConflictNotice::Settled { aggregate, resolution: &resolution });
+                    if let Some(told) = &told {
+                        let (aggregate, resolution) = (&aggregate, &told[index]);
+                        self.notify(&ConflictNotice::Settled { aggregate, resolution });
+                    }
                 }
                 Some(refused) => {
                     let error = Error::new(ErrorKind::Invalid, "the resolution could not be stored")
                         .with("code", refused.code)
                         .with("reason", refused.message);
-                    self.fail(resolution.aggregate_id, &error);
+                    self.fail(aggregate, &error);
                 }
             }
         }
         Ok(())
-    }
-
-    fn write_down(
-        &mut self,
-        conflict: &Conflict,
-        ruling: Result<Ruling>,
-        name: &str,
-    ) -> Result<Option<Decided>> {
-        let ruling = ruling?;
-        if let Some(rule) = &ruling.rule {
-            self.notify(&ConflictNotice::RuleMatched { conflict, rule });
-        }
-        let (reason, by) = match &ruling.rule {
-            Some(rule) => (ruling.reason.clone(), format!("{name}: {rule}")),
-            None => (ruling.reason.clone(), name.to_owned()),
-        };
-        let resolution = conflict.settle(ruling, name)?;
-        if resolution.is_none() {
-            let aggregate = &conflict.aggregate_id;
-            self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
-            self.report.conflicts.leave(aggregate.clone(), false, reason);
-        }
-        Ok(resolution.map(|resolution| Decided { resolution, by }))
     }
 
     fn fail(&mut self, aggregate: AggregateId, error: &Error) {

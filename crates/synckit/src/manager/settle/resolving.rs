@@ -69,28 +69,8 @@ impl Resolving {
         Resolving { resolver, limit: Duration::from_secs(5), stuck: Arc::default() }
     }
 
-    /// Asks the resolver about each of these, in order. When the future is dropped, the answers are.
-    pub(crate) async fn ask(&self, conflicts: Vec<Conflict>) -> (Arc<[Conflict]>, Vec<Result<Ruling>>) {
-        let conflicts: Arc<[Conflict]> = conflicts.into();
-        if conflicts.is_empty() {
-            return (conflicts, Vec::new());
-        }
-        let (this, asked) = (self.clone(), conflicts.clone());
-        // What blocks here always ends: it waits with a limit, and for a bounded number of threads.
-        let rulings = match tokio::task::spawn_blocking(move || this.ask_all(&asked)).await {
-            Ok(rulings) => rulings,
-            Err(error) => {
-                let failed = |_: &Conflict| {
-                    let message = format!("the resolver could not be asked: {error}");
-                    Err(Error::new(ErrorKind::Internal, message))
-                };
-                conflicts.iter().map(failed).collect()
-            }
-        };
-        (conflicts, rulings)
-    }
-
-    fn ask_all(&self, conflicts: &Arc<[Conflict]>) -> Vec<Result<Ruling>> {
+    /// Asks the resolver about each of these, in order. Blocks, at most as long as its limits say.
+    pub(crate) fn ask(&self, conflicts: &Arc<Vec<Conflict>>) -> Vec<Result<Ruling>> {
         let mut rulings = Vec::with_capacity(conflicts.len());
         while rulings.len() < conflicts.len() {
             if self.stuck.load(Ordering::Acquire) >= Self::MAX_STUCK {
@@ -105,7 +85,7 @@ impl Resolving {
     }
 
     /// Takes rulings from one thread until all are there, or it does not answer in time.
-    fn ask_from(&self, conflicts: &Arc<[Conflict]>, rulings: &mut Vec<Result<Ruling>>) {
+    fn ask_from(&self, conflicts: &Arc<Vec<Conflict>>, rulings: &mut Vec<Result<Ruling>>) {
         let run = Run { rulings: Vec::new(), since: Instant::now(), abandoned: false, ended: false };
         let run = Arc::new((Mutex::new(run), Condvar::new()));
         let (resolver, asked, first) = (self.resolver.clone(), conflicts.clone(), rulings.len());

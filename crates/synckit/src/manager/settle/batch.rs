@@ -1,0 +1,138 @@
+//! Conflicts that are read, decided and committed together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use synckit_core::notes;
+use synckit_core::{
+    AggregateId, Conflict, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result, Ruling,
+};
+use tokio::sync::mpsc;
+
+use crate::manager::settle::Resolving;
+
+/// How many conflicts there are in a batch at most.
+const CONFLICTS: usize = 2_000;
+
+/// The most bytes of events in a batch, by [`Event::size`], unless a single history is larger: memory is bounded by
+/// this and not by the number of conflicts.
+const BYTES: usize = 8 << 20;
+
+/// Listed conflicts, each with the history of its aggregate.
+struct Batch {
+    histories: BTreeMap<AggregateId, Vec<Event>>,
+    /// The key of the last one.
+    upto: String,
+}
+
+impl Batch {
+    /// Reads listed conflicts after this key; `None` when there are no more.
+    async fn read(store: &impl EventStore, after: String) -> Result<Option<Batch>> {
+        let prefix = notes::CONFLICTS.to_owned();
+        let listed = store.notes(NoteQuery::Prefix { prefix, after, limit: CONFLICTS }).await?;
+        let mut histories = BTreeMap::new();
+        for note in &listed {
+            histories.insert(AggregateId::new(&note.key[notes::CONFLICTS.len()..])?, Vec::new());
+        }
+        let (mut bytes, mut after, mut more) = (0, 0, !histories.is_empty());
+        while more {
+            let query = Query::after(after).of_aggregates(histories.keys().cloned());
+            let page = store.read(query.at_most(usize::MAX, BYTES)).await?;
+            (after, more) = (page.scanned_to, page.more);
+            for event in page.events.into_iter().map(|stored| stored.event) {
+                if let Some(history) = histories.get_mut(&event.aggregate_id) {
+                    bytes += event.size();
+                    history.push(event);
+                }
+            }
+            // What does not fit is for the next batch.
+            while bytes > BYTES
+                && histories.len() > 1
+                && let Some((_, history)) = histories.pop_last()
+            {
+                bytes -= history.iter().map(Event::size).sum::<usize>();
+            }
+        }
+        let upto = histories.last_key_value().map(|(last, _)| notes::conflict(last));
+        Ok(upto.map(|upto| Batch { histories, upto }))
+    }
+
+    fn decide(self, resolving: &Resolving) -> Decisions {
+        let name = resolving.resolver.name();
+        let (mut conflicts, mut unreadable) = (Vec::with_capacity(self.histories.len()), Vec::new());
+        for (aggregate, history) in self.histories {
+            match Conflict::in_history(history) {
+                Ok(conflict) => conflicts.extend(conflict),
+                Err(error) => unreadable.push((aggregate, error)),
+            }
+        }
+        let conflicts = Arc::new(conflicts);
+        let rulings = conflicts.iter().zip(resolving.ask(&conflicts));
+        let verdict =
+            |(conflict, ruling): (&Conflict, Result<Ruling>)| Ok(Verdict::of(name, conflict, ruling?));
+        let verdicts = rulings.map(verdict).collect();
+        Decisions { conflicts, verdicts, unreadable }
+    }
+}
+
+/// What became of the conflicts of a batch, before anything is committed.
+pub(super) struct Decisions {
+    pub(super) conflicts: Arc<Vec<Conflict>>,
+    /// For each of the conflicts.
+    pub(super) verdicts: Vec<Result<Verdict>>,
+    /// Histories that cannot be read.
+    pub(super) unreadable: Vec<(AggregateId, Error)>,
+}
+
+/// A ruling, and the resolution that writes it down.
+pub(super) struct Verdict {
+    pub(super) rule: Option<String>,
+    pub(super) reason: Option<String>,
+    /// Who decided.
+    pub(super) by: String,
+    /// `None` where it is left for a person.
+    pub(super) resolution: Result<Option<Event>>,
+}
+
+impl Verdict {
+    fn of(name: &str, conflict: &Conflict, ruling: Ruling) -> Self {
+        let (rule, reason) = (ruling.rule.clone(), ruling.reason.clone());
+        let by = rule.as_ref().map_or_else(|| name.to_owned(), |rule| format!("{name}: {rule}"));
+        Verdict { rule, reason, by, resolution: conflict.settle(ruling, name) }
+    }
+}
+
+/// Reads and decides all listed conflicts, batch by batch, until somebody fails or nobody takes them.
+pub(super) async fn decide_all(
+    store: &impl EventStore,
+    resolving: &Resolving,
+    ready: mpsc::Sender<Result<Decisions>>,
+) {
+    let mut batch = Batch::read(store, String::new()).await;
+    loop {
+        let decided = match batch {
+            Ok(None) => return,
+            Ok(Some(one)) => {
+                let next = Batch::read(store, one.upto.clone());
+                let decided;
+                (batch, decided) = tokio::join!(biased; next, decide(resolving.clone(), one));
+                decided
+            }
+            Err(error) => {
+                batch = Ok(None);
+                Err(error)
+            }
+        };
+        if ready.send(decided).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Off the runtime, since a resolver is somebody else's code. It always ends: it waits with a limit, and for a bounded
+/// number of threads.
+async fn decide(resolving: Resolving, batch: Batch) -> Result<Decisions> {
+    tokio::task::spawn_blocking(move || batch.decide(&resolving))
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, "conflicts could not be decided").with_source(error))
+}
