@@ -99,7 +99,7 @@ macro_rules! text_name {
             }
         }
 
-        serde_as_text!($name);
+        serde_as_text!($name, |name, serializer| serializer.serialize_str(name.as_str()));
     };
 }
 

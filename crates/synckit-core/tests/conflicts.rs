@@ -1,5 +1,7 @@
 //! Which events stand: by hand for each decision, and over random histories in any order of arrival.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use synckit_core::{
     Answer, Conflict, Data, Dot, Event, EventId, Heads, History, NewEvent, NodeId, Standing, Timestamp,
@@ -27,7 +29,7 @@ fn on_top_of(node: &str, counter: u64, seen: &[&Event]) -> Event {
 }
 
 fn settled(log: &[Event], answer: impl Fn(&Conflict) -> Answer) -> Event {
-    let conflict = Conflict::in_history(log).expect("readable").expect("there is a conflict");
+    let conflict = Conflict::in_history(log.to_vec()).expect("readable").expect("there is a conflict");
     conflict.settle(answer(&conflict), "test").expect("a good answer").expect("a decision")
 }
 
@@ -43,7 +45,7 @@ fn a_kept_branch_stands_with_what_it_had_seen() {
     let (right, top) =
         (on_top_of("b", 1, &[&base]), on_top_of("b", 2, &[&base, &on_top_of("b", 1, &[&base])]));
     let mut log = vec![base, left, right, top.clone()];
-    let conflict = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    let conflict = Conflict::in_history(log.clone()).expect("readable").expect("there is a conflict");
     assert_eq!(conflict.base.len(), 1);
     assert_eq!(conflict.branches.iter().map(|branch| branch.events.len()).collect::<Vec<_>>(), [1, 2]);
     let resolution = settled(&log, |_| Answer::Keep(top.id.clone()));
@@ -54,7 +56,7 @@ fn a_kept_branch_stands_with_what_it_had_seen() {
     let lost =
         history.entries().iter().find(|entry| entry.event.id.as_str() == "a:2").expect("it stays in the log");
     assert_eq!(lost.standing, Standing::Superseded { by: resolution.id });
-    assert!(Conflict::in_history(&log).expect("readable").is_none());
+    assert!(Conflict::in_history(log.clone()).expect("readable").is_none());
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn all_branches_can_stand_and_a_merge_takes_their_place() {
 #[test]
 fn an_answer_that_no_branch_stands_for_is_an_error() {
     let log = [on_top_of("a", 1, &[]), on_top_of("b", 1, &[])];
-    let conflict = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    let conflict = Conflict::in_history(log.clone()).expect("readable").expect("there is a conflict");
     let stranger = EventId::new("stranger").expect("a short id");
     assert!(conflict.settle(Answer::Keep(stranger), "test").is_err());
     let elsewhere = NewEvent::with_data("T", "y", Data::json("1").expect("JSON")).expect("a good event");
@@ -104,7 +106,7 @@ fn in_a_row(count: usize, answer: impl Fn(usize, &Conflict) -> Answer) -> Vec<Ev
     for number in 0..count {
         let counter = number as u64 + 1;
         let sides = ["a", "b"].map(|node| on_top_of(node, counter, &top.iter().collect::<Vec<_>>()));
-        let conflict = Conflict::in_history(&[top.clone(), sides.to_vec()].concat()).expect("readable");
+        let conflict = Conflict::in_history([top.clone(), sides.to_vec()].concat()).expect("readable");
         let conflict = conflict.expect("two sides");
         let resolution =
             conflict.settle(answer(number, &conflict), "test").expect("good").expect("a decision");
@@ -143,9 +145,9 @@ fn what_a_side_shows_follows_earlier_decisions() {
     let third = on_top_of("c", 1, &[&base]);
     let shown = |answer: Answer| {
         let resolution = settled(&log, |_| answer.clone());
-        let conflict = Conflict::in_history(&[log.clone(), vec![resolution, third.clone()]].concat());
+        let conflict = Conflict::in_history([log.clone(), vec![resolution, third.clone()]].concat());
         let conflict = conflict.expect("readable").expect("the third has not seen the resolution");
-        assert!(conflict.whole && conflict.base == [base.clone()]);
+        assert!(conflict.whole && conflict.base == [Arc::new(base.clone())]);
         let branch =
             conflict.branches.iter().find(|branch| branch.head.is_resolution()).expect("it is on top");
         branch
@@ -161,18 +163,18 @@ fn what_a_side_shows_follows_earlier_decisions() {
     assert_eq!(shown(Answer::Merge(merged)), ["[1,2]"]);
     // Without what was kept, nothing can be shown.
     let resolution = settled(&log, |_| Answer::Keep(left.id.clone()));
-    let partial = Conflict::in_history(&[base.clone(), right, resolution, third.clone()]);
+    let partial = Conflict::in_history([base.clone(), right, resolution, third.clone()]);
     let partial = partial.expect("readable").expect("a conflict");
     assert!(!partial.whole && partial.branches.iter().any(|branch| branch.shows.is_empty()));
     // Nor is it whole without what the sides share.
-    let without_base = Conflict::in_history(&[left, third]).expect("readable").expect("a conflict");
+    let without_base = Conflict::in_history([left, third]).expect("readable").expect("a conflict");
     assert!(!without_base.whole && without_base.base.is_empty());
 }
 
 #[test]
 fn a_person_is_later_than_resolvers_and_than_the_person_before() {
     let log = vec![on_top_of("a", 1, &[]), on_top_of("b", 1, &[])];
-    let open = Conflict::in_history(&log).expect("readable").expect("there is a conflict");
+    let open = Conflict::in_history(log.clone()).expect("readable").expect("there is a conflict");
     let keep = |side: usize| Answer::Keep(open.branches[side].stands_for.id.clone());
     // Whatever the hashes are: of a hundred names for each.
     for name in 0..100 {
@@ -225,7 +227,7 @@ fn build(steps: &[(usize, Vec<prop::sample::Index>)]) -> Vec<Event> {
         below.extend(log.iter().rfind(|event| event.id.as_str().starts_with(name)).cloned());
         log.push(on_top_of(name, own as u64 + 1, &below.iter().collect::<Vec<_>>()));
         if seen.len() == 2
-            && let Some(conflict) = Conflict::in_history(&log).expect("readable")
+            && let Some(conflict) = Conflict::in_history(log.clone()).expect("readable")
         {
             let kept = conflict.branches[0].stands_for.id.clone();
             let resolution = conflict.settle(Answer::Keep(kept), "test").expect("a good answer");

@@ -30,7 +30,7 @@ pub struct SqliteConfig {
     /// The most connections, each with a thread and up to 8 MB of page cache of its own: one writes, the others read;
     /// at least one of each. 4.
     pub max_connections: u32,
-    /// After how many pages of 4 KiB the write-ahead log is brought into the file. 2,000.
+    /// After how many pages of 4 KiB the write-ahead log is brought into the file. 8,000, which is 32 MiB.
     pub wal_autocheckpoint: u32,
     /// To how many bytes the write-ahead log is cut once it was brought into the file. 64 MiB.
     pub journal_size_limit: u64,
@@ -46,7 +46,7 @@ impl Default for SqliteConfig {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             max_connections: 4,
-            wal_autocheckpoint: 2_000,
+            wal_autocheckpoint: 8_000,
             journal_size_limit: 64 << 20,
         }
     }

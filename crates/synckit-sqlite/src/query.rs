@@ -20,9 +20,13 @@ pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) ->
         aggregates.dedup();
         aggregates
     });
-    let sql = sql(aggregates.as_ref().map(Vec::len), query.except_source.is_some());
+    let kind = Kind {
+        aggregates: aggregates.as_ref().map(Vec::len),
+        except_source: query.except_source.is_some(),
+        any_number: query.max_events == usize::MAX,
+    };
     let count = |number: usize| signed(u64::try_from(number).unwrap_or(u64::MAX));
-    let select = sqlx::query(AssertSqlSafe(sql))
+    let select = sqlx::query(AssertSqlSafe(kind.sql()))
         .bind(notes::STORE)
         .bind(signed(query.after))
         .bind(count(query.max_events))
@@ -33,35 +37,47 @@ pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) ->
     page(&row, &query)
 }
 
-/// The statement for a page: of so many aggregates, if not of all, and with or without the condition on the source.
-///
-/// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
-/// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
-fn sql(aggregates: Option<usize>, except_source: bool) -> String {
-    let after = match aggregates {
-        None => "FROM events NOT INDEXED WHERE position > ?2".to_owned(),
-        Some(_) => {
-            "FROM stretches CROSS JOIN json_each(?6) AS one CROSS JOIN events INDEXED BY events_aggregate
+/// What a page is asked for, as far as it makes the statement another.
+struct Kind {
+    /// Of how many aggregates, if not of all.
+    aggregates: Option<usize>,
+    except_source: bool,
+    /// Whether as many events may come as fit into the bytes.
+    any_number: bool,
+}
+
+impl Kind {
+    /// The statement for a page.
+    ///
+    /// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
+    /// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
+    fn sql(&self) -> String {
+        let Kind { aggregates, except_source, any_number } = *self;
+        let after = match aggregates {
+            None => "FROM events NOT INDEXED WHERE position > ?2".to_owned(),
+            Some(_) => {
+                "FROM stretches CROSS JOIN json_each(?6) AS one CROSS JOIN events INDEXED BY events_aggregate
                      ON position >> 14 = stretch AND aggregate = one.value WHERE position > ?2"
-                .to_owned()
-        }
-    };
-    // Of one aggregate, rows come stretch by stretch and in each by position: in log order without being sorted.
-    let order = if aggregates == Some(1) { "" } else { "ORDER BY position" };
-    let end = match (aggregates, except_source) {
-        (_, false) => "9223372036854775807".to_owned(),
-        (None, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
-        (Some(_), true) => {
-            let last = format!("SELECT position {after} {order} LIMIT 1 OFFSET {}", SCAN - 1);
-            format!("ifnull(({last}), 9223372036854775807)")
-        }
-    };
-    let wanted = match except_source {
-        true => format!("{after} AND source IS NOT ?5 AND position <= (SELECT place FROM reach)"),
-        false => after,
-    };
-    // Rows that took a search each are found again by their positions.
-    let (kept, chosen) = match aggregates {
+                    .to_owned()
+            }
+        };
+        // Of one aggregate, rows come stretch by stretch and in each by position: in log order without being sorted.
+        let order = if aggregates == Some(1) { "" } else { "ORDER BY position" };
+        let first = if any_number { String::new() } else { format!("{order} LIMIT ?3") };
+        let end = match (aggregates, except_source) {
+            (_, false) => "9223372036854775807".to_owned(),
+            (None, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
+            (Some(_), true) => {
+                let last = format!("SELECT position {after} {order} LIMIT 1 OFFSET {}", SCAN - 1);
+                format!("ifnull(({last}), 9223372036854775807)")
+            }
+        };
+        let wanted = match except_source {
+            true => format!("{after} AND source IS NOT ?5 AND position <= (SELECT place FROM reach)"),
+            false => after,
+        };
+        // Rows that took a search each are found again by their positions.
+        let (kept, chosen) = match aggregates {
         None => ("", format!("{wanted} AND position <= last")),
         Some(_) => (
             "MATERIALIZED",
@@ -69,12 +85,12 @@ fn sql(aggregates: Option<usize>, except_source: bool) -> String {
                 .to_owned(),
         ),
     };
-    format!(
+        format!(
         "WITH RECURSIVE stretches (stretch) AS (
              SELECT ?2 >> 14 UNION ALL
              SELECT stretch + 1 FROM stretches WHERE stretch < (SELECT max(position) >> 14 FROM events)),
          reach (head, place) AS MATERIALIZED (SELECT (SELECT ifnull(max(position), 0) FROM events), {end}),
-         sizes (position, size) AS {kept} (SELECT position, {size} {wanted} {order} LIMIT ?3),
+         sizes (position, size) AS {kept} (SELECT position, {size} {wanted} {first}),
          span (last, furthest) AS MATERIALIZED (
              SELECT CASE WHEN sum(size) <= ?4 THEN max(position) ELSE ifnull(
                  (SELECT max(position) FROM
@@ -90,6 +106,7 @@ fn sql(aggregates: Option<usize>, except_source: bool) -> String {
         size = packed::EVENT_SIZE,
         all = packed::all(packed::EVENT),
     )
+    }
 }
 
 fn page(row: &SqliteRow, query: &Query) -> Result<Page> {

@@ -38,7 +38,7 @@ CREATE TABLE events (
     metadata TEXT NOT NULL,
     data ANY NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX events_dot ON events (origin, counter);
+CREATE UNIQUE INDEX events_dot ON events (origin, counter) WHERE origin IS NOT NULL;
 CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA application_id = 0x53594e4b;

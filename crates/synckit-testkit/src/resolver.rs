@@ -27,9 +27,9 @@ pub struct Asymmetry {
 impl fmt::Display for Asymmetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "case {}: {}", self.case, self.message)?;
-        writeln!(f, "base: {:?}", self.conflict.base.iter().map(line).collect::<Vec<_>>())?;
+        writeln!(f, "base: {:?}", self.conflict.base.iter().map(|event| line(event)).collect::<Vec<_>>())?;
         for branch in &self.conflict.branches {
-            writeln!(f, "side: {:?}", branch.events.iter().map(line).collect::<Vec<_>>())?;
+            writeln!(f, "side: {:?}", branch.events.iter().map(|event| line(event)).collect::<Vec<_>>())?;
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ pub fn check_resolver<R: ConflictResolver>(
         let mut first: Option<(Ruling, Conflict)> = None;
         for resolver in resolvers.iter().chain(&resolvers) {
             rng.shuffle(&mut events);
-            let conflict = Conflict::in_history(&events).ok().flatten();
+            let conflict = Conflict::in_history(events.clone()).ok().flatten();
             let conflict = conflict.expect("the histories of the check are in conflict");
             let fail = |message: String| Box::new(Asymmetry { case, conflict: conflict.clone(), message });
             let ruling = catch_unwind(AssertUnwindSafe(|| resolver.resolve(&conflict)))
@@ -118,7 +118,7 @@ fn resolution_of_two(rng: &mut Rng, events: &[Event]) -> Option<Event> {
         return None;
     }
     let two: Vec<Event> = events.iter().filter(|event| by(event, &NODES[..2])).cloned().collect();
-    let conflict = Conflict::in_history(&two).ok()??;
+    let conflict = Conflict::in_history(two).ok()??;
     let answer = match rng.below(3) {
         0 => Answer::KeepAll,
         1 => Answer::Keep(conflict.branches[0].stands_for.id.clone()),

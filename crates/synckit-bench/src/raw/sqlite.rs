@@ -23,7 +23,7 @@ CREATE TABLE events (
     metadata TEXT NOT NULL,
     data ANY NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX events_dot ON events (origin, counter);
+CREATE UNIQUE INDEX events_dot ON events (origin, counter) WHERE origin IS NOT NULL;
 CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 ";
 
@@ -35,7 +35,7 @@ pub(crate) fn open(path: &Path) -> Measured<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -8000)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     connection.execute_batch(SCHEMA)?;
     Ok(connection)
 }

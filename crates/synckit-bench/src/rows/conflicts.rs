@@ -1,20 +1,24 @@
 //! A pull that finds a conflict with every event, beside one that finds none.
 
-use synckit::{Direction, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
+use synckit::{AggregateId, Direction, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
 use synckit_sqlite::SqliteStore;
 
 use super::stores::{in_task, runtime};
 use crate::measure::{Measured, Sample, Scale};
+use crate::sample::new_events;
 
 /// How many events are pulled, for a scale of so many.
 fn count(scale: Scale) -> usize {
     scale.events / 10
 }
 
-/// So many small events, one for each of as many forms.
+/// So many edits, each of a form of its own.
 fn forms(count: usize, prefix: &str) -> Measured<Vec<NewEvent>> {
-    let form = |at| NewEvent::new("FormEdited", format!("{prefix}-{at}"), &at);
-    Ok((0..count).map(form).collect::<synckit::Result<_>>()?)
+    let form = |(at, new): (usize, NewEvent)| {
+        let aggregate_id = AggregateId::new(format!("{prefix}-{at}"))?;
+        Ok(NewEvent { id: None, aggregate_id, ..new })
+    };
+    new_events(count)?.into_iter().enumerate().map(form).collect()
 }
 
 /// Pulls and settles: the replica has edited forms of this prefix, the hub `form-0`, `form-1`, …

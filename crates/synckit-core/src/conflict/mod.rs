@@ -14,6 +14,7 @@ pub use history::{Entry, History, Standing};
 pub use resolution::{Decision, RESOLUTION_TYPE, Resolution, Settled};
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::clock::VectorClock;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub struct Conflict {
     pub aggregate_id: AggregateId,
     /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the
     /// aggregate began in several places.
-    pub base: Vec<Event>,
+    pub base: Vec<Arc<Event>>,
     /// Whether the log holds the base and all that the branches show. A filter may have left some of it out;
     /// whoever needs it had better leave the conflict to a replica that holds it.
     pub whole: bool,
@@ -36,22 +37,22 @@ pub struct Conflict {
     pub branches: Vec<Branch>,
     /// The resolution that has settled it, where [`Conflict::decided_by`] brings a settled conflict back. What is
     /// decided anew goes on top of it.
-    pub settled_by: Option<Event>,
+    pub settled_by: Option<Arc<Event>>,
 }
 
 /// One side of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
     /// The event at its top: a plain event, or a resolution of an earlier conflict.
-    pub head: Event,
+    pub head: Arc<Event>,
     /// The event this branch stands for: the head, or the event that the resolution at its top keeps.
-    pub stands_for: Event,
+    pub stands_for: Arc<Event>,
     /// What the application sees on top of this branch: one event, with the content of a merge put in place
     /// of the resolution; several where all sides of an earlier conflict stand; none where a filter left it
     /// out.
-    pub shows: Vec<Event>,
+    pub shows: Vec<Arc<Event>>,
     /// The events of this branch that not all branches have seen, in canonical order, the head included.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
 }
 
 /// What a resolver says of a conflict.
@@ -114,38 +115,31 @@ impl Conflict {
     ///
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
-    pub fn in_history(events: &[Event]) -> Result<Option<Conflict>> {
-        let mut heads = Heads::default();
-        events.iter().for_each(|event| heads.add(event));
-        if heads.len() < 2 {
+    pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
+        let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+        let heads = tops(&events);
+        let [first, others @ ..] = &heads[..] else { return Ok(None) };
+        if others.is_empty() {
             return Ok(None);
         }
-        let mut common: Option<VectorClock> = None;
-        for head in heads.iter() {
-            common = Some(common.map_or_else(|| head.clock.clone(), |clock| clock.meet(&head.clock)));
-        }
-        let common = common.unwrap_or_default();
+        let common = others.iter().fold(first.clock.clone(), |common, head| common.meet(&head.clock));
         let shared = |event: &Event| match &event.dot {
             Some(dot) => common.has_seen(dot),
             None => event.clock.is_covered_by(&common),
         };
-        let mut known = Heads::default();
-        events.iter().filter(|event| shared(event)).for_each(|event| known.add(event));
-        let mut whole = common.is_covered_by(&known.clock()?);
-        let mut base = Vec::new();
-        for head in events.iter().filter(|event| known.contains(&event.id)) {
-            let shown = shows(head, events)?;
+        let (mut known, mut base, mut whole) = (VectorClock::new(), Vec::new(), true);
+        for head in tops(events.iter().filter(|event| shared(event))) {
+            known.merge(&head.clock)?;
+            let shown = shows(head, &events)?;
             whole &= !shown.is_empty();
             base.extend(shown);
         }
-        base.sort_by(Event::canonical_cmp);
-        let mut branches = Vec::with_capacity(heads.len());
-        for head in heads.iter() {
-            branches.push(Branch::of(&head.id, events, shared)?);
-        }
-        branches.sort_by(|left, right| left.head.canonical_cmp(&right.head));
-        let aggregate_id = branches[0].head.aggregate_id.clone();
+        base.sort_by(|left, right| left.canonical_cmp(right));
+        whole &= common.is_covered_by(&known);
+        let branches: Vec<Branch> =
+            heads.iter().map(|head| Branch::of(head, &events, shared)).collect::<Result<_>>()?;
         whole &= branches.iter().all(|branch| !branch.shows.is_empty());
+        let aggregate_id = first.aggregate_id.clone();
         Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
     }
 
@@ -156,9 +150,9 @@ impl Conflict {
     /// `Corrupt` when a resolution in the history cannot be read.
     pub fn decided_by(resolution: &Event, events: &[Event]) -> Result<Option<Conflict>> {
         let before = |event: &&Event| event.clock != resolution.clock && resolution.has_seen(event);
-        let before: Vec<Event> = events.iter().filter(before).cloned().collect();
-        let settled_by = Some(resolution.clone());
-        Ok(Conflict::in_history(&before)?.map(|conflict| Conflict { settled_by, ..conflict }))
+        let before = events.iter().filter(before).cloned();
+        let settled_by = Some(Arc::new(resolution.clone()));
+        Ok(Conflict::in_history(before)?.map(|conflict| Conflict { settled_by, ..conflict }))
     }
 
     /// The resolution event that writes down a ruling; `None` for [`Answer::Review`].
@@ -178,7 +172,7 @@ impl Conflict {
     /// # Errors
     /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
     pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
-        let decided = self.settled_by.as_ref().map(Resolution::read).transpose()?;
+        let decided = self.settled_by.as_deref().map(Resolution::read).transpose()?;
         let round = decided.map_or(0, |decided| decided.round).checked_add(1);
         let round = round.ok_or_else(|| Error::too_large("people have decided here 65,535 times"))?;
         self.write_down(ruling.into(), by, round)
@@ -230,25 +224,39 @@ impl Conflict {
 }
 
 impl Branch {
-    fn of(head: &EventId, events: &[Event], shared: impl Fn(&Event) -> bool) -> Result<Branch> {
-        let find = |id: &EventId| events.iter().find(|event| event.id == *id).cloned();
-        let head = find(head).ok_or_else(|| Error::corrupt("a head is missing in its own history"))?;
+    fn of(head: &Arc<Event>, events: &[Arc<Event>], shared: impl Fn(&Event) -> bool) -> Result<Branch> {
         // Where a filter left the kept event out, the resolution itself stands for it.
-        let stands_for = match head.is_resolution().then(|| Resolution::read(&head)).transpose()? {
-            Some(Resolution { decision: Decision::Keep(kept), .. }) => find(&kept.id),
+        let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
+            Some(Resolution { decision: Decision::Keep(kept), .. }) => {
+                events.iter().find(|event| event.id == kept.id)
+            }
             _ => None,
         };
-        let shows = shows(&head, events)?;
-        let own = |event: &&Event| !shared(event) && (event.id == head.id || head.has_seen(event));
-        let mut own: Vec<Event> = events.iter().filter(own).cloned().collect();
-        own.sort_by(Event::canonical_cmp);
-        Ok(Branch { stands_for: stands_for.unwrap_or_else(|| head.clone()), shows, head, events: own })
+        let shows = shows(head, events)?;
+        let own = |event: &&Arc<Event>| !shared(event) && (event.id == head.id || head.has_seen(event));
+        let mut own: Vec<Arc<Event>> = events.iter().filter(own).cloned().collect();
+        own.sort_by(|left, right| left.canonical_cmp(right));
+        let stands_for = stands_for.unwrap_or(head).clone();
+        Ok(Branch { stands_for, shows, head: head.clone(), events: own })
     }
+}
+
+/// The events that no other of them has seen, each once, in canonical order: see [`Heads`].
+fn tops<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec<&'a Arc<Event>> {
+    let mut tops: Vec<&Arc<Event>> = Vec::new();
+    for event in events {
+        if !tops.iter().any(|top| top.id == event.id || top.has_seen(event)) {
+            tops.retain(|top| !event.has_seen(top));
+            tops.push(event);
+        }
+    }
+    tops.sort_by(|left, right| left.canonical_cmp(right));
+    tops
 }
 
 /// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges
 /// into, or all that it keeps, in canonical order. Empty where a filter left that out.
-fn shows(event: &Event, events: &[Event]) -> Result<Vec<Event>> {
+fn shows(event: &Arc<Event>, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>> {
     let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
     while let Some(event) = open.pop() {
         if !event.is_resolution() {
@@ -258,7 +266,7 @@ fn shows(event: &Event, events: &[Event]) -> Result<Vec<Event>> {
         let resolution = Resolution::read(event)?;
         let kept = match resolution.decision {
             Decision::Merge(_) => {
-                shown.push(History::content(event)?);
+                shown.push(Arc::new(History::content(event)?));
                 continue;
             }
             Decision::Keep(kept) => vec![kept],
@@ -272,6 +280,6 @@ fn shows(event: &Event, events: &[Event]) -> Result<Vec<Event>> {
             }
         }
     }
-    shown.sort_by(Event::canonical_cmp);
+    shown.sort_by(|left, right| left.canonical_cmp(right));
     Ok(shown)
 }

@@ -78,7 +78,8 @@ impl Resolution {
         let seen = |event: &Settled| {
             settles.iter().any(|other| other.id != event.id && event.clock.is_covered_by(&other.clock))
         };
-        *settles = settles.iter().filter(|event| !seen(event)).cloned().collect();
+        let mut seen = settles.iter().map(seen).collect::<Vec<_>>().into_iter();
+        settles.retain(|_| seen.next() == Some(false));
         self
     }
 

@@ -52,7 +52,7 @@ pub async fn a_resolution_settles_it_and_is_one_event<F: StoreFixture>(fixture: 
     let store = open(fixture).await?;
     receive(&store, 1, &[Author::new("ann").write("x"), Author::new("bob").write("x")]).await?;
     let events: Vec<Event> = log_of(&store).await?.into_iter().map(|stored| stored.event).collect();
-    let conflict_now = Conflict::in_history(&events)?.expect("there is a conflict");
+    let conflict_now = Conflict::in_history(events.clone())?.expect("there is a conflict");
     let keep = Answer::Keep(events[0].id.clone());
     let resolution = conflict_now.settle(keep, "suite")?.expect("the answer settles it");
     let derived = synckit_core::plan::Receive::new(None, vec![resolution.clone()], NOW, Default::default());

@@ -147,7 +147,8 @@ impl SideChanges {
 
 /// All events that the branches show, in canonical order, each once.
 pub(super) fn sides(conflict: &Conflict) -> Vec<&Event> {
-    let mut sides: Vec<&Event> = conflict.branches.iter().flat_map(|branch| &branch.shows).collect();
+    let shown = conflict.branches.iter().flat_map(|branch| &branch.shows);
+    let mut sides: Vec<&Event> = shown.map(|event| &**event).collect();
     sides.sort_by(|left, right| left.canonical_cmp(right));
     sides.dedup_by(|left, right| left.id == right.id);
     sides

@@ -60,7 +60,7 @@ impl std::fmt::Debug for SharedResolver {
 
 /// Keeps what the branch stands for whose event is the last, or the first, in canonical order.
 fn keep_by_order(conflict: &Conflict, last: bool) -> Result<Answer> {
-    let order = |left: &&Event, right: &&Event| left.canonical_cmp(right);
+    let order = |left: &&Arc<Event>, right: &&Arc<Event>| left.canonical_cmp(right);
     let standing = conflict.branches.iter().map(|branch| &branch.stands_for);
     let kept = if last { standing.max_by(order) } else { standing.min_by(order) };
     kept.map(|event| Answer::Keep(event.id.clone())).ok_or_else(|| Error::invalid("a conflict has branches"))

@@ -46,7 +46,7 @@ async fn edited_apart(aggregates: usize) -> (MemoryStore, MemoryStore, MemorySto
 }
 
 async fn conflict_of(store: &MemoryStore, aggregate: &str) -> Conflict {
-    Conflict::in_history(&store.events_of(&id(aggregate)).await.unwrap()).unwrap().unwrap()
+    Conflict::in_history(store.events_of(&id(aggregate)).await.unwrap()).unwrap().unwrap()
 }
 
 async fn live(store: &impl EventStore, aggregate: &str) -> Vec<Event> {

@@ -118,12 +118,12 @@ impl Replica {
 
     pub(crate) fn settle(&mut self, resolver: &dyn ConflictResolver) {
         for aggregate in self.in_conflict() {
-            let conflict = Conflict::in_history(&self.events_of(&aggregate)).expect("readable");
+            let conflict = Conflict::in_history(self.events_of(&aggregate)).expect("readable");
             let conflict = conflict.expect("it is listed because there is one");
             let ruling = resolver.resolve(&conflict).expect("it decides");
             if let Some(resolution) = conflict.settle(ruling, resolver.name()).expect("a good answer") {
                 self.derive(resolution);
-                let left = Conflict::in_history(&self.events_of(&aggregate)).expect("readable");
+                let left = Conflict::in_history(self.events_of(&aggregate)).expect("readable");
                 assert_eq!(left, None, "a resolution settles what it was asked about");
             }
         }
@@ -132,7 +132,7 @@ impl Replica {
     /// Settles an open conflict as a person would, or decides a settled one otherwise.
     pub(crate) fn decide(&mut self, aggregate: &AggregateId, choice: usize) {
         let events = self.events_of(aggregate);
-        let open = Conflict::in_history(&events).expect("readable");
+        let open = Conflict::in_history(events.clone()).expect("readable");
         let mut heads = Heads::default();
         events.iter().for_each(|event| heads.add(event));
         let top = events.iter().find(|event| event.is_resolution() && heads.contains(&event.id));

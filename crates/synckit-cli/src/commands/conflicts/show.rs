@@ -1,6 +1,7 @@
 //! How a conflict is shown: its sides, and the fields that each has changed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use synckit::{AggregateId, Changes, Conflict, Event, EventId, FieldChange};
@@ -36,6 +37,10 @@ struct Side {
     changed: Option<Vec<FieldChange>>,
 }
 
+fn events(shared: &[Arc<Event>]) -> Vec<Event> {
+    shared.iter().map(|event| Event::clone(event)).collect()
+}
+
 impl Shown {
     pub(super) fn of(conflict: &Conflict, found_at: Option<u64>) -> Self {
         let changes = Changes::of(conflict).sides;
@@ -47,13 +52,13 @@ impl Shown {
                 _ => None,
             };
             let keep = branch.stands_for.id.clone();
-            Side { keep, shows: branch.shows.clone(), events: branch.events.len(), changed }
+            Side { keep, shows: events(&branch.shows), events: branch.events.len(), changed }
         });
         Shown {
             aggregate: conflict.aggregate_id.clone(),
             found_at,
             whole: conflict.whole,
-            base: conflict.base.clone(),
+            base: events(&conflict.base),
             sides: sides.collect(),
             in_full: false,
         }
