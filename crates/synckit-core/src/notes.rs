@@ -5,7 +5,7 @@
 //! | `store` | the store id, as text |
 //! | `node` | [`Identity`]: the node id and the name it authors under now |
 //! | `time` | the latest timestamp seen or issued, as text |
-//! | `origin/<node>` | the highest counter held of that node, as text |
+//! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event that has it, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
 //! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author who cannot stamp is known to have seen, in its binary form |
 //! | `client/<author>` | what a transport keeps about such an author |
@@ -19,6 +19,9 @@
 //! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
 //!
 //! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -84,7 +87,7 @@ pub const ASIDE_OUT: &str = "aside/out/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
-/// The key of the highest counter held of a node.
+/// The key of the [`Latest`] of a node.
 pub fn origin(node: &NodeId) -> String {
     ["origin/", node.as_str()].concat()
 }
@@ -241,6 +244,31 @@ impl Identity {
     }
 }
 
+/// The highest counter held of a node, and the event that has it. Its text form is `counter event`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// The counter, at least 1.
+    pub counter: u64,
+    /// The event that the dot of this counter names.
+    pub event: EventId,
+}
+
+impl fmt::Display for Latest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.counter, self.event)
+    }
+}
+
+impl FromStr for Latest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once(' ').and_then(|(counter, event)| Some((counter.parse().ok()?, event)));
+        let (counter, event) = parts.ok_or_else(|| Error::corrupt("this is not a counter and an event"))?;
+        Ok(Latest { counter, event: EventId::new(event)? })
+    }
+}
+
 /// What an author who cannot stamp is known to have seen of one aggregate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -317,8 +345,9 @@ pub struct Search {
 pub struct PushNote {
     /// Everything up to this position was offered, or came from the peer.
     pub position: Position,
-    /// The position the peer has confirmed to have on record; 0 for none.
-    pub acknowledged: Position,
+    /// The place in the own log that the peer has confirmed to have on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Cursor>,
     /// Up to this position everything is offered, also what came from the peer: it lost its log.
     pub offer_all_to: Position,
     /// The place in the peer's log that it was found to have lost, so that this is put right once.
@@ -327,6 +356,13 @@ pub struct PushNote {
     /// The place in the own log that the peer knew and that was lost here, so that this is put right once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regained: Option<Cursor>,
+}
+
+impl PushNote {
+    /// The position the peer has confirmed to have on record; 0 for none.
+    pub fn confirmed(&self) -> Position {
+        self.acknowledged.as_ref().map_or(0, Cursor::position)
+    }
 }
 
 /// Who a peer is and when it was last synced.

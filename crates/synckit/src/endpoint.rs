@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
-use synckit_core::notes::{self, Note};
+use synckit_core::notes::{self, Latest, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{
-    Caller, Cursor, Dot, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits,
-    MissingRequest, MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest,
-    PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, Traffic, Transport,
-    Watch,
+    Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
+    MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest, PullResponse, PushRequest,
+    PushResponse, Query, RefusalCode, Refused, Result, Scope, Traffic, Transport, Watch,
 };
 use tokio::sync::watch;
 
@@ -209,12 +208,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             facts.head.store == request.caller.store,
             [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
         )?;
-        let counter = facts.note(&origin).map_or(Ok(0), |value| text(&origin, value))?;
-        let dot = Dot::new(request.caller.node.clone(), counter);
-        let counter_event = match counter {
-            0 => None,
-            _ => self.store.named_by(&dot).await?,
-        };
+        let latest: Option<Latest> = facts.note(&origin).map(|value| text(&origin, value)).transpose()?;
         Ok(HelloResponse {
             protocol: PROTOCOL_VERSION,
             store: facts.head.store,
@@ -222,8 +216,8 @@ impl<S: EventStore> Transport for Endpoint<S> {
             head: facts.head.position,
             limits: self.limits,
             time: self.environment.now(),
-            counter,
-            counter_event,
+            counter: latest.as_ref().map_or(0, |latest| latest.counter),
+            counter_event: latest.map(|latest| latest.event),
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
             known: furthest_in(request.caller.store, &facts, 0)?,
             cursor_known: request.cursor.as_ref().is_none_or(|cursor| facts.knows(cursor)),

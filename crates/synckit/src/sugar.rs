@@ -5,7 +5,7 @@ use std::future::Future;
 use synckit_core::notes::{self, Identity, Note};
 use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
-    AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
+    AggregateId, Cursor, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
     Position, Query, Result, StoredEvent,
 };
 
@@ -155,14 +155,6 @@ pub trait StoreExt: EventStore {
             let page = self.read(Query::after(cursor.position()).at_most(0, 0)).await?;
             Ok(page.follows(cursor))
         }
-    }
-
-    /// The event that a dot names, if it is held.
-    ///
-    /// # Errors
-    /// As [`EventStore::commit`].
-    fn named_by(&self, dot: &Dot) -> impl Future<Output = Result<Option<EventId>>> + Send {
-        async { Ok(self.ask(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(dot)) }
     }
 
     /// Which of these events are not held, in the order asked.

@@ -13,7 +13,7 @@ use synckit::{
     Traffic, Transport,
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, drop_at};
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
 
 fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
@@ -60,6 +60,31 @@ async fn each_direction_moves_only_its_own() {
     assert_eq!((status.events, status.peers[0].to_push), (3, 2), "{status:?}");
     pull_only.push().await.expect("pushes");
     assert!(same(&a, &hub).await);
+}
+
+/// Each call of a store is a wait; a sync of one new event makes three here and two at the peer.
+#[tokio::test]
+async fn one_new_event_costs_a_few_calls_of_either_store() {
+    let (here, there) = (FaultPlan::new(), FaultPlan::new());
+    let hub = Endpoint::new(FaultyStore::new(store("hub"), there.clone()));
+    let manager = SyncManager::new(FaultyStore::new(store("a"), here.clone()), hub);
+    let calls =
+        |plan: &FaultPlan| [Call::Commit, Call::Read, Call::Notes, Call::Head].map(|of| plan.calls(of));
+    for round in 0..3 {
+        manager.record([note("note-1", round)]).await.expect("recorded");
+        let before = (calls(&here), calls(&there));
+        let report = manager.sync().await.expect("synced");
+        assert_eq!((report.pushed, report.pulled), (1, 0));
+        let more = |after: [u64; 4], before: [u64; 4]| [0, 1, 2, 3].map(|at| after[at] - before[at]);
+        // The first sync meets a stranger.
+        if round > 0 {
+            // What is known and the checkpoint are commits; what is to be pushed is read.
+            assert_eq!(more(calls(&here), before.0), [2, 1, 0, 0]);
+            // Hello and push.
+            assert_eq!(more(calls(&there), before.1), [2, 0, 0, 0]);
+            assert_eq!(report.round_trips, 2);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

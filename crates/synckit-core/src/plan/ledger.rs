@@ -8,7 +8,7 @@ use crate::conflict::Heads;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, NodeId, StoreId};
-use crate::notes::{self, Identity, Note};
+use crate::notes::{self, Identity, Latest, Note};
 use crate::store::{Facts, NewRow, Plan};
 use crate::timestamp::Timestamp;
 
@@ -18,7 +18,7 @@ pub(super) struct Ledger<'a> {
     facts: &'a Facts,
     pub(super) identity: Identity,
     pub(super) time: Timestamp,
-    origins: BTreeMap<NodeId, u64>,
+    origins: BTreeMap<NodeId, Latest>,
     /// Where in `branches` an aggregate stands.
     places: HashMap<AggregateId, usize>,
     branches: Vec<Branches>,
@@ -60,10 +60,10 @@ impl<'a> Ledger<'a> {
 
     /// The highest counter held of a node.
     pub(super) fn counter(&mut self, node: &NodeId) -> Result<u64> {
-        if let Some(counter) = self.origins.get(node) {
-            return Ok(*counter);
+        match self.origins.get(node) {
+            Some(latest) => Ok(latest.counter),
+            None => counter(self.facts, node),
         }
-        counter(self.facts, node)
     }
 
     /// The heads of an aggregate.
@@ -84,13 +84,13 @@ impl<'a> Ledger<'a> {
     /// Appends an event and moves heads, counters and time with it.
     pub(super) fn append(&mut self, event: Event, source: Option<StoreId>) -> Result<()> {
         self.heads(&event.aggregate_id)?.add(&event);
-        if let Some(Dot { node, counter }) = &event.dot {
+        if let Some(Dot { node, counter }) = &event.dot
+            && self.counter(node)? < *counter
+        {
+            let latest = Latest { counter: *counter, event: event.id.clone() };
             match self.origins.get_mut(node) {
-                Some(highest) => *highest = (*highest).max(*counter),
-                None => {
-                    let highest = self.counter(node)?.max(*counter);
-                    self.origins.insert(node.clone(), highest);
-                }
+                Some(before) => *before = latest,
+                None => drop(self.origins.insert(node.clone(), latest)),
             }
         }
         self.time = self.time.max(event.time);
@@ -129,8 +129,8 @@ impl<'a> Ledger<'a> {
         if identity(self.facts)? != self.identity {
             plan.put.push(Note::json(notes::NODE.to_owned(), &self.identity)?);
         }
-        for (node, counter) in &self.origins {
-            plan.put.push(put(notes::origin(node), counter.to_string()));
+        for (node, latest) in &self.origins {
+            plan.put.push(put(notes::origin(node), latest.to_string()));
         }
         if !plan.append.is_empty() {
             plan.put.push(put(notes::TIME.to_owned(), self.time.to_string()));
@@ -150,7 +150,8 @@ pub(super) fn identity(facts: &Facts) -> Result<Identity> {
 
 /// The highest counter held of a node, by the facts.
 pub(super) fn counter(facts: &Facts, node: &NodeId) -> Result<u64> {
-    Ok(text(facts, &notes::origin(node))?.unwrap_or(0))
+    let latest: Option<Latest> = text(facts, &notes::origin(node))?;
+    Ok(latest.map_or(0, |latest| latest.counter))
 }
 
 pub(super) fn put(key: String, value: String) -> Note {

@@ -12,7 +12,7 @@ use crate::data::Data;
 use crate::error::Result;
 use crate::event::Event;
 use crate::ids::{AggregateId, NodeId};
-use crate::notes::{self, Identity, Note};
+use crate::notes::{self, Identity, Latest, Note};
 use crate::plan::ledger::{self, put};
 use crate::plan::{Outcome, Step};
 use crate::store::{Facts, Needs, Plan, StoredEvent};
@@ -39,7 +39,16 @@ impl Reauthor {
         keys.extend(self.events.iter().map(|stored| notes::heads(&stored.event.aggregate_id)));
         keys.sort_unstable();
         keys.dedup();
-        Needs { notes: keys, ..Needs::default() }
+        let dots = self.last_left().into_iter().collect();
+        Needs { notes: keys, dots, ..Needs::default() }
+    }
+
+    /// The last dot of the former name that stays.
+    fn last_left(&self) -> Option<Dot> {
+        self.from
+            .checked_sub(1)
+            .filter(|counter| *counter > 0)
+            .map(|counter| Dot::new(self.author.clone(), counter))
     }
 
     pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
@@ -77,15 +86,26 @@ impl Reauthor {
             let moved = Heads::from_parts(moved.collect::<Result<Vec<_>>>()?);
             plan.put.push(Note { key: notes::heads(&aggregate), value: moved.encode() });
         }
-        self.count(&mut plan, &identity)?;
+        self.count(&mut plan, facts, &identity)?;
         plan.put.sort_by(|left, right| left.key.cmp(&right.key));
         Ok(Step::Write(plan, Outcome::Reauthored(Some(self.events.len()))))
     }
 
-    fn count(&self, plan: &mut Plan, identity: &Identity) -> Result<()> {
+    fn count(&self, plan: &mut Plan, facts: &Facts, identity: &Identity) -> Result<()> {
         plan.put.push(Note::json(notes::NODE.to_owned(), identity)?);
-        plan.put.push(put(notes::origin(&self.author), (self.from - 1).to_string()));
-        plan.put.push(put(notes::origin(&identity.author), (self.last + 1 - self.from).to_string()));
+        let former = notes::origin(&self.author);
+        match self.last_left().and_then(|dot| Some((dot.counter, facts.dots.get(&dot)?))) {
+            Some((counter, event)) => {
+                plan.put.push(put(former, Latest { counter, event: event.clone() }.to_string()));
+            }
+            None => plan.delete.push(former),
+        }
+        let moved = plan.restamp.iter().filter_map(|(_, event)| Some((event.dot.as_ref()?, &event.id)));
+        let moved = moved.filter(|(dot, _)| dot.node == identity.author);
+        if let Some((dot, event)) = moved.max_by_key(|(dot, _)| dot.counter) {
+            let latest = Latest { counter: dot.counter, event: event.clone() };
+            plan.put.push(put(notes::origin(&identity.author), latest.to_string()));
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ mod model;
 use std::collections::{BTreeMap, BTreeSet};
 
 use synckit::{Digest, StoreExt};
-use synckit_core::notes::{self, PullNote};
+use synckit_core::notes::{self, Latest, PullNote};
 use synckit_core::{AggregateId, Event, EventId, EventStore, Query, Standing, StoreId, StoredEvent};
 
 /// What a check answers: the promise that was broken, in words.
@@ -140,8 +140,8 @@ pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMa
     let mut values = BTreeMap::new();
     values.insert("events".to_owned(), store.head().await.map_err(failed)?.position);
     for note in store.notes_under("origin/").await.map_err(failed)? {
-        let text = String::from_utf8_lossy(&note.value).into_owned();
-        values.insert(note.key, text.parse().map_err(failed)?);
+        let latest: Latest = String::from_utf8_lossy(&note.value).parse().map_err(failed)?;
+        values.insert(note.key, latest.counter);
     }
     if let Some(note) = store.note(notes::TIME.to_owned()).await.map_err(failed)? {
         let time: synckit_core::Timestamp = String::from_utf8_lossy(&note.value).parse().map_err(failed)?;

@@ -10,7 +10,7 @@ use synckit_core::{
     Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
 };
 
-use super::{Contents, contents, log_of, named, open, receive, record, text};
+use super::{Contents, contents, counter, log_of, named, open, receive, record};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, event_id, new_event, node};
@@ -55,7 +55,7 @@ pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseRes
     }
     assert_eq!(facts.dots.len(), 1_501);
     assert_eq!(facts.notes.len(), 1);
-    assert_eq!(facts.notes[&notes::origin(&node("far"))], b"1500");
+    assert_eq!(facts.notes[&notes::origin(&node("far"))], b"1500 far-1500");
     let put = [("a/", "1"), ("a/é", "2"), ("a0", "3"), ("b", "4")];
     let put = put.map(|(key, value)| Note { key: key.to_owned(), value: value.into() });
     store.edit(put.into(), Vec::new()).await?;
@@ -95,7 +95,7 @@ pub async fn concurrent_records_get_distinct_dots<F: StoreFixture>(fixture: &F) 
         let (first, second) = (pair[0].event.id.as_str(), pair[1].event.id.as_str());
         assert_eq!(first.strip_suffix("-0"), second.strip_suffix("-1"), "a commit is not divided");
     }
-    assert_eq!(text(&*store, notes::origin(&node("n"))).await?.as_deref(), Some("320"));
+    assert_eq!(counter(&*store, "n").await?, 320);
     Ok(())
 }
 
@@ -158,8 +158,7 @@ pub async fn readers_see_only_prefixes<F: StoreFixture>(fixture: &F) -> CaseResu
         );
         assert_eq!(page.scanned_to, length);
         assert!((1..).zip(&page.events).all(|(at, stored)| stored.position == at));
-        let counter = text(&*store, notes::origin(&node("n"))).await?;
-        let counter: u64 = counter.map_or(0, |counter| counter.parse().expect("a counter is a number"));
+        let counter = counter(&*store, "n").await?;
         assert!(counter >= length, "the notebook is as far as the log");
         seen = length;
         tokio::task::yield_now().await;

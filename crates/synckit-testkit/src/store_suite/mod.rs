@@ -14,9 +14,9 @@
 //! - `process`: a second process that writes, and one that is killed
 
 use synckit::StoreExt;
-use synckit_core::notes::Note;
+use synckit_core::notes::{self as keys, Latest, Note};
 use synckit_core::plan::{Receive, Received, Record, Recorded};
-use synckit_core::{Event, EventId, EventStore, Limits, NewEvent, Query, Result, StoredEvent};
+use synckit_core::{Dot, Event, EventId, EventStore, Limits, Needs, NewEvent, Query, Result, StoredEvent};
 
 use crate::fixture::StoreFixture;
 use crate::samples::{NOW, node, store_id};
@@ -87,6 +87,7 @@ macro_rules! store_conformance {
             read: pages_end_at_the_limit_of_bytes;
             read: an_event_larger_than_the_page_still_comes;
             read: an_aggregate_is_read_alone;
+            read: aggregates_are_read_together;
             read: one_source_is_left_out;
             read: a_page_names_the_events_at_its_ends;
             read: a_page_without_matches_moves_on;
@@ -250,6 +251,16 @@ pub(crate) async fn contents(store: &impl EventStore) -> Result<Contents> {
 pub(crate) async fn text(store: &impl EventStore, key: impl Into<String>) -> Result<Option<String>> {
     let note = store.note(key.into()).await?;
     Ok(note.map(|note| String::from_utf8(note.value).expect("the note is text")))
+}
+
+/// The highest counter held of a node; 0 for none. The note names the event that has it.
+pub(crate) async fn counter(store: &impl EventStore, name: &str) -> Result<u64> {
+    let Some(text) = text(store, keys::origin(&node(name))).await? else { return Ok(0) };
+    let latest: Latest = text.parse()?;
+    let dot = Dot::new(node(name), latest.counter);
+    let named = store.ask(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(&dot);
+    assert_eq!(named, Some(latest.event));
+    Ok(latest.counter)
 }
 
 /// The ids of events, in order.

@@ -6,7 +6,7 @@ use synckit::StoreExt;
 use synckit_core::plan::{Intent, Outcome, Reauthor};
 use synckit_core::{Dot, EventStore, Heads, Held, Needs, Result, StoredEvent, notes};
 
-use super::{contents, log_of, open, receive, record, text};
+use super::{contents, counter, log_of, open, receive, record};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, aggregate, event_id, new_event, node};
@@ -60,8 +60,8 @@ pub async fn events_get_the_dots_of_the_successor<F: StoreFixture>(fixture: &F) 
 async fn check_notebook(store: &impl EventStore, log: &[StoredEvent]) -> Result<()> {
     let identity = store.identity().await?;
     assert_eq!((identity.node, identity.author, identity.generation), (node("n"), node("n~2"), 2));
-    assert_eq!(text(store, notes::origin(&node("n"))).await?.as_deref(), Some("1"));
-    assert_eq!(text(store, notes::origin(&node("n~2"))).await?.as_deref(), Some("2"));
+    assert_eq!(counter(store, "n").await?, 1);
+    assert_eq!(counter(store, "n~2").await?, 2);
     let heads = store.note(notes::heads(&aggregate("x"))).await?.expect("the aggregate has heads");
     let heads = Heads::decode(&heads.value)?;
     assert_eq!(heads.iter().map(|head| &head.clock).collect::<Vec<_>>(), [&log[3].event.clock]);

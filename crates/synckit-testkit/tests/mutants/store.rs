@@ -63,6 +63,7 @@ pub(crate) enum Mutation {
     ScansNoFurtherThanTheHead,
     LeavesAGap,
     IgnoresTheAggregate,
+    ReadsTheFirstAggregate,
     FoldsTheAggregate,
     IgnoresTheSource,
     RereadsJson,
@@ -134,7 +135,7 @@ impl Mutant {
             }
             Intent::Reauthor(reauthor) => Some(Note {
                 key: notes::origin(&reauthor.author),
-                value: reauthor.last.to_string().into_bytes(),
+                value: format!("{} believed", reauthor.last).into_bytes(),
             }),
             _ => None,
         };
@@ -265,6 +266,7 @@ impl EventStore for Mutant {
             M::PagesHoldOneEventAtLeast => query.max_events = query.max_events.max(1),
             M::PagesIgnoreBytes => query.max_bytes = usize::MAX,
             M::IgnoresTheAggregate | M::FoldsTheAggregate => query.aggregates = None,
+            M::ReadsTheFirstAggregate => query.aggregates.iter_mut().for_each(|of| of.truncate(1)),
             M::IgnoresTheSource => query.except_source = None,
             _ => {}
         }

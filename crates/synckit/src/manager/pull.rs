@@ -24,7 +24,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         match self.pull_pages(peer).await {
             Err(error) if error.kind() == ErrorKind::CursorUnknown && peer.pull.is_some() => {
                 let lost = peer.pull.as_ref().map(|note| note.cursor.clone());
-                self.peer_was_reset(peer, lost, peer.push.acknowledged).await?;
+                self.peer_was_reset(peer, lost, peer.push.acknowledged.clone()).await?;
                 self.pull_pages(peer).await
             }
             result => result,

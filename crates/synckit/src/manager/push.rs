@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use synckit_core::notes::{self, Aside, Note, PushNote};
 use synckit_core::{
-    Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, MissingRequest, Page, Position, PushRequest,
-    PushResponse, Query, RefusalCode, Refused, Result, StoredEvent, Transport,
+    Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position,
+    PushRequest, PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
 };
 
 use crate::manager::session::{Peer, Session};
@@ -17,13 +17,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.push_again(peer).await?;
         let at_first = (peer.push.clone(), peer.pull.clone());
         // Under another filter the peer may have been given much of what this one lets through.
-        let ask_all = peer.push.acknowledged == 0 && peer.known;
+        let ask_all = peer.push.acknowledged.is_none() && peer.known;
         loop {
             let offer_all = peer.push.position < peer.push.offer_all_to;
-            let query = Query::after(peer.push.position)
-                .at_most(self.calls.pace(peer.limits.batch_events), peer.limits.batch_bytes)
-                .except_source((!offer_all).then_some(peer.store));
-            let page = self.store.read(query).await?;
+            let query = self.to_push(peer.store, &peer.push, peer.limits);
+            let page = match peer.ahead.take() {
+                Some((asked, page)) if asked == query => page,
+                _ => self.store.read(query).await?,
+            };
             let (scanned_to, more) = (page.scanned_to, page.more);
             self.report.local_head = self.report.local_head.max(scanned_to);
             let refused = self.push_page(peer, page, ask_all || offer_all).await?;
@@ -40,7 +41,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 break;
             }
         }
-        if peer.confirm && peer.push.acknowledged < peer.push.position {
+        if peer.confirm && peer.push.confirmed() < peer.push.position {
             let upto = self.store.cursor_at(peer.push.position).await?;
             self.push_batch(peer, Vec::new(), Some(upto)).await?;
         }
@@ -48,6 +49,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         // next sync offer again what the peer then knows already.
         peer.unsaved |= (&peer.push, &peer.pull) != (&at_first.0, &at_first.1);
         Ok(())
+    }
+
+    /// What to read of the own log next, to push it.
+    pub(super) fn to_push(&self, peer: StoreId, note: &PushNote, limits: Limits) -> Query {
+        let offer_all = note.position < note.offer_all_to;
+        Query::after(note.position)
+            .at_most(self.calls.pace(limits.batch_events), limits.batch_bytes)
+            .except_source((!offer_all).then_some(peer))
     }
 
     /// Offers what the peer had refused and is to be tried again, without asking whether it is missing: an id that is
@@ -158,8 +167,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
             self.report.pushed += response.accepted;
             self.report.duplicates += response.duplicates;
-            if let (true, true, Some(upto)) = (last_part, response.refused.is_empty(), &upto) {
-                peer.push.acknowledged = upto.position();
+            if last_part && response.refused.is_empty() && upto.is_some() {
+                peer.push.acknowledged.clone_from(&upto);
             }
             refused
                 .extend(response.refused.into_iter().map(|one| Refused { index: one.index + offset, ..one }));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use synckit_core::notes::{self, Note, PullNote, PushNote, Search};
+use synckit_core::notes::{self, Latest, Note, PullNote, PushNote, Search};
 use synckit_core::plan::{Intent, Outcome, Reauthor};
 use synckit_core::{
     AggregateId, Cursor, Dot, Error, ErrorKind, EventId, EventStore, Filter, HelloResponse, Needs, NodeId,
@@ -25,19 +25,29 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         lost: Option<Cursor>,
         pushes: bool,
     ) -> Result<()> {
+        // What the peer confirmed is on record here, so the event there is held: most often nothing else is named.
+        let confirmed = peer.push.acknowledged.clone();
+        let is_confirmed = |place: &Cursor| confirmed.as_ref() == Some(place);
         let known = hello.known.as_ref().filter(|known| Some(*known) != peer.push.regained.as_ref());
         let own = Dot::new(peer.caller.node.clone(), hello.counter);
-        let places = known.into_iter().chain(&hello.pushed);
-        let facts = self.store.ask(Needs {
+        let latest = hello.counter_event.as_ref();
+        let latest_is_confirmed = latest.is_none() || latest == confirmed.as_ref().and_then(Cursor::event);
+        let places = known.into_iter().chain(&hello.pushed).filter(|place| !is_confirmed(place));
+        let needs = Needs {
             ids: places.filter_map(Cursor::event).cloned().collect(),
-            dots: if hello.counter == 0 { Vec::new() } else { vec![own.clone()] },
+            dots: if latest_is_confirmed { Vec::new() } else { vec![own.clone()] },
             ..Needs::default()
-        });
-        let facts = facts.await?;
-        let lost_here = known.is_some_and(|known| !facts.knows(known));
+        };
+        let facts = match needs == Needs::default() {
+            true => None,
+            false => Some(self.store.ask(needs).await?),
+        };
+        let holds =
+            |place: &Cursor| is_confirmed(place) || facts.as_ref().is_some_and(|facts| facts.knows(place));
+        let lost_here = known.is_some_and(|known| !holds(known));
         let unfinished = peer.pull.as_ref().is_some_and(|note| note.everything);
         // The peer holds an event under an own dot that is not held here, or is another here.
-        let forked = facts.dots.get(&own) != hello.counter_event.as_ref();
+        let forked = !latest_is_confirmed && facts.as_ref().and_then(|facts| facts.dots.get(&own)) != latest;
         if lost_here || (!unfinished && forked) {
             peer.push.regained = hello.known.clone();
             return self.restored_here(peer).await;
@@ -45,17 +55,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if unfinished && lost.is_none() {
             return self.take_back(peer).await;
         }
-        let recorded = match &hello.pushed {
-            Some(cursor) if facts.knows(cursor) => cursor.position(),
-            _ => 0,
-        };
-        if lost.is_some() || (pushes && recorded < peer.push.acknowledged) {
+        let recorded = hello.pushed.clone().filter(holds);
+        let upto = recorded.as_ref().map_or(0, Cursor::position);
+        if lost.is_some() || (pushes && upto < peer.push.confirmed()) {
             return self.peer_was_reset(peer, lost, recorded).await;
         }
-        if recorded > peer.push.acknowledged {
+        if upto > peer.push.confirmed() {
             // An answer was lost after the peer had committed.
             peer.push.acknowledged = recorded;
-            peer.push.position = peer.push.position.max(recorded);
+            peer.push.position = peer.push.position.max(upto);
         }
         Ok(())
     }
@@ -65,7 +73,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         &mut self,
         peer: &mut Peer,
         lost: Option<Cursor>,
-        recorded: Position,
+        recorded: Option<Cursor>,
     ) -> Result<()> {
         tracing::warn!(peer = %peer.store, "the peer's log was wiped or restored from an older copy");
         let head = self.store.head().await?.position;
@@ -99,8 +107,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let start = Cursor::start(peer.store);
         let search = Search { author: peer.caller.node.clone(), cursor: start.clone(), taken: None };
         peer.pull = Some(PullNote { cursor: start, everything: true, search: Some(search) });
-        peer.push =
-            PushNote { position: 0, acknowledged: 0, offer_all_to: head, ..std::mem::take(&mut peer.push) };
+        peer.push = PushNote {
+            position: 0,
+            acknowledged: None,
+            offer_all_to: head,
+            ..std::mem::take(&mut peer.push)
+        };
         // First of all it is put down that everything is pulled: a crash from here on does not lose that.
         let push = Note::json(notes::push(peer.store, &self.filter), &peer.push)?;
         self.store.edit(vec![self.pull_note_of(peer)?, push], Vec::new()).await?;
@@ -139,7 +151,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn counter(&self, node: &NodeId) -> Result<u64> {
         let Some(note) = self.store.note(notes::origin(node)).await? else { return Ok(0) };
-        text(&note.key, &note.value)
+        Ok(text::<Latest>(&note.key, &note.value)?.counter)
     }
 
     /// The smallest counter of the former name whose dot names another event at the peer. How far the search has come is kept, so that

@@ -7,7 +7,7 @@ use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
 use synckit_core::plan::Received;
 use synckit_core::{
     Caller, Cursor, Dot, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Limits, Needs,
-    PROTOCOL_VERSION, Position, RefusalCode, Refused, Result, StoreId, Transport,
+    PROTOCOL_VERSION, Page, Position, Query, RefusalCode, Refused, Result, StoreId, Transport,
 };
 
 use crate::acquaintance::{furthest_in, notes_about};
@@ -15,7 +15,7 @@ use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
 use crate::manager::remembered::Remembered;
-use crate::report::{Refusal, SyncError, SyncReport};
+use crate::report::{Recovery, Refusal, SyncError, SyncReport};
 use crate::sugar::StoreExt;
 
 pub(crate) struct Session<'a, S, T> {
@@ -51,6 +51,8 @@ pub(crate) struct Peer {
     pub(crate) known: bool,
     /// The notes of what it has refused.
     pub(crate) refused: Vec<Note>,
+    /// What was read to be pushed while the peer said hello, unless the log has moved since.
+    pub(crate) ahead: Option<(Query, Page)>,
     /// Whether a place in the own log must be put on record at the peer, though there may be nothing to push.
     pub(crate) confirm: bool,
     /// Whether the places in both logs have moved since they were put down.
@@ -137,9 +139,11 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     async fn exchange(&mut self, peer: &mut Peer) -> Result<()> {
         if self.direction != Direction::PushOnly && !peer.has_nothing_new() {
+            peer.ahead = None;
             self.pull(peer).await?;
         }
         if self.conflicts_listed || self.report.conflicts.found > 0 {
+            peer.ahead = None;
             self.settle().await?;
         }
         if self.direction != Direction::PullOnly {
@@ -166,7 +170,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             filter: self.filter.clone(),
             cursor: about.map_or(Ok(None), |peer| self.furthest(peer, &facts))?,
         };
-        let mut hello = self.calls.hello(request.clone()).await?;
+        // What cannot be read now is read again, and told of, when it is to be pushed.
+        let (hello, ahead) =
+            tokio::join!(biased; self.calls.hello(request.clone()), self.read_ahead(about, &facts));
+        let mut hello = hello?;
         if about != Some(hello.store) {
             // Another peer than the last time: what is known of its log, if anything, is asked for once more.
             facts = self.ask_about(Some(hello.store)).await?;
@@ -200,6 +207,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             confirm: false,
             unsaved: false,
             refused: Vec::new(),
+            ahead: None,
         };
         let mut refused: Vec<_> =
             facts.notes.into_iter().filter(|(key, _)| key.starts_with(&refused)).collect();
@@ -207,7 +215,16 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
         let lost = request.cursor.filter(|_| !hello.cursor_known);
         self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
+        peer.ahead = ahead.filter(|_| self.report.recovery == Recovery::default());
         Ok(peer)
+    }
+
+    /// Reads what is to be pushed first, as far as that is known before the peer has said hello.
+    async fn read_ahead(&self, peer: Option<StoreId>, facts: &Facts) -> Option<(Query, Page)> {
+        let peer = peer.filter(|_| self.direction != Direction::PullOnly)?;
+        let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.settings.limits);
+        let page = self.store.read(query.clone()).await.ok()?;
+        Some((query, page))
     }
 
     /// Asks for all that a sync must know of the own log, and of what is known about a peer.

@@ -16,7 +16,7 @@ const CONFLICTS: usize = 2_000;
 
 /// The most bytes of events in a batch, by [`Event::size`], unless a single history is larger: memory is bounded by
 /// this and not by the number of conflicts.
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 4 << 20;
 
 /// Listed conflicts, each with the history of its aggregate.
 struct Batch {
