@@ -7,7 +7,7 @@ use synckit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use super::hub::{Hub, Wire};
-use super::stores::{receive_samples, sqlite};
+use super::stores::{in_task, receive_samples, runtime, sqlite};
 use crate::measure::{Measured, Scale};
 use crate::raw;
 use crate::sample::{Samples, Spread};
@@ -51,7 +51,8 @@ impl Pair {
 /// make it durable, of the event at the hub and of the checkpoint here, count as what a commit takes with rusqlite
 /// alone, and are taken off.
 pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
-    super::stores::runtime()?.block_on(async {
+    let runtime = runtime()?;
+    in_task(&runtime, async move {
         let pair = Pair::with_history(scale.events * TIMES).await?;
         let mut commits = raw::sqlite::Commits::open(&pair.directory.path().join("raw.db"))?;
         let (mut syncs, mut trips, mut durable) = (Vec::new(), Vec::new(), Vec::new());

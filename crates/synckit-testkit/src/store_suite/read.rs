@@ -103,6 +103,26 @@ pub async fn an_aggregate_is_read_alone<F: StoreFixture>(fixture: &F) -> CaseRes
     Ok(())
 }
 
+/// The events of several aggregates, in the order of the log and each once, from any position, in pages.
+pub async fn aggregates_are_read_together<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let name = |at: usize| ["x", "y", "z", "y", "w"][at % 5];
+    record(&store, (0..50).map(|at| new_event(name(at), &format!("e{at:02}"))).collect()).await?;
+    let asked = ["z", "none", "x", "z"];
+    let found = |from: usize| {
+        let wanted = (from..50).filter(|at| asked.contains(&name(*at)));
+        wanted.map(|at| format!("e{at:02}")).collect::<Vec<_>>()
+    };
+    for limit in [1, 3, 20, 100] {
+        let query = Query::after(0).of_aggregates(asked.map(aggregate)).at_most(limit, usize::MAX);
+        assert_eq!(ids(&scan(&store, query.clone()).await?), found(0));
+        assert_eq!(ids(&scan(&store, Query { after: 25, ..query }).await?), found(25));
+    }
+    let page = store.read(Query::after(0).of_aggregates([])).await?;
+    assert_eq!((page.events.len(), page.scanned_to, page.more), (0, 50, false));
+    Ok(())
+}
+
 /// Events from one store are left out; own ones and those of others stay.
 pub async fn one_source_is_left_out<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;

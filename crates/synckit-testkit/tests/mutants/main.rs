@@ -105,6 +105,7 @@ mutants! {
     pages_ignore_bytes: PagesIgnoreBytes is caught by read::pages_end_at_the_limit_of_bytes;
     stays_empty_when_an_event_is_too_large: StaysEmptyWhenAnEventIsTooLarge is caught by read::an_event_larger_than_the_page_still_comes;
     ignores_the_aggregate: IgnoresTheAggregate is caught by read::an_aggregate_is_read_alone;
+    reads_the_first_aggregate: ReadsTheFirstAggregate is caught by read::aggregates_are_read_together;
     ignores_the_source: IgnoresTheSource is caught by read::one_source_is_left_out;
     misnames_the_end_of_a_page: MisnamesTheEndOfAPage is caught by read::a_page_names_the_events_at_its_ends;
     forgets_notes_under_a_prefix: ForgetsNotesUnderAPrefix is caught by commit::asking_tells_what_is_there;
