@@ -7,7 +7,7 @@ use synckit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use super::hub::{Hub, Wire};
-use super::stores::{in_task, receive_samples, runtime, sqlite};
+use super::stores::{receive_samples, runtime, sqlite};
 use crate::measure::{Measured, Scale};
 use crate::raw;
 use crate::sample::{Samples, Spread};
@@ -47,12 +47,13 @@ impl Pair {
     }
 }
 
-/// The time of a sync of one new event after this history, in round trips of an empty request. The two commits that
+/// The time of a sync of one new event after this history, in round trips of an empty request. Both are awaited on a
+/// thread that is no worker of the runtime, so that either is woken from another thread, as it is where the peer is
+/// another process. The two commits that
 /// make it durable, of the event at the hub and of the checkpoint here, count as what a commit takes with rusqlite
 /// alone, and are taken off.
 pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
-    let runtime = runtime()?;
-    in_task(&runtime, async move {
+    runtime()?.block_on(async {
         let pair = Pair::with_history(scale.events * TIMES).await?;
         let mut commits = raw::sqlite::Commits::open(&pair.directory.path().join("raw.db"))?;
         let (mut syncs, mut trips, mut durable) = (Vec::new(), Vec::new(), Vec::new());
