@@ -94,7 +94,7 @@ pub struct Query {
     pub max_events: usize,
     /// At most so many bytes by [`Event::size`], but always one event.
     pub max_bytes: usize,
-    /// Only events of these aggregates, of which each is named once or more. With none of them there are none.
+    /// Only events of these aggregates; of none of them where there are none.
     pub aggregates: Option<Vec<AggregateId>>,
     /// Without the events that came from this store.
     pub except_source: Option<StoreId>,

@@ -114,12 +114,14 @@ impl<'a> Ledger<'a> {
     /// The plan, with all notes that follow from it. Of several notes under one key the last counts.
     pub(super) fn finish(mut self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
         let mut plan = self.plan;
-        // Aggregates first, sorted: the notes are then nearly in the order of their keys.
+        // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
         self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
         plan.put.reserve(self.branches.len() + 16);
+        for Branches { aggregate, heads, .. } in &self.branches {
+            plan.put.push(Note { key: notes::heads(aggregate), value: heads.encode() });
+        }
         for branches in &self.branches {
             let aggregate = &branches.aggregate;
-            plan.put.push(Note { key: notes::heads(aggregate), value: branches.heads.encode() });
             if branches.came_into_conflict() {
                 plan.put.push(put(notes::conflict(aggregate), now.to_string()));
             } else if branches.was_settled() {

@@ -45,10 +45,7 @@ impl Reauthor {
 
     /// The last dot of the former name that stays.
     fn last_left(&self) -> Option<Dot> {
-        self.from
-            .checked_sub(1)
-            .filter(|counter| *counter > 0)
-            .map(|counter| Dot::new(self.author.clone(), counter))
+        (self.from > 1).then(|| Dot::new(self.author.clone(), self.from - 1))
     }
 
     pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {

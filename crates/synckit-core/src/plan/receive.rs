@@ -20,7 +20,7 @@ use crate::version::Position;
 /// Stores events from elsewhere, together with the checkpoint that they bring forward.
 #[derive(Clone, Debug)]
 pub struct Receive {
-    /// The store they came from; `None` for a resolution derived here.
+    /// The store they came from; `None` for a resolution derived here, which is not checked again.
     pub source: Option<StoreId>,
     /// The events, in the order of the log they came from.
     pub events: Vec<Event>,
@@ -126,8 +126,8 @@ impl Receive {
             notes.append(&mut self.notes_if_complete);
         }
         let mut plan = ledger.finish(self.now, notes)?;
+        self.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
         plan.delete.append(&mut self.delete);
-        plan.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
         Ok(Step::Write(plan, Outcome::Received(received)))
     }
 
