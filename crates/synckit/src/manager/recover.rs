@@ -31,7 +31,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let known = hello.known.as_ref().filter(|known| Some(*known) != peer.push.regained.as_ref());
         let own = Dot::new(peer.caller.node.clone(), hello.counter);
         let latest = hello.counter_event.as_ref();
-        let latest_is_confirmed = latest.is_none() || latest == confirmed.as_ref().and_then(Cursor::event);
+        let latest_is_confirmed = match latest {
+            Some(_) => latest == confirmed.as_ref().and_then(Cursor::event),
+            None => hello.counter == 0,
+        };
         let places = known.into_iter().chain(&hello.pushed).filter(|place| !is_confirmed(place));
         let needs = Needs {
             ids: places.filter_map(Cursor::event).cloned().collect(),

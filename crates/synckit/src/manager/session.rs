@@ -215,7 +215,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
         let lost = request.cursor.filter(|_| !hello.cursor_known);
         self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
-        peer.ahead = ahead.filter(|_| self.report.recovery == Recovery::default());
+        // Where hello took several tries, much may have been recorded meanwhile: it is read again.
+        peer.ahead = ahead.filter(|_| self.calls.made() == 1 && self.report.recovery == Recovery::default());
         Ok(peer)
     }
 

@@ -136,3 +136,48 @@ async fn decide(resolving: Resolving, batch: Batch) -> Result<Decisions> {
         .await
         .map_err(|error| Error::new(ErrorKind::Internal, "conflicts could not be decided").with_source(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::plan::Receive;
+    use synckit_core::{Data, Limits, NewEvent, NodeId};
+    use synckit_memory::MemoryStore;
+
+    use super::*;
+    use crate::sugar::StoreExt;
+    use crate::{Endpoint, SyncManager};
+
+    /// A store in which this node has written 200 KB about each of these.
+    async fn written(node: &str, aggregates: &[String]) -> MemoryStore {
+        let store = MemoryStore::new(NodeId::new(node).expect("valid")).expect("randomness");
+        let manager = SyncManager::new(store.clone(), Endpoint::new(store.clone()));
+        for aggregate in aggregates {
+            let large = NewEvent::with_data("Scanned", aggregate, Data::bytes(vec![1; 200_000]));
+            manager.record([large.expect("valid")]).await.expect("recorded");
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_bounded_and_no_conflict_is_left_out() {
+        let aggregates: Vec<String> = (10..40).map(|at| format!("scan-{at}")).collect();
+        let (here, there) = (written("a", &aggregates).await, written("b", &aggregates).await);
+        for aggregate in &aggregates {
+            let aggregate = AggregateId::new(aggregate).expect("valid");
+            let events = there.events_of(&aggregate).await.expect("readable");
+            let source = there.head().await.expect("open").store;
+            let now = events[0].time.millis();
+            let receive = Receive::new(Some(source), events, now, Limits::default());
+            assert_eq!(here.commit_receive(receive).await.expect("stored").conflicts, [aggregate]);
+        }
+        let (mut found, mut batches, mut after) = (Vec::new(), 0, String::new());
+        while let Some(batch) = Batch::read(&here, after).await.expect("readable") {
+            let bytes: usize = batch.histories.values().flatten().map(Event::size).sum();
+            assert!(bytes <= BYTES, "{bytes} bytes are held");
+            assert!(batch.histories.values().all(|history| history.len() == 2), "a history is whole");
+            found.extend(batch.histories.into_keys().map(|aggregate| aggregate.to_string()));
+            (batches, after) = (batches + 1, batch.upto);
+        }
+        assert_eq!((found, batches), (aggregates, 3));
+    }
+}
