@@ -110,6 +110,28 @@ async fn retryable_failures_are_retried_and_others_are_errors_with_a_report() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_recorded_while_the_peer_cannot_be_reached_goes_with_the_sync_that_reaches_it() {
+    let (a, hub, plan) = (store("a"), store("hub"), FaultPlan::new());
+    let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
+    let manager = SyncManager::new(a.clone(), transport);
+    manager.record([note("before", 1)]).await.expect("recorded");
+    manager.sync().await.expect("synced");
+    plan.nth(Call::Hello, 1, Fault::LOSE_REQUEST);
+    manager.record([note("before", 2)]).await.expect("recorded");
+    let syncing = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.sync().await }
+    });
+    while plan.calls(Call::Hello) < 2 {
+        tokio::task::yield_now().await;
+    }
+    manager.record([note("meanwhile", 3)]).await.expect("recorded");
+    let report = syncing.await.expect("ends").expect("synced");
+    assert_eq!((report.pushed, report.round_trips), (2, 3), "{report:?}");
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_is_a_timeout() {
     let plan = FaultPlan::new();
     plan.nth(Call::Pull, 1, Fault::Hang);
