@@ -47,10 +47,10 @@ macro_rules! text_name {
                 self.0.as_str()
             }
 
-            /// How many bytes the text has.
+            /// The bytes of the text.
             #[inline]
-            pub(crate) fn len(&self) -> usize {
-                self.0.len()
+            pub(crate) fn as_bytes(&self) -> &[u8] {
+                self.0.as_bytes()
             }
         }
 

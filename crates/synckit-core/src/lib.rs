@@ -46,8 +46,7 @@ pub use ids::{AggregateId, EventId, EventType, MAX_NAME_BYTES, NodeId, StoreId};
 pub use limits::Limits;
 pub use memory_log::MemoryLog;
 pub use store::{
-    BoxStore, EventStore, Facts, Held, LogHead, Needs, NewRow, NoteQuery, Page, Plan, Query, StoredEvent,
-    Watch,
+    BoxStore, EventStore, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Query, StoredEvent, Watch,
 };
 pub use timestamp::Timestamp;
 pub use transport::{

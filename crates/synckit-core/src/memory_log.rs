@@ -66,16 +66,12 @@ impl MemoryLog {
             old.dot.map(|dot| self.by_dot.remove(&dot));
             self.by_dot.extend(self.events[at].event.dot.clone().map(|dot| (dot, at)));
         }
-        for row in plan.append {
+        for event in plan.append {
             let at = self.events.len();
-            self.by_id.insert(row.event.id.clone(), at);
-            self.by_dot.extend(row.event.dot.clone().map(|dot| (dot, at)));
-            self.by_aggregate.entry(row.event.aggregate_id.clone()).or_default().push(at);
-            self.events.push(StoredEvent {
-                position: at as Position + 1,
-                source: row.source,
-                event: row.event,
-            });
+            self.by_id.insert(event.id.clone(), at);
+            self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));
+            self.by_aggregate.entry(event.aggregate_id.clone()).or_default().push(at);
+            self.events.push(StoredEvent { position: at as Position + 1, source: plan.source, event });
         }
         for key in plan.delete {
             self.notes.remove(&key);

@@ -31,12 +31,7 @@ impl ShortText {
     }
 
     #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.as_bytes().len()
-    }
-
-    #[inline]
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             ShortText::Inline { length, bytes } => &bytes[..usize::from(*length)],
             ShortText::Shared(text) => text.as_bytes(),

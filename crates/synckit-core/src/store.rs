@@ -275,7 +275,9 @@ impl Held {
 #[serde(deny_unknown_fields, default)]
 pub struct Plan {
     /// Events for the next positions, in this order.
-    pub append: Vec<NewRow>,
+    pub append: Vec<Event>,
+    /// The store they came from; `None` when they were recorded or derived here.
+    pub source: Option<StoreId>,
     /// Events that keep position and id and get another stamp: dot, clock, time and data are replaced. Only when
     /// a replica that was restored from an older copy authors again what it had recorded since.
     pub restamp: Vec<(Position, Event)>,
@@ -283,15 +285,6 @@ pub struct Plan {
     pub put: Vec<Note>,
     /// Notes to delete; none of them is put as well.
     pub delete: Vec<String>,
-}
-
-/// An event to append, and the store it came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewRow {
-    /// The event.
-    pub event: Event,
-    /// The store it came from; `None` when it was recorded or derived here.
-    pub source: Option<StoreId>,
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

@@ -11,6 +11,13 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+/// Appends the bytes of a text, with their number before them.
+#[inline]
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text);
+}
+
 #[inline]
 pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
     let mut number = 0_u64;

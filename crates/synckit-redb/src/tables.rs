@@ -221,9 +221,8 @@ impl<'t> Tables<'t> {
 
     /// Writes a plan for a log that ends here. After an error the transaction must not be committed.
     pub(crate) fn write(&mut self, head: Position, plan: &Plan) -> Result<(), redb::Error> {
-        for (new, position) in plan.append.iter().zip(head + 1..) {
-            let event = &new.event;
-            self.events.insert(position, row::encode(event, new.source).as_slice())?;
+        for (event, position) in plan.append.iter().zip(head + 1..) {
+            self.events.insert(position, row::encode(event, plan.source).as_slice())?;
             free(self.ids.insert(event.id.as_str(), position)?.is_none(), "an event is in the log already")?;
             self.aggregates.insert((event.aggregate_id.as_str(), position), ())?;
             if let Some(dot) = &event.dot {

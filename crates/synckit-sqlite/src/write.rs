@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
 use synckit_core::notes::Note;
 use synckit_core::plan::Intent;
-use synckit_core::{Data, Event, NewRow, Plan, Position, Result};
+use synckit_core::{Data, Event, Plan, Position, Result, StoreId};
 
 use crate::error::engine;
 use crate::packed::{self, Bytes};
@@ -79,7 +79,7 @@ fn insert_and_commit(rows: usize, notes: usize) -> String {
 
 /// Writes a plan for a log that ends here, and ends the transaction. While one statement runs, the next is prepared.
 pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: Plan) -> Result<()> {
-    let Plan { append, restamp, put, delete } = plan;
+    let Plan { append, source, restamp, put, delete } = plan;
     for (position, event) in &restamp {
         let sql =
             "UPDATE events SET origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
@@ -95,7 +95,7 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         execute(connection, DELETE, keys(&delete)?).await?;
     }
     let mut rest = append.into_iter();
-    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
+    let mut rows = Rows::after(head, source);
     let mut ready = None;
     while let Some((length, sql)) = batch(rest.len()) {
         let prepare = async {
@@ -137,7 +137,7 @@ pub(crate) async fn write_whole(
     head: Position,
     plan: Plan,
 ) -> Result<()> {
-    let mut rows = Rows { next: head.cast_signed(), names: [None, None] };
+    let mut rows = Rows::after(head, plan.source);
     let mut arguments = notes(&plan.put)?;
     add(&mut arguments, version)?;
     let sql = &WHOLE[plan.append.len()];
@@ -202,14 +202,19 @@ fn keys(keys: &[String]) -> Result<SqliteArguments> {
 /// Binds rows that follow each other.
 struct Rows {
     next: i64,
+    source: Option<StoreId>,
     /// The type and the origin of the last row: most often those of the next as well.
     names: [Option<Arc<str>>; 2],
 }
 
 impl Rows {
+    fn after(head: Position, source: Option<StoreId>) -> Self {
+        Rows { next: head.cast_signed(), source, names: [None, None] }
+    }
+
     /// Binds rows in the order of the columns of [`INSERT`].
-    fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = NewRow>) -> Result<()> {
-        for NewRow { event, source } in rows {
+    fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = Event>) -> Result<()> {
+        for event in rows {
             self.next += 1;
             add(arguments, self.next)?;
             add(arguments, Arc::<str>::from(event.id.as_str()))?;
@@ -217,7 +222,7 @@ impl Rows {
             add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
             let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
             bind_stamp(arguments, &event, origin)?;
-            add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
+            add(arguments, self.source.map(|source| source.as_bytes().to_vec()))?;
             add(arguments, clock(&event))?;
             add(arguments, event.metadata.shared_json())?;
             bind_data(arguments, &event.data)?;

@@ -133,12 +133,12 @@ impl EventStore for Journal {
             let (now, later) = match self.mutation {
                 Mutation::AnswersBeforeItIsDurable => (Plan::default(), plan.clone()),
                 Mutation::CommitsTheCheckpointFirst => (
-                    Plan { append: Vec::new(), ..plan.clone() },
-                    Plan { append: plan.append.clone(), ..Plan::default() },
+                    Plan { append: Vec::new(), source: None, ..plan.clone() },
+                    Plan { append: plan.append.clone(), source: plan.source, ..Plan::default() },
                 ),
                 Mutation::CommitsTheCheckpointLast => (
-                    Plan { append: plan.append.clone(), ..Plan::default() },
-                    Plan { append: Vec::new(), ..plan.clone() },
+                    Plan { append: plan.append.clone(), source: plan.source, ..Plan::default() },
+                    Plan { append: Vec::new(), source: None, ..plan.clone() },
                 ),
                 Mutation::LosesCommits if state.commits % 3 == 0 => Default::default(),
                 _ => (plan.clone(), Plan::default()),

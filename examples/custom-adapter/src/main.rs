@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("recorded 2 events in a file of {} bytes", path.metadata()?.len());
 
     // What a power cut may leave of a third commit: some bytes of it.
-    OpenOptions::new().append(true).open(&path)?.write_all(b"5c2f3a90b1d8{\"append\":[{\"ev")?;
+    OpenOptions::new().append(true).open(&path)?.write_all(b"5c2f3a90b1d8{\"append\":[{\"id")?;
     let store = FileStore::open(&path, NodeId::new("till-1")?).await?;
     println!("opened again with {} events in {} bytes", store.head().await?.position, path.metadata()?.len());
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Stamp};
 use crate::ids::{EventId, NodeId};
 use crate::timestamp::Timestamp;
-use crate::varint::{put_varint, take_text, take_varint};
+use crate::varint::{put_text, put_varint, take_text, take_varint};
 
 /// An event that no other event of its aggregate has seen, as far as planning needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,13 +94,9 @@ impl Heads {
     /// its time and its clock.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() * 96);
-        let text = |out: &mut Vec<u8>, text: &str| {
-            put_varint(out, text.len() as u64);
-            out.extend_from_slice(text.as_bytes());
-        };
         for head in &self.0 {
-            text(&mut out, head.id.as_str());
-            text(&mut out, head.dot.as_ref().map_or("", |dot| dot.node.as_str()));
+            put_text(&mut out, head.id.as_bytes());
+            put_text(&mut out, head.dot.as_ref().map_or(b"", |dot| dot.node.as_bytes()));
             put_varint(&mut out, head.dot.as_ref().map_or(0, |dot| dot.counter));
             put_varint(&mut out, head.time.to_bits());
             head.clock.encode(&mut out);

@@ -68,10 +68,10 @@ impl Event {
 
     /// The size that limits are checked against: all texts, the binary clock and the payload, in bytes.
     pub fn size(&self) -> usize {
-        let clock: usize = self.clock.iter().map(|(node, _)| node.len() + 8).sum();
-        self.id.len()
-            + self.event_type.len()
-            + self.aggregate_id.len()
+        let clock: usize = self.clock.iter().map(|(node, _)| node.as_bytes().len() + 8).sum();
+        self.id.as_bytes().len()
+            + self.event_type.as_bytes().len()
+            + self.aggregate_id.as_bytes().len()
             + self.data.as_bytes().len()
             + self.metadata.as_json().len()
             + clock

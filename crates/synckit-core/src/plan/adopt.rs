@@ -127,7 +127,7 @@ impl Adopt {
             match self.stamp(&mut ledger, facts, &mut seen, &author, adoptee) {
                 Ok(event) => {
                     batch.insert(id, content);
-                    ledger.append(event.clone(), Some(self.source))?;
+                    ledger.add(&event)?;
                     adopted.events.push(event);
                 }
                 Err(error) => {
@@ -144,7 +144,8 @@ impl Adopt {
         adopted.head = facts.head.position + adopted.events.len() as Position;
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() }));
-        Ok(Step::Write(ledger.finish(self.now, notes)?, Outcome::Adopted(adopted)))
+        let plan = ledger.finish(self.now, adopted.events.clone(), Some(self.source), notes)?;
+        Ok(Step::Write(plan, Outcome::Adopted(adopted)))
     }
 
     /// The event with its stamp, if it may be stored. What is known to be seen of the aggregate moves on only then.

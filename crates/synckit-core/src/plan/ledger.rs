@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, NodeId, StoreId};
 use crate::notes::{self, Identity, Latest, Note};
-use crate::store::{Facts, NewRow, Plan};
+use crate::store::{Facts, Plan};
 use crate::timestamp::Timestamp;
 
 /// The state of causality that a plan starts from and moves on.
@@ -22,13 +22,14 @@ pub(super) struct Ledger<'a> {
     /// Where in `branches` an aggregate stands.
     places: HashMap<AggregateId, usize>,
     branches: Vec<Branches>,
-    plan: Plan,
 }
 
 /// An aggregate that the plan is about.
 #[derive(Debug)]
 struct Branches {
     aggregate: AggregateId,
+    /// The key of the note of its heads.
+    key: String,
     heads: Heads,
     /// How many heads there were before the plan.
     before: usize,
@@ -54,7 +55,6 @@ impl<'a> Ledger<'a> {
             origins: BTreeMap::new(),
             places: HashMap::with_capacity(events),
             branches: Vec::with_capacity(events),
-            plan: Plan { append: Vec::with_capacity(events), ..Plan::default() },
         })
     }
 
@@ -68,39 +68,51 @@ impl<'a> Ledger<'a> {
 
     /// The heads of an aggregate.
     pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&mut Heads> {
-        let at = match self.places.entry(aggregate.clone()) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) => {
-                let stored = self.facts.notes.get(&notes::heads(aggregate));
-                let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
-                let before = heads.len();
-                self.branches.push(Branches { aggregate: aggregate.clone(), heads, before });
-                *unknown.insert(self.branches.len() - 1)
-            }
-        };
+        let at = self.place(aggregate)?;
         Ok(&mut self.branches[at].heads)
     }
 
-    /// Appends an event and moves heads, counters and time with it.
-    pub(super) fn append(&mut self, event: Event, source: Option<StoreId>) -> Result<()> {
-        self.heads(&event.aggregate_id)?.add(&event);
-        if let Some(Dot { node, counter }) = &event.dot
-            && self.counter(node)? < *counter
-        {
-            let latest = Latest { counter: *counter, event: event.id.clone() };
+    /// The heads at a place, which is that of an aggregate.
+    pub(super) fn heads_at(&self, place: usize) -> &Heads {
+        &self.branches[place].heads
+    }
+
+    /// The place of an aggregate in this plan.
+    pub(super) fn place(&mut self, aggregate: &AggregateId) -> Result<usize> {
+        match self.places.entry(aggregate.clone()) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(unknown) => {
+                let key = notes::heads(aggregate);
+                let stored = self.facts.notes.get(&key);
+                let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
+                let before = heads.len();
+                self.branches.push(Branches { aggregate: aggregate.clone(), key, heads, before });
+                Ok(*unknown.insert(self.branches.len() - 1))
+            }
+        }
+    }
+
+    /// Moves heads, counters and time with an event that is to be appended.
+    pub(super) fn add(&mut self, event: &Event) -> Result<()> {
+        let place = self.place(&event.aggregate_id)?;
+        self.add_at(place, event)
+    }
+
+    /// The same for an event of the aggregate that has this place.
+    pub(super) fn add_at(&mut self, place: usize, event: &Event) -> Result<()> {
+        self.branches[place].heads.add(event);
+        if let Some(Dot { node, counter }) = &event.dot {
+            let latest = || Latest { counter: *counter, event: event.id.clone() };
             match self.origins.get_mut(node) {
-                Some(before) => *before = latest,
-                None => drop(self.origins.insert(node.clone(), latest)),
+                Some(before) if before.counter < *counter => *before = latest(),
+                None if self::counter(self.facts, node)? < *counter => {
+                    self.origins.insert(node.clone(), latest());
+                }
+                _ => {}
             }
         }
         self.time = self.time.max(event.time);
-        self.plan.append.push(NewRow { event, source });
         Ok(())
-    }
-
-    /// The events appended so far.
-    pub(super) fn appended(&self) -> &[NewRow] {
-        &self.plan.append
     }
 
     /// The aggregates that came into conflict along this plan, sorted.
@@ -111,14 +123,21 @@ impl<'a> Ledger<'a> {
         aggregates
     }
 
-    /// The plan, with all notes that follow from it. Of several notes under one key the last counts.
-    pub(super) fn finish(mut self, now: u64, more: impl IntoIterator<Item = Note>) -> Result<Plan> {
-        let mut plan = self.plan;
+    /// The plan that appends the events that were added, with all notes that follow from it. Of several notes under one
+    /// key the last counts.
+    pub(super) fn finish(
+        mut self,
+        now: u64,
+        append: Vec<Event>,
+        source: Option<StoreId>,
+        more: impl IntoIterator<Item = Note>,
+    ) -> Result<Plan> {
+        let mut plan = Plan { append, source, ..Plan::default() };
         // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
         self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
         plan.put.reserve(self.branches.len() + 16);
-        for Branches { aggregate, heads, .. } in &self.branches {
-            plan.put.push(Note { key: notes::heads(aggregate), value: heads.encode() });
+        for Branches { key, heads, .. } in &mut self.branches {
+            plan.put.push(Note { key: std::mem::take(key), value: heads.encode() });
         }
         for branches in &self.branches {
             let aggregate = &branches.aggregate;

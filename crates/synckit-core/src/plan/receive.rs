@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::notes::{self, Aside, Note};
 use crate::plan::ledger::{self, Ledger};
 use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Needs, NewRow};
+use crate::store::{Facts, Needs};
 use crate::transport::{Placed, RefusalCode, Refused};
 use crate::version::Position;
 
@@ -91,41 +91,45 @@ impl Receive {
             return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
         }
         let successor = ledger::identity(facts)?.renamed();
-        let mut ledger = Ledger::open(facts, self.events.len())?;
+        let mut events = std::mem::take(&mut self.events);
+        let mut ledger = Ledger::open(facts, events.len())?;
         let mut received = Received::default();
-        let mut batch = Batch { ids: HashMap::with_capacity(self.events.len()), dots: None };
-        for (index, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
-            match self.judge(&mut ledger, facts, &mut batch, &event)? {
-                Verdict::New => {
-                    if author(&event).is_some_and(|author| ledger.identity.writes_as(author)) {
+        let mut batch = Batch::of(&events);
+        for (index, event) in events.iter().enumerate() {
+            let verdict = self.judge(&mut ledger, facts, &mut batch, event)?;
+            batch.judged(event, matches!(verdict, Verdict::New { .. }));
+            match verdict {
+                Verdict::New { place } => {
+                    if author(event).is_some_and(|author| ledger.identity.writes_as(author)) {
                         ledger.identity = successor.clone();
                         received.renamed = Some(successor.author.clone());
                     }
-                    batch.add(ledger.appended().len(), &event);
-                    ledger.append(event, self.source)?;
+                    ledger.add_at(place, event)?;
                     received.accepted += 1;
                 }
                 Verdict::Duplicate => received.duplicates += 1,
                 Verdict::Refused(code, message) => {
                     let id = event.id.to_string();
                     if self.set_aside {
-                        self.notes.push(self.aside(&event, code, &message)?);
+                        self.notes.push(self.aside(event, code, &message)?);
                     }
                     received.refused.push(Refused { index, id, code, message });
                 }
             }
         }
+        let mut new = batch.new.into_iter();
+        events.retain(|_| new.next().unwrap_or_default());
         received.conflicts = ledger.new_conflicts();
-        received.placed = ledger.appended().last().map(|last| {
+        received.placed = events.last().map(|last| {
             let position = facts.head.position + received.accepted as Position;
-            let upto = Cursor::at(facts.head.store, position, last.event.id.clone());
+            let upto = Cursor::at(facts.head.store, position, last.id.clone());
             Placed { after: facts.head.position, upto }
         });
         let mut notes = std::mem::take(&mut self.notes);
         if received.refused.is_empty() {
             notes.append(&mut self.notes_if_complete);
         }
-        let mut plan = ledger.finish(self.now, notes)?;
+        let mut plan = ledger.finish(self.now, events, self.source, notes)?;
         self.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
         plan.delete.append(&mut self.delete);
         Ok(Step::Write(plan, Outcome::Received(received)))
@@ -152,11 +156,11 @@ impl Receive {
         &self,
         ledger: &mut Ledger<'_>,
         facts: &Facts,
-        batch: &mut Batch,
+        batch: &mut Batch<'_>,
         event: &Event,
     ) -> Result<Verdict> {
         let refused = |code, message: String| Ok(Verdict::Refused(code, message));
-        let earlier = batch.ids.get(&event.id).map(|at| ledger.appended()[*at].event.digest());
+        let earlier = batch.named(&event.id).map(Event::digest);
         if let Some(digest) = earlier.or(facts.held.get(&event.id).map(|held| held.digest)) {
             if digest == event.digest() {
                 return Ok(Verdict::Duplicate);
@@ -198,7 +202,7 @@ impl Receive {
             // Beyond all that is held of the node and all that came before in this batch: it names nothing else.
             return self.fits(ledger, event);
         }
-        match batch.named_by(ledger, dot).or_else(|| facts.dots.get(dot)) {
+        match batch.named_by(dot).or_else(|| facts.dots.get(dot)) {
             Some(other) => refused(
                 RefusalCode::ForkedOrigin,
                 format!(
@@ -212,14 +216,15 @@ impl Receive {
 
     /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
     fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
-        let heads = ledger.heads(&event.aggregate_id)?;
+        let place = ledger.place(&event.aggregate_id)?;
+        let heads = ledger.heads_at(place);
         let most: usize = heads.iter().map(|head| head.clock.len()).sum();
         if most + event.clock.len() <= VectorClock::MAX_NODES {
-            return Ok(Verdict::New);
+            return Ok(Verdict::New { place });
         }
         let mut clock = heads.clock()?;
         match clock.merge(&event.clock) {
-            Ok(()) => Ok(Verdict::New),
+            Ok(()) => Ok(Verdict::New { place }),
             Err(error) if error.kind() == ErrorKind::TooLarge => {
                 Ok(Verdict::Refused(RefusalCode::TooLarge, error.to_string()))
             }
@@ -254,33 +259,71 @@ fn check_type(event: &Event) -> Result<()> {
 }
 
 enum Verdict {
-    New,
+    /// It is stored; its aggregate has this place in the ledger.
+    New {
+        place: usize,
+    },
     Duplicate,
     Refused(RefusalCode, String),
 }
 
-/// What this batch has brought so far.
+/// What a batch has brought so far. Where ids and dots come in ascending order, as one author makes them, neither is
+/// looked for, and neither table is made.
 #[derive(Debug)]
-struct Batch {
-    /// Where in the plan an event stands.
-    ids: HashMap<EventId, usize>,
-    /// Which event a dot names. Made when it is first asked for: where the events of each node come in the order in
-    /// which it authored them, never.
-    dots: Option<HashMap<Dot, EventId>>,
+struct Batch<'a> {
+    events: &'a [Event],
+    /// For each event that was judged whether it is new.
+    new: Vec<bool>,
+    /// The greatest id of a new one.
+    last: Option<&'a EventId>,
+    /// New events by id.
+    ids: Option<HashMap<&'a EventId, &'a Event>>,
+    /// New events by dot.
+    dots: Option<HashMap<&'a Dot, &'a EventId>>,
 }
 
-impl Batch {
-    fn add(&mut self, at: usize, event: &Event) {
-        self.ids.insert(event.id.clone(), at);
+impl<'a> Batch<'a> {
+    fn of(events: &'a [Event]) -> Self {
+        Batch { events, new: Vec::with_capacity(events.len()), last: None, ids: None, dots: None }
+    }
+
+    fn judged(&mut self, event: &'a Event, new: bool) {
+        self.new.push(new);
+        if !new {
+            return;
+        }
+        self.last = self.last.max(Some(&event.id));
+        if let Some(ids) = &mut self.ids {
+            ids.insert(&event.id, event);
+        }
         if let (Some(dots), Some(dot)) = (&mut self.dots, &event.dot) {
-            dots.insert(dot.clone(), event.id.clone());
+            dots.insert(dot, &event.id);
         }
     }
 
-    /// The event of this batch that a dot names.
-    fn named_by(&mut self, ledger: &Ledger<'_>, dot: &Dot) -> Option<&EventId> {
-        let named = |new: &NewRow| Some((new.event.dot.clone()?, new.event.id.clone()));
-        let dots = self.dots.get_or_insert_with(|| ledger.appended().iter().filter_map(named).collect());
-        dots.get(dot)
+    /// The new event that has this id.
+    fn named(&mut self, id: &EventId) -> Option<&'a Event> {
+        if self.last < Some(id) {
+            return None;
+        }
+        let Batch { events, new, ids, .. } = self;
+        let ids = ids.get_or_insert_with(|| {
+            let mut ids = HashMap::with_capacity(events.len());
+            ids.extend(new_of(events, new).map(|event| (&event.id, event)));
+            ids
+        });
+        ids.get(id).copied()
     }
+
+    /// The new event that a dot names.
+    fn named_by(&mut self, dot: &Dot) -> Option<&'a EventId> {
+        let Batch { events, new, dots, .. } = self;
+        let named = |event: &'a Event| Some((event.dot.as_ref()?, &event.id));
+        dots.get_or_insert_with(|| new_of(events, new).filter_map(named).collect()).get(dot).copied()
+    }
+}
+
+/// Those of the events judged so far that are new.
+fn new_of<'a>(events: &'a [Event], new: &[bool]) -> impl Iterator<Item = &'a Event> {
+    events.iter().zip(new).filter(|(_, new)| **new).map(|(event, _)| event)
 }

@@ -124,7 +124,8 @@ impl Record {
             })?;
         }
         recorded.head = facts.head.position + recorded.events.len() as Position;
-        Ok(Step::Write(ledger.finish(self.now, [])?, Outcome::Recorded(recorded)))
+        let plan = ledger.finish(self.now, recorded.events.clone(), None, [])?;
+        Ok(Step::Write(plan, Outcome::Recorded(recorded)))
     }
 
     fn record(&self, ledger: &mut Ledger<'_>, id: EventId, new: NewEvent) -> Result<Event> {
@@ -139,7 +140,7 @@ impl Record {
                 self.limits.event_bytes
             )));
         }
-        ledger.append(event.clone(), None)?;
+        ledger.add(&event)?;
         Ok(event)
     }
 

@@ -247,6 +247,7 @@ impl EventStore for Mutant {
             let last = plan.put.pop();
             let rest = Plan {
                 append: plan.append.split_off(half),
+                source: plan.source,
                 put: last.into_iter().collect(),
                 ..Plan::default()
             };

@@ -63,10 +63,10 @@ impl Replica {
     }
 
     fn write(&mut self, plan: Plan) {
-        for row in plan.append {
-            self.held.insert(row.event.id.clone(), Held::of(self.log.len() as u64 + 1, &row.event));
-            self.dots.extend(row.event.dot.clone().map(|dot| (dot, row.event.id.clone())));
-            self.log.push(row.event);
+        for event in plan.append {
+            self.held.insert(event.id.clone(), Held::of(self.log.len() as u64 + 1, &event));
+            self.dots.extend(event.dot.clone().map(|dot| (dot, event.id.clone())));
+            self.log.push(event);
         }
         for note in plan.put {
             self.notes.insert(note.key, note.value);
