@@ -50,8 +50,8 @@ pub use store::{
 };
 pub use timestamp::Timestamp;
 pub use transport::{
-    BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PROTOCOL_VERSION,
-    PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope,
-    Traffic, Transport, Unreadable,
+    Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,
+    PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
+    Refused, Scope, Stored, Traffic, Transport, Unreadable,
 };
 pub use version::{Position, Version};

@@ -116,8 +116,13 @@ async fn a_subscription_goes_through_a_relay() {
 async fn errors_keep_their_kind_through_a_relay() {
     let relayed = Relayed::start().await;
     let client = relayed.client();
-    let hello =
-        HelloRequest { protocol: PROTOCOL_VERSION, caller: caller(), filter: "all".into(), cursor: None };
+    let hello = HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller: caller(),
+        filter: "all".into(),
+        cursor: None,
+        ahead: None,
+    };
     for kind in ErrorKind::ALL {
         relayed.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         assert_eq!(client.hello(hello.clone()).await.expect_err("an error").kind(), kind);

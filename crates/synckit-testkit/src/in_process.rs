@@ -96,6 +96,7 @@ mod tests {
             caller: Caller { node: node("n"), store: store_id(1) },
             filter: "all".to_owned(),
             cursor: None,
+            ahead: None,
         };
         let wire = InProcess::default();
         let client = wire.connect().await.unwrap();

@@ -24,6 +24,7 @@ enum Mutation {
     LosesTheCounter,
     LosesThePlaceOnRecord,
     KnowsEveryCursor,
+    DropsWhatComesWithHello,
     AnswersForEveryVersion,
     LosesTheCallersStore,
     // push
@@ -135,6 +136,7 @@ impl Transport for Mutant {
         self.begin().await?;
         match self.mutation {
             M::AnswersForEveryVersion => request.protocol = synckit_core::PROTOCOL_VERSION,
+            M::DropsWhatComesWithHello => request.ahead = None,
             M::LosesTheCallersStore => request.caller.store = synckit_core::StoreId::from_bytes([99; 16]),
             M::MixesUpCallers => {
                 let mut last = self.last.lock().expect("nobody panics with it");
@@ -345,6 +347,7 @@ mutants! {
     no_counter: LosesTheCounter is caught by hello::the_counter_of_the_caller_is_known;
     no_place: LosesThePlaceOnRecord is caught by hello::what_was_pushed_is_known;
     every_cursor: KnowsEveryCursor is caught by hello::a_cursor_is_known_or_not;
+    hello_alone: DropsWhatComesWithHello is caught by hello::events_come_with_it_where_all_is_as_expected;
     every_version: AnswersForEveryVersion is caught by hello::another_protocol_is_unsupported;
     another_store: LosesTheCallersStore is caught by hello::the_same_replica_on_both_sides_is_a_conflict;
     reread_push: RereadsJson is caught by push::events_arrive_byte_for_byte;

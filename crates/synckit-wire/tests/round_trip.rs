@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use synckit_core::{
-    Caller, Cursor, Data, Dot, Event, EventId, Filter, HelloRequest, HelloResponse, Limits, Metadata,
-    MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Refused, Scope, StoreId, Timestamp, VectorClock,
+    Ahead, Caller, Cursor, Data, Dot, Event, EventId, Filter, HelloRequest, HelloResponse, Limits, Metadata,
+    MissingRequest, MissingResponse, NewEvent, NodeId, Placed, PullRequest, PullResponse, PushRequest,
+    PushResponse, RefusalCode, Refused, Scope, StoreId, Stored, Timestamp, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -75,6 +75,21 @@ fn ids() -> impl Strategy<Value = Vec<EventId>> {
     vec(name().prop_map(|id| id.parse().expect("valid")), 0..5)
 }
 
+fn ahead() -> impl Strategy<Value = Ahead> {
+    (any::<[u8; 16]>(), cursor(), vec(event(), 0..3), cursor()).prop_map(|(store, after, events, upto)| {
+        Ahead { peer: StoreId::from_bytes(store), after, events, upto }
+    })
+}
+
+fn stored() -> impl Strategy<Value = Stored> {
+    (any::<usize>(), any::<usize>(), option::of((any::<u64>(), cursor()))).prop_map(
+        |(accepted, duplicates, placed)| {
+            let placed = placed.map(|(after, upto)| Placed { after, upto });
+            Stored { accepted, duplicates, placed }
+        },
+    )
+}
+
 /// The message as it is read in both forms, which is the same.
 fn again<M: Encode + Decode + std::fmt::Debug>(message: &M) -> M {
     let [json, protobuf] = Format::ALL.map(|format| {
@@ -86,17 +101,17 @@ fn again<M: Encode + Decode + std::fmt::Debug>(message: &M) -> M {
 
 proptest! {
     #[test]
-    fn hello(caller in caller(), filter in ".*", cursor in option::of(cursor()), protocol: u32) {
-        let request = HelloRequest { protocol, caller, filter, cursor };
+    fn hello(caller in caller(), filter in ".*", cursor in option::of(cursor()), protocol: u32, ahead in option::of(ahead())) {
+        let request = HelloRequest { protocol, caller, filter, cursor, ahead };
         prop_assert_eq!(again(&request), request);
     }
 
     #[test]
-    fn hello_answer(caller in caller(), head: u64, time: u64, counter: u64, id in option::of(name()), pushed in option::of(cursor())) {
+    fn hello_answer(caller in caller(), head: u64, time: u64, counter: u64, id in option::of(name()), pushed in option::of(cursor()), stored in option::of(stored())) {
         let Caller { node, store } = caller;
         let limits = Limits::default();
         let answer = HelloResponse {
-            protocol: 1, store, node, head, limits, time, counter, counter_event: id.map(|id| id.parse().expect("valid")), known: pushed.clone(), pushed, cursor_known: head % 2 == 0,
+            protocol: 1, store, node, head, limits, time, counter, counter_event: id.map(|id| id.parse().expect("valid")), known: pushed.clone(), pushed, cursor_known: head % 2 == 0, ahead: stored,
         };
         prop_assert_eq!(again(&answer), answer);
     }

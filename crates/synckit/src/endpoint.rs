@@ -8,9 +8,10 @@ use futures_util::stream;
 use synckit_core::notes::{self, Latest, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{
-    Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits, MissingRequest,
-    MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest, PullResponse, PushRequest,
-    PushResponse, Query, RefusalCode, Refused, Result, Scope, Traffic, Transport, Watch,
+    Ahead, Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits,
+    MissingRequest, MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest,
+    PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, Stored, Traffic,
+    Transport, Watch,
 };
 use tokio::sync::watch;
 
@@ -138,6 +139,17 @@ impl<S: EventStore> Endpoint<S> {
         self.access.as_ref().is_none_or(|access| access.may_read(caller, event))
     }
 
+    /// Stores what came with a hello, as a push. What is refused is told of by the push that follows.
+    async fn store_ahead(&self, caller: Caller, filter: String, ahead: Ahead) -> Result<Option<Stored>> {
+        let Ahead { events, upto, .. } = ahead;
+        if events.len() > self.limits.batch_events {
+            return Ok(None);
+        }
+        let push = PushRequest { caller, filter, events, upto: Some(upto) };
+        let PushResponse { accepted, duplicates, refused, placed } = self.push(push).await?;
+        Ok(refused.is_empty().then_some(Stored { accepted, duplicates, placed }))
+    }
+
     /// Takes out of a push what its caller may not write.
     fn take_denied(&self, request: &mut PushRequest) -> Vec<Refused> {
         let Some(access) = &self.access else { return Vec::new() };
@@ -209,7 +221,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
         )?;
         let latest: Option<Latest> = facts.note(&origin).map(|value| text(&origin, value)).transpose()?;
-        Ok(HelloResponse {
+        let mut answer = HelloResponse {
             protocol: PROTOCOL_VERSION,
             store: facts.head.store,
             node: identity.author,
@@ -221,7 +233,12 @@ impl<S: EventStore> Transport for Endpoint<S> {
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
             known: furthest_in(request.caller.store, &facts, 0)?,
             cursor_known: request.cursor.as_ref().is_none_or(|cursor| facts.knows(cursor)),
-        })
+            ahead: None,
+        };
+        if let Some(ahead) = request.ahead.filter(|ahead| answer.is_as_expected(ahead)) {
+            answer.ahead = self.store_ahead(request.caller, request.filter, ahead).await?;
+        }
+        Ok(answer)
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {

@@ -59,7 +59,13 @@ async fn greet(server: &str, url: &str) -> Result {
     let store = MemoryStore::new(NodeId::new("visitor")?)?;
     let store_id: StoreId = store.head().await?.store;
     let caller = Caller { node: NodeId::new("visitor")?, store: store_id };
-    let hello = HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None };
+    let hello = HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller,
+        filter: "all".to_owned(),
+        cursor: None,
+        ahead: None,
+    };
     let hub = HttpTransport::new(url)?;
     let answer = hub.hello(hello).await?;
     let traffic = hub.traffic();

@@ -43,6 +43,27 @@ pub struct HelloRequest {
     /// The furthest place the caller knows in the log of the peer it believes to talk to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
+    /// What the caller would push next. Not in the serde form, as no events of a message are.
+    #[serde(skip)]
+    pub ahead: Option<Ahead>,
+}
+
+/// Events that come with the first message, so that few of them cost one round trip.
+///
+/// They are stored only where the answer says what the caller [expects](HelloResponse::is_as_expected): that neither side
+/// has lost anything since the last push. Else nothing of them is stored, and the caller pushes them once it has seen
+/// why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The store the caller believes to talk to.
+    pub peer: StoreId,
+    /// The place in the caller's log that the peer has on record, and beyond which it knows nothing of it. The event
+    /// there is the caller's own.
+    pub after: Cursor,
+    /// Events that came to the caller from nobody else, in the order of its log.
+    pub events: Vec<Event>,
+    /// The place in the caller's log that is reached when all of these are held.
+    pub upto: Cursor,
 }
 
 /// The answer to a hello.
@@ -75,6 +96,34 @@ pub struct HelloResponse {
     pub known: Option<Cursor>,
     /// Whether the caller's cursor names an event of this log; true when it sent none.
     pub cursor_known: bool,
+    /// What became of the events that came with the hello. `None` where there were none, where something is not as the
+    /// caller expected, and where one of them was refused: push says which. All else in the answer is as it was before
+    /// they were stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Stored>,
+}
+
+impl HelloResponse {
+    /// Whether this is what a caller expects that hands over events ahead.
+    pub fn is_as_expected(&self, ahead: &Ahead) -> bool {
+        let after = Some(&ahead.after);
+        self.store == ahead.peer
+            && self.cursor_known
+            && (self.pushed.as_ref(), self.known.as_ref()) == (after, after)
+            && self.counter_event.as_ref() == ahead.after.event()
+    }
+}
+
+/// What became of events of which none was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// How many were new.
+    pub accepted: usize,
+    /// How many were held already.
+    pub duplicates: usize,
+    /// Where the new ones stand, as in [`PushResponse::placed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
 }
 
 /// Which events a pull leaves out.

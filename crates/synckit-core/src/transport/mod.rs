@@ -15,8 +15,8 @@ use futures_core::Stream;
 use crate::error::Result;
 
 pub use messages::{
-    Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PullResponse,
-    PushRequest, PushResponse, RefusalCode, Refused, Scope, Traffic, Unreadable,
+    Ahead, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest,
+    PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Stored, Traffic, Unreadable,
 };
 
 /// The version of the protocol these messages make up.
@@ -32,7 +32,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// - Dropping any future at any await MUST leave the peer as before or as after the whole call.
 /// - What comes in is checked against limits before it is held in memory.
 pub trait Transport: Send + Sync + 'static {
-    /// Says who is calling and learns who answers, and how far each knows the other.
+    /// Says who is calling and learns who answers, and how far each knows the other. Events that come with it are
+    /// stored as by [`Transport::push`], if all is as the caller expects.
     ///
     /// # Errors
     /// `Unsupported` for another protocol version, `Conflict` when both sides are the same replica, and those of

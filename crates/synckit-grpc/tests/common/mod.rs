@@ -86,6 +86,7 @@ impl Transport for Double {
             pushed: request.cursor,
             known: None,
             cursor_known: true,
+            ahead: None,
         })
     }
 
@@ -133,7 +134,7 @@ pub fn caller() -> Caller {
 }
 
 pub fn hello() -> HelloRequest {
-    HelloRequest { protocol: 1, caller: caller(), filter: "all".into(), cursor: None }
+    HelloRequest { protocol: 1, caller: caller(), filter: "all".into(), cursor: None, ahead: None }
 }
 
 pub fn pull() -> PullRequest {

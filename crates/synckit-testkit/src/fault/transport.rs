@@ -224,6 +224,7 @@ mod tests {
             caller: caller(),
             filter: "all".to_owned(),
             cursor: None,
+            ahead: None,
         };
         assert_eq!(peer.hello(hello).await.unwrap().head, 0);
         assert_eq!(peer.push(push(&mut author)).await.unwrap().accepted, 1);

@@ -16,7 +16,13 @@ use crate::fixture::TransportFixture;
 use crate::samples::{Author, event_id};
 
 fn hello() -> HelloRequest {
-    HelloRequest { protocol: PROTOCOL_VERSION, caller: caller(1), filter: "all".to_owned(), cursor: None }
+    HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller: caller(1),
+        filter: "all".to_owned(),
+        cursor: None,
+        ahead: None,
+    }
 }
 
 fn missing() -> MissingRequest {

@@ -2,7 +2,8 @@
 
 use synckit::StoreExt;
 use synckit_core::{
-    Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, PROTOCOL_VERSION, Transport,
+    Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, PROTOCOL_VERSION, Placed,
+    PushRequest, Stored, Transport,
 };
 
 use super::{caller, connect, connect_with, pushing};
@@ -11,7 +12,7 @@ use crate::fixture::TransportFixture;
 use crate::samples::{Author, event_id, node, store_id};
 
 fn hello(caller: Caller) -> HelloRequest {
-    HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None }
+    HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None, ahead: None }
 }
 
 /// Protocol, store, node, head, limits and time of the hub.
@@ -42,7 +43,7 @@ pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseR
     let hub = connect(fixture).await?;
     let events = Author::new("node-1").write_many("x", 2);
     let upto = Cursor::at(store_id(1), 2, events[1].id.clone());
-    hub.wire.push(synckit_core::PushRequest { upto: Some(upto.clone()), ..pushing(1, &events) }).await?;
+    hub.wire.push(PushRequest { upto: Some(upto.clone()), ..pushing(1, &events) }).await?;
     assert_eq!(hub.wire.hello(hello(caller(1))).await?.pushed, Some(upto));
     let other = HelloRequest { filter: "0123456789abcdef".to_owned(), ..hello(caller(1)) };
     assert_eq!(hub.wire.hello(other).await?.pushed, None);
@@ -67,6 +68,39 @@ pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseR
         let request = HelloRequest { cursor: Some(cursor.clone()), ..hello(caller(2)) };
         assert_eq!(hub.wire.hello(request).await?.cursor_known, known, "{cursor}");
     }
+    Ok(())
+}
+
+/// Events that come with a hello are stored where all is as the caller expects, and only there.
+pub async fn events_come_with_it_where_all_is_as_expected<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1");
+    let (first, next) = (author.write_many("x", 2), author.write_many("x", 2));
+    let place = |position: u64| Cursor::at(store_id(1), position, event_id(&format!("node-1-{position}")));
+    let (after, upto) = (place(2), place(4));
+    let push = PushRequest { upto: Some(after.clone()), ..pushing(1, &first) };
+    hub.wire.push(push).await?;
+    let peer = hub.store.head().await?.store;
+    let ahead = Ahead { peer, after: after.clone(), events: next, upto: upto.clone() };
+    let saying = |ahead| HelloRequest { ahead: Some(ahead), ..hello(caller(1)) };
+    for wrong in [
+        Ahead { peer: store_id(9), ..ahead.clone() },
+        Ahead { after: place(1), ..ahead.clone() },
+        Ahead { after: Cursor::at(store_id(1), 2, event_id("node-1-1")), ..ahead.clone() },
+    ] {
+        assert_eq!(hub.wire.hello(saying(wrong)).await?.ahead, None);
+    }
+    let elsewhere =
+        HelloRequest { cursor: Some(Cursor::at(peer, 9, event_id("e"))), ..saying(ahead.clone()) };
+    assert_eq!(hub.wire.hello(elsewhere).await?.ahead, None);
+    assert_eq!(hub.store.head().await?.position, 2, "nothing was stored");
+
+    let answer = hub.wire.hello(saying(ahead.clone())).await?;
+    assert_eq!((answer.head, answer.counter, answer.pushed), (2, 2, Some(after)), "all else is as before");
+    let placed = Some(Placed { after: 2, upto: hub.store.cursor_at(4).await? });
+    assert_eq!(answer.ahead, Some(Stored { accepted: 2, duplicates: 0, placed }));
+    let again = hub.wire.hello(saying(ahead)).await?;
+    assert_eq!((again.head, again.counter, again.pushed, again.ahead), (4, 4, Some(upto), None));
     Ok(())
 }
 

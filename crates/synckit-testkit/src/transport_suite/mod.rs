@@ -45,6 +45,7 @@ macro_rules! transport_conformance {
             hello: the_counter_of_the_caller_is_known;
             hello: what_was_pushed_is_known;
             hello: a_cursor_is_known_or_not;
+            hello: events_come_with_it_where_all_is_as_expected;
             hello: another_protocol_is_unsupported;
             hello: the_same_replica_on_both_sides_is_a_conflict;
             push: events_arrive_byte_for_byte;

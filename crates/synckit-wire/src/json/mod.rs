@@ -1,7 +1,7 @@
 //! The JSON form of every message.
 //!
 //! - `batch`: arrays of events, read one by one
-//! - `push`, `page`: the messages that carry them
+//! - `push`, `page`, `hello`: the messages that carry them
 //! - `plain`: the messages that carry none
 //! - `error`: the body of a failed call
 //!
@@ -10,6 +10,7 @@
 
 mod batch;
 mod error;
+mod hello;
 mod page;
 mod plain;
 mod push;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
-    Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result,
+    Caller, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result,
 };
 
 use super::batch::bounded;
@@ -27,13 +27,7 @@ macro_rules! encode {
     )*};
 }
 
-encode!(HelloRequest, HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
-
-impl FromJson for HelloRequest {
-    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        parse_plain(bytes, limits, Side::Request)
-    }
-}
+encode!(HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
 
 impl FromJson for HelloResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {

@@ -11,7 +11,7 @@ pub struct Caller {
     #[prost(string, tag = "2")]
     pub store: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HelloRequest {
     /// The version of the protocol: 1.
     #[prost(uint32, tag = "1")]
@@ -24,6 +24,19 @@ pub struct HelloRequest {
     /// The furthest place the caller knows in the log of the peer it believes to talk to.
     #[prost(string, optional, tag = "4")]
     pub cursor: ::core::option::Option<::prost::alloc::string::String>,
+    /// What the caller would push next: stored only where the answer's `store` is `peer`, its `cursor_known` is true, its
+    /// `pushed` and `known` are `after`, and its `counter_event` is the event of `after`.
+    #[prost(message, repeated, tag = "5")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    /// The store the caller believes to talk to.
+    #[prost(string, optional, tag = "6")]
+    pub peer: ::core::option::Option<::prost::alloc::string::String>,
+    /// A cursor of the caller's log: what the peer has on record.
+    #[prost(string, optional, tag = "7")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+    /// A cursor of the caller's log: the place that is reached when all of the events are held.
+    #[prost(string, optional, tag = "8")]
+    pub upto: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HelloResponse {
@@ -60,6 +73,23 @@ pub struct HelloResponse {
     /// Whether the cursor of the request names an event of this log; true when there was none.
     #[prost(bool, tag = "11")]
     pub cursor_known: bool,
+    /// What became of the events that came with the hello; absent where not all of them were stored. All else in the answer
+    /// is as it was before.
+    #[prost(message, optional, tag = "12")]
+    pub ahead: ::core::option::Option<Stored>,
+}
+/// What became of events of which none was refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stored {
+    /// How many were new.
+    #[prost(uint64, tag = "1")]
+    pub accepted: u64,
+    /// How many were held already.
+    #[prost(uint64, tag = "2")]
+    pub duplicates: u64,
+    /// Where the new ones stand; absent when none was new.
+    #[prost(message, optional, tag = "3")]
+    pub placed: ::core::option::Option<Placed>,
 }
 /// What an event and a batch may be at most. What is left out has the default in brackets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

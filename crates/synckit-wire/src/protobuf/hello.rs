@@ -1,35 +1,61 @@
 //! Hello, and its answer.
 
 use prost::Message;
-use synckit_core::{EventId, HelloRequest, HelloResponse, Limits, NodeId, Result};
+use synckit_core::{Ahead, EventId, HelloRequest, HelloResponse, Limits, NodeId, Result, Stored};
 
-use super::parts::{answer, caller, caller_form, check_plain, cursor, request, text};
+use super::event::put_events;
+use super::fields::{Split, split};
+use super::parts::{answer, caller, caller_form, check_plain, cursor, placed, placed_form, request, text};
+use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
+const EVENTS: u32 = 5;
+
 impl ToProtobuf for HelloRequest {
     fn to_protobuf(&self) -> Vec<u8> {
-        form::HelloRequest {
+        let ahead = self.ahead.as_ref();
+        let rest = form::HelloRequest {
             protocol: self.protocol,
             caller: caller_form(&self.caller),
             filter: self.filter.clone(),
             cursor: text(self.cursor.as_ref()),
-        }
-        .encode_to_vec()
+            events: Vec::new(),
+            peer: text(ahead.map(|ahead| &ahead.peer)),
+            after: text(ahead.map(|ahead| &ahead.after)),
+            upto: text(ahead.map(|ahead| &ahead.upto)),
+        };
+        let mut out = Vec::new();
+        put_events(&mut out, EVENTS, ahead.map_or(&[], |ahead| &ahead.events));
+        rest.encode_raw(&mut out);
+        out
     }
 }
 
 impl FromProtobuf for HelloRequest {
+    /// Events that come ahead are left out where one cannot be read: push says what is wrong with it.
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_plain(bytes, limits)?;
-        let form: form::HelloRequest = parse(bytes, Side::Request)?;
+        let most = limits.limits.batch_events;
+        let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
+        let form: form::HelloRequest = parse(&rest, Side::Request)?;
+        let mut reader = Reader::new(limits);
+        let events: Result<Vec<_>, _> = items.into_iter().map(|(_, item)| reader.read(item)).collect();
         request(|| {
+            let peer = form.peer.map(|peer| peer.parse()).transpose()?;
+            let ahead = match (events, peer, cursor(form.after)?, cursor(form.upto)?) {
+                (Ok(events), Some(peer), Some(after), Some(upto)) => {
+                    Some(Ahead { peer, after, events, upto })
+                }
+                _ => None,
+            };
             Ok(HelloRequest {
                 protocol: form.protocol,
                 caller: caller(form.caller)?,
                 filter: form.filter,
                 cursor: cursor(form.cursor)?,
+                ahead,
             })
         })
     }
@@ -55,6 +81,11 @@ impl ToProtobuf for HelloResponse {
             pushed: text(self.pushed.as_ref()),
             known: text(self.known.as_ref()),
             cursor_known: self.cursor_known,
+            ahead: self.ahead.as_ref().map(|stored| form::Stored {
+                accepted: count(stored.accepted),
+                duplicates: count(stored.duplicates),
+                placed: placed_form(stored.placed.as_ref()),
+            }),
         }
         .encode_to_vec()
     }
@@ -66,6 +97,13 @@ impl FromProtobuf for HelloResponse {
         let form: form::HelloResponse = parse(bytes, Side::Answer)?;
         let said = form.limits.unwrap_or_default();
         let default = Limits::default();
+        let stored = |form: form::Stored| {
+            Ok(Stored {
+                accepted: size(form.accepted),
+                duplicates: size(form.duplicates),
+                placed: placed(form.placed)?,
+            })
+        };
         answer(|| {
             Ok(HelloResponse {
                 protocol: form.protocol,
@@ -84,6 +122,7 @@ impl FromProtobuf for HelloResponse {
                 pushed: cursor(form.pushed)?,
                 known: cursor(form.known)?,
                 cursor_known: form.cursor_known,
+                ahead: form.ahead.map(stored).transpose()?,
             })
         })
     }

@@ -3,8 +3,8 @@
 //! - `fields`: the fields of a message, one after the other
 //! - `write`: fields written by hand
 //! - `event`, `read`: one event, and a batch of them read one by one
-//! - `push`, `page`: the messages that carry them
-//! - `hello`, `pull`, `missing`: the messages that carry none
+//! - `push`, `page`, `hello`: the messages that carry them
+//! - `pull`, `missing`: the messages that carry none
 //! - `parts`, `filter`: what these consist of
 //! - `error`: what a failed call says
 //! - `generated`: the forms of messages as prost writes them

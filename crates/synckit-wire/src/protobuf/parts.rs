@@ -1,6 +1,6 @@
 //! The parts that messages have in common, and what is called wrong in them.
 
-use synckit_core::{Caller, Cursor, Error, NodeId, RefusalCode, Result};
+use synckit_core::{Caller, Cursor, Error, NodeId, Placed, RefusalCode, Result};
 
 use super::generated as form;
 use crate::checks::{Side, check_length};
@@ -33,6 +33,14 @@ pub(super) fn caller(form: Option<form::Caller>) -> Result<Caller> {
 
 pub(super) fn cursor(text: Option<String>) -> Result<Option<Cursor>> {
     text.map(|text| text.parse()).transpose()
+}
+
+pub(super) fn placed_form(placed: Option<&Placed>) -> Option<form::Placed> {
+    placed.map(|placed| form::Placed { after: placed.after, upto: placed.upto.to_string() })
+}
+
+pub(super) fn placed(form: Option<form::Placed>) -> Result<Option<Placed>> {
+    form.map(|form| Ok(Placed { after: form.after, upto: form.upto.parse()? })).transpose()
 }
 
 pub(super) fn text(of: Option<&impl ToString>) -> Option<String> {

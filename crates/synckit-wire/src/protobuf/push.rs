@@ -1,11 +1,11 @@
 //! Push: events and where they come from; what became of them.
 
 use prost::Message;
-use synckit_core::{Placed, PushRequest, PushResponse, Refused, Result, Unreadable};
+use synckit_core::{PushRequest, PushResponse, Refused, Result, Unreadable};
 
 use super::event::put_events;
 use super::fields::{Split, split};
-use super::parts::{answer, caller, caller_form, code, code_of, cursor, request, text};
+use super::parts::{answer, caller, caller_form, code, code_of, cursor, placed, placed_form, request, text};
 use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
 use crate::checks::{Side, check_length};
@@ -68,10 +68,7 @@ impl ToProtobuf for PushResponse {
             accepted: Some(count(self.accepted)),
             duplicates: Some(count(self.duplicates)),
             refused: refused.collect(),
-            placed: self
-                .placed
-                .as_ref()
-                .map(|placed| form::Placed { after: placed.after, upto: placed.upto.to_string() }),
+            placed: placed_form(self.placed.as_ref()),
         }
         .encode_to_vec()
     }
@@ -92,8 +89,7 @@ impl FromProtobuf for PushResponse {
             let form::Refused { index, id, code: number, message } = parse(item, Side::Answer)?;
             refused.push(Refused { index: size(index), id, code: code(number), message });
         }
-        let placed = |form: form::Placed| Ok(Placed { after: form.after, upto: form.upto.parse()? });
-        let placed = answer(|| form.placed.map(placed).transpose())?;
+        let placed = answer(|| placed(form.placed))?;
         Ok(PushResponse { accepted: size(accepted), duplicates: size(duplicates), refused, placed })
     }
 }

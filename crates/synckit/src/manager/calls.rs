@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
@@ -53,8 +54,18 @@ impl<'a, T: Transport> Calls<'a, T> {
         self.pace.store(more.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
-    pub(crate) async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.retried("hello", 1, || self.transport.hello(request.clone())).await
+    /// Says hello. Events that come with it go once: where that fails, a hello without them may get through.
+    pub(crate) async fn hello(&self, mut request: HelloRequest) -> Result<HelloResponse> {
+        let heavy = request.ahead.is_some();
+        let ahead = Mutex::new(request.ahead.take());
+        let say = || {
+            let ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.transport.hello(HelloRequest { ahead, ..request.clone() })
+        };
+        match self.retried("hello", 1, say).await {
+            Err(error) if heavy && spoiled(&error) => self.retried("hello", 1, say).await,
+            answer => answer,
+        }
     }
 
     /// Pulls a page of at most so many events, fewer where a page is too large for either side or for the way.
@@ -115,4 +126,9 @@ impl<'a, T: Transport> Calls<'a, T> {
             tokio::time::sleep(wait).await;
         }
     }
+}
+
+/// Whether an error is about what is in the batch, so that a part of it may pass.
+pub(crate) fn spoiled(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }

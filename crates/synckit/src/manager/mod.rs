@@ -10,6 +10,7 @@
 //! - `aside.rs`: events that could not be stored
 //! - `status.rs`: how things stand
 
+mod ahead;
 mod aside;
 mod builder;
 mod calls;
@@ -27,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use synckit_core::notes::Aside;
-use synckit_core::{EventStore, NodeId, Result, StoreId, Transport};
+use synckit_core::{EventStore, NodeId, Result, Transport};
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub use conflicts::OpenConflict;
@@ -35,6 +36,7 @@ pub use settle::ConflictNotice;
 pub use status::{PeerStatus, Status};
 
 use crate::report::{SyncError, SyncReport};
+use ahead::Met;
 use builder::Settings;
 use remembered::Remembered;
 use session::Session;
@@ -52,8 +54,8 @@ struct Inner<S, T> {
     transport: T,
     settings: Settings,
     syncing: tokio::sync::Mutex<()>,
-    /// The peer that was met last: what is known of it is asked for before it has said hello.
-    met: Remembered<StoreId>,
+    /// Where the last sync has ended.
+    met: Remembered<Met>,
     /// The name that was last recorded under.
     author: Remembered<NodeId>,
 }

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use synckit_core::notes::{self, Aside, Note, PushNote};
 use synckit_core::{
-    Cursor, Dot, Error, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position,
-    PushRequest, PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
+    Cursor, Dot, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position, PushRequest,
+    PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
 };
 
+use crate::manager::calls::spoiled;
 use crate::manager::session::{Peer, Session};
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
@@ -159,11 +160,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 },
                 answer => answer?,
             };
-            if let (Some(pull), Some(placed)) = (&mut peer.pull, response.placed)
-                && pull.cursor.position() == placed.after
-            {
-                // Nothing of others stands between what was pulled and what was just pushed.
-                pull.cursor = placed.upto;
+            if let Some(placed) = response.placed {
+                peer.moved_on(placed);
             }
             self.report.pushed += response.accepted;
             self.report.duplicates += response.duplicates;
@@ -196,11 +194,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         Ok(put)
     }
-}
-
-/// Whether an error is about what is in the batch, so that a part of it may pass.
-fn spoiled(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }
 
 /// What is put down of an event that the peer refused. The peer names it by its place in the batch.

@@ -7,10 +7,11 @@ use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
 use synckit_core::plan::Received;
 use synckit_core::{
     Caller, Cursor, Dot, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Limits, Needs,
-    PROTOCOL_VERSION, Page, Position, Query, RefusalCode, Refused, Result, StoreId, Transport,
+    PROTOCOL_VERSION, Page, Placed, Position, RefusalCode, Refused, Result, StoreId, Transport,
 };
 
 use crate::acquaintance::{furthest_in, notes_about};
+use crate::manager::ahead::{Met, Read};
 use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
@@ -26,7 +27,7 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
-    met: &'a Remembered<StoreId>,
+    met: &'a Remembered<Met>,
     /// Whether there are conflicts that were found before.
     conflicts_listed: bool,
     /// The fingerprint of the filter.
@@ -51,8 +52,8 @@ pub(crate) struct Peer {
     pub(crate) known: bool,
     /// The notes of what it has refused.
     pub(crate) refused: Vec<Note>,
-    /// What was read to be pushed while the peer said hello, unless the log has moved since.
-    pub(crate) ahead: Option<(Query, Page)>,
+    /// What was read to be pushed before the peer said hello, unless the log has moved since.
+    pub(crate) ahead: Option<Read>,
     /// Whether a place in the own log must be put on record at the peer, though there may be nothing to push.
     pub(crate) confirm: bool,
     /// Whether the places in both logs have moved since they were put down.
@@ -63,6 +64,16 @@ impl Peer {
     /// Whether all of its log was pulled, up to the end that it told.
     fn has_nothing_new(&self) -> bool {
         self.pull.as_ref().is_some_and(|note| !note.everything && note.cursor.position() == self.head)
+    }
+
+    /// Takes note of where the peer has put what it was just handed.
+    pub(crate) fn moved_on(&mut self, placed: Placed) {
+        if let Some(pull) = &mut self.pull
+            && pull.cursor.position() == placed.after
+        {
+            // Nothing of others stands between what was pulled and what was just pushed.
+            pull.cursor = placed.upto;
+        }
     }
 
     /// Whether one of these events was refused because its own dot names another event elsewhere.
@@ -79,7 +90,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         store: &'a S,
         transport: &'a T,
         settings: &'a Settings,
-        met: &'a Remembered<StoreId>,
+        met: &'a Remembered<Met>,
         direction: Direction,
     ) -> Self {
         Session {
@@ -146,7 +157,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             peer.ahead = None;
             self.settle().await?;
         }
-        if self.direction != Direction::PullOnly {
+        if self.pushes() {
             self.push(peer).await?;
         }
         Ok(())
@@ -154,8 +165,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     /// Says hello, and puts right what a wiped or restored log on either side has made wrong.
     async fn meet(&mut self) -> Result<Peer> {
-        let mut about = self.met.get();
-        let mut facts = self.ask_about(about).await?;
+        let met = self.met.get();
+        let mut about = met.map(|met| met.peer);
+        let (facts, read) = tokio::join!(biased; self.ask_about(about), self.read_after(met));
+        let mut facts = facts?;
         let last = notes::last(&self.filter);
         let last: Option<StoreId> = facts.note(&last).map(|value| notes::read(&last, value)).transpose()?;
         if last.is_some() && last != about {
@@ -169,22 +182,27 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             caller: caller.clone(),
             filter: self.filter.clone(),
             cursor: about.map_or(Ok(None), |peer| self.furthest(peer, &facts))?,
+            ahead: None,
         };
-        // What cannot be read now is read again, and told of, when it is to be pushed.
-        let (hello, ahead) =
-            tokio::join!(biased; self.calls.hello(request.clone()), self.read_ahead(about, &facts));
-        let mut hello = hello?;
+        let mut ahead = None;
+        if let Some(peer) = about {
+            let note = self.push_note(peer, &facts)?;
+            ahead = self.read_ahead(peer, &note, read).await;
+            request.ahead = ahead.as_ref().and_then(|(_, page)| self.to_hand_over(peer, &facts, &note, page));
+        }
+        let upto = request.ahead.as_ref().map(|ahead| ahead.upto.clone());
+        let mut hello = self.calls.hello(request.clone()).await?;
         if about != Some(hello.store) {
             // Another peer than the last time: what is known of its log, if anything, is asked for once more.
             facts = self.ask_about(Some(hello.store)).await?;
             request.cursor = self.furthest(hello.store, &facts)?;
+            request.ahead = None;
             hello.cursor_known = true;
             if request.cursor.is_some() {
                 hello = self.calls.hello(request.clone()).await?;
             }
         }
         self.check(&hello, &caller)?;
-        self.met.set(hello.store);
         self.report.peer = Some(hello.node.clone());
         self.report.peer_store = Some(hello.store);
         self.report.peer_head = hello.head;
@@ -214,18 +232,22 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         refused.sort_unstable();
         peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
         let lost = request.cursor.filter(|_| !hello.cursor_known);
-        self.recover(&hello, &mut peer, lost, self.direction != Direction::PullOnly).await?;
+        self.recover(&hello, &mut peer, lost, self.pushes()).await?;
+        if self.report.recovery != Recovery::default() {
+            return Ok(peer);
+        }
+        if let (Some(stored), Some(upto), Some((query, page))) = (hello.ahead, upto, &mut ahead) {
+            self.handed_over(&mut peer, stored, upto, page);
+            *page = Page::empty(page.store, page.scanned_to, page.upto.clone(), page.more);
+            *query = self.to_push(peer.store, &peer.push, peer.limits);
+        }
         // Where hello took several tries, much may have been recorded meanwhile: it is read again.
-        peer.ahead = ahead.filter(|_| self.calls.made() == 1 && self.report.recovery == Recovery::default());
+        peer.ahead = ahead.filter(|_| self.calls.made() == 1);
         Ok(peer)
     }
 
-    /// Reads what is to be pushed first, as far as that is known before the peer has said hello.
-    async fn read_ahead(&self, peer: Option<StoreId>, facts: &Facts) -> Option<(Query, Page)> {
-        let peer = peer.filter(|_| self.direction != Direction::PullOnly)?;
-        let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.settings.limits);
-        let page = self.store.read(query.clone()).await.ok()?;
-        Some((query, page))
+    pub(super) fn pushes(&self) -> bool {
+        self.direction != Direction::PullOnly
     }
 
     /// Asks for all that a sync must know of the own log, and of what is known about a peer.
@@ -270,7 +292,9 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let mut put = if peer.unsaved { self.checkpoint(peer)? } else { Vec::new() };
         put.push(Note::json(notes::peer(peer.store), &note)?);
         put.push(Note::json(notes::last(&self.filter), &peer.store)?);
-        self.store.edit(put, Vec::new()).await
+        self.store.edit(put, Vec::new()).await?;
+        self.met.set(Met { peer: peer.store, pushed: peer.push.position });
+        Ok(())
     }
 
     /// Takes note of how far the own log has moved.

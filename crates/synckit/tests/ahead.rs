@@ -1,0 +1,145 @@
+//! Few new events go with the hello, where the peer is as it was left, and are never lost or stored twice where it is not.
+
+use std::time::Duration;
+
+use synckit::{
+    Access, Ahead, Caller, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, HelloRequest, NewEvent,
+    NodeId, PROTOCOL_VERSION, RefusalCode, SyncManager, Transport,
+};
+use synckit_memory::MemoryStore;
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
+
+fn store(name: &str) -> MemoryStore {
+    MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
+}
+
+fn note(number: usize) -> NewEvent {
+    NewEvent::new("NoteEdited", "note-1", &number).expect("a good event")
+}
+
+async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
+    Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
+}
+
+/// A replica that has pushed one event, and recorded another.
+async fn with_one_to_push<T: Transport>(a: &MemoryStore, transport: T) -> SyncManager<MemoryStore, T> {
+    let manager =
+        SyncManager::builder(a.clone(), transport).with_call_timeout(Duration::from_secs(5)).build();
+    for number in 1..=2 {
+        if number == 2 {
+            manager.sync().await.expect("syncs");
+        }
+        manager.record([note(number)]).await.expect("recorded");
+    }
+    manager
+}
+
+#[tokio::test]
+async fn one_new_event_is_one_round_trip_in_a_new_process_as_well() {
+    let (a, hub) = (store("a"), store("hub"));
+    drop(with_one_to_push(&a, Endpoint::new(hub.clone())).await);
+    let manager = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.round_trips), (1, 1), "{report:?}");
+    let idle = manager.sync().await.expect("syncs");
+    assert_eq!((idle.pushed, idle.round_trips), (0, 1), "{idle:?}");
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test]
+async fn what_others_have_brought_meanwhile_is_pulled_in_the_same_sync() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let manager = with_one_to_push(&a, Endpoint::new(hub.clone())).await;
+    let other = SyncManager::new(b, Endpoint::new(hub.clone()));
+    other.record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")]).await.expect("recorded");
+    other.sync().await.expect("syncs");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.pulled, report.round_trips), (1, 1, 2), "{report:?}");
+    assert!(same(&a, &hub).await);
+    assert_eq!(
+        manager.sync().await.expect("syncs").round_trips,
+        1,
+        "the place in the hub's log has moved on"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_and_a_lost_hello_store_the_event_once() {
+    for fault in [Fault::LOSE_ANSWER, Fault::LOSE_REQUEST, Fault::Hang] {
+        let (a, hub, plan) = (store("a"), store("hub"), FaultPlan::new());
+        let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
+        let manager = with_one_to_push(&a, transport).await;
+        plan.nth(Call::Hello, 1, fault);
+        let report = manager.sync().await.expect("the next try gets through");
+        // The hello that is tried again comes alone; then a push, or a pull that finds only what was lost sight of.
+        let pushed = if fault == Fault::LOSE_ANSWER { 0 } else { 1 };
+        assert_eq!((report.pushed, report.round_trips), (pushed, 3), "{fault:?}: {report:?}");
+        assert!(same(&a, &hub).await);
+        assert_eq!(manager.sync().await.expect("syncs").round_trips, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hello_that_is_too_large_is_said_again_without_events() {
+    let (a, hub, plan) = (store("a"), store("hub"), FaultPlan::new());
+    let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
+    let manager = with_one_to_push(&a, transport).await;
+    plan.nth(Call::Hello, 1, Fault::Fail(ErrorKind::TooLarge));
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.round_trips), (1, 3), "{report:?}");
+    assert!(same(&a, &hub).await);
+}
+
+/// Lets nobody write what says 2.
+struct NotTwo;
+
+impl Access for NotTwo {
+    fn may_read(&self, _: &Caller, _: &Event) -> bool {
+        true
+    }
+
+    fn may_write(&self, _: &Caller, event: &Event) -> bool {
+        event.data.as_bytes() != b"2"
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_held() {
+    let (a, hub) = (store("a"), store("hub"));
+    let manager = with_one_to_push(&a, Endpoint::new(hub.clone()).with_access(NotTwo)).await;
+    manager.record([note(3)]).await.expect("recorded");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!(report.refused.len(), 1, "{report:?}");
+    assert_eq!(report.refused[0].code, RefusalCode::Denied);
+    assert_eq!((report.pushed + report.duplicates, hub.head().await.expect("a head").position), (1, 2));
+}
+
+/// A replica that was restored from an older copy, of whose lost events the peer knows from elsewhere.
+#[tokio::test]
+async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_caller_expects() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let manager = with_one_to_push(&a, Endpoint::new(hub.clone())).await;
+    let events = a.read(synckit::Query::after(0)).await.expect("a page").events;
+    // The second event, which the copy does not have, reaches the hub by way of b.
+    SyncManager::new(a.clone(), Endpoint::new(b.clone())).sync().await.expect("syncs");
+    SyncManager::new(b, Endpoint::new(hub.clone())).sync().await.expect("syncs");
+    assert_eq!(hub.head().await.expect("a head").position, 2);
+    let caller =
+        Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
+    let after = Cursor::at(caller.store, 1, events[0].event.id.clone());
+    let mut new = events[1].event.clone();
+    new.id = "another".parse().expect("valid");
+    let upto = Cursor::at(caller.store, 2, new.id.clone());
+    let peer = hub.head().await.expect("a head").store;
+    let hello = HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller,
+        filter: "all".to_owned(),
+        cursor: None,
+        ahead: Some(Ahead { peer, after: after.clone(), events: vec![new], upto }),
+    };
+    let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
+    assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 2, None));
+    assert_eq!(hub.head().await.expect("a head").position, 2);
+    drop(manager);
+}
