@@ -13,6 +13,10 @@ use crate::packed::{self, Fields};
 /// from that source costs several short reads and not a long one.
 const SCAN: u64 = 10_000;
 
+/// At most as many rows as the third parameter says. It stands in a sum, since for a parameter alone the engine prepares
+/// the statement again whenever another value is bound.
+const LIMIT: &str = "LIMIT ?3 + 0";
+
 /// Reads a page of the log: one statement, one row, one snapshot.
 pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) -> Result<Page> {
     let aggregates = query.aggregates.take().map(|mut aggregates| {
@@ -63,7 +67,7 @@ impl Kind {
         };
         // Of one aggregate, rows come stretch by stretch and in each by position: in log order without being sorted.
         let order = if aggregates == Some(1) { "" } else { "ORDER BY position" };
-        let first = if any_number { String::new() } else { format!("{order} LIMIT ?3") };
+        let first = if any_number { String::new() } else { format!("{order} {LIMIT}") };
         let end = match (aggregates, except_source) {
             (_, false) => "9223372036854775807".to_owned(),
             (None, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
@@ -178,7 +182,7 @@ async fn under(
     let (begins, start) = if after.is_empty() || after < prefix { (">=", prefix) } else { (">", after) };
     let sql = format!(
         "SELECT {} FROM
-             (SELECT key, value FROM notes WHERE key {begins} ? AND key < ? ORDER BY key LIMIT ?)",
+             (SELECT key, value FROM notes WHERE key {begins} ?1 AND key < ?2 ORDER BY key {LIMIT})",
         packed::all("concat_ws(x'ff', key, octet_length(value), value)")
     );
     let select = sqlx::query(AssertSqlSafe(sql)).bind(start);

@@ -28,7 +28,7 @@ CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 ";
 
 const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const SELECT: &str = "SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?";
+const SELECT: &str = "SELECT * FROM events WHERE position > ?1 ORDER BY position LIMIT ?2 + 0";
 
 pub(crate) fn open(path: &Path) -> Measured<Connection> {
     let connection = Connection::open(path)?;
