@@ -277,7 +277,7 @@ fn restored_catches_a_peer_that_does_not_say_what_it_knows() {
 
 #[test]
 fn cost_catches_a_replica_that_forgets_its_checkpoints() {
-    caught("cost", &on_the_replicas(StoreBug::ForgetsCheckpoints), "more than three requests");
+    caught("cost", &on_the_replicas(StoreBug::ForgetsCheckpoints), "more than two requests");
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(super) async fn recorded(log: &Log) -> usize {
 
 /// The number of a sync's requests is that of the steady state, and it moved little over the wire.
 pub(super) fn assert_cheap(report: &SyncReport) {
-    assert!(report.round_trips <= 3, "more than three requests: {report:?}");
+    assert!(report.round_trips <= 2, "more than two requests: {report:?}");
     let bytes = report.bytes_sent.max(report.bytes_received);
     assert!(bytes < 2_048, "2 KiB or more over the wire: {report:?}");
 }

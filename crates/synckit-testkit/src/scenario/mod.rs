@@ -172,7 +172,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "cost",
-        about: "one new event after a long history takes three requests and under 2 KiB",
+        about: "one new event after a long history takes two requests at most and under 2 KiB",
         by_seed: false,
         story: |cell| Box::pin(cost::run(cell)),
     },

@@ -28,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use synckit_core::notes::Aside;
-use synckit_core::{EventStore, NodeId, Result, Transport};
+use synckit_core::{EventStore, NodeId, Result, StoreId, Transport};
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub use conflicts::OpenConflict;
@@ -36,7 +36,6 @@ pub use settle::ConflictNotice;
 pub use status::{PeerStatus, Status};
 
 use crate::report::{SyncError, SyncReport};
-use ahead::Met;
 use builder::Settings;
 use remembered::Remembered;
 use session::Session;
@@ -54,8 +53,8 @@ struct Inner<S, T> {
     transport: T,
     settings: Settings,
     syncing: tokio::sync::Mutex<()>,
-    /// Where the last sync has ended.
-    met: Remembered<Met>,
+    /// The peer that was met last: what is known of it is asked for before it has said hello.
+    met: Remembered<StoreId>,
     /// The name that was last recorded under.
     author: Remembered<NodeId>,
 }

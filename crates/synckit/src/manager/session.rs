@@ -7,11 +7,11 @@ use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
 use synckit_core::plan::Received;
 use synckit_core::{
     Caller, Cursor, Dot, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Limits, Needs,
-    PROTOCOL_VERSION, Page, Placed, Position, RefusalCode, Refused, Result, StoreId, Transport,
+    PROTOCOL_VERSION, Placed, Position, RefusalCode, Refused, Result, StoreId, Transport,
 };
 
 use crate::acquaintance::{furthest_in, notes_about};
-use crate::manager::ahead::{Met, Read};
+use crate::manager::ahead::Read;
 use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
@@ -27,7 +27,7 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
-    met: &'a Remembered<Met>,
+    met: &'a Remembered<StoreId>,
     /// Whether there are conflicts that were found before.
     conflicts_listed: bool,
     /// The fingerprint of the filter.
@@ -90,7 +90,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         store: &'a S,
         transport: &'a T,
         settings: &'a Settings,
-        met: &'a Remembered<Met>,
+        met: &'a Remembered<StoreId>,
         direction: Direction,
     ) -> Self {
         Session {
@@ -165,10 +165,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     /// Says hello, and puts right what a wiped or restored log on either side has made wrong.
     async fn meet(&mut self) -> Result<Peer> {
-        let met = self.met.get();
-        let mut about = met.map(|met| met.peer);
-        let (facts, read) = tokio::join!(biased; self.ask_about(about), self.read_after(met));
-        let mut facts = facts?;
+        let mut about = self.met.get();
+        let mut facts = self.ask_about(about).await?;
         let last = notes::last(&self.filter);
         let last: Option<StoreId> = facts.note(&last).map(|value| notes::read(&last, value)).transpose()?;
         if last.is_some() && last != about {
@@ -184,13 +182,9 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             cursor: about.map_or(Ok(None), |peer| self.furthest(peer, &facts))?,
             ahead: None,
         };
-        let mut ahead = None;
-        if let Some(peer) = about {
-            let note = self.push_note(peer, &facts)?;
-            ahead = self.read_ahead(peer, &note, read).await;
-            request.ahead = ahead.as_ref().and_then(|(_, page)| self.to_hand_over(peer, &facts, &note, page));
-        }
-        let upto = request.ahead.as_ref().map(|ahead| ahead.upto.clone());
+        let read = self.read_ahead(about, &facts).await;
+        request.ahead = read.as_ref().and_then(|(_, page)| self.to_hand_over(about?, &facts, page));
+        let handed = request.ahead.as_ref().map(|ahead| ahead.upto.clone());
         let mut hello = self.calls.hello(request.clone()).await?;
         if about != Some(hello.store) {
             // Another peer than the last time: what is known of its log, if anything, is asked for once more.
@@ -203,6 +197,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             }
         }
         self.check(&hello, &caller)?;
+        self.met.set(hello.store);
         self.report.peer = Some(hello.node.clone());
         self.report.peer_store = Some(hello.store);
         self.report.peer_head = hello.head;
@@ -233,16 +228,11 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
         let lost = request.cursor.filter(|_| !hello.cursor_known);
         self.recover(&hello, &mut peer, lost, self.pushes()).await?;
-        if self.report.recovery != Recovery::default() {
-            return Ok(peer);
+        if self.report.recovery == Recovery::default() {
+            let left = self.handed_over(&mut peer, hello.ahead.zip(handed), read);
+            // Where hello took several tries, much may have been recorded meanwhile: it is read again.
+            peer.ahead = left.filter(|_| self.calls.made() == 1);
         }
-        if let (Some(stored), Some(upto), Some((query, page))) = (hello.ahead, upto, &mut ahead) {
-            self.handed_over(&mut peer, stored, upto, page);
-            *page = Page::empty(page.store, page.scanned_to, page.upto.clone(), page.more);
-            *query = self.to_push(peer.store, &peer.push, peer.limits);
-        }
-        // Where hello took several tries, much may have been recorded meanwhile: it is read again.
-        peer.ahead = ahead.filter(|_| self.calls.made() == 1);
         Ok(peer)
     }
 
@@ -281,7 +271,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         furthest_in(peer, facts, lost.map_or(0, |lost| lost.position()))
     }
 
-    fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
+    pub(super) fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
         let key = notes::push(peer, &self.filter);
         facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| notes::read(&key, value))
     }
@@ -292,9 +282,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let mut put = if peer.unsaved { self.checkpoint(peer)? } else { Vec::new() };
         put.push(Note::json(notes::peer(peer.store), &note)?);
         put.push(Note::json(notes::last(&self.filter), &peer.store)?);
-        self.store.edit(put, Vec::new()).await?;
-        self.met.set(Met { peer: peer.store, pushed: peer.push.position });
-        Ok(())
+        self.store.edit(put, Vec::new()).await
     }
 
     /// Takes note of how far the own log has moved.
