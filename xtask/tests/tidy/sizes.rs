@@ -5,7 +5,7 @@ use crate::repository::{self, File};
 /// The core can be read in one sitting. Events, clocks and contracts take about 2,000 lines; the planning, the
 /// conflicts, the adoption of events for others, the recovery from a restore, and the log in memory that stores
 /// share, take the rest.
-const CORE_LINES: usize = 3_820;
+const CORE_LINES: usize = 3_880;
 
 /// Lines of code: without blank lines, comments, and the tests at the end of a file.
 fn code_lines(text: &str) -> usize {
