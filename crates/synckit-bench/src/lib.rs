@@ -16,6 +16,7 @@ mod report;
 mod rows;
 pub mod sample;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,27 +85,34 @@ fn run(args: &Args) -> Measured<ExitCode> {
     let rows = chosen(args)?;
     if args.list {
         for row in rows {
-            println!("{:<18} {}", row.name, row.about);
+            say(format_args!("{:<18} {}", row.name, row.about));
         }
         return Ok(ExitCode::SUCCESS);
     }
-    // A baseline that cannot be read is known before minutes are spent.
+    // What cannot be read or written is known before minutes are spent.
     let baseline = args.baseline.as_deref().map(Report::read).transpose()?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| format!("{} is no directory to write to: {error}", args.out.display()))?;
     let scale = Scale { events: args.events, rounds: args.rounds };
     let mut report = Report { events: scale.events, rounds: scale.rounds, figures: Vec::new() };
     for row in rows {
         let figure = row.measure(scale).map_err(|error| format!("{}: {error}", row.name))?;
-        println!("{}", report::line(&figure));
+        say(report::line(&figure));
         report.figures.push(figure);
     }
     report.write(&args.out)?;
-    println!("\nwritten: {0}/bench.json, {0}/bench.md", args.out.display());
+    say(format_args!("\nwritten: {0}/bench.json, {0}/bench.md", args.out.display()));
     let Some(baseline) = baseline else { return Ok(ExitCode::SUCCESS) };
     let worse = report.worse_than(&baseline);
     for (figure, before) in &worse {
-        println!("worse: {} {:.2}, was {before:.2}", figure.name, figure.ratio.median);
+        say(format_args!("worse: {} {:.2}, was {before:.2}", figure.name, figure.ratio.median));
     }
     Ok(if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints a line. Where nobody reads it any more, the measurement goes on: its report is a file.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn chosen(args: &Args) -> Measured<Vec<&'static Row>> {
