@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::ids::NodeId;
-use crate::varint::{put_text, put_varint, take_text, take_varint};
+use crate::varint::{put_bytes, put_varint, take_text, take_varint};
 
 /// The n-th event authored at a node: names one event, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,7 +217,7 @@ impl VectorClock {
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.0.len() as u64);
         for (node, counter) in &self.0 {
-            put_text(out, node.as_bytes());
+            put_bytes(out, node.as_bytes());
             put_varint(out, *counter);
         }
     }

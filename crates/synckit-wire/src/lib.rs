@@ -9,6 +9,7 @@
 //! - `json`, `protobuf`: the two forms of every message
 //! - `checks`, `fault`: what both forms have in common
 
+mod ahead;
 mod checks;
 mod fault;
 mod json;

@@ -1,9 +1,9 @@
 //! One test for each limit, and for what happens to one bad event among good ones.
 
 use synckit_core::{
-    Caller, Cursor, Data, Dot, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, MissingRequest,
-    MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
-    Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
+    Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse,
+    MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse,
+    RefusalCode, Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -546,4 +546,69 @@ fn a_metadata_field_named_twice_in_a_filter_in_protobuf_is_refused() {
         );
         assert_eq!(PullRequest::from_protobuf(&pull_with(filter), &limits()).is_ok(), good);
     }
+}
+
+/// A hello with these events, as they stand in a push.
+fn hello_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
+    let upto = Cursor::start(store());
+    let ahead = Ahead { peer: store(), after: upto.clone(), events: Vec::new(), upto };
+    let hello = HelloRequest {
+        protocol: 1,
+        caller: caller(),
+        filter: "all".into(),
+        cursor: None,
+        ahead: Some(ahead),
+    };
+    match format {
+        Format::Json => {
+            let text = String::from_utf8(hello.to_json()).expect("text");
+            text.replace(r#""events":[]"#, &format!(r#""events":[{}]"#, texts(events).join(","))).into_bytes()
+        }
+        Format::Protobuf => {
+            let mut body = hello.to_protobuf();
+            put_fields(&mut body, 5, events);
+            body
+        }
+    }
+}
+
+#[test]
+fn events_that_come_with_hello_are_left_out_where_one_cannot_be_read_and_counted_before_they_are() {
+    for format in Format::ALL {
+        let good = form(format, &event(1, "1"));
+        let read = |events: &[Vec<u8>]| HelloRequest::decode(format, &hello_of(format, events), &limits());
+        let ahead = |events| read(events).expect("the hello is read").ahead;
+        assert_eq!(ahead(std::slice::from_ref(&good)).expect("all can be read").events, [event(1, "1")]);
+        let bad = if format == Format::Json { b"7".to_vec() } else { b"\x0a\x00".to_vec() };
+        assert_eq!(ahead(&[good.clone(), bad]), None, "{format:?}");
+        let error = read(&vec![good; 1_001]).expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{format:?}");
+    }
+}
+
+#[test]
+fn what_comes_with_hello_is_whole_or_absent() {
+    let parts = [r#","events":[]"#.to_owned(), format!(r#","peer":"{}""#, store())];
+    let places = ["after", "upto"].map(|name| format!(r#","{name}":"{}""#, Cursor::start(store())));
+    let parts = [parts, places].concat();
+    let caller = r#"{"node":"a","store":"07070707070707070707070707070707"}"#;
+    let hello = |parts: &[String]| {
+        let body = format!(r#"{{"protocol":1,"caller":{caller},"filter":"all"{}}}"#, parts.concat());
+        HelloRequest::from_json(body.as_bytes(), &limits())
+    };
+    assert_eq!(hello(&[]).expect("none").ahead, None);
+    assert!(hello(&parts).expect("all").ahead.is_some());
+    assert!(hello(&parts[1..]).expect("no events are as good as none of them").ahead.is_some());
+    for missing in 1..parts.len() {
+        let mut some = parts.clone();
+        some.remove(missing);
+        let error = hello(&some).expect_err("a part is missing");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("come together"), "{error}");
+    }
+    let alone = HelloRequest { ahead: None, ..hello(&[]).expect("none") };
+    let mut body = alone.to_protobuf();
+    put_fields(&mut body, 5, &[form(Format::Protobuf, &event(1, "1"))]);
+    let error = HelloRequest::from_protobuf(&body, &limits()).expect_err("events alone");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
 }

@@ -143,3 +143,35 @@ async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_call
     assert_eq!(hub.head().await.expect("a head").position, 2);
     drop(manager);
 }
+
+/// The peer has pulled more from the caller's log than the caller, restored from an older copy, knows of: an event of
+/// others alone, so that no counter tells.
+#[tokio::test]
+async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_log() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let to_hub = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
+    to_hub.record([note(1)]).await.expect("recorded");
+    to_hub.sync().await.expect("syncs");
+    let events = a.read(synckit::Query::after(0)).await.expect("a page").events;
+    let from_b = SyncManager::new(b, Endpoint::new(a.clone()));
+    from_b.record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")]).await.expect("recorded");
+    from_b.push().await.expect("pushes");
+    SyncManager::new(hub.clone(), Endpoint::new(a.clone())).pull().await.expect("pulls");
+    let caller =
+        Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
+    let after = Cursor::at(caller.store, 1, events[0].event.id.clone());
+    let mut new = events[0].event.clone();
+    new.id = "another".parse().expect("valid");
+    let upto = Cursor::at(caller.store, 2, new.id.clone());
+    let peer = hub.head().await.expect("a head").store;
+    let hello = HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller,
+        filter: "all".to_owned(),
+        cursor: None,
+        ahead: Some(Ahead { peer, after: after.clone(), events: vec![new], upto }),
+    };
+    let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
+    assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 1, None));
+    assert_eq!(answer.known.map(|known| known.position()), Some(2));
+}

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Stamp};
 use crate::ids::{EventId, NodeId};
 use crate::timestamp::Timestamp;
-use crate::varint::{put_text, put_varint, take_text, take_varint};
+use crate::varint::{put_bytes, put_varint, take_text, take_varint};
 
 /// An event that no other event of its aggregate has seen, as far as planning needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +95,8 @@ impl Heads {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() * 96);
         for head in &self.0 {
-            put_text(&mut out, head.id.as_bytes());
-            put_text(&mut out, head.dot.as_ref().map_or(b"", |dot| dot.node.as_bytes()));
+            put_bytes(&mut out, head.id.as_bytes());
+            put_bytes(&mut out, head.dot.as_ref().map_or(b"", |dot| dot.node.as_bytes()));
             put_varint(&mut out, head.dot.as_ref().map_or(0, |dot| dot.counter));
             put_varint(&mut out, head.time.to_bits());
             head.clock.encode(&mut out);

@@ -13,7 +13,7 @@ use crate::data::{Data, Metadata};
 use crate::error::{Error, Result};
 use crate::ids::{AggregateId, EventId, EventType, NodeId};
 use crate::timestamp::Timestamp;
-use crate::varint::put_varint;
+use crate::varint::put_bytes;
 
 /// The largest counter of a dot: the largest integer that every JSON reader keeps exactly.
 pub const MAX_COUNTER: u64 = (1 << 53) - 1;
@@ -82,9 +82,9 @@ impl Event {
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = self.content_digest().to_vec();
         let (node, counter) = self.dot.as_ref().map_or(("", 0), |dot| (dot.node.as_str(), dot.counter));
-        put_field(&mut bytes, node.as_bytes());
-        put_field(&mut bytes, &counter.to_be_bytes());
-        put_field(&mut bytes, &self.time.to_bits().to_be_bytes());
+        put_bytes(&mut bytes, node.as_bytes());
+        put_bytes(&mut bytes, &counter.to_be_bytes());
+        put_bytes(&mut bytes, &self.time.to_bits().to_be_bytes());
         self.clock.encode(&mut bytes);
         Sha256::digest(&bytes).into()
     }
@@ -230,18 +230,13 @@ fn content_digest(
     metadata: &Metadata,
 ) -> [u8; 32] {
     let mut bytes = Vec::with_capacity(data.as_bytes().len() + metadata.as_json().len() + 256);
-    put_field(&mut bytes, id.as_str().as_bytes());
-    put_field(&mut bytes, event_type.as_str().as_bytes());
-    put_field(&mut bytes, aggregate.as_str().as_bytes());
-    put_field(&mut bytes, if data.is_json() { b"json" } else { b"bytes" });
-    put_field(&mut bytes, data.as_bytes());
-    put_field(&mut bytes, metadata.as_json().as_bytes());
+    put_bytes(&mut bytes, id.as_bytes());
+    put_bytes(&mut bytes, event_type.as_bytes());
+    put_bytes(&mut bytes, aggregate.as_bytes());
+    put_bytes(&mut bytes, if data.is_json() { b"json" } else { b"bytes" });
+    put_bytes(&mut bytes, data.as_bytes());
+    put_bytes(&mut bytes, metadata.as_json().as_bytes());
     Sha256::digest(&bytes).into()
-}
-
-fn put_field(out: &mut Vec<u8>, field: &[u8]) {
-    put_varint(out, field.len() as u64);
-    out.extend_from_slice(field);
 }
 
 /// The node that authored an event, if it has one author.

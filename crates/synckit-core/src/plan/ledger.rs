@@ -67,9 +67,9 @@ impl<'a> Ledger<'a> {
     }
 
     /// The heads of an aggregate.
-    pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&mut Heads> {
-        let at = self.place(aggregate)?;
-        Ok(&mut self.branches[at].heads)
+    pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&Heads> {
+        let place = self.place(aggregate)?;
+        Ok(self.heads_at(place))
     }
 
     /// The heads at a place, which is that of an aggregate.

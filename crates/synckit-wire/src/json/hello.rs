@@ -5,7 +5,8 @@ use serde::Deserialize;
 use synckit_core::{Ahead, Caller, Cursor, HelloRequest, Result, StoreId};
 
 use super::batch::{put_events, read_event, split};
-use super::{FromJson, ToJson, put};
+use super::{FromJson, ToJson, put, put_field, put_name};
+use crate::ahead::ahead;
 use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
 
@@ -16,14 +17,11 @@ impl ToJson for HelloRequest {
         if let Some(Ahead { peer, after, events, upto }) = &self.ahead {
             // The object goes on.
             out.pop();
-            out.extend_from_slice(b",\"events\":");
+            put_name(&mut out, "events");
             put_events(&mut out, events, &[]);
-            out.extend_from_slice(b",\"peer\":");
-            put(&mut out, peer);
-            out.extend_from_slice(b",\"after\":");
-            put(&mut out, after);
-            out.extend_from_slice(b",\"upto\":");
-            put(&mut out, upto);
+            put_field(&mut out, "peer", peer);
+            put_field(&mut out, "after", after);
+            put_field(&mut out, "upto", upto);
             out.push(b'}');
         }
         out
@@ -44,17 +42,12 @@ struct HelloForm {
 }
 
 impl FromJson for HelloRequest {
-    /// Events that come ahead are left out where one cannot be read: push says what is wrong with it.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes.min(WireLimits::PLAIN_BYTES))?;
         let (texts, form): (_, HelloForm) = split(bytes, limits, Side::Request)?;
         let HelloForm { protocol, caller, filter, cursor, peer, after, upto } = form;
-        let texts = texts.unwrap_or_default();
-        let events: Result<Vec<_>, _> = texts.into_iter().map(|text| read_event(text, limits)).collect();
-        let ahead = match (events, peer, after, upto) {
-            (Ok(events), Some(peer), Some(after), Some(upto)) => Some(Ahead { peer, after, events, upto }),
-            _ => None,
-        };
+        let events = texts.iter().flatten().map(|text| read_event(text, limits));
+        let ahead = ahead(texts.is_some(), events.collect(), peer, after, upto)?;
         Ok(HelloRequest { protocol, caller, filter, cursor, ahead })
     }
 }

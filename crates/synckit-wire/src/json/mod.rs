@@ -44,6 +44,19 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], side: Side) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| side.unreadable(&error.to_string()))
 }
 
+/// Appends a field that is not the first.
+fn put_field<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, part: &T) {
+    put_name(out, name);
+    put(out, part);
+}
+
+/// Appends the name of a field that is not the first. It needs no escapes.
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
 /// Appends the JSON form of a part.
 fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, part: &T) {
     serde_json::to_writer(out, part).expect("the parts of a message have a JSON form");

@@ -5,7 +5,7 @@ use synckit_core::{Cursor, Error, PullResponse, Result};
 
 use super::batch::{put_events, read_event, split};
 use super::error::Fault;
-use super::{FromJson, ToJson, put};
+use super::{FromJson, ToJson, put_field};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
@@ -13,9 +13,9 @@ impl ToJson for PullResponse {
     fn to_json(&self) -> Vec<u8> {
         let mut out = b"{\"events\":".to_vec();
         put_events(&mut out, &self.events, &self.unreadable);
-        out.extend_from_slice(b",\"next\":");
-        put(&mut out, &self.next);
-        out.extend_from_slice(if self.more { b",\"more\":true}" } else { b",\"more\":false}" });
+        put_field(&mut out, "next", &self.next);
+        put_field(&mut out, "more", &self.more);
+        out.push(b'}');
         out
     }
 }

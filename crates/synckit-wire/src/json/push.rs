@@ -6,7 +6,7 @@ use serde::Deserialize;
 use synckit_core::{Caller, Cursor, PushRequest, Refused, Result, Unreadable};
 
 use super::batch::{put_events, read_event, split};
-use super::{FromJson, ToJson, put};
+use super::{FromJson, ToJson, put, put_field, put_name};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 use crate::push::{ReceivedPush, Refusals};
@@ -15,13 +15,11 @@ impl ToJson for PushRequest {
     fn to_json(&self) -> Vec<u8> {
         let mut out = b"{\"caller\":".to_vec();
         put(&mut out, &self.caller);
-        out.extend_from_slice(b",\"filter\":");
-        put(&mut out, &self.filter);
-        out.extend_from_slice(b",\"events\":");
+        put_field(&mut out, "filter", &self.filter);
+        put_name(&mut out, "events");
         put_events(&mut out, &self.events, &[]);
         if let Some(upto) = &self.upto {
-            out.extend_from_slice(b",\"upto\":");
-            put(&mut out, upto);
+            put_field(&mut out, "upto", upto);
         }
         out.push(b'}');
         out

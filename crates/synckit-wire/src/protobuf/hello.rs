@@ -1,13 +1,14 @@
 //! Hello, and its answer.
 
 use prost::Message;
-use synckit_core::{Ahead, EventId, HelloRequest, HelloResponse, Limits, NodeId, Result, Stored};
+use synckit_core::{EventId, HelloRequest, HelloResponse, Limits, NodeId, Result, Stored};
 
 use super::event::put_events;
 use super::fields::{Split, split};
 use super::parts::{answer, caller, caller_form, check_plain, cursor, placed, placed_form, request, text};
 use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
+use crate::ahead::ahead;
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
@@ -34,22 +35,17 @@ impl ToProtobuf for HelloRequest {
 }
 
 impl FromProtobuf for HelloRequest {
-    /// Events that come ahead are left out where one cannot be read: push says what is wrong with it.
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_plain(bytes, limits)?;
         let most = limits.limits.batch_events;
         let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
         let form: form::HelloRequest = parse(&rest, Side::Request)?;
         let mut reader = Reader::new(limits);
-        let events: Result<Vec<_>, _> = items.into_iter().map(|(_, item)| reader.read(item)).collect();
+        let some = !items.is_empty();
+        let events = items.into_iter().map(|(_, item)| reader.read(item)).collect();
         request(|| {
             let peer = form.peer.map(|peer| peer.parse()).transpose()?;
-            let ahead = match (events, peer, cursor(form.after)?, cursor(form.upto)?) {
-                (Ok(events), Some(peer), Some(after), Some(upto)) => {
-                    Some(Ahead { peer, after, events, upto })
-                }
-                _ => None,
-            };
+            let ahead = ahead(some, events, peer, cursor(form.after)?, cursor(form.upto)?)?;
             Ok(HelloRequest {
                 protocol: form.protocol,
                 caller: caller(form.caller)?,
