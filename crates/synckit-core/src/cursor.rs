@@ -3,32 +3,44 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, Result};
-use crate::ids::{EventId, StoreId};
+use crate::ids::StoreId;
 use crate::text::serde_as_text;
 use crate::version::Position;
 
-/// A place in a log: store id, position, and the id of the event there.
+/// A random number that a commit draws and that is kept beside each event it appends.
 ///
-/// Because it names the event, a log that was wiped or restored from an older copy is recognised by one
-/// look-up. A cursor at position 0 is the beginning of a known log and names no event. Its text form is
-/// opaque to everyone but the crate that made it; today it is `store.position.event id`.
+/// Two logs that differ anywhere before a position have different marks there: a position and its mark name the whole
+/// log up to there, also where copies of one log went on by themselves and hold the same event at the same place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mark(pub u64);
+
+/// A place in a log: store id, position, and the [`Mark`] there.
+///
+/// Because it names the log up to there, a log that was wiped, copied or set back to an older copy is recognised by one
+/// look-up. A cursor at position 0 is the beginning of a known log. It carries a seal by which the store that gave it out
+/// recognises it: a place that somebody made up proves nothing. Its text form is opaque to everyone but that store; today
+/// it is `store.position.` and 32 hex digits, the mark and the seal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     store: StoreId,
     position: Position,
-    event: Option<EventId>,
+    mark: Mark,
+    seal: u64,
 }
 
 impl Cursor {
     /// The beginning of a log.
     pub fn start(store: StoreId) -> Self {
-        Cursor { store, position: 0, event: None }
+        Cursor { store, position: 0, mark: Mark(0), seal: 0 }
     }
 
-    /// The place of this event in a log. `position` is at least 1.
-    pub fn at(store: StoreId, position: Position, event: EventId) -> Self {
-        Cursor { store, position, event: Some(event) }
+    /// A place in a log, without a seal: it can be looked up and proves nothing. `position` is at least 1.
+    pub fn at(store: StoreId, position: Position, mark: Mark) -> Self {
+        Cursor { store, position, mark, seal: 0 }
     }
 
     /// The log this is a place in.
@@ -41,16 +53,80 @@ impl Cursor {
         self.position
     }
 
-    /// The event at the position; `None` at the beginning.
-    pub fn event(&self) -> Option<&EventId> {
-        self.event.as_ref()
+    /// The mark at the position; `None` at the beginning.
+    pub fn mark(&self) -> Option<Mark> {
+        (self.position > 0).then_some(self.mark)
     }
+}
+
+/// What a store seals the places of its own log with, so that it recognises them: 16 random bytes. Copies of a store share
+/// it, and so recognise each other's places.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret([u8; 16]);
+
+impl Secret {
+    /// The secret with these bytes; they must be random.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Secret(bytes)
+    }
+
+    /// The cursor of a place in a log of this store, sealed. At position 0 it is the beginning.
+    pub fn cursor(&self, store: StoreId, position: Position, mark: Mark) -> Cursor {
+        if position == 0 {
+            return Cursor::start(store);
+        }
+        Cursor { store, position, mark, seal: self.seal(store, position, mark) }
+    }
+
+    /// Whether this store, or a copy of it, has given out this cursor.
+    pub fn sealed(&self, cursor: &Cursor) -> bool {
+        cursor.position == 0 || cursor.seal == self.seal(cursor.store, cursor.position, cursor.mark)
+    }
+
+    /// The first 8 bytes of a SHA-256 over the secret and the place, all of fixed length.
+    fn seal(&self, store: StoreId, position: Position, mark: Mark) -> u64 {
+        let hash = Sha256::new_with_prefix(b"synckit place 1").chain_update(self.0);
+        let hash = hash.chain_update(store.as_bytes()).chain_update(position.to_be_bytes());
+        let hash = hash.chain_update(mark.0.to_be_bytes()).finalize();
+        hash[..8].iter().fold(0, |seal, byte| seal << 8 | u64::from(*byte))
+    }
+}
+
+/// Shows nothing of it.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(Secret(hex(text).ok_or_else(|| Error::invalid("a secret has 32 hexadecimal digits"))?.to_be_bytes()))
+    }
+}
+
+serde_as_text!(Secret);
+
+fn hex(text: &str) -> Option<u128> {
+    let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u128::from_str_radix(text, 16).ok().filter(|_| plain)
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let event = self.event.as_ref().map_or("", EventId::as_str);
-        write!(f, "{}.{}.{event}", self.store, self.position)
+        write!(f, "{}.{}.", self.store, self.position)?;
+        if self.position == 0 {
+            return Ok(());
+        }
+        write!(f, "{:016x}{:016x}", self.mark.0, self.seal)
     }
 }
 
@@ -66,7 +142,10 @@ impl FromStr for Cursor {
         let position = part()?.parse().map_err(|_| bad())?;
         match (position, part()?) {
             (0, "") => Ok(Cursor::start(store)),
-            (1.., event) => Ok(Cursor::at(store, position, EventId::new(event).map_err(|_| bad())?)),
+            (1.., place) => {
+                let place = hex(place).ok_or_else(bad)?;
+                Ok(Cursor { store, position, mark: Mark((place >> 64) as u64), seal: place as u64 })
+            }
             _ => Err(bad()),
         }
     }
@@ -79,10 +158,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_round_trips_whatever_the_event_id() {
+    fn text_round_trips() {
         let store = StoreId::from_bytes([7; 16]);
-        for id in ["x", "a.b.c", "…", "0190a"] {
-            let cursor = Cursor::at(store, 42, EventId::new(id).expect("valid"));
+        let secret = Secret::from_bytes([9; 16]);
+        for mark in [0, 1, u64::MAX] {
+            let cursor = secret.cursor(store, 42, Mark(mark));
             assert_eq!(cursor.to_string().parse::<Cursor>().expect("parses"), cursor);
         }
         let start = Cursor::start(store);
@@ -97,5 +177,17 @@ mod tests {
         {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_place_that_was_made_up_has_no_seal() {
+        let store = StoreId::from_bytes([7; 16]);
+        let (own, other) = (Secret::from_bytes([1; 16]), Secret::from_bytes([2; 16]));
+        let place = own.cursor(store, 3, Mark(5));
+        assert!(own.sealed(&place) && !other.sealed(&place));
+        assert!(!own.sealed(&Cursor::at(store, 3, Mark(5))));
+        assert!(!own.sealed(&Cursor { position: 4, ..place.clone() }));
+        assert!(!own.sealed(&Cursor { store: StoreId::from_bytes([8; 16]), ..place.clone() }));
+        assert_eq!(format!("{own:?}"), "Secret");
     }
 }

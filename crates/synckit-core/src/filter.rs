@@ -125,7 +125,7 @@ impl Filter {
     /// Whether this event passes.
     pub fn matches(&self, event: &Event) -> bool {
         self.form.matches(event)
-            && self.closure.as_ref().is_none_or(|closure| event.is_resolution() || (closure.matches)(event))
+            && self.closure.as_ref().is_none_or(|closure| event.is_derived() || (closure.matches)(event))
     }
 
     /// A name for this filter that is the same in every process: `all`, or 16 hex digits. Checkpoints are kept
@@ -164,7 +164,7 @@ impl Form {
         let aggregate = any_aggregate
             || self.aggregates.contains(id)
             || self.aggregate_prefixes.iter().any(|prefix| id.as_str().starts_with(prefix.as_str()));
-        if !aggregate || event.is_resolution() {
+        if !aggregate || event.is_derived() {
             return aggregate;
         }
         (self.types.is_empty() || self.types.contains(&event.event_type))

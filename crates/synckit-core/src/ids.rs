@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, Result};
 use crate::short::ShortText;
 use crate::text::serde_as_text;
@@ -121,18 +123,49 @@ text_name! {
 }
 
 impl NodeId {
-    /// The name of the n-th successor of this node: `name~2`, `name~3`, …
-    ///
-    /// A replica that was restored from an older copy goes on under its successor, so that no dot
-    /// ever names two events. A name too long for the suffix is cut.
-    pub fn successor(&self, generation: u32) -> NodeId {
-        let suffix = format!("~{generation}");
-        let name = self.as_str();
+    /// Stands between a name that a person chose and the random suffix that keeps it apart from copies.
+    const RENEWED: char = '~';
+
+    /// A fresh name for a replica of this name: `name~` and ten hex digits, which must be random. A replica whose log was
+    /// copied or set back goes on under it, so that no dot names two events. A name too long for the suffix is cut.
+    pub fn renewed(&self, suffix: u64) -> NodeId {
+        let suffix = format!("~{:010x}", suffix & 0xff_ffff_ffff);
+        let name = self.chosen();
         let mut end = name.len().min(MAX_NAME_BYTES - suffix.len());
         while !name.is_char_boundary(end) {
             end -= 1;
         }
         NodeId(ShortText::from(&*format!("{}{suffix}", &name[..end])))
+    }
+
+    /// The part of the name that a person chose: what stands before `~`. Empty for an [alias](NodeId::alias).
+    pub fn chosen(&self) -> &str {
+        self.as_str().split(Self::RENEWED).next().unwrap_or_default()
+    }
+
+    /// The author of an event whose dot turned out to name another event as well: `~` and 32 hex digits of a hash of its id,
+    /// so that every replica gives it the same.
+    pub fn alias(event: &EventId) -> NodeId {
+        let hash = Sha256::new_with_prefix(b"synckit alias 1").chain_update(event.as_bytes()).finalize();
+        let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        NodeId(ShortText::from(&*format!("~{hex}")))
+    }
+
+    /// Whether this is an [alias](NodeId::alias).
+    pub fn is_alias(&self) -> bool {
+        self.as_str().starts_with(Self::RENEWED)
+    }
+
+    /// Checks a name that a person chose for a replica.
+    ///
+    /// # Errors
+    /// `Invalid` when it has a `~`, which is kept for the names that synckit makes.
+    pub fn check_chosen(&self) -> Result<()> {
+        if !self.as_str().contains(Self::RENEWED) {
+            return Ok(());
+        }
+        Err(Error::invalid("a node id that you choose has no `~`: names with it are made by synckit; choose another")
+            .with("node id", self))
     }
 }
 
@@ -208,11 +241,16 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_never_exceeds_the_limit() {
+    fn a_renewed_name_never_exceeds_the_limit_and_has_one_suffix() {
         let long = NodeId::new("é".repeat(127)).expect("valid");
-        let next = long.successor(12);
-        assert!(next.as_str().ends_with("~12") && next.as_str().len() <= MAX_NAME_BYTES);
-        assert_eq!(NodeId::new("a").expect("valid").successor(2).as_str(), "a~2");
+        let next = long.renewed(12);
+        assert!(next.as_str().ends_with("~000000000c") && next.as_str().len() <= MAX_NAME_BYTES);
+        let renewed = NodeId::new("a").expect("valid").renewed(2);
+        assert_eq!((renewed.as_str(), renewed.chosen()), ("a~0000000002", "a"));
+        assert_eq!(renewed.renewed(3).as_str(), "a~0000000003");
+        assert!(renewed.check_chosen().is_err() && !renewed.is_alias());
+        let alias = NodeId::alias(&EventId::new("e").expect("valid"));
+        assert!(alias.is_alias() && alias.chosen().is_empty() && alias.as_str().len() == 33);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod limits;
 mod memory_log;
 pub mod notes;
 pub mod plan;
+mod restamp;
 mod short;
 mod store;
 mod text;
@@ -37,7 +38,7 @@ pub use conflict::{
     Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, RESOLUTION_TYPE,
     Resolution, Ruling, Settled, Standing,
 };
-pub use cursor::Cursor;
+pub use cursor::{Cursor, Mark, Secret};
 pub use data::{Data, Metadata};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, MAX_COUNTER, NewEvent};
@@ -48,6 +49,7 @@ pub use memory_log::MemoryLog;
 pub use store::{
     BoxStore, EventStore, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Query, StoredEvent, Watch,
 };
+pub use restamp::{RESTAMP_TYPE, Restamp};
 pub use timestamp::Timestamp;
 pub use transport::{
     Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,

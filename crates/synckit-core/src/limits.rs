@@ -17,7 +17,8 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// The largest event, by [`Event::size`](crate::Event::size). 256 KiB.
     pub event_bytes: usize,
-    /// How far ahead of the wall clock the time of a foreign event may be, in seconds. 24 hours.
+    /// How far ahead of the peer's clock an event may be that nobody holds yet, in seconds; one further ahead gets the right
+    /// time before it is handed out. 24 hours.
     pub drift_seconds: u64,
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use crate::clock::Dot;
+use crate::cursor::Mark;
 use crate::error::{Error, Result};
 use crate::ids::{AggregateId, EventId};
 use crate::notes::{self, Identity, Note};
@@ -19,10 +20,10 @@ use crate::version::Position;
 ///
 /// ```
 /// use synckit_core::plan::{Edit, Intent};
-/// use synckit_core::{MemoryLog, NodeId, Plan, StoreId, notes};
+/// use synckit_core::{MemoryLog, NodeId, Plan, Secret, StoreId, notes};
 /// # fn main() -> synckit_core::Result<()> {
 /// let mut log = MemoryLog::default();
-/// let first = notes::of_new_store(NodeId::new("a")?, StoreId::from_bytes([7; 16]))?;
+/// let first = notes::of_new_store(NodeId::new("a")?, StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]))?;
 /// log.apply(Plan { put: first.into(), ..Plan::default() })?;
 ///
 /// let (plan, _) = log.plan(Intent::Edit(Edit { put: Vec::new(), delete: vec!["k".to_owned()] }))?;
@@ -60,18 +61,25 @@ impl MemoryLog {
                 Error::corrupt("a plan changes an event that is not there").with("position", position)
             );
         }
+        for (position, _) in &plan.restamp {
+            let old = &self.events[*position as usize - 1].event;
+            self.by_id.remove(&old.id);
+            old.dot.as_ref().map(|dot| self.by_dot.remove(dot));
+        }
+        let (mark, rows) = (plan.mark, plan.rows().map(|(event, source)| (event.clone(), source)));
+        let rows: Vec<_> = rows.collect();
         for (position, event) in plan.restamp {
             let at = position as usize - 1;
-            let old = std::mem::replace(&mut self.events[at].event, event);
-            old.dot.map(|dot| self.by_dot.remove(&dot));
-            self.by_dot.extend(self.events[at].event.dot.clone().map(|dot| (dot, at)));
+            self.by_id.insert(event.id.clone(), at);
+            self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));
+            self.events[at].event = event;
         }
-        for event in plan.append {
+        for (event, source) in rows {
             let at = self.events.len();
             self.by_id.insert(event.id.clone(), at);
             self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));
             self.by_aggregate.entry(event.aggregate_id.clone()).or_default().push(at);
-            self.events.push(StoredEvent { position: at as Position + 1, source: plan.source, event });
+            self.events.push(StoredEvent { position: at as Position + 1, mark, source, event });
         }
         for key in plan.delete {
             self.notes.remove(&key);
@@ -104,7 +112,7 @@ impl MemoryLog {
     pub fn read(&self, query: &Query) -> Result<Page> {
         let LogHead { store, position } = self.head()?;
         let head = query.after.max(position);
-        let mut page = Page::empty(store, query.after, self.id_at(query.after), query.after < head);
+        let mut page = Page::empty(store, query.after, self.mark_at(query.after), query.after < head);
         if query.max_events == 0 {
             return Ok(page);
         }
@@ -115,18 +123,18 @@ impl MemoryLog {
             }
             bytes = bytes.saturating_add(stored.event.size());
             if page.events.len() == query.max_events || (bytes > query.max_bytes && !page.events.is_empty()) {
-                page.upto = self.id_at(page.scanned_to);
+                page.upto = self.mark_at(page.scanned_to);
                 return Ok(page);
             }
             page.scanned_to = stored.position;
             page.events.push(stored.clone());
         }
-        Ok(Page { scanned_to: head, upto: self.id_at(head), more: false, ..page })
+        Ok(Page { scanned_to: head, upto: self.mark_at(head), more: false, ..page })
     }
 
-    fn id_at(&self, position: Position) -> Option<EventId> {
+    fn mark_at(&self, position: Position) -> Option<Mark> {
         let at = usize::try_from(position.checked_sub(1)?).ok()?;
-        Some(self.events.get(at)?.event.id.clone())
+        Some(self.events.get(at)?.mark)
     }
 
     /// Notes, as [`EventStore::notes`](crate::EventStore::notes) answers them.
@@ -163,6 +171,14 @@ impl MemoryLog {
             if let Some(value) = self.notes.get(&key) {
                 facts.notes.insert(key, value.clone());
             }
+        }
+        for position in needs.places {
+            facts.places.extend(self.mark_at(position).map(|mark| (position, mark)));
+        }
+        for aggregate in needs.histories {
+            let places = self.by_aggregate.get(&aggregate).into_iter().flatten();
+            let events = places.map(|at| self.events[*at].clone()).collect();
+            facts.histories.insert(aggregate, events);
         }
         for prefix in needs.under {
             let query = NoteQuery::Prefix { prefix, after: String::new(), limit: usize::MAX };

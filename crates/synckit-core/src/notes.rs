@@ -3,8 +3,8 @@
 //! | key | value |
 //! |---|---|
 //! | `store` | the store id, as text |
-//! | `node` | [`Identity`]: the node id and the name it authors under now |
-//! | `time` | the latest timestamp seen or issued, as text |
+//! | `node` | [`Identity`]: the node id, the name it authors under now, and its former names |
+//! | `handed` | the position in the own log up to which events were handed to others, as text |
 //! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event that has it, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
 //! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author who cannot stamp is known to have seen, in its binary form |
@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::VectorClock;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AggregateId, EventId, NodeId, StoreId};
 use crate::transport::RefusalCode;
@@ -76,8 +76,8 @@ pub fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
 pub const STORE: &str = "store";
 /// The key of the [`Identity`].
 pub const NODE: &str = "node";
-/// The key of the latest timestamp.
-pub const TIME: &str = "time";
+/// The key of the position up to which the own log was handed to others.
+pub const HANDED: &str = "handed";
 /// The prefix of the keys of unsettled conflicts.
 pub const CONFLICTS: &str = "conflict/";
 /// The prefix of the keys of foreign events that were set aside.
@@ -152,13 +152,18 @@ pub fn aside_out(peer: StoreId, event: &EventId) -> String {
     format!("{ASIDE_OUT}{peer}/{event}")
 }
 
-/// The notes of a new store: whose it is, and its id, which must be random.
+/// The notes of a new store: whose it is, its id, and the secret it seals places with. Id and secret must be random.
 ///
 /// # Errors
-/// None today.
-pub fn of_new_store(node: NodeId, id: StoreId) -> Result<[Note; 2]> {
-    let id = Note { key: STORE.to_owned(), value: id.to_string().into_bytes() };
-    Ok([Note::json(NODE.to_owned(), &Identity::new(node))?, id])
+/// `Invalid` when the node id has a `~`.
+pub fn of_new_store(node: NodeId, id: StoreId, secret: Secret) -> Result<[Note; 2]> {
+    node.check_chosen()?;
+    Ok([Note::json(NODE.to_owned(), &Identity::new(node, secret))?, store_note(id)])
+}
+
+/// The note that says under which id the store goes.
+pub(crate) fn store_note(id: StoreId) -> Note {
+    Note { key: STORE.to_owned(), value: id.to_string().into_bytes() }
 }
 
 /// Reads the value found under [`STORE`].
@@ -184,34 +189,75 @@ pub fn identity(value: Option<&[u8]>) -> Result<Identity> {
 pub struct Identity {
     /// The node id the store was created with.
     pub node: NodeId,
-    /// The name under which new events are authored: the node id, or its successor after a restore.
+    /// The name under which new events are authored: the node id, or a [renewed](NodeId::renewed) one.
     pub author: NodeId,
-    /// How often the author was renamed, plus one.
-    pub generation: u32,
-    /// The names under which events of others were adopted here, as they were given, without the suffix of a successor.
+    /// What the store seals places of its log with.
+    pub secret: Secret,
+    /// Under which ids and names it went before, oldest first, at most [`Identity::MAX_FORMER`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
+    /// Whether events that were never handed out may stand under dots that are taken: they get others before that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
+    /// The names under which events of others were adopted here, as they were given, without a suffix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopts: Vec<NodeId>,
 }
 
+/// Under which id and name a store went before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// Its id.
+    pub store: StoreId,
+    /// The name it authored under.
+    pub author: NodeId,
+    /// Why it gave them up.
+    pub why: Renewal,
+    /// When, in Unix milliseconds by the clock here.
+    pub at: u64,
+}
+
+/// Why a store took a fresh id and a fresh name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Renewal {
+    /// Something that was in the log is not there any more: it was set back to an older copy, or a copy of it is in use.
+    SetBack,
+    /// A second copy of it is in use.
+    CopyInUse,
+    /// Somebody else authors under its name.
+    NameTaken,
+    /// A person said that this is a copy.
+    Asked,
+}
+
 impl Identity {
+    /// The most former names that are kept; beyond, the oldest go.
+    pub const MAX_FORMER: usize = 256;
+
     /// The identity of a new store.
-    pub fn new(node: NodeId) -> Self {
-        Identity { author: node.clone(), node, generation: 1, adopts: Vec::new() }
+    pub fn new(node: NodeId, secret: Secret) -> Self {
+        let author = node.clone();
+        Identity { node, author, secret, former: Vec::new(), suspect: false, adopts: Vec::new() }
     }
 
-    /// The identity after the next rename.
-    pub fn renamed(&self) -> Self {
-        let generation = self.generation + 1;
-        let author = self.node.successor(generation);
-        Identity { node: self.node.clone(), author, generation, adopts: self.adopts.clone() }
+    /// The identity after the store with this id has taken a fresh name with this suffix, which must be random.
+    #[must_use]
+    pub fn renewed(&self, store: StoreId, why: Renewal, at: u64, suffix: u64) -> Self {
+        let mut renewed = self.clone();
+        renewed.author = self.node.renewed(suffix);
+        renewed.former.push(Former { store, author: self.author.clone(), why, at });
+        let over = renewed.former.len().saturating_sub(Self::MAX_FORMER);
+        renewed.former.drain(..over);
+        renewed.suspect = true;
+        renewed
     }
 
-    /// The name under which events adopted in this name are authored now.
+    /// The name under which events adopted in this name are authored now: with the suffix of the own name.
     pub fn adopting(&self, name: &NodeId) -> NodeId {
-        match self.generation {
-            1 => name.clone(),
-            generation => name.successor(generation),
-        }
+        let suffix = self.author.as_str().rsplit_once('~').map(|(_, suffix)| u64::from_str_radix(suffix, 16));
+        suffix.map_or_else(|| name.clone(), |suffix| name.renewed(suffix.unwrap_or_default()))
     }
 
     /// Whether this store gives out the counters of this author now.
@@ -219,12 +265,14 @@ impl Identity {
         *author == self.author || self.adopts.iter().any(|name| self.adopting(name) == *author)
     }
 
-    /// Whether events of this author are this replica's own, under whatever of its names.
+    /// Whether this replica authors, or has authored, under this name.
     pub fn is_own(&self, author: &NodeId) -> bool {
-        (1..=self.generation).any(|generation| match generation {
-            1 => *author == self.node,
-            _ => *author == self.node.successor(generation),
-        })
+        *author == self.author || self.former.iter().any(|former| former.author == *author)
+    }
+
+    /// Whether the store went under this id before.
+    pub fn was(&self, store: StoreId) -> bool {
+        self.former.iter().any(|former| former.store == store)
     }
 
     /// Checks that a store found at open is the one asked for.
@@ -313,31 +361,12 @@ impl Seen {
 pub struct PullNote {
     /// The place in the peer's log.
     pub cursor: Cursor,
-    /// Whether this pull leaves nothing out, because this replica was restored from an older copy. Until it has
-    /// caught up.
-    #[serde(default)]
-    pub everything: bool,
-    /// How far the search for own dots that are taken has come, before everything is pulled.
+    /// The store that holds everything up to there: this one under the id that it had then. Under another id it may lack
+    /// what the peer left out as its own.
+    pub held_by: StoreId,
+    /// How far the peer was asked what came to it from the former ids, while that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<Search>,
-}
-
-impl PullNote {
-    /// A pull that leaves off here, of what did not come from this replica.
-    pub fn at(cursor: Cursor) -> Self {
-        PullNote { cursor, everything: false, search: None }
-    }
-}
-
-/// How far the search for own dots that name other events at a peer has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Search {
-    /// The name whose dots are searched for: the one authored under until it was noticed.
-    pub author: NodeId,
-    /// The place in the peer's log.
-    pub cursor: Cursor,
-    /// The smallest counter found so far.
-    pub taken: Option<u64>,
+    pub asked_to: Option<Cursor>,
 }
 
 /// How far the own log has been pushed to a peer.
@@ -348,21 +377,12 @@ pub struct PushNote {
     /// The place in the own log that the peer has confirmed to have on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Cursor>,
-    /// Up to this position everything is offered, also what came from the peer: it lost its log.
-    pub offer_all_to: Position,
-    /// The place in the peer's log that it was found to have lost, so that this is put right once.
+    /// The latest event here that was authored under the own name and pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Cursor>,
-    /// The place in the own log that the peer knew and that was lost here, so that this is put right once.
+    pub latest: Option<EventId>,
+    /// The furthest place in the peer's log at which it has put what was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regained: Option<Cursor>,
-}
-
-impl PushNote {
-    /// The position the peer has confirmed to have on record; 0 for none.
-    pub fn confirmed(&self) -> Position {
-        self.acknowledged.as_ref().map_or(0, Cursor::position)
-    }
+    pub placed: Option<Cursor>,
 }
 
 /// Who a peer is and when it was last synced.

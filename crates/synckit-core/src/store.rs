@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Dot;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Mark, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, EventId, StoreId};
@@ -142,37 +142,37 @@ impl Query {
 pub struct Page {
     /// The store.
     pub store: StoreId,
-    /// The event at the query's `after`; `None` at 0 and beyond the end.
-    pub from: Option<EventId>,
+    /// The mark at the query's `after`; `None` at 0 and beyond the end.
+    pub from: Option<Mark>,
     /// The events.
     pub events: Vec<StoredEvent>,
     /// Everything up to here was looked at, also where the page is empty. At least the position of the last
     /// event of the page; below the query's `after` never.
     pub scanned_to: Position,
-    /// The event at `scanned_to`; `None` at 0 and beyond the end.
-    pub upto: Option<EventId>,
+    /// The mark at `scanned_to`; `None` at 0 and beyond the end.
+    pub upto: Option<Mark>,
     /// Whether the log goes on after `scanned_to`, as far as was known when it was read.
     pub more: bool,
 }
 
 impl Page {
     /// A page of the store without events: nothing after this position was looked at.
-    pub fn empty(store: StoreId, after: Position, from: Option<EventId>, more: bool) -> Self {
-        Page { store, upto: from.clone(), from, events: Vec::new(), scanned_to: after, more }
+    pub fn empty(store: StoreId, after: Position, from: Option<Mark>, more: bool) -> Self {
+        Page { store, upto: from, from, events: Vec::new(), scanned_to: after, more }
     }
 
-    /// Whether this cursor is the place the page was read after.
+    /// Whether this cursor names the place the page was read after, in this log or in that of a copy.
     pub fn follows(&self, cursor: &Cursor) -> bool {
-        cursor.store() == self.store && cursor.event() == self.from.as_ref()
+        cursor.mark() == self.from
     }
 
-    /// The cursor of the place the page ends at.
+    /// The cursor of the place the page ends at, sealed.
     ///
     /// # Errors
     /// `NotFound` beyond the end of the log.
-    pub fn cursor(&self) -> Result<Cursor> {
-        match &self.upto {
-            Some(event) => Ok(Cursor::at(self.store, self.scanned_to, event.clone())),
+    pub fn cursor(&self, secret: &Secret) -> Result<Cursor> {
+        match self.upto {
+            Some(mark) => Ok(secret.cursor(self.store, self.scanned_to, mark)),
             None if self.scanned_to == 0 => Ok(Cursor::start(self.store)),
             None => Err(Error::new(ErrorKind::NotFound, "the log is not that long")),
         }
@@ -184,6 +184,8 @@ impl Page {
 pub struct StoredEvent {
     /// Its place.
     pub position: Position,
+    /// The mark there.
+    pub mark: Mark,
     /// The store it came from; `None` when it was recorded or derived here.
     pub source: Option<StoreId>,
     /// The event.
@@ -217,6 +219,10 @@ pub struct Needs {
     pub notes: Vec<String>,
     /// What stands under all keys that begin so; only where they are known to be few.
     pub under: Vec<String>,
+    /// The marks at these positions.
+    pub places: Vec<Position>,
+    /// All events of these aggregates. Asked for only where something went wrong.
+    pub histories: Vec<AggregateId>,
 }
 
 /// What a store knows of what a plan needs, all of one moment. What is absent is not there.
@@ -230,12 +236,23 @@ pub struct Facts {
     pub dots: HashMap<Dot, EventId>,
     /// The notes.
     pub notes: HashMap<String, Vec<u8>>,
+    /// The marks.
+    pub places: HashMap<Position, Mark>,
+    /// The events of aggregates, in log order; an entry for each that was asked for.
+    pub histories: HashMap<AggregateId, Vec<StoredEvent>>,
 }
 
 impl Facts {
     /// Nothing known of a log but that it ends here.
     pub fn at(head: LogHead) -> Self {
-        Facts { head, held: HashMap::new(), dots: HashMap::new(), notes: HashMap::new() }
+        Facts {
+            head,
+            held: HashMap::new(),
+            dots: HashMap::new(),
+            notes: HashMap::new(),
+            places: HashMap::new(),
+            histories: HashMap::new(),
+        }
     }
 
     /// The note under this key.
@@ -243,18 +260,28 @@ impl Facts {
         self.notes.get(key).map(Vec::as_slice)
     }
 
-    /// Whether a cursor names a place in this log, if its event was asked for.
-    pub fn knows(&self, cursor: &Cursor) -> bool {
-        let held = cursor.event().map(|event| self.held.get(event).map(|held| held.position));
-        cursor.store() == self.head.store && held.is_none_or(|held| held == Some(cursor.position()))
+    /// Whether a cursor names a place in this log, or in that of a copy, if its position was asked for.
+    pub fn holds(&self, cursor: &Cursor) -> bool {
+        cursor.mark() == self.places.get(&cursor.position()).copied()
+    }
+
+    /// Takes in what was asked for later.
+    pub(crate) fn extend(&mut self, more: Facts) {
+        self.held.extend(more.held);
+        self.dots.extend(more.dots);
+        self.notes.extend(more.notes);
+        self.places.extend(more.places);
+        self.histories.extend(more.histories);
     }
 }
 
 /// What is known of an event that is held: its place, and enough to tell whether another copy is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its position.
     pub position: Position,
+    /// Its aggregate.
+    pub aggregate: AggregateId,
     /// [`Event::digest`].
     pub digest: [u8; 32],
     /// [`Event::content_digest`].
@@ -264,7 +291,8 @@ pub struct Held {
 impl Held {
     /// What is known of this event at its place.
     pub fn of(position: Position, event: &Event) -> Self {
-        Held { position, digest: event.digest(), content: event.content_digest() }
+        let aggregate = event.aggregate_id.clone();
+        Held { position, aggregate, digest: event.digest(), content: event.content_digest() }
     }
 }
 
@@ -278,13 +306,30 @@ pub struct Plan {
     pub append: Vec<Event>,
     /// The store they came from; `None` when they were recorded or derived here.
     pub source: Option<StoreId>,
-    /// Events that keep position and id and get another stamp: dot, clock, time and data are replaced. Only when
-    /// a replica that was restored from an older copy authors again what it had recorded since.
+    /// Events derived here, for the positions after those.
+    pub derived: Vec<Event>,
+    /// The mark beside each of them.
+    pub mark: Mark,
+    /// Events that keep position, mark and source and get another stamp: id, dot, clock, time and data are replaced. All
+    /// give up their ids and dots before any takes a new one. Only where dots turned out to be taken.
     pub restamp: Vec<(Position, Event)>,
     /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,
     /// Notes to delete; none of them is put as well.
     pub delete: Vec<String>,
+}
+
+impl Plan {
+    /// How many events it appends.
+    pub fn appends(&self) -> usize {
+        self.append.len() + self.derived.len()
+    }
+
+    /// The events it appends, in order, with where each came from.
+    pub fn rows(&self) -> impl Iterator<Item = (&Event, Option<StoreId>)> {
+        let appended = self.append.iter().map(|event| (event, self.source));
+        appended.chain(self.derived.iter().map(|event| (event, None)))
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

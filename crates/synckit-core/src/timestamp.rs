@@ -21,7 +21,7 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// The earliest timestamp.
     pub const ZERO: Timestamp = Timestamp(0);
-    /// How far ahead of the own wall clock a foreign timestamp may be, unless configured otherwise.
+    /// How far ahead of the right time an event may be, unless configured otherwise.
     pub const DEFAULT_DRIFT: Duration = Duration::from_secs(24 * 3600);
 
     /// The timestamp of these milliseconds with counter zero. Milliseconds beyond 48 bits are cut to the largest.

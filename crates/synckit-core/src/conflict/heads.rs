@@ -33,49 +33,66 @@ impl Head {
 
 /// The heads of one aggregate, in canonical order. More than one is a conflict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heads(Vec<Head>);
+pub struct Heads {
+    heads: Vec<Head>,
+    /// Whether the log holds a restamp of an event that it does not hold.
+    awaits: bool,
+}
 
 impl Heads {
     /// Takes in one more event of the aggregate. The result does not depend on the order of events.
     pub fn add(&mut self, event: &Event) {
-        let stamp = Stamp::of(event);
-        if self.0.iter().any(|head| head.id == event.id || head.stamp().has_seen(&stamp)) {
+        if event.is_restamp() {
             return;
         }
-        self.0.retain(|head| !stamp.has_seen(&head.stamp()));
+        let stamp = Stamp::of(event);
+        if self.heads.iter().any(|head| head.id == event.id || head.stamp().has_seen(&stamp)) {
+            return;
+        }
+        self.heads.retain(|head| !stamp.has_seen(&head.stamp()));
         self.insert(Head::of(event));
     }
 
-    /// Makes heads from single ones, of which none has seen another.
-    pub(crate) fn from_parts(parts: impl IntoIterator<Item = Head>) -> Self {
+    /// The heads among these events of an aggregate, which may come in any order.
+    pub(crate) fn among<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut heads = Heads::default();
-        parts.into_iter().for_each(|head| heads.insert(head));
+        events.into_iter().for_each(|event| heads.add(event));
         heads
     }
 
+    /// Whether the log holds a restamp of an event of the aggregate that it does not hold, so that the event gets its stamp
+    /// when it comes. Told from the binary form: what stands last in a clock is never 0.
+    pub(crate) fn awaits_in(encoded: &[u8]) -> bool {
+        encoded.last() == Some(&0)
+    }
+
+    pub(crate) fn set_awaits(&mut self, awaits: bool) {
+        self.awaits = awaits;
+    }
+
     fn insert(&mut self, head: Head) {
-        let at = self.0.partition_point(|other| other.stamp().canonical_cmp(&head.stamp()).is_lt());
-        self.0.insert(at, head);
+        let at = self.heads.partition_point(|other| other.stamp().canonical_cmp(&head.stamp()).is_lt());
+        self.heads.insert(at, head);
     }
 
     /// The heads, in canonical order.
     pub fn iter(&self) -> std::slice::Iter<'_, Head> {
-        self.0.iter()
+        self.heads.iter()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.heads.len()
     }
 
     /// Whether the aggregate has no event yet.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.heads.is_empty()
     }
 
     /// Whether this event is one of them.
     pub fn contains(&self, id: &EventId) -> bool {
-        self.0.iter().any(|head| head.id == *id)
+        self.heads.iter().any(|head| head.id == *id)
     }
 
     /// The least clock that has seen all heads.
@@ -84,22 +101,25 @@ impl Heads {
     /// `TooLarge` above 1,000 nodes.
     pub fn clock(&self) -> Result<VectorClock> {
         let mut clock = VectorClock::new();
-        for head in &self.0 {
+        for head in &self.heads {
             clock.merge(&head.clock)?;
         }
         Ok(clock)
     }
 
     /// The compact binary form kept in the notebook: for each head its id, its dot (an empty node for none),
-    /// its time and its clock.
+    /// its time and its clock. An empty id at the end says that a restamp awaits its event.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.len() * 96);
-        for head in &self.0 {
+        let mut out = Vec::with_capacity(self.heads.len() * 96);
+        for head in &self.heads {
             put_bytes(&mut out, head.id.as_bytes());
             put_bytes(&mut out, head.dot.as_ref().map_or(b"", |dot| dot.node.as_bytes()));
             put_varint(&mut out, head.dot.as_ref().map_or(0, |dot| dot.counter));
             put_varint(&mut out, head.time.to_bits());
             head.clock.encode(&mut out);
+        }
+        if self.awaits {
+            put_bytes(&mut out, b"");
         }
         out
     }
@@ -111,11 +131,14 @@ impl Heads {
     pub fn decode(mut bytes: &[u8]) -> Result<Self> {
         let mut heads = Vec::with_capacity(1);
         while !bytes.is_empty() {
+            if bytes == [0] {
+                return Ok(Heads { heads, awaits: true });
+            }
             heads.push(Self::take(&mut bytes).map_err(|error| {
                 Error::corrupt("the heads of an aggregate cannot be read").with_source(error)
             })?);
         }
-        Ok(Heads(heads))
+        Ok(Heads { heads, awaits: false })
     }
 
     fn take(bytes: &mut &[u8]) -> Result<Head> {

@@ -47,6 +47,7 @@ impl History {
     /// # Errors
     /// `Corrupt` when a resolution among them cannot be read.
     pub fn of(mut events: Vec<Event>) -> Result<Self> {
+        events.retain(|event| !event.is_restamp());
         events.sort_by(Event::canonical_cmp);
         let mut decided = Vec::new();
         for event in events.iter().filter(|event| event.is_resolution()) {

@@ -116,7 +116,8 @@ impl Conflict {
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
-        let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+        let events = events.into_iter().filter(|event| !event.is_restamp());
+        let events: Vec<Arc<Event>> = events.map(Arc::new).collect();
         let heads = tops(&events);
         let [first, others @ ..] = &heads[..] else { return Ok(None) };
         if others.is_empty() {

@@ -12,6 +12,7 @@ use crate::clock::{Dot, VectorClock};
 use crate::data::{Data, Metadata};
 use crate::error::{Error, Result};
 use crate::ids::{AggregateId, EventId, EventType, NodeId};
+use crate::restamp::RESTAMP_TYPE;
 use crate::timestamp::Timestamp;
 use crate::varint::put_bytes;
 
@@ -31,7 +32,7 @@ pub struct Event {
     pub data: Data,
     /// A JSON object beside the payload.
     pub metadata: Metadata,
-    /// Who authored it as their n-th event. `None` on a resolution, which any replica may derive.
+    /// Who authored it as their n-th event. `None` on what any replica may derive: resolutions and restamps.
     pub dot: Option<Dot>,
     /// What the author had seen of the aggregate, this event included.
     pub clock: VectorClock,
@@ -48,9 +49,19 @@ impl Event {
         self.data.parse().map_err(|error| error.with("event", &self.id))
     }
 
-    /// Whether this event is a resolution.
-    pub fn is_resolution(&self) -> bool {
+    /// Whether any replica may derive this event: a resolution or a restamp. It has no author.
+    pub fn is_derived(&self) -> bool {
         self.dot.is_none()
+    }
+
+    /// Whether this event is a resolution: it says which sides of a conflict stand.
+    pub fn is_resolution(&self) -> bool {
+        self.dot.is_none() && self.event_type.as_str() != RESTAMP_TYPE
+    }
+
+    /// Whether this event is a restamp: it gives another event another dot.
+    pub fn is_restamp(&self) -> bool {
+        self.dot.is_none() && self.event_type.as_str() == RESTAMP_TYPE
     }
 
     /// Whether the author of this event had seen the other event of the same aggregate.
@@ -110,7 +121,7 @@ impl Event {
             Some(dot) if self.clock.counter(&dot.node) != dot.counter => {
                 bad("the clock does not contain the event's own dot")
             }
-            None if self.clock.is_empty() => bad("a resolution has an empty clock"),
+            None if self.clock.is_empty() => bad("a derived event has an empty clock"),
             _ => Ok(()),
         }
     }

@@ -13,10 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, MAX_COUNTER, NewEvent};
 use crate::ids::{EventId, NodeId, StoreId};
 use crate::limits::Limits;
-use crate::notes::{self, Note, Seen};
+use crate::notes::{self, Note, Renewal, Seen};
 use crate::plan::ledger::Ledger;
-use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Needs};
+use crate::plan::{Entropy, Outcome, Step};
+use crate::store::{Facts, Needs, Plan};
 use crate::timestamp::Timestamp;
 use crate::transport::{RefusalCode, Refused};
 use crate::version::Position;
@@ -25,8 +25,8 @@ use crate::version::Position;
 /// rest.
 #[derive(Clone, Debug)]
 pub struct Adopt {
-    /// The name under which they are authored. No other store may write under it. After the store took a successor name
-    /// for itself, as it does when it was restored from an older copy, this name gets the same suffix.
+    /// The name under which they are authored. After the store took a fresh name for itself, as it does when it was set
+    /// back to an older copy, this name gets the same suffix.
     pub author: NodeId,
     /// What stands for the author's own log, so that events can be read without those that came from there: see
     /// [`Adopt::source`].
@@ -37,6 +37,8 @@ pub struct Adopt {
     pub now: u64,
     /// What an event may be at most.
     pub limits: Limits,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
     /// Notes written in the same commit.
     pub notes: Vec<Note>,
 }
@@ -76,7 +78,7 @@ impl Adopt {
     }
 
     pub(super) fn needs(&self) -> Needs {
-        let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned()];
+        let mut keys = vec![notes::NODE.to_owned()];
         for adoptee in &self.events {
             keys.push(notes::heads(&adoptee.event.aggregate_id));
             keys.push(notes::seen(&self.author, &adoptee.event.aggregate_id));
@@ -89,17 +91,15 @@ impl Adopt {
 
     pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
         let mut ledger = Ledger::open(facts, self.events.len())?;
-        let renamed = ledger.identity.renamed();
-        let names = [ledger.identity.adopting(&self.author), renamed.adopting(&self.author)];
+        let author = ledger.identity.adopting(&self.author);
         if may_ask {
-            let notes = names.iter().map(notes::origin).collect();
-            return Ok(Step::Fetch(Needs { notes, ..Needs::default() }));
+            return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&author)], ..Needs::default() }));
         }
         if !ledger.identity.adopts.contains(&self.author) {
-            // Events are known under a name that this store has not written under yet: it did, before it was restored
-            // from an older copy, or somebody else does. Either way its dots are not free.
-            if ledger.counter(&names[0])? > 0 {
-                ledger.identity = renamed;
+            // Events are known under a name that this store has not written under yet: it did, before it was set back to
+            // an older copy, or somebody else does. Either way its dots are not free.
+            if ledger.counter(&author)? > 0 {
+                ledger.renew(Renewal::NameTaken, self.now, &self.entropy);
             }
             ledger.identity.adopts.push(self.author.clone());
         }
@@ -144,7 +144,8 @@ impl Adopt {
         adopted.head = facts.head.position + adopted.events.len() as Position;
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() }));
-        let plan = ledger.finish(self.now, adopted.events.clone(), Some(self.source), notes)?;
+        let plan = Plan { append: adopted.events.clone(), source: Some(self.source), ..Plan::default() };
+        let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         Ok(Step::Write(plan, Outcome::Adopted(adopted)))
     }
 
@@ -174,9 +175,8 @@ impl Adopt {
         known.merge(&more)?;
         let dot = Dot::new(author.clone(), counter);
         known.clock.observe(&dot)?;
-        let latest = ledger.time;
         let heads = ledger.heads(&new.aggregate_id)?;
-        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time).chain([latest]));
+        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time));
         let mut all: VectorClock = heads.clock()?;
         all.merge(&known.clock)?;
         let event = new.stamped(id, Some(dot), known.clock.clone(), time);

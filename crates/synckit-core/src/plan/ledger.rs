@@ -1,23 +1,24 @@
-//! Heads, counters and time, as they change along a plan.
+//! Identity, heads and counters, as they change along a plan.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::clock::Dot;
+use crate::clock::{Dot, VectorClock};
 use crate::conflict::Heads;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, NodeId, StoreId};
-use crate::notes::{self, Identity, Latest, Note};
+use crate::notes::{self, Identity, Latest, Note, Renewal};
+use crate::plan::Entropy;
 use crate::store::{Facts, Plan};
-use crate::timestamp::Timestamp;
 
 /// The state of causality that a plan starts from and moves on.
 #[derive(Debug)]
 pub(super) struct Ledger<'a> {
     facts: &'a Facts,
     pub(super) identity: Identity,
-    pub(super) time: Timestamp,
+    /// The id that the store takes, if it takes another.
+    store: Option<StoreId>,
     origins: BTreeMap<NodeId, Latest>,
     /// Where in `branches` an aggregate stands.
     places: HashMap<AggregateId, usize>,
@@ -51,7 +52,7 @@ impl<'a> Ledger<'a> {
         Ok(Ledger {
             facts,
             identity: identity(facts)?,
-            time: text(facts, notes::TIME)?.unwrap_or_default(),
+            store: None,
             origins: BTreeMap::new(),
             places: HashMap::with_capacity(events),
             branches: Vec::with_capacity(events),
@@ -83,8 +84,7 @@ impl<'a> Ledger<'a> {
             Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(unknown) => {
                 let key = notes::heads(aggregate);
-                let stored = self.facts.notes.get(&key);
-                let heads = stored.map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))?;
+                let heads = self::heads(self.facts, &key)?;
                 let before = heads.len();
                 self.branches.push(Branches { aggregate: aggregate.clone(), key, heads, before });
                 Ok(*unknown.insert(self.branches.len() - 1))
@@ -111,7 +111,32 @@ impl<'a> Ledger<'a> {
                 _ => {}
             }
         }
-        self.time = self.time.max(event.time);
+        Ok(())
+    }
+
+    /// Takes a fresh id and a fresh name, once a plan.
+    pub(super) fn renew(&mut self, why: Renewal, now: u64, entropy: &Entropy) {
+        if self.store.is_none() {
+            self.identity = self.identity.renewed(self.facts.head.store, why, now, entropy.suffix());
+            self.store = Some(entropy.store());
+        }
+    }
+
+    /// The id of the store after the plan.
+    pub(super) fn store(&self) -> StoreId {
+        self.store.unwrap_or(self.facts.head.store)
+    }
+
+    /// Whether a clock shows an event of the own name that is not here.
+    pub(super) fn lacks_own(&mut self, clock: &VectorClock) -> Result<bool> {
+        let counter = clock.counter(&self.identity.author);
+        Ok(counter > 0 && counter > self.counter(&self.identity.author.clone())?)
+    }
+
+    /// Puts other heads in the place of those of an aggregate.
+    pub(super) fn set_heads(&mut self, aggregate: &AggregateId, heads: Heads) -> Result<()> {
+        let place = self.place(aggregate)?;
+        self.branches[place].heads = heads;
         Ok(())
     }
 
@@ -123,16 +148,16 @@ impl<'a> Ledger<'a> {
         aggregates
     }
 
-    /// The plan that appends the events that were added, with all notes that follow from it. Of several notes under one
-    /// key the last counts.
+    /// The plan that was begun, with all notes that follow from what was added. Of several notes under one key the last
+    /// counts.
     pub(super) fn finish(
         mut self,
         now: u64,
-        append: Vec<Event>,
-        source: Option<StoreId>,
+        entropy: &Entropy,
+        mut plan: Plan,
         more: impl IntoIterator<Item = Note>,
     ) -> Result<Plan> {
-        let mut plan = Plan { append, source, ..Plan::default() };
+        plan.mark = entropy.mark();
         // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
         self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
         plan.put.reserve(self.branches.len() + 16);
@@ -153,9 +178,7 @@ impl<'a> Ledger<'a> {
         for (node, latest) in &self.origins {
             plan.put.push(put(notes::origin(node), latest.to_string()));
         }
-        if !plan.append.is_empty() {
-            plan.put.push(put(notes::TIME.to_owned(), self.time.to_string()));
-        }
+        plan.put.extend(self.store.map(notes::store_note));
         plan.put.extend(more);
         plan.put.reverse();
         plan.put.sort_by(|left, right| left.key.cmp(&right.key));
@@ -175,11 +198,16 @@ pub(super) fn counter(facts: &Facts, node: &NodeId) -> Result<u64> {
     Ok(latest.map_or(0, |latest| latest.counter))
 }
 
+/// The heads under this key, by the facts.
+pub(super) fn heads(facts: &Facts, key: &str) -> Result<Heads> {
+    facts.notes.get(key).map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))
+}
+
 pub(super) fn put(key: String, value: String) -> Note {
     Note { key, value: value.into_bytes() }
 }
 
-fn text<T: std::str::FromStr>(facts: &Facts, key: &str) -> Result<Option<T>> {
+pub(super) fn text<T: std::str::FromStr>(facts: &Facts, key: &str) -> Result<Option<T>> {
     let Some(value) = facts.notes.get(key) else {
         return Ok(None);
     };

@@ -6,22 +6,29 @@
 //! - `record.rs`: new events authored here
 //! - `receive.rs`: events from a peer
 //! - `adopt.rs`: events by authors who cannot stamp
-//! - `reauthor.rs`: authoring again, under a fresh name, after a restore from an older copy
-//! - `ledger.rs`: heads, counters and time, as they change along a plan
+//! - `forks.rs`: what becomes of two events under one dot, and of one event under two stamps
+//! - `renew.rs`: a fresh id and a fresh name for a store that was copied or set back
+//! - `renumber.rs`: fresh dots for own events that were never handed out
+//! - `ledger.rs`: identity, heads and counters, as they change along a plan
 
 mod adopt;
+mod entropy;
+mod forks;
 mod ledger;
-mod reauthor;
 mod receive;
 mod record;
+mod renew;
+mod renumber;
 
 pub use adopt::{Adopt, Adopted, Adoptee};
-pub use reauthor::Reauthor;
-pub use receive::{Receive, Received};
+pub use entropy::Entropy;
+pub use receive::{OnRecord, Receive, Received};
 pub use record::{Expect, Record, Recorded};
+pub use renew::Renew;
+pub use renumber::{Renumber, Renumbered};
 
 use crate::error::Result;
-use crate::notes::Note;
+use crate::notes::{Identity, Note};
 use crate::store::{Facts, Needs, Plan};
 
 /// What a commit is to achieve.
@@ -33,8 +40,10 @@ pub enum Intent {
     Receive(Receive),
     /// Store events by an author who cannot stamp, in that author's name.
     Adopt(Adopt),
-    /// Author again what was recorded under dots that are taken.
-    Reauthor(Reauthor),
+    /// Take a fresh id and a fresh name.
+    Renew(Renew),
+    /// Give fresh dots to own events that were never handed out.
+    Renumber(Renumber),
     /// Change notes only.
     Edit(Edit),
     /// Change nothing, and answer with these facts.
@@ -59,9 +68,10 @@ pub enum Outcome {
     Received(Received),
     /// Of [`Intent::Adopt`].
     Adopted(Adopted),
-    /// Of [`Intent::Reauthor`]: how many events were authored again, or `None` when the log had moved on since
-    /// they were read, and nothing was changed.
-    Reauthored(Option<usize>),
+    /// Of [`Intent::Renew`]: who the replica is now.
+    Renewed(Identity),
+    /// Of [`Intent::Renumber`]: `None` when the log had moved on since it was read, and nothing was changed.
+    Renumbered(Option<Renumbered>),
     /// Of [`Intent::Edit`].
     Edited,
     /// Of [`Intent::Ask`].
@@ -98,7 +108,8 @@ pub enum Step {
 pub struct Planning {
     intent: Intent,
     facts: Option<Facts>,
-    rounds: u32,
+    /// Whether facts were handed in before.
+    asked: bool,
 }
 
 impl Planning {
@@ -108,11 +119,12 @@ impl Planning {
             Intent::Record(record) => record.needs(),
             Intent::Receive(receive) => receive.needs(),
             Intent::Adopt(adopt) => adopt.needs(),
-            Intent::Reauthor(reauthor) => reauthor.needs(),
+            Intent::Renew(_) => Renew::needs(),
+            Intent::Renumber(renumber) => renumber.needs(),
             Intent::Edit(_) => Needs::default(),
             Intent::Ask(needs) => std::mem::take(needs),
         };
-        (Planning { intent, facts: None, rounds: 0 }, needs)
+        (Planning { intent, facts: None, asked: false }, needs)
     }
 
     /// Plans an intent where facts are fetched without waiting.
@@ -138,19 +150,17 @@ impl Planning {
         let facts = match &mut self.facts {
             None => self.facts.insert(new),
             Some(facts) => {
-                facts.held.extend(new.held);
-                facts.dots.extend(new.dots);
-                facts.notes.extend(new.notes);
+                facts.extend(new);
                 facts
             }
         };
-        self.rounds += 1;
-        let may_ask = self.rounds < 2;
+        let may_ask = !std::mem::replace(&mut self.asked, true);
         match &mut self.intent {
             Intent::Record(record) => record.plan(facts),
-            Intent::Receive(receive) => receive.plan(facts, may_ask),
+            Intent::Receive(receive) => receive.plan(facts),
             Intent::Adopt(adopt) => adopt.plan(facts, may_ask),
-            Intent::Reauthor(reauthor) => reauthor.plan(facts, may_ask),
+            Intent::Renew(renew) => renew.plan(facts),
+            Intent::Renumber(renumber) => renumber.plan(facts, may_ask),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
                 Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))

@@ -4,16 +4,18 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::{Dot, VectorClock};
-use crate::conflict::Resolution;
+use crate::conflict::{Heads, Resolution};
 use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, author};
 use crate::ids::{AggregateId, EventId, NodeId, StoreId};
 use crate::limits::Limits;
-use crate::notes::{self, Aside, Note};
+use crate::notes::{self, Aside, Note, Renewal};
+use crate::plan::forks::Forks;
 use crate::plan::ledger::{self, Ledger};
-use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Needs};
+use crate::plan::{Entropy, Outcome, Step};
+use crate::restamp::Restamp;
+use crate::store::{Facts, Needs, Plan};
 use crate::transport::{Placed, RefusalCode, Refused};
 use crate::version::Position;
 
@@ -32,10 +34,37 @@ pub struct Receive {
     pub set_aside: bool,
     /// Notes written in the same commit: the checkpoint.
     pub notes: Vec<Note>,
-    /// Notes written in the same commit unless an event was refused.
-    pub notes_if_complete: Vec<Note>,
+    /// How far the source is on record here, and how far it is after this.
+    pub on_record: Option<OnRecord>,
     /// Keys deleted in the same commit, unless it puts them again.
     pub delete: Vec<String>,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+    stage: Stage,
+    /// Dots that may name two events.
+    doubtful: Vec<Dot>,
+}
+
+/// A place in the log of who pushes, as it is put on record.
+#[derive(Clone, Debug)]
+pub struct OnRecord {
+    /// The key of the note.
+    pub key: String,
+    /// What is on record before. Nothing is stored where it is neither this nor `upto`: somebody else has pushed in the same
+    /// name, or this came late.
+    pub from: Option<Cursor>,
+    /// What is on record afterwards, unless an event was refused.
+    pub upto: Option<Cursor>,
+}
+
+/// What the planning has asked for so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Ids,
+    Dots,
+    Twins,
+    Histories,
 }
 
 /// What became of received events.
@@ -51,14 +80,22 @@ pub struct Received {
     pub placed: Option<Placed>,
     /// The aggregates that came into conflict by it.
     pub conflicts: Vec<AggregateId>,
-    /// The new name this replica authors under: an event of its own, or one it had adopted, that it did not hold has
-    /// shown that it was restored from an older copy.
-    pub renamed: Option<NodeId>,
+    /// The name this replica authors under from now on, where it took a fresh one: an event under its name that it did not
+    /// hold has shown that its log was set back, or that somebody else writes under its name.
+    pub renewed: Option<NodeId>,
+    /// The last position of the log.
+    pub head: Position,
 }
 
 impl Receive {
     /// Stores these events from a peer, without notes.
-    pub fn new(source: Option<StoreId>, events: Vec<Event>, now: u64, limits: Limits) -> Self {
+    pub fn new(
+        source: Option<StoreId>,
+        events: Vec<Event>,
+        now: u64,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Self {
         Receive {
             source,
             events,
@@ -66,8 +103,11 @@ impl Receive {
             limits,
             set_aside: false,
             notes: Vec::new(),
-            notes_if_complete: Vec::new(),
+            on_record: None,
             delete: Vec::new(),
+            entropy,
+            stage: Stage::default(),
+            doubtful: Vec::new(),
         }
     }
 
@@ -80,19 +120,21 @@ impl Receive {
         keys.extend(aggregates.into_iter().map(notes::heads));
         keys.push(notes::NODE.to_owned());
         keys.extend(origins.into_iter().map(notes::origin));
-        keys.push(notes::TIME.to_owned());
+        keys.extend(self.on_record.as_ref().map(|record| record.key.clone()));
         let ids = self.events.iter().map(|event| event.id.clone()).collect();
         Needs { ids, notes: keys, ..Needs::default() }
     }
 
-    pub(super) fn plan(&mut self, facts: &Facts, may_ask: bool) -> Result<Step> {
-        let dots = if may_ask { self.doubtful_dots(facts)? } else { Vec::new() };
-        if !dots.is_empty() {
-            return Ok(Step::Fetch(Needs { dots, ..Needs::default() }));
+    pub(super) fn plan(&mut self, facts: &Facts) -> Result<Step> {
+        while let Some(needs) = self.next_needs(facts)? {
+            if needs != Needs::default() {
+                return Ok(Step::Fetch(needs));
+            }
         }
-        let successor = ledger::identity(facts)?.renamed();
+        self.check_record(facts)?;
         let mut events = std::mem::take(&mut self.events);
         let mut ledger = Ledger::open(facts, events.len())?;
+        let mut forks = Forks::of(facts)?;
         let mut received = Received::default();
         let mut batch = Batch::of(&events);
         for (index, event) in events.iter().enumerate() {
@@ -100,14 +142,19 @@ impl Receive {
             batch.judged(event, matches!(verdict, Verdict::New { .. }));
             match verdict {
                 Verdict::New { place } => {
-                    if author(event).is_some_and(|author| ledger.identity.writes_as(author)) {
-                        ledger.identity = successor.clone();
-                        received.renamed = Some(successor.author.clone());
+                    let taken = author(event).is_some_and(|author| ledger.identity.writes_as(author));
+                    if taken || ledger.lacks_own(&event.clock)? {
+                        ledger.renew(Renewal::SetBack, self.now, &self.entropy);
                     }
                     ledger.add_at(place, event)?;
+                    forks.add(event)?;
                     received.accepted += 1;
                 }
                 Verdict::Duplicate => received.duplicates += 1,
+                Verdict::Restamped => {
+                    forks.meet(&event.id, event)?;
+                    received.duplicates += 1;
+                }
                 Verdict::Refused(code, message) => {
                     let id = event.id.to_string();
                     if self.set_aside {
@@ -119,37 +166,125 @@ impl Receive {
         }
         let mut new = batch.new.into_iter();
         events.retain(|_| new.next().unwrap_or_default());
+        let mut plan = Plan { append: events, source: self.source, ..Plan::default() };
+        forks.settle(&mut ledger, &mut plan)?;
+        let at = |after: usize| facts.head.position + after as Position;
+        received.head = at(plan.appends());
         received.conflicts = ledger.new_conflicts();
-        received.placed = events.last().map(|last| {
-            let position = facts.head.position + received.accepted as Position;
-            let upto = Cursor::at(facts.head.store, position, last.id.clone());
+        received.placed = (!plan.append.is_empty()).then(|| {
+            let secret = &ledger.identity.secret;
+            let upto = secret.cursor(ledger.store(), at(plan.append.len()), self.entropy.mark());
             Placed { after: facts.head.position, upto }
         });
+        received.renewed = (ledger.store() != facts.head.store).then(|| ledger.identity.author.clone());
         let mut notes = std::mem::take(&mut self.notes);
-        if received.refused.is_empty() {
-            notes.append(&mut self.notes_if_complete);
+        if let Some(OnRecord { key, upto: Some(upto), .. }) = self.on_record.take()
+            && received.refused.is_empty()
+        {
+            notes.push(Note { key, value: upto.to_string().into_bytes() });
         }
-        let mut plan = ledger.finish(self.now, events, self.source, notes)?;
+        let mut plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         self.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
         plan.delete.append(&mut self.delete);
         Ok(Step::Write(plan, Outcome::Received(received)))
     }
 
-    /// The dots that may name another event already: those not beyond the highest counter held of their node.
+    /// What to ask for next, which may be nothing; `None` when all is known. Beyond the first stage something is asked for
+    /// only where something went wrong: where a dot or an id meets another event or stamp.
+    fn next_needs(&mut self, facts: &Facts) -> Result<Option<Needs>> {
+        let (next, needs) = match self.stage {
+            Stage::Ids => {
+                self.doubtful = self.doubtful_dots(facts)?;
+                (Stage::Dots, Needs { dots: self.doubtful.clone(), ..Needs::default() })
+            }
+            Stage::Dots => {
+                let twins = self.twins(facts).map(|(_, twin)| twin.clone());
+                (Stage::Twins, Needs { ids: twins.collect(), ..Needs::default() })
+            }
+            Stage::Twins => {
+                let histories = self.concerned(facts)?.into_iter().collect();
+                (Stage::Histories, Needs { histories, ..Needs::default() })
+            }
+            Stage::Histories => return Ok(None),
+        };
+        self.stage = next;
+        Ok(Some(needs))
+    }
+
+    /// The dots that may name another event already: those not beyond the highest counter of their node that is held or came
+    /// before them, and those of events that are held under another stamp.
     fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
-        let mut highest: BTreeMap<&NodeId, u64> = BTreeMap::new();
+        let mut highest: BTreeMap<NodeId, u64> = BTreeMap::new();
         let mut dots = Vec::new();
-        for event in self.events.iter().filter(|event| !facts.held.contains_key(&event.id)) {
-            let Some(dot) = &event.dot else { continue };
-            let known = match highest.entry(&dot.node) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => *unknown.insert(ledger::counter(facts, &dot.node)?),
+        for event in &self.events {
+            let restamp = event.is_restamp().then(|| Restamp::read(event).ok()).flatten();
+            let Some(dot) = restamp.as_ref().map(|restamp| &restamp.dot).or(event.dot.as_ref()) else { continue };
+            let known = match highest.entry(dot.node.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(ledger::counter(facts, &dot.node)?),
             };
-            if dot.counter <= known {
+            if facts.held.get(&event.id).is_some_and(|held| held.digest == event.digest()) {
+                continue;
+            }
+            if restamp.is_some() || dot.counter <= *known || facts.held.contains_key(&event.id) {
                 dots.push(dot.clone());
             }
+            *known = dot.counter.max(*known);
         }
+        dots.sort_unstable();
+        dots.dedup();
         Ok(dots)
+    }
+
+    /// Events whose dot names another event that is held, each with that event.
+    fn twins<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = (&'a Event, &'a EventId)> {
+        self.events.iter().filter_map(|event| {
+            let named = match &event.dot {
+                Some(dot) => facts.dots.get(dot)?,
+                None if event.is_restamp() => facts.dots.get(&Restamp::read(event).ok()?.dot)?,
+                None => return None,
+            };
+            (*named != event.id).then_some((event, named))
+        })
+    }
+
+    /// The aggregates in which a dot names two events, or an event has two stamps, as far as can be told.
+    fn concerned(&self, facts: &Facts) -> Result<BTreeSet<AggregateId>> {
+        let mut concerned = BTreeSet::new();
+        for (event, twin) in self.twins(facts) {
+            concerned.insert(event.aggregate_id.clone());
+            concerned.extend(facts.held.get(twin).map(|held| held.aggregate.clone()));
+        }
+        let mut named: HashMap<&Dot, &Event> = HashMap::new();
+        for event in &self.events {
+            let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
+            let twin = dot.and_then(|dot| named.insert(dot, event));
+            for twin in twin.filter(|twin| twin.id != event.id) {
+                concerned.extend([twin.aggregate_id.clone(), event.aggregate_id.clone()]);
+            }
+            let awaited = || facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
+            if match facts.held.get(&event.id) {
+                Some(held) => held.digest != event.digest(),
+                None => event.is_restamp() || awaited(),
+            } {
+                concerned.insert(event.aggregate_id.clone());
+            }
+        }
+        Ok(concerned)
+    }
+
+    /// Whether what is on record of the source is what it believes.
+    fn check_record(&self, facts: &Facts) -> Result<()> {
+        let Some(OnRecord { key, from, upto }) = &self.on_record else { return Ok(()) };
+        let known = ledger::text::<Cursor>(facts, key)?;
+        if known == *from || (upto.is_some() && known == *upto) {
+            return Ok(());
+        }
+        let message = "another place in the caller's log is on record than the caller believes; say hello again";
+        let place = |place: &Option<Cursor>| place.as_ref().map_or(0, Cursor::position);
+        Err(Error::new(ErrorKind::CursorUnknown, message)
+            .with("on record", place(&known))
+            .with("believed", place(from)))
     }
 
     fn judge(
@@ -160,15 +295,19 @@ impl Receive {
         event: &Event,
     ) -> Result<Verdict> {
         let refused = |code, message: String| Ok(Verdict::Refused(code, message));
-        let earlier = batch.named(&event.id).map(Event::digest);
-        if let Some(digest) = earlier.or(facts.held.get(&event.id).map(|held| held.digest)) {
-            if digest == event.digest() {
-                return Ok(Verdict::Duplicate);
-            }
-            return refused(
-                RefusalCode::IdTaken,
-                "the id already names an event with other content".to_owned(),
-            );
+        let known = match batch.named(&event.id) {
+            Some(earlier) => Some((earlier.digest(), earlier.content_digest())),
+            None => facts.held.get(&event.id).map(|held| (held.digest, held.content)),
+        };
+        if let Some((digest, content)) = known {
+            return match () {
+                () if digest == event.digest() => Ok(Verdict::Duplicate),
+                () if content == event.content_digest() && !event.is_derived() => Ok(Verdict::Restamped),
+                () => refused(
+                    RefusalCode::IdTaken,
+                    "the id already names an event with other content".to_owned(),
+                ),
+            };
         }
         if event.size() > self.limits.event_bytes {
             let limit = self.limits.event_bytes;
@@ -181,37 +320,13 @@ impl Receive {
             Some(_) => check_type(event),
             // What was derived here was made just now.
             None if self.source.is_none() => Ok(()),
+            None if event.is_restamp() => Restamp::check(event),
             None => Resolution::check(event),
         });
         if let Err(error) = checked {
             return refused(RefusalCode::Invalid, error.to_string());
         }
-        if event.time.drifts(self.now, self.limits.drift()) {
-            return refused(
-                RefusalCode::ClockDrift,
-                format!(
-                    "the event's time is {} s ahead of the clock here; check the clocks of both sides",
-                    event.time.millis().saturating_sub(self.now) / 1_000
-                ),
-            );
-        }
-        let Some(dot) = &event.dot else {
-            return self.fits(ledger, event);
-        };
-        if dot.counter > ledger.counter(&dot.node)? {
-            // Beyond all that is held of the node and all that came before in this batch: it names nothing else.
-            return self.fits(ledger, event);
-        }
-        match batch.named_by(dot).or_else(|| facts.dots.get(dot)) {
-            Some(other) => refused(
-                RefusalCode::ForkedOrigin,
-                format!(
-                    "the dot {dot} already names the event {other}: two replicas write as node {}",
-                    dot.node
-                ),
-            ),
-            None => self.fits(ledger, event),
-        }
+        self.fits(ledger, event)
     }
 
     /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
@@ -264,11 +379,13 @@ enum Verdict {
         place: usize,
     },
     Duplicate,
+    /// It is held under another stamp.
+    Restamped,
     Refused(RefusalCode, String),
 }
 
-/// What a batch has brought so far. Where ids and dots come in ascending order, as one author makes them, neither is
-/// looked for, and neither table is made.
+/// What a batch has brought so far. Where ids come in ascending order, as one author makes them, none is looked for and no
+/// table is made.
 #[derive(Debug)]
 struct Batch<'a> {
     events: &'a [Event],
@@ -278,13 +395,11 @@ struct Batch<'a> {
     last: Option<&'a EventId>,
     /// New events by id.
     ids: Option<HashMap<&'a EventId, &'a Event>>,
-    /// New events by dot.
-    dots: Option<HashMap<&'a Dot, &'a EventId>>,
 }
 
 impl<'a> Batch<'a> {
     fn of(events: &'a [Event]) -> Self {
-        Batch { events, new: Vec::with_capacity(events.len()), last: None, ids: None, dots: None }
+        Batch { events, new: Vec::with_capacity(events.len()), last: None, ids: None }
     }
 
     fn judged(&mut self, event: &'a Event, new: bool) {
@@ -295,9 +410,6 @@ impl<'a> Batch<'a> {
         self.last = self.last.max(Some(&event.id));
         if let Some(ids) = &mut self.ids {
             ids.insert(&event.id, event);
-        }
-        if let (Some(dots), Some(dot)) = (&mut self.dots, &event.dot) {
-            dots.insert(dot, &event.id);
         }
     }
 
@@ -313,13 +425,6 @@ impl<'a> Batch<'a> {
             ids
         });
         ids.get(id).copied()
-    }
-
-    /// The new event that a dot names.
-    fn named_by(&mut self, dot: &Dot) -> Option<&'a EventId> {
-        let Batch { events, new, dots, .. } = self;
-        let named = |event: &'a Event| Some((event.dot.as_ref()?, &event.id));
-        dots.get_or_insert_with(|| new_of(events, new).filter_map(named).collect()).get(dot).copied()
     }
 }
 

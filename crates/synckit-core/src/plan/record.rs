@@ -8,10 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, MAX_COUNTER, NewEvent};
 use crate::ids::{AggregateId, EventId, NodeId};
 use crate::limits::Limits;
-use crate::notes;
+use crate::notes::{self, Renewal};
 use crate::plan::ledger::Ledger;
-use crate::plan::{Outcome, Step};
-use crate::store::{Facts, Needs};
+use crate::plan::{Entropy, Outcome, Step};
+use crate::store::{Facts, Needs, Plan};
 use crate::timestamp::Timestamp;
 use crate::version::Position;
 
@@ -27,6 +27,8 @@ pub struct Record {
     pub now: u64,
     /// What an event may be at most.
     pub limits: Limits,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
     /// What must be true of aggregates, or nothing is recorded. Not asked where every event is a repetition.
     pub expect: Vec<Expect>,
 }
@@ -80,7 +82,7 @@ pub struct Recorded {
 
 impl Record {
     pub(super) fn needs(&self) -> Needs {
-        let mut keys = vec![notes::NODE.to_owned(), notes::TIME.to_owned(), notes::origin(&self.author)];
+        let mut keys = vec![notes::NODE.to_owned(), notes::origin(&self.author)];
         keys.extend(self.events.iter().map(|(_, new)| notes::heads(&new.aggregate_id)));
         keys.extend(self.expect.iter().map(|expect| notes::heads(expect.aggregate())));
         keys.sort_unstable();
@@ -99,6 +101,15 @@ impl Record {
         if self.events.iter().any(|(id, _)| !facts.held.contains_key(id)) {
             for expect in &self.expect {
                 expect.check(ledger.heads(expect.aggregate())?)?;
+            }
+        }
+        for (_, new) in &self.events {
+            let clock = ledger.heads(&new.aggregate_id)?.clock()?;
+            if ledger.lacks_own(&clock)? {
+                // Somebody has seen an event of this name that is not here: the log was set back, or the name is taken.
+                ledger.renew(Renewal::SetBack, self.now, &self.entropy);
+                self.author = ledger.identity.author.clone();
+                break;
             }
         }
         let mut recorded = Recorded::default();
@@ -124,7 +135,8 @@ impl Record {
             })?;
         }
         recorded.head = facts.head.position + recorded.events.len() as Position;
-        let plan = ledger.finish(self.now, recorded.events.clone(), None, [])?;
+        let plan = Plan { append: recorded.events.clone(), ..Plan::default() };
+        let plan = ledger.finish(self.now, &self.entropy, plan, [])?;
         Ok(Step::Write(plan, Outcome::Recorded(recorded)))
     }
 
@@ -140,6 +152,7 @@ impl Record {
                 self.limits.event_bytes
             )));
         }
+        event.check_stamp()?;
         ledger.add(&event)?;
         Ok(event)
     }
@@ -149,9 +162,8 @@ impl Record {
         if counter > MAX_COUNTER {
             return Err(Error::too_large("this node has authored as many events as a counter can count"));
         }
-        let latest = ledger.time;
         let heads = ledger.heads(&new.aggregate_id)?;
-        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time).chain([latest]));
+        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time));
         let mut clock = heads.clock()?;
         let dot = Dot::new(self.author.clone(), counter);
         clock.observe(&dot)?;

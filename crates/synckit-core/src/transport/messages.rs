@@ -51,15 +51,16 @@ pub struct HelloRequest {
 /// Events that come with the first message, so that few of them cost one round trip.
 ///
 /// They are stored only where the answer says what the caller [expects](HelloResponse::is_as_expected): that neither side
-/// has lost anything since the last push. Else nothing of them is stored, and the caller pushes them once it has seen
+/// was set back or copied since the last push. Else nothing of them is stored, and the caller pushes them once it has seen
 /// why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ahead {
     /// The store the caller believes to talk to.
     pub peer: StoreId,
-    /// The place in the caller's log that the peer has on record, and beyond which it knows nothing of it. The event
-    /// there is the caller's own.
+    /// The place in the caller's log that the peer has on record, and beyond which it knows nothing of it.
     pub after: Cursor,
+    /// The latest event under the caller's name that the peer holds.
+    pub latest: Option<EventId>,
     /// Events that came to the caller from nobody else, in the order of its log.
     pub events: Vec<Event>,
     /// The place in the caller's log that is reached when all of these are held.
@@ -73,6 +74,10 @@ pub struct HelloResponse {
     pub protocol: u32,
     /// The answering store.
     pub store: StoreId,
+    /// The ids under which it went before, the latest [`HelloResponse::MAX_FORMER`] of them, oldest first: places in its log
+    /// may still name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<StoreId>,
     /// Its node id.
     pub node: NodeId,
     /// The last position of its log.
@@ -81,19 +86,19 @@ pub struct HelloResponse {
     pub limits: Limits,
     /// Its wall clock, in Unix milliseconds.
     pub time: u64,
-    /// The highest counter it holds of the caller's node; 0 for none. More than the caller knows of itself means
-    /// that the caller was restored from an older copy.
+    /// The highest counter it holds of the caller's node; 0 for none.
     pub counter: u64,
-    /// The event that the caller's dot of this counter names here. Another one than at the caller means so too.
+    /// The event of this counter. If the caller does not hold it, its log was set back, or somebody else writes under its
+    /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_event: Option<EventId>,
     /// How far the caller has pushed, as recorded here: a cursor of the caller's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Cursor>,
-    /// The furthest place in the caller's log that is known here, from its pushes or from pulls of it. If the caller's
-    /// log does not hold it, the caller was restored from an older copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub known: Option<Cursor>,
+    /// All places in the caller's log that are on record here, from its pushes and from pulls of it, each once. If the
+    /// caller's log does not hold one that it has sealed, it was set back, or a copy of it is in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Cursor>,
     /// Whether the caller's cursor names an event of this log; true when it sent none.
     pub cursor_known: bool,
     /// What became of the events that came with the hello. `None` where there were none, where something is not as the
@@ -104,13 +109,16 @@ pub struct HelloResponse {
 }
 
 impl HelloResponse {
+    /// The most former ids that an answer names.
+    pub const MAX_FORMER: usize = 16;
+
     /// Whether this is what a caller expects that hands over events ahead.
     pub fn is_as_expected(&self, ahead: &Ahead) -> bool {
-        let after = Some(&ahead.after);
         self.store == ahead.peer
             && self.cursor_known
-            && (self.pushed.as_ref(), self.known.as_ref()) == (after, after)
-            && self.counter_event.as_ref() == ahead.after.event()
+            && self.pushed.as_ref() == Some(&ahead.after)
+            && self.known.iter().all(|known| *known == ahead.after)
+            && self.counter_event == ahead.latest
     }
 }
 
@@ -126,15 +134,22 @@ pub struct Stored {
     pub placed: Option<Placed>,
 }
 
-/// Which events a pull leaves out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which events a pull asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Those that came from the caller.
+    /// Those that did not come from the caller.
     #[default]
     Others,
-    /// None: the caller lost its log.
-    Everything,
+    /// Only the ids, in [`PullResponse::ids`], of those that came from these stores: the caller went under these ids.
+    Sent(Vec<StoreId>),
+    /// These, if they are held, wherever they came from; the cursor does not matter.
+    Named(Vec<EventId>),
+}
+
+impl Scope {
+    /// The most stores that one request names.
+    pub const MAX_STORES: usize = 256;
 }
 
 /// Asks for a page of the peer's log.
@@ -152,7 +167,7 @@ pub struct PullRequest {
     /// Only events that pass.
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
-    /// What is left out.
+    /// Which of them.
     #[serde(default)]
     pub scope: Scope,
 }
@@ -162,6 +177,8 @@ pub struct PullRequest {
 pub struct PullResponse {
     /// The events, in the order of the peer's log.
     pub events: Vec<Event>,
+    /// The ids, where only those were asked for.
+    pub ids: Vec<EventId>,
     /// What was in the page and could not be read as an event.
     pub unreadable: Vec<Unreadable>,
     /// Everything up to here was looked at; the cursor for the next page.
@@ -192,6 +209,8 @@ pub struct PushRequest {
     pub filter: String,
     /// The events, in the order of the caller's log.
     pub events: Vec<Event>,
+    /// The place in the caller's log that the caller believes to be on record. Where another is, nothing is stored.
+    pub from: Option<Cursor>,
     /// The place in the caller's log that is reached when all of these are held. Put on record by the peer in
     /// the same commit, unless it refused something.
     pub upto: Option<Cursor>,
@@ -243,12 +262,8 @@ pub enum RefusalCode {
     Invalid,
     /// It is larger than allowed.
     TooLarge,
-    /// Its dot already names another event: two replicas write under one node id, or one was copied.
-    ForkedOrigin,
     /// Its id already names an event with other content.
     IdTaken,
-    /// Its time is too far ahead of the clock here.
-    ClockDrift,
     /// The caller may not write it.
     Denied,
 }
@@ -258,9 +273,7 @@ impl fmt::Display for RefusalCode {
         f.write_str(match self {
             RefusalCode::Invalid => "invalid",
             RefusalCode::TooLarge => "too_large",
-            RefusalCode::ForkedOrigin => "forked_origin",
             RefusalCode::IdTaken => "id_taken",
-            RefusalCode::ClockDrift => "clock_drift",
             RefusalCode::Denied => "denied",
         })
     }

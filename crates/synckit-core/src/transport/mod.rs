@@ -49,7 +49,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Hands over events. Idempotent, and atomic per batch: whatever is not refused is durable when it answers.
     ///
     /// # Errors
-    /// `TooLarge` for a batch above the peer's limits, and those of the way there.
+    /// `TooLarge` for a batch above the peer's limits, `CursorUnknown` when another place in the caller's log is on record
+    /// than it believes, and those of the way there. Nothing was stored then.
     fn push(&self, request: PushRequest) -> impl Future<Output = Result<PushResponse>> + Send;
 
     /// Asks which of these events the peer does not hold.

@@ -1,0 +1,164 @@
+//! What becomes of two events under one dot, and of one event under two stamps.
+//!
+//! Such forks come from copies of a store that were used without knowing of each other. None of the events is refused: see
+//! [`Restamp`]. It works on the whole histories of the aggregates concerned, which are asked for only where there is a fork.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::clock::Dot;
+use crate::conflict::Heads;
+use crate::error::Result;
+use crate::event::Event;
+use crate::ids::{AggregateId, EventId, NodeId};
+use crate::plan::ledger::Ledger;
+use crate::restamp::{self, Restamp};
+use crate::store::{Facts, Plan};
+use crate::version::Position;
+
+/// The events of the aggregates concerned, as the plan leaves them.
+#[derive(Debug, Default)]
+pub(super) struct Forks {
+    events: BTreeMap<EventId, (Option<Position>, Event)>,
+    by_dot: HashMap<Dot, EventId>,
+    /// The restamps of each event.
+    restamps: HashMap<EventId, Vec<EventId>>,
+    aggregates: BTreeSet<AggregateId>,
+    /// Events whose stamp has changed.
+    changed: BTreeSet<EventId>,
+    derived: Vec<Event>,
+}
+
+impl Forks {
+    /// Those that the facts tell of.
+    pub(super) fn of(facts: &Facts) -> Result<Self> {
+        let mut forks = Forks::default();
+        forks.aggregates.extend(facts.histories.keys().cloned());
+        for stored in facts.histories.values().flatten() {
+            forks.put(Some(stored.position), &stored.event)?;
+        }
+        Ok(forks)
+    }
+
+    fn put(&mut self, position: Option<Position>, event: &Event) -> Result<()> {
+        if event.is_restamp() {
+            let of = Restamp::read(event)?.event;
+            self.restamps.entry(of).or_default().push(event.id.clone());
+        }
+        self.by_dot.extend(event.dot.clone().map(|dot| (dot, event.id.clone())));
+        self.events.insert(event.id.clone(), (position, event.clone()));
+        Ok(())
+    }
+
+    /// Takes in a new event.
+    pub(super) fn add(&mut self, event: &Event) -> Result<()> {
+        if !self.aggregates.contains(&event.aggregate_id) {
+            return Ok(());
+        }
+        let twin = event.dot.as_ref().and_then(|dot| self.by_dot.get(dot)).cloned();
+        self.put(None, event)?;
+        if let Some(twin) = twin {
+            let greater = twin.max(event.id.clone());
+            self.alias(&greater)?;
+        }
+        for restamp in self.restamps.get(&event.id).cloned().unwrap_or_default() {
+            self.apply(&restamp)?;
+        }
+        if event.is_restamp() { self.apply(&event.id) } else { Ok(()) }
+    }
+
+    /// Gives the event that a restamp is about the stamp it carries, if that is the greater.
+    fn apply(&mut self, restamp: &EventId) -> Result<()> {
+        let Some((_, event)) = self.events.get(restamp) else { return Ok(()) };
+        let Restamp { event: of, dot } = Restamp::read(event)?;
+        let stamp = Event { dot: Some(dot), ..event.clone() };
+        self.meet(&of, &stamp)
+    }
+
+    /// An event that is held, or new, meets another stamp of its own. The greater stands, and is written down.
+    pub(super) fn meet(&mut self, id: &EventId, stamp: &Event) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        match restamp::compare(stamp, event) {
+            std::cmp::Ordering::Equal => return Ok(()),
+            std::cmp::Ordering::Less => return self.write_down(id),
+            std::cmp::Ordering::Greater => {}
+        }
+        let Some(dot) = stamp.dot.clone() else { return Ok(()) };
+        let twin = self.by_dot.get(&dot).filter(|twin| *twin != id).cloned();
+        self.change(id, stamp.clone());
+        if let Some(twin) = twin {
+            // Whoever is the greater gives way; by then the other has the dot.
+            let greater = twin.clone().max(id.clone());
+            let lesser = twin.min(id.clone());
+            self.alias(&greater)?;
+            self.by_dot.insert(dot, lesser);
+        }
+        self.write_down(id)
+    }
+
+    fn alias(&mut self, id: &EventId) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        if event.dot.as_ref().is_some_and(|dot| dot.node.is_alias()) {
+            return Ok(());
+        }
+        let (alias, other) = (NodeId::alias(id), event.dot.clone());
+        let clock = restamp::aliased(event, &alias)?;
+        let stamp = Event { dot: Some(Dot::new(alias, 1)), clock, ..event.clone() };
+        self.change(id, stamp);
+        // The dot stays with the other event that has it.
+        let keeps = |(id, (_, event)): (&EventId, &(Option<Position>, Event))| {
+            (event.dot == other).then(|| id.clone())
+        };
+        if let (Some(id), Some(dot)) = (self.events.iter().find_map(keeps), other) {
+            self.by_dot.insert(dot, id);
+        }
+        self.write_down(id)
+    }
+
+    /// Puts another stamp on an event.
+    fn change(&mut self, id: &EventId, stamp: Event) {
+        let Some((_, event)) = self.events.get_mut(id) else { return };
+        if let Some(dot) = &event.dot
+            && self.by_dot.get(dot) == Some(id)
+        {
+            self.by_dot.remove(dot);
+        }
+        event.time = stamp.time;
+        event.clock = stamp.clock;
+        event.dot = stamp.dot;
+        self.by_dot.extend(event.dot.clone().map(|dot| (dot, id.clone())));
+        self.changed.insert(id.clone());
+    }
+
+    fn write_down(&mut self, id: &EventId) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        let restamp = Restamp::event_of(event)?;
+        if !self.events.contains_key(&restamp.id) {
+            self.put(None, &restamp)?;
+            self.derived.push(restamp);
+        }
+        Ok(())
+    }
+
+    /// Puts what has changed into a plan.
+    pub(super) fn settle(self, ledger: &mut Ledger<'_>, plan: &mut Plan) -> Result<()> {
+        if self.aggregates.is_empty() {
+            return Ok(());
+        }
+        for event in plan.append.iter_mut().filter(|event| self.changed.contains(&event.id)) {
+            if let Some((_, changed)) = self.events.get(&event.id) {
+                event.clone_from(changed);
+            }
+        }
+        let changed = self.changed.iter().filter_map(|id| self.events.get(id));
+        plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
+        for aggregate in &self.aggregates {
+            let of = self.events.values().map(|(_, event)| event).filter(|event| event.aggregate_id == *aggregate);
+            let mut heads = Heads::among(of.clone());
+            let mut restamps = of.filter(|event| event.is_restamp()).map(Restamp::read);
+            heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));
+            ledger.set_heads(aggregate, heads)?;
+        }
+        plan.derived = self.derived;
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! A fresh id and a fresh name for a store that was copied or set back.
+//!
+//! To its peers it is then a stranger, so that nothing they remember of its former self can mislead either side. What
+//! happens under the former name is none of its business: a copy of the store may go on under it.
+
+use crate::error::Result;
+use crate::ids::StoreId;
+use crate::notes::{self, Renewal};
+use crate::plan::ledger::Ledger;
+use crate::plan::{Entropy, Outcome, Step};
+use crate::store::{Facts, Needs, Plan};
+
+/// Takes a fresh id and a fresh name, unless the store has another id by now.
+#[derive(Clone, Debug)]
+pub struct Renew {
+    /// The id that it is to give up.
+    pub store: StoreId,
+    /// Why.
+    pub why: Renewal,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+}
+
+impl Renew {
+    pub(super) fn needs() -> Needs {
+        Needs { notes: vec![notes::NODE.to_owned()], ..Needs::default() }
+    }
+
+    pub(super) fn plan(&self, facts: &Facts) -> Result<Step> {
+        let mut ledger = Ledger::open(facts, 0)?;
+        if facts.head.store == self.store {
+            ledger.renew(self.why, self.now, &self.entropy);
+        }
+        let identity = ledger.identity.clone();
+        let plan = ledger.finish(self.now, &self.entropy, Plan::default(), [])?;
+        Ok(Step::Write(plan, Outcome::Renewed(identity)))
+    }
+}
