@@ -256,7 +256,7 @@ pub(crate) fn author(event: &Event) -> Option<&NodeId> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(super) fn sample() -> Event {

@@ -259,7 +259,7 @@ impl Receive {
         for event in &self.events {
             let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
             let twin = dot.and_then(|dot| named.insert(dot, event));
-            for twin in twin.filter(|twin| twin.id != event.id) {
+            if let Some(twin) = twin.filter(|twin| twin.id != event.id) {
                 concerned.extend([twin.aggregate_id.clone(), event.aggregate_id.clone()]);
             }
             let awaited = || facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
