@@ -147,6 +147,23 @@ impl VectorClock {
         VectorClock(common)
     }
 
+    /// The entries that are greater than in another clock, but for that of one node.
+    pub(crate) fn beyond(&self, other: &VectorClock, except: &NodeId) -> VectorClock {
+        let mut more = Vec::new();
+        walk(&self.0, &other.0, |node, mine, theirs| {
+            if mine > theirs && node != except {
+                more.push((node.clone(), mine));
+            }
+            true
+        });
+        VectorClock(more)
+    }
+
+    /// The place of a node among the entries.
+    pub(crate) fn place(&self, node: &NodeId) -> Option<usize> {
+        self.find(node).ok()
+    }
+
     /// Compares two clocks without allocating.
     #[inline]
     pub fn compare(&self, other: &VectorClock) -> Causality {

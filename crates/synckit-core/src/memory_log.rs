@@ -63,6 +63,8 @@ impl MemoryLog {
         for (position, event) in plan.restamp {
             let at = position as usize - 1;
             let old = std::mem::replace(&mut self.events[at].event, event);
+            self.by_id.remove(&old.id);
+            self.by_id.insert(self.events[at].event.id.clone(), at);
             old.dot.map(|dot| self.by_dot.remove(&dot));
             self.by_dot.extend(self.events[at].event.dot.clone().map(|dot| (dot, at)));
         }

@@ -278,8 +278,9 @@ pub struct Plan {
     pub append: Vec<Event>,
     /// The store they came from; `None` when they were recorded or derived here.
     pub source: Option<StoreId>,
-    /// Events that keep position and id and get another stamp: dot, clock, time and data are replaced. Only when
-    /// a replica that was restored from an older copy authors again what it had recorded since.
+    /// Events that keep their position and get another stamp: dot, clock, time and data are replaced, and the id of
+    /// a resolution, which follows from these. Only when a replica that was restored from an older copy authors
+    /// again what it had recorded since.
     pub restamp: Vec<(Position, Event)>,
     /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,

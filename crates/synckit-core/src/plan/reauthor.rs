@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::clock::{Dot, VectorClock};
-use crate::conflict::{Decision, Heads, Resolution};
-use crate::data::Data;
+use crate::conflict::{Heads, Resolution};
 use crate::error::Result;
 use crate::event::Event;
-use crate::ids::{AggregateId, NodeId};
+use crate::ids::{AggregateId, EventId, NodeId};
 use crate::notes::{self, Identity, Latest, Note};
 use crate::plan::ledger::{self, put};
 use crate::plan::{Outcome, Step};
@@ -64,6 +63,7 @@ impl Reauthor {
         let identity = if unused { identity } else { identity.renamed() };
         let mut plan = Plan::default();
         let mut heads: BTreeMap<AggregateId, Heads> = BTreeMap::new();
+        let mut ids: BTreeMap<EventId, EventId> = BTreeMap::new();
         for stored in &self.events {
             let aggregate = &stored.event.aggregate_id;
             if !heads.contains_key(aggregate)
@@ -71,13 +71,18 @@ impl Reauthor {
             {
                 heads.insert(aggregate.clone(), Heads::decode(bytes)?);
             }
-            plan.restamp.push((stored.position, self.event(&stored.event, &identity.author)?));
+            let event = self.event(&stored.event, &identity.author, &ids)?;
+            if event.id != stored.event.id {
+                ids.insert(stored.event.id.clone(), event.id.clone());
+            }
+            plan.restamp.push((stored.position, event));
         }
         for (aggregate, heads) in heads {
             let moved = heads.iter().map(|head| {
                 let mut head = head.clone();
                 head.clock = self.clock(&aggregate, &head.clock, &identity.author)?;
                 head.dot = head.dot.map(|dot| self.dot(dot, &identity.author));
+                head.id = ids.get(&head.id).cloned().unwrap_or(head.id);
                 Ok(head)
             });
             let moved = Heads::from_parts(moved.collect::<Result<Vec<_>>>()?);
@@ -106,21 +111,20 @@ impl Reauthor {
         Ok(())
     }
 
-    fn event(&self, event: &Event, author: &NodeId) -> Result<Event> {
-        let mut event = event.clone();
-        let aggregate = event.aggregate_id.clone();
-        event.clock = self.clock(&aggregate, &event.clock, author)?;
-        event.dot = event.dot.map(|dot| self.dot(dot, author));
+    /// The event with its new stamp. The id of a resolution is a hash over that and changes with it.
+    fn event(&self, event: &Event, author: &NodeId, ids: &BTreeMap<EventId, EventId>) -> Result<Event> {
+        let aggregate = &event.aggregate_id;
         if event.is_resolution() {
-            let mut resolution = Resolution::read(&event)?;
-            for settled in &mut resolution.settles {
-                settled.clock = self.clock(&aggregate, &settled.clock, author)?;
-            }
-            if let Decision::Keep(kept) = &mut resolution.decision {
-                kept.clock = self.clock(&aggregate, &kept.clock, author)?;
-            }
-            event.data = Data::of(&resolution)?;
+            let moved = Resolution::read(event)?.map_dots(
+                |dot| self.dot(dot.clone(), author),
+                |clock| self.clock(aggregate, clock, author),
+                |id| ids.get(id).unwrap_or(id).clone(),
+            )?;
+            return moved.into_event(aggregate.clone(), event.time);
         }
+        let mut event = event.clone();
+        event.clock = self.clock(&event.aggregate_id, &event.clock, author)?;
+        event.dot = event.dot.map(|dot| self.dot(dot, author));
         Ok(event)
     }
 
