@@ -19,14 +19,14 @@ pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
 pub use side::Side;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::{Dot, VectorClock};
 use crate::conflict::side::{Candidate, factor, unseen};
 use crate::error::{Error, Result};
-use crate::event::{Event, NewEvent};
-use crate::ids::{AggregateId, EventId};
+use crate::event::{Event, NewEvent, author};
+use crate::ids::{AggregateId, EventId, NodeId};
 use crate::timestamp::Timestamp;
 
 /// Edits of one aggregate that have not seen each other.
@@ -124,7 +124,7 @@ impl Conflict {
     /// `Corrupt` when a resolution in the history cannot be read.
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
         let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
-        let heads = tops(&events);
+        let heads = tops(events.iter());
         let [first, others @ ..] = &heads[..] else { return Ok(None) };
         if others.is_empty() {
             return Ok(None);
@@ -143,7 +143,9 @@ impl Conflict {
         }
         base.sort_by(|left, right| left.canonical_cmp(right));
         whole &= common.is_covered_by(&known);
-        let mut apart: Vec<&Arc<Event>> = events.iter().filter(|event| !shared(event)).collect();
+        let tops: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
+        let below = |event: &&Arc<Event>| !tops.contains(&event.id) && !shared(event);
+        let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
         apart.sort_by(|left, right| left.canonical_cmp(right));
         let branches: Vec<Branch> =
             heads.iter().map(|head| Branch::of(head, &events, &apart)).collect::<Result<_>>()?;
@@ -256,7 +258,7 @@ impl Conflict {
 }
 
 impl Branch {
-    /// `apart` are the events that not all branches have seen, in canonical order.
+    /// `apart` are the events below the heads that not all branches have seen, in canonical order.
     fn of(head: &Arc<Event>, events: &[Arc<Event>], apart: &[&Arc<Event>]) -> Result<Branch> {
         // Where a filter left the kept event out, the resolution itself stands for it.
         let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
@@ -265,12 +267,15 @@ impl Branch {
             }
             _ => None,
         };
-        let own = |event: &&&Arc<Event>| event.id == head.id || head.has_seen(event);
+        let own = apart.iter().filter(|event| head.has_seen(event));
+        let mut own: Vec<Arc<Event>> = own.map(|event| (*event).clone()).collect();
+        let at = own.partition_point(|event| event.canonical_cmp(head).is_lt());
+        own.insert(at, head.clone());
         Ok(Branch {
             stands_for: stands_for.unwrap_or(head).clone(),
             shows: shows(head, events)?,
             head: head.clone(),
-            events: apart.iter().filter(own).map(|event| (*event).clone()).collect(),
+            events: own,
         })
     }
 
@@ -303,16 +308,37 @@ impl Branch {
     }
 }
 
-/// The events that no other of them has seen, each once, in canonical order: see [`Heads`].
-fn tops<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec<&'a Arc<Event>> {
-    let mut tops: Vec<&Arc<Event>> = Vec::new();
-    for event in events {
+/// The events that no other of them has seen, each once, in canonical order: see [`Heads`]. Looks at each clock of a
+/// plain event once.
+fn tops<'a>(events: impl Iterator<Item = &'a Arc<Event>> + Clone) -> Vec<&'a Arc<Event>> {
+    // For each author the latest event, and the highest counter that others have seen.
+    let mut authors: HashMap<&NodeId, (u64, u64)> = HashMap::new();
+    for dot in events.clone().filter_map(|event| event.dot.as_ref()) {
+        let (latest, _) = authors.entry(&dot.node).or_default();
+        *latest = dot.counter.max(*latest);
+    }
+    for event in events.clone() {
+        for (node, counter) in event.clock.iter().filter(|(node, _)| author(event) != Some(node)) {
+            if let Some((_, seen)) = authors.get_mut(node) {
+                *seen = counter.max(*seen);
+            }
+        }
+    }
+    let stands = |event: &&Arc<Event>| {
+        let dot = event.dot.as_ref();
+        dot.is_some_and(|dot| {
+            authors.get(&dot.node).is_some_and(|(latest, seen)| *latest == dot.counter && *seen < dot.counter)
+        })
+    };
+    let mut tops: Vec<&Arc<Event>> = events.clone().filter(stands).collect();
+    for event in events.filter(|event| event.is_resolution()) {
         if !tops.iter().any(|top| top.id == event.id || top.has_seen(event)) {
             tops.retain(|top| !event.has_seen(top));
             tops.push(event);
         }
     }
     tops.sort_by(|left, right| left.canonical_cmp(right));
+    tops.dedup_by(|left, right| left.id == right.id);
     tops
 }
 
