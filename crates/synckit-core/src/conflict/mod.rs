@@ -146,8 +146,8 @@ impl Conflict {
         }
         base.sort_by(|left, right| left.canonical_cmp(right));
         whole &= common.is_covered_by(&known);
-        let tops: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
-        let below = |event: &&Arc<Event>| !tops.contains(&event.id) && !shared(event);
+        let head_ids: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
+        let below = |event: &&Arc<Event>| !head_ids.contains(&event.id) && !shared(event);
         let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
         apart.sort_by(|left, right| left.canonical_cmp(right));
         let branches: Vec<Branch> =
