@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use synckit_core::{Facts, LogHead, Needs, Plan};
+use synckit_core::{Facts, LogHead, Needs, Plan, notes};
 
 /// The most bytes of notes that are kept. Beyond, they are forgotten all at once.
 const BYTES: usize = 1 << 20;
@@ -32,10 +32,11 @@ impl Known {
     /// The facts that are needed, if all of them are known. Ids are taken for new: the index of ids knows better.
     pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
         let mut facts = Facts::at(self.head);
-        if !needs.dots.is_empty() || !needs.under.is_empty() {
+        let Needs { ids: _, dots, notes, under, places, histories } = needs;
+        if !(dots.is_empty() && under.is_empty() && places.is_empty() && histories.is_empty()) {
             return None;
         }
-        for key in &needs.notes {
+        for key in notes {
             if let Some(value) = self.notes.get(key)? {
                 facts.notes.insert(key.clone(), value.clone());
             }
@@ -50,12 +51,18 @@ impl Known {
         }
     }
 
-    /// What is known after a plan is committed; nothing where it is much.
+    /// What is known after a plan is committed; nothing where it is much, or where it leaves the store without an id.
     pub(crate) fn after(mut self, plan: &Plan) -> Option<Self> {
         if plan.put.len() + plan.delete.len() > NOTES {
             return None;
         }
-        self.head.position += plan.append.len() as u64;
+        self.head.position += plan.appends() as u64;
+        if plan.delete.iter().any(|key| key == notes::STORE) {
+            return None;
+        }
+        if let Some(id) = plan.put.iter().find(|note| note.key == notes::STORE) {
+            self.head.store = notes::store_id(Some(&id.value)).ok()?;
+        }
         plan.put.iter().for_each(|note| self.set(&note.key, Some(note.value.clone())));
         plan.delete.iter().for_each(|key| self.set(key, None));
         Some(self)

@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock};
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
-use synckit_core::notes::Note;
+use synckit_core::notes::{self, Note};
 use synckit_core::plan::Intent;
-use synckit_core::{Data, Event, Plan, Position, Result, StoreId};
+use synckit_core::{Data, Error, Event, Plan, Position, Result, StoreId};
 
 use crate::error::engine;
 use crate::packed::{self, Bytes};
@@ -35,10 +35,15 @@ static PUT: LazyLock<String> = LazyLock::new(|| put("place.key"));
 const DELETE: &str = "DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
 const BEGIN_DELETE: &str =
     "BEGIN IMMEDIATE; DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
-const INSERT: &str = "INSERT OR FAIL INTO events (position, id, type, aggregate, origin, counter, time, source, clock, metadata, \
-     data) VALUES ";
-const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const COLUMNS: usize = 11;
+const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, id, type, aggregate, origin, counter, time, source, clock, \
+     metadata, data) VALUES ";
+const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const COLUMNS: usize = 12;
+/// The ids that the rows have in between are longer than an id may be.
+const FREE: &str = "UPDATE events SET id = printf('%0300d', position), origin = NULL, counter = NULL \
+     WHERE position IN (SELECT value FROM json_each(?1))";
+const RESTAMP: &str =
+    "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
 
 /// Replacing a row takes one search, updating it would take two.
 fn put(key: &str) -> String {
@@ -79,23 +84,13 @@ fn insert_and_commit(rows: usize, notes: usize) -> String {
 
 /// Writes a plan for a log that ends here, and ends the transaction. While one statement runs, the next is prepared.
 pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: Plan) -> Result<()> {
-    let Plan { append, source, restamp, put, delete } = plan;
-    for (position, event) in &restamp {
-        let sql =
-            "UPDATE events SET origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
-        let mut arguments = SqliteArguments::default();
-        let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
-        bind_stamp(&mut arguments, event, origin)?;
-        add(&mut arguments, clock(event))?;
-        bind_data(&mut arguments, &event.data)?;
-        add(&mut arguments, position.cast_signed())?;
-        execute(connection, sql, arguments).await?;
-    }
+    let mut rows = Rows::after(head, &plan);
+    let Plan { append, derived, restamp, put, delete, .. } = plan;
+    write_stamps(connection, &restamp).await?;
     if !delete.is_empty() {
         execute(connection, DELETE, keys(&delete)?).await?;
     }
-    let mut rest = append.into_iter();
-    let mut rows = Rows::after(head, source);
+    let mut rest = both(append, derived).into_iter();
     let mut ready = None;
     while let Some((length, sql)) = batch(rest.len()) {
         let prepare = async {
@@ -107,12 +102,42 @@ pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, pla
         ready = Some(after(connection, ready, prepare).await?);
     }
     let prepare = async {
-        let (sql, mut arguments) = (ENDS[rest.len()].as_str(), notes(&put)?);
+        let (sql, mut arguments) = (ENDS[rest.len()].as_str(), note_arguments(&put)?);
         rows.bind(&mut arguments, rest)?;
         Ok((sql, arguments))
     };
     let (sql, arguments) = after(connection, ready, prepare).await?;
     execute(connection, sql, arguments).await
+}
+
+/// Gives events in the log other stamps. All give up their ids and dots before any takes a new one.
+async fn write_stamps(connection: &mut SqliteConnection, restamp: &[(Position, Event)]) -> Result<()> {
+    if restamp.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = SqliteArguments::default();
+    add(&mut arguments, packed::array(restamp.iter().map(|(position, _)| position.cast_signed()))?)?;
+    let freed = sqlx::query_with(FREE, arguments).execute(&mut *connection).await.map_err(engine)?;
+    if freed.rows_affected() != restamp.len() as u64 {
+        return Err(Error::corrupt("a plan changes an event that is not there"));
+    }
+    for (position, event) in restamp {
+        let mut arguments = SqliteArguments::default();
+        add(&mut arguments, Arc::<str>::from(event.id.as_str()))?;
+        let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
+        bind_stamp(&mut arguments, event, origin)?;
+        add(&mut arguments, clock(event))?;
+        bind_data(&mut arguments, &event.data)?;
+        add(&mut arguments, position.cast_signed())?;
+        execute(connection, RESTAMP, arguments).await?;
+    }
+    Ok(())
+}
+
+/// The events that a plan appends.
+fn both(mut append: Vec<Event>, mut derived: Vec<Event>) -> Vec<Event> {
+    append.append(&mut derived);
+    append
 }
 
 /// Whether the plan of an intent may be small. Only these are copied to be tried.
@@ -124,9 +149,11 @@ pub(crate) fn may_be_small(intent: &Intent) -> bool {
     }
 }
 
-/// Whether a plan is one visit, if nobody has written meanwhile.
+/// Whether a plan is one visit, if nobody has written meanwhile. What comes with forks and renewals, which are rare, is not.
 pub(crate) fn is_small(plan: &Plan) -> bool {
-    plan.append.len() <= LAST && plan.restamp.is_empty() && plan.delete.is_empty() && !plan.put.is_empty()
+    let Plan { append, source: _, derived, mark: _, restamp, put, delete } = plan;
+    let plain = derived.is_empty() && restamp.is_empty() && delete.is_empty();
+    plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != notes::STORE)
 }
 
 /// Writes a small plan for a log that ends here, as a transaction. It fails, and has to be rolled back, where another
@@ -137,8 +164,8 @@ pub(crate) async fn write_whole(
     head: Position,
     plan: Plan,
 ) -> Result<()> {
-    let mut rows = Rows::after(head, plan.source);
-    let mut arguments = notes(&plan.put)?;
+    let mut rows = Rows::after(head, &plan);
+    let mut arguments = note_arguments(&plan.put)?;
     add(&mut arguments, version)?;
     let sql = &WHOLE[plan.append.len()];
     rows.bind(&mut arguments, plan.append.into_iter())?;
@@ -169,10 +196,10 @@ async fn after(
 /// Puts and deletes notes, in a transaction of its own.
 pub(crate) async fn edit(connection: &mut SqliteConnection, put: &[Note], delete: &[String]) -> Result<()> {
     if delete.is_empty() {
-        return execute(connection, &PUT, notes(put)?).await;
+        return execute(connection, &PUT, note_arguments(put)?).await;
     }
     execute(connection, BEGIN_DELETE, keys(delete)?).await?;
-    execute(connection, &ENDS[0], notes(put)?).await
+    execute(connection, &ENDS[0], note_arguments(put)?).await
 }
 
 async fn execute(
@@ -184,7 +211,7 @@ async fn execute(
     Ok(())
 }
 
-fn notes(put: &[Note]) -> Result<SqliteArguments> {
+fn note_arguments(put: &[Note]) -> Result<SqliteArguments> {
     let mut values = Bytes::new();
     let places: Vec<_> = put.iter().map(|note| (note.key.as_str(), values.push(&note.value))).collect();
     let mut arguments = SqliteArguments::default();
@@ -201,28 +228,36 @@ fn keys(keys: &[String]) -> Result<SqliteArguments> {
 
 /// Binds rows that follow each other.
 struct Rows {
-    next: i64,
+    last: i64,
+    mark: i64,
     source: Option<StoreId>,
+    /// The last row that came from the source; those behind it were derived here.
+    sourced: i64,
     /// The type and the origin of the last row: most often those of the next as well.
     names: [Option<Arc<str>>; 2],
 }
 
 impl Rows {
-    fn after(head: Position, source: Option<StoreId>) -> Self {
-        Rows { next: head.cast_signed(), source, names: [None, None] }
+    /// The rows of a plan for a log that ends here.
+    fn after(head: Position, plan: &Plan) -> Self {
+        let sourced = (head + plan.append.len() as u64).cast_signed();
+        let mark = plan.mark.0.cast_signed();
+        Rows { last: head.cast_signed(), mark, source: plan.source, sourced, names: [None, None] }
     }
 
     /// Binds rows in the order of the columns of [`INSERT`].
     fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = Event>) -> Result<()> {
         for event in rows {
-            self.next += 1;
-            add(arguments, self.next)?;
+            self.last += 1;
+            add(arguments, self.last)?;
+            add(arguments, self.mark)?;
             add(arguments, Arc::<str>::from(event.id.as_str()))?;
             add(arguments, self.name(0, event.event_type.as_str()))?;
             add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
             let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
             bind_stamp(arguments, &event, origin)?;
-            add(arguments, self.source.map(|source| source.as_bytes().to_vec()))?;
+            let source = self.source.filter(|_| self.last <= self.sourced);
+            add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
             add(arguments, clock(&event))?;
             add(arguments, event.metadata.shared_json())?;
             bind_data(arguments, &event.data)?;
