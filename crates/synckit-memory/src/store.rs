@@ -7,7 +7,7 @@ use synckit_core::notes::{self, Note};
 use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
     Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Position, Query, Result,
-    StoreId, Watch,
+    Secret, StoreId, Watch,
 };
 use tokio::sync::watch;
 
@@ -30,24 +30,20 @@ impl MemoryStore {
     /// An empty store for this node, under a random store id.
     ///
     /// # Errors
-    /// `Internal` when the system has no randomness.
+    /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
     pub fn new(node: NodeId) -> Result<Self> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the system has no randomness for a store id")
-                .with_source(std::io::Error::other(error.to_string()))
-                .at("memory", "open")
-        })?;
-        MemoryStore::with_id(node, StoreId::from_bytes(id))
+        MemoryStore::with_id(node, StoreId::from_bytes(random()?))
     }
 
     /// An empty store for this node under this store id, which must be unique.
     ///
     /// # Errors
-    /// None today.
+    /// As [`MemoryStore::new`].
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
         let mut log = MemoryLog::default();
-        log.apply(Plan { put: notes::of_new_store(node, id)?.into(), ..Plan::default() })?;
+        let secret = Secret::from_bytes(random()?);
+        let put = notes::of_new_store(node, id, secret).map_err(|error| error.at("memory", "open"))?;
+        log.apply(Plan { put: put.into(), ..Plan::default() })?;
         Ok(MemoryStore::from_state(State { log, closed: false }))
     }
 
@@ -74,6 +70,16 @@ impl MemoryStore {
         }
         Ok(state)
     }
+}
+
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system has no randomness for a new store")
+            .with_source(std::io::Error::other(error.to_string()))
+            .at("memory", "open")
+    })?;
+    Ok(bytes)
 }
 
 impl EventStore for MemoryStore {
