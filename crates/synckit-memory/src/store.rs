@@ -30,7 +30,7 @@ impl MemoryStore {
     /// An empty store for this node, under a random store id.
     ///
     /// # Errors
-    /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
+    /// As [`MemoryStore::with_id`].
     pub fn new(node: NodeId) -> Result<Self> {
         MemoryStore::with_id(node, StoreId::from_bytes(random()?))
     }
@@ -38,12 +38,11 @@ impl MemoryStore {
     /// An empty store for this node under this store id, which must be unique.
     ///
     /// # Errors
-    /// As [`MemoryStore::new`].
+    /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
         let mut log = MemoryLog::default();
-        let secret = Secret::from_bytes(random()?);
-        let put = notes::of_new_store(node, id, secret).map_err(|error| error.at("memory", "open"))?;
-        log.apply(Plan { put: put.into(), ..Plan::default() })?;
+        let first = notes::of_new_store(node, id, Secret::from_bytes(random()?))?;
+        log.apply(Plan { put: first.into(), ..Plan::default() })?;
         Ok(MemoryStore::from_state(State { log, closed: false }))
     }
 
@@ -70,16 +69,6 @@ impl MemoryStore {
         }
         Ok(state)
     }
-}
-
-fn random() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Internal, "the system has no randomness for a new store")
-            .with_source(std::io::Error::other(error.to_string()))
-            .at("memory", "open")
-    })?;
-    Ok(bytes)
 }
 
 impl EventStore for MemoryStore {
@@ -126,6 +115,16 @@ impl Watch for MemoryStore {
             }
         }
     }
+}
+
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system has no randomness for a new store")
+            .with_source(std::io::Error::other(error.to_string()))
+            .at("memory", "open")
+    })?;
+    Ok(bytes)
 }
 
 impl State {
