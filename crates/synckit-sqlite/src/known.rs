@@ -83,8 +83,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::StoreId;
     use synckit_core::notes::Note;
+    use synckit_core::{AggregateId, StoreId};
 
     use super::*;
 
@@ -112,6 +112,24 @@ mod tests {
         let known = known.after(&plan).expect("little");
         let facts = known.facts(&of(&["a", "b"])).expect("known");
         assert_eq!((facts.note("a"), facts.note("b")), (None, Some(&[0, 0][..])));
+    }
+
+    #[test]
+    fn the_head_follows_what_a_plan_appends_and_the_id_it_puts() {
+        let id = StoreId::from_bytes([2; 16]);
+        let renewed = Note { key: notes::STORE.to_owned(), value: id.to_string().into_bytes() };
+        let known = known().after(&Plan { put: vec![renewed], ..Plan::default() }).expect("little");
+        assert_eq!(known.facts(&of(&[])).expect("known").head, LogHead { store: id, position: 7 });
+        let delete = vec![notes::STORE.to_owned()];
+        assert!(known.after(&Plan { delete, ..Plan::default() }).is_none());
+    }
+
+    #[test]
+    fn what_is_not_a_note_or_an_id_is_not_known() {
+        let known = known();
+        let place = Needs { places: vec![7], ..Needs::default() };
+        let history = Needs { histories: vec![AggregateId::new("x").expect("valid")], ..Needs::default() };
+        assert!(known.facts(&place).is_none() && known.facts(&history).is_none());
     }
 
     #[test]

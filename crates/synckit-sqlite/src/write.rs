@@ -295,3 +295,90 @@ fn clock(event: &Event) -> Vec<u8> {
     event.clock.encode(&mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection;
+    use synckit_core::{
+        AggregateId, Dot, ErrorKind, EventId, EventType, Mark, Metadata, Needs, NodeId, Query, StoredEvent,
+        Timestamp, VectorClock,
+    };
+
+    use super::*;
+    use crate::facts::{self, Begin};
+    use crate::{query, schema};
+
+    async fn commit(connection: &mut SqliteConnection, plan: Plan) -> Result<()> {
+        let (facts, _) = facts::all(connection, Begin::Writing, &Needs::default()).await?;
+        write(connection, facts.head.position, plan).await
+    }
+
+    fn event(id: &str, counter: u64) -> Event {
+        let node = NodeId::new("n").expect("valid");
+        Event {
+            id: EventId::new(id).expect("valid"),
+            event_type: EventType::new("T").expect("valid"),
+            aggregate_id: AggregateId::new("x").expect("valid"),
+            data: Data::json("1").expect("valid"),
+            metadata: Metadata::default(),
+            dot: Some(Dot::new(node.clone(), counter)),
+            clock: VectorClock::from_entries([(node, counter)]).expect("valid"),
+            time: Timestamp::from_millis(1),
+        }
+    }
+
+    /// A plan of a log of two events from elsewhere: they swap their dots, the first takes another id, and what it gave up
+    /// is taken by an event that is appended.
+    fn swap() -> (Plan, Plan) {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let append = vec![event("a", 1), event("b", 2)];
+        let first = Plan { append, source, mark: Mark(u64::MAX), ..Plan::default() };
+        let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
+        let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
+        let put = vec![Note { key: "k".to_owned(), value: Vec::new() }];
+        let second = Plan { append, source, derived, mark: Mark(5), restamp, put, delete: Vec::new() };
+        (first, second)
+    }
+
+    /// Position, mark, source and event of each row after both plans.
+    fn expected() -> Vec<StoredEvent> {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
+        vec![
+            row(1, u64::MAX, source, event("c", 2)),
+            row(2, u64::MAX, source, event("b", 1)),
+            row(3, 5, source, event("d", 3)),
+            row(4, 5, None, Event { dot: None, ..event("a", 4) }),
+        ]
+    }
+
+    #[tokio::test]
+    async fn stamps_are_free_before_any_is_taken() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("connects");
+        let node = NodeId::new("n").expect("valid");
+        schema::set_up(&mut connection, Some(&node), true).await.expect("is made");
+        let (first, second) = swap();
+        commit(&mut connection, first).await.expect("commits");
+        commit(&mut connection, second).await.expect("commits");
+        let page = query::read(&mut connection, Query::after(0)).await.expect("reads");
+        assert_eq!(page.events, expected());
+        let dots: Vec<Dot> = (1..=3).map(|counter| Dot::new(node.clone(), counter)).collect();
+        let ids = ["a", "b", "c", "d"].map(|id| EventId::new(id).expect("valid")).to_vec();
+        let needs = Needs { dots: dots.clone(), ids, ..Needs::default() };
+        let facts = facts::all(&mut connection, Begin::Nothing, &needs).await.expect("answers").0;
+        let named: Vec<_> = dots.iter().map(|dot| facts.dots[dot].as_str()).collect();
+        assert_eq!(named, ["b", "c", "d"]);
+        let places: Vec<_> = needs.ids.iter().map(|id| facts.held[id].position).collect();
+        assert_eq!(places, [4, 2, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_stamp_for_an_event_that_is_not_there_is_refused() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("connects");
+        let node = NodeId::new("n").expect("valid");
+        schema::set_up(&mut connection, Some(&node), true).await.expect("is made");
+        let plan = Plan { restamp: vec![(1, event("a", 1))], ..Plan::default() };
+        let error = commit(&mut connection, plan).await.expect_err("is not there");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}
