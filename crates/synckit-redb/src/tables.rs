@@ -362,3 +362,102 @@ fn notes_under(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, Database, ReadableDatabase};
+    use synckit_core::{
+        Data, Dot, EventId, EventType, Metadata, NodeId, Secret, StoreId, Timestamp, VectorClock,
+    };
+
+    use super::*;
+
+    fn commit(database: &Database, plan: &Plan) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let head = tables.last()?;
+        tables.write(head, plan)?;
+        drop(tables);
+        Ok(transaction.commit()?)
+    }
+
+    fn database() -> Database {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).expect("is made");
+        let (id, secret) = (StoreId::from_bytes([1; 16]), Secret::from_bytes([2; 16]));
+        let put = notes::of_new_store(NodeId::new("n").expect("valid"), id, secret).expect("valid").into();
+        commit(&database, &Plan { put, ..Plan::default() }).expect("commits");
+        database
+    }
+
+    fn event(id: &str, counter: u64) -> Event {
+        let node = NodeId::new("n").expect("valid");
+        Event {
+            id: EventId::new(id).expect("valid"),
+            event_type: EventType::new("T").expect("valid"),
+            aggregate_id: AggregateId::new("x").expect("valid"),
+            data: Data::json("1").expect("valid"),
+            metadata: Metadata::default(),
+            dot: Some(Dot::new(node.clone(), counter)),
+            clock: VectorClock::from_entries([(node, counter)]).expect("valid"),
+            time: Timestamp::from_millis(1),
+        }
+    }
+
+    /// A plan of a log of two events from elsewhere: they swap their dots, the first takes another id, and what it gave up
+    /// is taken by an event that is appended.
+    fn swap() -> (Plan, Plan) {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let append = vec![event("a", 1), event("b", 2)];
+        let first = Plan { append, source, mark: Mark(u64::MAX), ..Plan::default() };
+        let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
+        let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
+        let put = vec![Note { key: "k".to_owned(), value: Vec::new() }];
+        let second = Plan { append, source, derived, mark: Mark(5), restamp, put, delete: Vec::new() };
+        (first, second)
+    }
+
+    /// Position, mark, source and event of each row after both plans.
+    fn expected() -> Vec<StoredEvent> {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
+        vec![
+            row(1, u64::MAX, source, event("c", 2)),
+            row(2, u64::MAX, source, event("b", 1)),
+            row(3, 5, source, event("d", 3)),
+            row(4, 5, None, Event { dot: None, ..event("a", 4) }),
+        ]
+    }
+
+    #[test]
+    fn stamps_are_free_before_any_is_taken() {
+        let database = database();
+        let (first, second) = swap();
+        commit(&database, &first).expect("commits");
+        commit(&database, &second).expect("commits");
+        let snapshot = Snapshot::open(&database.begin_read().expect("begins")).expect("opens");
+        assert_eq!(snapshot.read(&Query::after(0)).expect("reads").events, expected());
+        let node = NodeId::new("n").expect("valid");
+        let dots: Vec<Dot> = (1..=3).map(|counter| Dot::new(node.clone(), counter)).collect();
+        let ids = ["a", "b", "c", "d"].map(|id| EventId::new(id).expect("valid")).to_vec();
+        let facts = snapshot.facts(Needs { dots: dots.clone(), ids: ids.clone(), ..Needs::default() });
+        let facts = facts.expect("answers");
+        let named: Vec<_> = dots.iter().map(|dot| facts.dots[dot].as_str()).collect();
+        assert_eq!(named, ["b", "c", "d"]);
+        let places: Vec<_> = ids.iter().map(|id| facts.held[id].position).collect();
+        assert_eq!(places, [4, 2, 1, 3]);
+    }
+
+    #[test]
+    fn a_stamp_that_is_not_free_fails_the_whole_plan() {
+        let database = database();
+        let (first, _) = swap();
+        commit(&database, &first).expect("commits");
+        for restamp in [vec![(1, event("b", 1))], vec![(1, event("a", 2))], vec![(3, event("c", 3))]] {
+            commit(&database, &Plan { restamp, ..Plan::default() }).expect_err("is taken, or not there");
+        }
+        let snapshot = Snapshot::open(&database.begin_read().expect("begins")).expect("opens");
+        let events = snapshot.read(&Query::after(0)).expect("reads").events;
+        assert!(events.into_iter().map(|stored| stored.event).eq(first.append));
+    }
+}
