@@ -42,8 +42,8 @@ impl FileStore {
             let mut log = Log { file, memory: MemoryLog::default() };
             plans.into_iter().try_for_each(|plan| log.memory.apply(plan))?;
             if log.memory.head().is_err() {
-                let [id, secret] = [(); 2].map(|()| uuid::Uuid::new_v4().into_bytes());
-                let (id, secret) = (StoreId::from_bytes(id), Secret::from_bytes(secret));
+                let random = || uuid::Uuid::new_v4().into_bytes();
+                let (id, secret) = (StoreId::from_bytes(random()), Secret::from_bytes(random()));
                 let put = notes::of_new_store(node.clone(), id, secret)?.into();
                 log.write(Plan { put, ..Plan::default() })?;
             }
