@@ -82,6 +82,17 @@ impl std::error::Error for Failure {}
 /// # Panics
 /// When no runtime can be made.
 pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
+    replay(seed).map(|(summary, _)| summary)
+}
+
+/// Runs one seed, and tells what happened also where nothing was broken.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub fn replay(seed: u64) -> Result<(Summary, Vec<String>), Box<Failure>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -90,7 +101,7 @@ pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
     runtime.block_on(async {
         let mut world = World::new(seed);
         match world.run().await {
-            Ok(summary) => Ok(summary),
+            Ok(summary) => Ok((summary, world.into_trace())),
             Err(message) => Err(Box::new(Failure { seed, message, trace: world.into_trace() })),
         }
     })
