@@ -30,7 +30,7 @@ impl MemoryStore {
     /// An empty store for this node, under a random store id.
     ///
     /// # Errors
-    /// `Internal` when the system has no randomness.
+    /// As [`MemoryStore::with_id`].
     pub fn new(node: NodeId) -> Result<Self> {
         MemoryStore::with_id(node, StoreId::from_bytes(random()?))
     }

@@ -1,15 +1,15 @@
 //! The binary form of an event in the log.
 //!
-//! A version byte, a byte of flags, the source (16 bytes, if there is one), the time (8 bytes, big-endian), then
-//! id, type, aggregate, the dot if there is one (node and counter), clock, metadata, and to the end the data.
+//! A version byte, a byte of flags, the mark (8 bytes, big-endian), the source (16 bytes, if there is one), the time (8
+//! bytes, big-endian), then id, type, aggregate, the dot if there is one (node and counter), clock, metadata, and to the end the data.
 //! A text is its length and its bytes; lengths and the counter are LEB128; the clock is in its own binary form.
 //! A form, once released, never changes: another one gets another version byte, and the old is still read.
 
 use std::error::Error as StdError;
 
 use synckit_core::{
-    AggregateId, Data, Dot, Error, Event, EventId, EventType, Metadata, NodeId, Position, Result, StoreId,
-    StoredEvent, Timestamp, VectorClock,
+    AggregateId, Data, Dot, Error, Event, EventId, EventType, Mark, Metadata, NodeId, Position, Result,
+    StoreId, StoredEvent, Timestamp, VectorClock,
 };
 
 const VERSION: u8 = 1;
@@ -21,14 +21,15 @@ const HAS_SOURCE: u8 = 4;
 
 type Unreadable = Box<dyn StdError + Send + Sync>;
 
-/// The row of an event that came from this store.
-pub(crate) fn encode(event: &Event, source: Option<StoreId>) -> Vec<u8> {
+/// The row of an event with this mark that came from this store.
+pub(crate) fn encode(event: &Event, mark: Mark, source: Option<StoreId>) -> Vec<u8> {
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(event.data.is_json(), JSON)
         | flag(event.dot.is_some(), HAS_DOT)
         | flag(source.is_some(), HAS_SOURCE);
     let mut row = Vec::with_capacity(event.size() + 64);
     row.extend_from_slice(&[VERSION, flags]);
+    row.extend_from_slice(&mark.0.to_be_bytes());
     if let Some(source) = source {
         row.extend_from_slice(source.as_bytes());
     }
@@ -48,22 +49,29 @@ pub(crate) fn encode(event: &Event, source: Option<StoreId>) -> Vec<u8> {
 
 /// The event in a row.
 pub(crate) fn decode(position: Position, row: &[u8]) -> Result<StoredEvent> {
-    let read = read(row);
-    let (event, source) = read.map_err(|error| unreadable(position, error))?;
-    Ok(StoredEvent { position, source, event })
+    let read = read(row).map_err(|error| unreadable(position, error))?;
+    let (event, Beside { mark, source }) = read;
+    Ok(StoredEvent { position, mark, source, event })
 }
 
-/// The store that the event of a row came from, without reading the rest.
-pub(crate) fn source(position: Position, row: &[u8]) -> Result<Option<StoreId>> {
-    Fields::open(row).map(|(_, _, source)| source).map_err(|error| unreadable(position, error))
+/// What stands beside the event of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) mark: Mark,
+    pub(crate) source: Option<StoreId>,
+}
+
+/// What stands beside the event of a row, without reading the event.
+pub(crate) fn beside(position: Position, row: &[u8]) -> Result<Beside> {
+    Fields::open(row).map(|(_, _, beside)| beside).map_err(|error| unreadable(position, error))
 }
 
 fn unreadable(position: Position, error: Unreadable) -> Error {
     Error::corrupt("an event of the log cannot be read").with("position", position).with_source(error)
 }
 
-fn read(row: &[u8]) -> Result<(Event, Option<StoreId>), Unreadable> {
-    let (mut fields, flags, source) = Fields::open(row)?;
+fn read(row: &[u8]) -> Result<(Event, Beside), Unreadable> {
+    let (mut fields, flags, beside) = Fields::open(row)?;
     let time = Timestamp::from_bits(u64::from_be_bytes(fields.array()?));
     let id = EventId::new(fields.text()?)?;
     let event_type = EventType::new(fields.text()?)?;
@@ -78,22 +86,23 @@ fn read(row: &[u8]) -> Result<(Event, Option<StoreId>), Unreadable> {
         0 => Data::bytes(fields.0),
         _ => Data::stored_json(std::str::from_utf8(fields.0)?),
     };
-    Ok((Event { id, event_type, aggregate_id, data, metadata, dot, clock, time }, source))
+    Ok((Event { id, event_type, aggregate_id, data, metadata, dot, clock, time }, beside))
 }
 
 /// What is left to read of a row.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// The fields after the source, the flags and the source.
-    fn open(row: &'a [u8]) -> Result<(Self, u8, Option<StoreId>), Unreadable> {
+    /// The fields after the source, the flags, and what stands beside the event.
+    fn open(row: &'a [u8]) -> Result<(Self, u8, Beside), Unreadable> {
         let mut fields = Fields(row);
         let [version, flags] = fields.array()?;
         if version != VERSION {
             return Err(format!("the form of the row has version {version}, not {VERSION}").into());
         }
+        let mark = Mark(u64::from_be_bytes(fields.array()?));
         let source = if flags & HAS_SOURCE == 0 { None } else { Some(StoreId::from_bytes(fields.array()?)) };
-        Ok((fields, flags, source))
+        Ok((fields, flags, Beside { mark, source }))
     }
 
     fn bytes(&mut self, length: usize) -> Result<&'a [u8], Unreadable> {
@@ -167,11 +176,13 @@ mod tests {
     #[test]
     fn rows_round_trip() {
         for event in samples() {
-            for from in [None, Some(StoreId::from_bytes([9; 16]))] {
-                let row = encode(&event, from);
-                let expected = StoredEvent { position: 7, source: from, event: event.clone() };
-                assert_eq!(decode(7, &row).expect("reads"), expected);
-                assert_eq!(source(7, &row).expect("reads"), from);
+            for source in [None, Some(StoreId::from_bytes([9; 16]))] {
+                for mark in [0, 1 << 63, u64::MAX].map(Mark) {
+                    let row = encode(&event, mark, source);
+                    let expected = StoredEvent { position: 7, mark, source, event: event.clone() };
+                    assert_eq!(decode(7, &row).expect("reads"), expected);
+                    assert_eq!(beside(7, &row).expect("reads"), Beside { mark, source });
+                }
             }
         }
     }
@@ -179,7 +190,7 @@ mod tests {
     #[test]
     fn a_row_cut_short_or_of_another_version_is_corrupt() {
         let event = &samples()[0];
-        let row = encode(event, None);
+        let row = encode(event, Mark(5), None);
         for length in 0..row.len() - event.data.as_bytes().len() {
             let error = decode(3, &row[..length]).expect_err("is cut short");
             assert_eq!(error.kind(), synckit_core::ErrorKind::Corrupt);

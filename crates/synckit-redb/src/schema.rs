@@ -9,7 +9,7 @@ use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, TableError,
 };
 use synckit_core::notes::{self, Identity};
-use synckit_core::{Error, ErrorKind, NodeId, Plan, Result, StoreId};
+use synckit_core::{Error, ErrorKind, NodeId, Plan, Result, Secret, StoreId};
 
 use crate::config::RedbConfig;
 use crate::error::engine;
@@ -54,22 +54,19 @@ pub(crate) fn open_backend(backend: impl StorageBackend) -> Result<Database> {
 }
 
 /// Checks that this is a store, of the node if one is given; creates it where there is nothing yet.
-pub(crate) fn set_up(
-    database: &Database,
-    node: Option<&NodeId>,
-    create: bool,
-) -> Result<(Identity, StoreId)> {
+pub(crate) fn set_up(database: &Database, node: Option<&NodeId>, create: bool) -> Result<Identity> {
     if !is_store(&database.begin_read().map_err(engine)?)? {
         let node = node.filter(|_| create).ok_or_else(|| not_created(node))?;
-        let put = notes::of_new_store(node.clone(), new_store_id()?)?.into();
+        let (id, secret) = (StoreId::from_bytes(random()?), Secret::from_bytes(random()?));
+        let put = notes::of_new_store(node.clone(), id, secret)?.into();
         let plan = Plan { put, ..Plan::default() };
         make(database, &plan).map_err(engine)?;
     }
     let snapshot = Snapshot::open(&database.begin_read().map_err(engine)?).map_err(engine)?;
     let identity = identity(&snapshot)?;
     node.map_or(Ok(()), |node| identity.expect(node))?;
-    let store = notes::store_id(snapshot.note(notes::STORE)?.as_deref())?;
-    Ok((identity, store))
+    snapshot.head()?;
+    Ok(identity)
 }
 
 /// Who the store belongs to.
@@ -113,13 +110,13 @@ fn make(database: &Database, plan: &Plan) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn new_store_id() -> Result<StoreId> {
+fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no random numbers")
             .with_source(std::io::Error::other(error.to_string()))
     })?;
-    Ok(StoreId::from_bytes(bytes))
+    Ok(bytes)
 }
 
 /// Makes the name of a new file durable; without it, a power cut may take the file with all that was committed.

@@ -10,7 +10,7 @@ use redb::{Database, ReadableDatabase, StorageBackend};
 use synckit_core::notes::{Identity, Note};
 use synckit_core::plan::{Intent, Outcome, Planning};
 use synckit_core::{
-    Error, ErrorKind, EventStore, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, StoreId, Watch,
+    Error, ErrorKind, EventStore, LogHead, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -43,7 +43,6 @@ struct Inner {
 
 /// What the threads share. They never hold the store itself, so that its last handle is never dropped on them.
 struct Log {
-    store: StoreId,
     /// `None` once closed. The thread that writes holds the lock as long as it lives, readers while they read.
     database: RwLock<Option<Database>>,
     queue: Queue,
@@ -64,7 +63,7 @@ impl RedbStore {
     /// - `Unsupported`: the store was made by a newer synckit or an older redb.
     /// - `Corrupt`: the file is not a redb database, or it is damaged.
     /// - `Denied`: the file cannot be opened or written.
-    /// - `Invalid`: the path is empty.
+    /// - `Invalid`: the path is empty, or a store is to be created for a node id with a `~`.
     pub async fn open(config: RedbConfig) -> Result<Self> {
         let path = config.path.clone();
         let opened = blocking(move || {
@@ -87,7 +86,7 @@ impl RedbStore {
     /// Can be dropped at any time.
     ///
     /// # Errors
-    /// `Internal` when the system has no randomness or no thread to spare.
+    /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness or no thread to spare.
     pub async fn in_memory(node: NodeId) -> Result<Self> {
         RedbStore::open_backend(InMemoryBackend::new(), node).await
     }
@@ -117,14 +116,13 @@ impl RedbStore {
     /// # Errors
     /// Those of the engine, `Closed`, and `Corrupt` when it cannot be read.
     pub async fn identity(&self) -> Result<Identity> {
-        self.0.read("identity", |snapshot, _| schema::identity(snapshot)).await
+        self.0.read("identity", schema::identity).await
     }
 
     fn start(database: Database, node: Option<&NodeId>, create: bool, path: Option<PathBuf>) -> Result<Self> {
-        let (identity, store) = schema::set_up(&database, node, create)?;
-        let last = snapshot(&database)?.last()?;
+        let identity = schema::set_up(&database, node, create)?;
+        let last = snapshot(&database)?.head()?.position;
         let log = Arc::new(Log {
-            store,
             database: RwLock::new(Some(database)),
             queue: Queue::default(),
             head: watch::Sender::new(last),
@@ -157,9 +155,7 @@ impl EventStore for RedbStore {
     async fn commit(&self, intent: Intent) -> Result<Outcome> {
         if matches!(intent, Intent::Ask(_)) {
             // What only asks does not wait for what writes: its facts are of one snapshot.
-            let ask = move |snapshot: &Snapshot, head| {
-                Ok(Planning::run(intent, |needs| snapshot.facts(head, needs))?.1)
-            };
+            let ask = move |snapshot: &Snapshot| Ok(Planning::run(intent, |needs| snapshot.facts(needs))?.1);
             return self.0.read("commit", ask).await;
         }
         let outcome = async {
@@ -174,15 +170,15 @@ impl EventStore for RedbStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
-        self.0.read("read", move |snapshot, head| snapshot.read(head.store, &query)).await
+        self.0.read("read", move |snapshot| snapshot.read(&query)).await
     }
 
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        self.0.read("notes", move |snapshot, _| snapshot.notes(query)).await
+        self.0.read("notes", move |snapshot| snapshot.notes(query)).await
     }
 
     async fn head(&self) -> Result<LogHead> {
-        self.0.read("head", |_, head| Ok(head)).await
+        self.0.read("head", Snapshot::head).await
     }
 
     /// Waits for the commit and the reads that run; those that wait for their turn answer `Closed`. The file can
@@ -223,7 +219,7 @@ impl Inner {
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
-        read: impl FnOnce(&Snapshot, LogHead) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let answer = async {
             let permit = Arc::clone(&self.reading).acquire_owned().await.map_err(|_| closed())?;
@@ -233,9 +229,7 @@ impl Inner {
                 let _permit = permit;
                 let database = log.database.read().unwrap_or_else(PoisonError::into_inner);
                 let database = database.as_ref().filter(|_| !log.queue.is_closed()).ok_or_else(closed)?;
-                let snapshot = snapshot(database)?;
-                let head = LogHead { store: log.store, position: snapshot.last()? };
-                read(&snapshot, head)
+                read(&snapshot(database)?)
             })
             .await
         };
@@ -280,7 +274,7 @@ impl Log {
     fn write(&self) {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = database.as_ref() {
-            writer::run(database, self.store, &self.queue, &self.head);
+            writer::run(database, &self.queue, &self.head);
         }
     }
 }

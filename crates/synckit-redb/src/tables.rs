@@ -11,12 +11,12 @@ use redb::{
 };
 use synckit_core::notes::Note;
 use synckit_core::{
-    AggregateId, Error, EventId, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Position, Query, Result,
-    StoreId,
+    AggregateId, Error, Event, Facts, Held, LogHead, Mark, Needs, NoteQuery, Page, Plan, Position, Query,
+    Result, StoredEvent, notes,
 };
 
 use crate::error::engine;
-use crate::row;
+use crate::row::{self, Beside};
 
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("ids");
@@ -50,18 +50,19 @@ impl Snapshot {
         })
     }
 
-    /// The last position.
-    pub(crate) fn last(&self) -> Result<Position> {
-        last(&self.events).map_err(engine)
+    /// The store id, which a commit may change, and the last position.
+    pub(crate) fn head(&self) -> Result<LogHead> {
+        head(&self.events, &self.notes)
     }
 
-    pub(crate) fn facts(&self, head: LogHead, needs: Needs) -> Result<Facts> {
-        facts(&self.events, &self.ids, &self.dots, &self.notes, head, needs)
+    pub(crate) fn facts(&self, needs: Needs) -> Result<Facts> {
+        facts(&self.events, &self.ids, &self.dots, &self.aggregates, &self.notes, needs)
     }
 
-    pub(crate) fn read(&self, store: StoreId, query: &Query) -> Result<Page> {
-        let head = self.last()?.max(query.after);
-        let page = Page::empty(store, query.after, self.id_at(query.after)?, query.after < head);
+    pub(crate) fn read(&self, query: &Query) -> Result<Page> {
+        let LogHead { store, position } = self.head()?;
+        let head = position.max(query.after);
+        let page = Page::empty(store, query.after, self.mark_at(query.after)?, query.after < head);
         if !page.more || query.max_events == 0 {
             return Ok(page);
         }
@@ -93,16 +94,16 @@ impl Snapshot {
         }
         page.more = page.scanned_to < head;
         page.upto = match page.events.last() {
-            Some(last) if last.position == page.scanned_to => Some(last.event.id.clone()),
-            _ => self.id_at(page.scanned_to)?,
+            Some(last) if last.position == page.scanned_to => Some(last.mark),
+            _ => self.mark_at(page.scanned_to)?,
         };
         Ok(page)
     }
 
-    /// The event at a position, if there is one. A damaged row names none; the reads on either side of it go on.
-    fn id_at(&self, position: Position) -> Result<Option<EventId>> {
+    /// The mark at a position, if there is one. A damaged row has none; the reads on either side of it go on.
+    fn mark_at(&self, position: Position) -> Result<Option<Mark>> {
         let row = self.events.get(position).map_err(engine)?;
-        Ok(row.and_then(|row| Some(row::decode(position, row.value()).ok()?.event.id)))
+        Ok(row.and_then(|row| Some(row::beside(position, row.value()).ok()?.mark)))
     }
 
     pub(crate) fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
@@ -174,7 +175,7 @@ impl Filling<'_> {
     /// Takes in the next row; answers whether there is room for another one.
     fn take(&mut self, position: Position, row: &[u8]) -> Result<bool> {
         let except = self.query.except_source;
-        if except.is_none() || row::source(position, row)? != except {
+        if except.is_none() || row::beside(position, row)?.source != except {
             let stored = row::decode(position, row)?;
             self.bytes = self.bytes.saturating_add(stored.event.size());
             if self.bytes > self.query.max_bytes && !self.page.events.is_empty() {
@@ -215,34 +216,21 @@ impl<'t> Tables<'t> {
         last(&self.events)
     }
 
-    pub(crate) fn facts(&self, head: LogHead, needs: Needs) -> Result<Facts> {
-        facts(&self.events, &self.ids, &self.dots, &self.notes, head, needs)
+    pub(crate) fn facts(&self, needs: Needs) -> Result<Facts> {
+        facts(&self.events, &self.ids, &self.dots, &self.aggregates, &self.notes, needs)
     }
 
     /// Writes a plan for a log that ends here. After an error the transaction must not be committed.
     pub(crate) fn write(&mut self, head: Position, plan: &Plan) -> Result<(), redb::Error> {
-        for (event, position) in plan.append.iter().zip(head + 1..) {
-            self.events.insert(position, row::encode(event, plan.source).as_slice())?;
-            free(self.ids.insert(event.id.as_str(), position)?.is_none(), "an event is in the log already")?;
-            self.aggregates.insert((event.aggregate_id.as_str(), position), ())?;
-            if let Some(dot) = &event.dot {
-                let taken = self.dots.insert((dot.node.as_str(), dot.counter), position)?;
-                free(taken.is_none(), "a dot names another event already")?;
-            }
+        // All that is given up is free before any of it is taken.
+        let freed = plan.restamp.iter().map(|(position, _)| self.free(*position));
+        let freed = freed.collect::<Result<Vec<_>, _>>()?;
+        for ((position, event), beside) in plan.restamp.iter().zip(freed) {
+            self.put(*position, event, beside)?;
         }
-        for (position, event) in &plan.restamp {
-            let old = row_at(&self.events, *position)
-                .and_then(|row| row::decode(*position, row.value()))
-                .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-            self.ids.remove(old.event.id.as_str())?;
-            self.ids.insert(event.id.as_str(), *position)?;
-            if let Some(dot) = &old.event.dot {
-                self.dots.remove((dot.node.as_str(), dot.counter))?;
-            }
-            if let Some(dot) = &event.dot {
-                self.dots.insert((dot.node.as_str(), dot.counter), *position)?;
-            }
-            self.events.insert(*position, row::encode(event, old.source).as_slice())?;
+        for ((event, source), position) in plan.rows().zip(head + 1..) {
+            self.put(position, event, Beside { mark: plan.mark, source })?;
+            self.aggregates.insert((event.aggregate_id.as_str(), position), ())?;
         }
         for note in &plan.put {
             self.notes.insert(note.key.as_str(), note.value.as_slice())?;
@@ -252,10 +240,44 @@ impl<'t> Tables<'t> {
         }
         Ok(())
     }
+
+    /// Takes id and dot from the event at a position; returns what stands beside it.
+    fn free(&mut self, position: Position) -> Result<Beside, redb::Error> {
+        let StoredEvent { mark, source, event, .. } = row_at(&self.events, position)
+            .and_then(|row| row::decode(position, row.value()))
+            .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        self.ids.remove(event.id.as_str())?;
+        if let Some(dot) = &event.dot {
+            self.dots.remove((dot.node.as_str(), dot.counter))?;
+        }
+        Ok(Beside { mark, source })
+    }
+
+    /// Puts an event at a position, under an id and a dot that are free.
+    fn put(&mut self, position: Position, event: &Event, beside: Beside) -> Result<(), redb::Error> {
+        let row = row::encode(event, beside.mark, beside.source);
+        self.events.insert(position, row.as_slice())?;
+        let held = self.ids.insert(event.id.as_str(), position)?;
+        absent(held.is_none(), "an event is in the log already")?;
+        if let Some(dot) = &event.dot {
+            let taken = self.dots.insert((dot.node.as_str(), dot.counter), position)?;
+            absent(taken.is_none(), "a dot names another event already")?;
+        }
+        Ok(())
+    }
 }
 
-fn free(free: bool, message: &str) -> Result<(), redb::Error> {
-    if free { Ok(()) } else { Err(redb::Error::Corrupted(message.to_owned())) }
+fn absent(absent: bool, message: &str) -> Result<(), redb::Error> {
+    if absent { Ok(()) } else { Err(redb::Error::Corrupted(message.to_owned())) }
+}
+
+fn head(
+    events: &impl ReadableTable<u64, &'static [u8]>,
+    notes: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<LogHead> {
+    let id = notes.get(notes::STORE).map_err(engine)?;
+    let store = notes::store_id(id.as_ref().map(|id| id.value()))?;
+    Ok(LogHead { store, position: last(events).map_err(engine)? })
 }
 
 fn last(events: &impl ReadableTable<u64, &'static [u8]>) -> Result<Position, redb::Error> {
@@ -271,16 +293,16 @@ fn row_at(
 }
 
 /// What the store knows of what a plan needs. One row is in memory at a time: of the events held, only the digests
-/// are kept.
+/// are kept. Histories, asked for rarely, are kept whole.
 fn facts(
     events: &impl ReadableTable<u64, &'static [u8]>,
     ids: &impl ReadableTable<&'static str, u64>,
     dots: &impl ReadableTable<(&'static str, u64), u64>,
+    aggregates: &impl ReadableTable<(&'static str, u64), ()>,
     notes: &impl ReadableTable<&'static str, &'static [u8]>,
-    head: LogHead,
     needs: Needs,
 ) -> Result<Facts> {
-    let mut facts = Facts::at(head);
+    let mut facts = Facts::at(head(events, notes)?);
     for id in needs.ids {
         if let Some(position) = ids.get(id.as_str()).map_err(engine)? {
             let position = position.value();
@@ -300,6 +322,20 @@ fn facts(
             let value = value.value().to_vec();
             facts.notes.insert(key, value);
         }
+    }
+    for position in needs.places {
+        if let Some(row) = events.get(position).map_err(engine)? {
+            facts.places.insert(position, row::beside(position, row.value())?.mark);
+        }
+    }
+    for aggregate in needs.histories {
+        let mut history = Vec::new();
+        let places = aggregates.range((aggregate.as_str(), 0)..=(aggregate.as_str(), u64::MAX));
+        for entry in places.map_err(engine)? {
+            let position = entry.map_err(engine)?.0.value().1;
+            history.push(row::decode(position, row_at(events, position)?.value())?);
+        }
+        facts.histories.insert(aggregate, history);
     }
     for prefix in needs.under {
         let under = notes_under(notes, &prefix, "", usize::MAX)?;
@@ -325,4 +361,103 @@ fn notes_under(
         found.push(Note { key: key.value().to_owned(), value: value.value().to_vec() });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, Database, ReadableDatabase};
+    use synckit_core::{
+        Data, Dot, EventId, EventType, Metadata, NodeId, Secret, StoreId, Timestamp, VectorClock,
+    };
+
+    use super::*;
+
+    fn commit(database: &Database, plan: &Plan) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let head = tables.last()?;
+        tables.write(head, plan)?;
+        drop(tables);
+        Ok(transaction.commit()?)
+    }
+
+    fn database() -> Database {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).expect("is made");
+        let (id, secret) = (StoreId::from_bytes([1; 16]), Secret::from_bytes([2; 16]));
+        let put = notes::of_new_store(NodeId::new("n").expect("valid"), id, secret).expect("valid").into();
+        commit(&database, &Plan { put, ..Plan::default() }).expect("commits");
+        database
+    }
+
+    fn event(id: &str, counter: u64) -> Event {
+        let node = NodeId::new("n").expect("valid");
+        Event {
+            id: EventId::new(id).expect("valid"),
+            event_type: EventType::new("T").expect("valid"),
+            aggregate_id: AggregateId::new("x").expect("valid"),
+            data: Data::json("1").expect("valid"),
+            metadata: Metadata::default(),
+            dot: Some(Dot::new(node.clone(), counter)),
+            clock: VectorClock::from_entries([(node, counter)]).expect("valid"),
+            time: Timestamp::from_millis(1),
+        }
+    }
+
+    /// A plan of a log of two events from elsewhere: they swap their dots, the first takes another id, and what it gave up
+    /// is taken by an event that is appended.
+    fn swap() -> (Plan, Plan) {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let append = vec![event("a", 1), event("b", 2)];
+        let first = Plan { append, source, mark: Mark(u64::MAX), ..Plan::default() };
+        let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
+        let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
+        let put = vec![Note { key: "k".to_owned(), value: Vec::new() }];
+        let second = Plan { append, source, derived, mark: Mark(5), restamp, put, delete: Vec::new() };
+        (first, second)
+    }
+
+    /// Position, mark, source and event of each row after both plans.
+    fn expected() -> Vec<StoredEvent> {
+        let source = Some(StoreId::from_bytes([7; 16]));
+        let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
+        vec![
+            row(1, u64::MAX, source, event("c", 2)),
+            row(2, u64::MAX, source, event("b", 1)),
+            row(3, 5, source, event("d", 3)),
+            row(4, 5, None, Event { dot: None, ..event("a", 4) }),
+        ]
+    }
+
+    #[test]
+    fn stamps_are_free_before_any_is_taken() {
+        let database = database();
+        let (first, second) = swap();
+        commit(&database, &first).expect("commits");
+        commit(&database, &second).expect("commits");
+        let snapshot = Snapshot::open(&database.begin_read().expect("begins")).expect("opens");
+        assert_eq!(snapshot.read(&Query::after(0)).expect("reads").events, expected());
+        let node = NodeId::new("n").expect("valid");
+        let dots: Vec<Dot> = (1..=3).map(|counter| Dot::new(node.clone(), counter)).collect();
+        let ids = ["a", "b", "c", "d"].map(|id| EventId::new(id).expect("valid")).to_vec();
+        let facts = snapshot.facts(Needs { dots: dots.clone(), ids: ids.clone(), ..Needs::default() });
+        let facts = facts.expect("answers");
+        let named: Vec<_> = dots.iter().map(|dot| facts.dots[dot].as_str()).collect();
+        assert_eq!(named, ["b", "c", "d"]);
+        let places: Vec<_> = ids.iter().map(|id| facts.held[id].position).collect();
+        assert_eq!(places, [4, 2, 1, 3]);
+    }
+
+    #[test]
+    fn a_stamp_that_is_not_free_fails_the_whole_plan() {
+        let database = database();
+        let (first, _) = swap();
+        commit(&database, &first).expect("commits");
+        for restamp in [vec![(1, event("b", 1))], vec![(1, event("a", 2))], vec![(3, event("c", 3))]] {
+            commit(&database, &Plan { restamp, ..Plan::default() }).expect_err("is taken, or not there");
+        }
+        let snapshot = Snapshot::open(&database.begin_read().expect("begins")).expect("opens");
+        let events = snapshot.read(&Query::after(0)).expect("reads").events;
+        assert!(events.into_iter().map(|stored| stored.event).eq(first.append));
+    }
 }

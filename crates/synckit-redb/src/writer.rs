@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, Durability};
 use synckit_core::plan::{Intent, Outcome, Planning};
-use synckit_core::{LogHead, Plan, Position, Result, StoreId};
+use synckit_core::{Plan, Position, Result};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::error::{closed, shared};
@@ -94,13 +94,13 @@ fn weight_of(intent: &Intent) -> usize {
         Intent::Record(record) => record.events.len().max(1),
         Intent::Receive(receive) => receive.events.len().max(1),
         Intent::Adopt(adopt) => adopt.events.len().max(1),
-        Intent::Reauthor(reauthor) => reauthor.events.len().max(1),
-        Intent::Edit(_) | Intent::Ask(_) => 1,
+        Intent::Renumber(renumber) => renumber.events.len().max(1),
+        Intent::Renew(_) | Intent::Edit(_) | Intent::Ask(_) => 1,
     }
 }
 
 /// Commits group by group until the queue is closed, and tells of every new head.
-pub(crate) fn run(database: &Database, store: StoreId, queue: &Queue, head: &watch::Sender<Position>) {
+pub(crate) fn run(database: &Database, queue: &Queue, head: &watch::Sender<Position>) {
     // However the thread ends, nobody is left waiting for it.
     let _end = CloseAtEnd(queue);
     while let Some(group) = queue.next_group() {
@@ -110,7 +110,7 @@ pub(crate) fn run(database: &Database, store: StoreId, queue: &Queue, head: &wat
             intents.push(intent);
             waiting.push((answer, room));
         }
-        match commit(database, store, intents) {
+        match commit(database, intents) {
             Ok((position, outcomes)) => {
                 head.send_if_modified(|last| std::mem::replace(last, position) != position);
                 for ((answer, _room), outcome) in waiting.into_iter().zip(outcomes) {
@@ -138,7 +138,6 @@ impl Drop for CloseAtEnd<'_> {
 /// Commits the intents in one transaction; answers with the last position and what became of each.
 fn commit(
     database: &Database,
-    store: StoreId,
     intents: Vec<Intent>,
 ) -> Result<(Position, Vec<Result<Outcome>>), redb::Error> {
     let mut transaction = database.begin_write()?;
@@ -148,10 +147,10 @@ fn commit(
     let mut tables = Tables::open(&transaction)?;
     let mut position = tables.last()?;
     for intent in intents {
-        match Planning::run(intent, |needs| tables.facts(LogHead { store, position }, needs)) {
+        match Planning::run(intent, |needs| tables.facts(needs)) {
             Ok((plan, outcome)) => {
                 tables.write(position, &plan)?;
-                position += plan.append.len() as Position;
+                position += plan.appends() as Position;
                 changed |= plan != Plan::default();
                 outcomes.push(Ok(outcome));
             }

@@ -2,16 +2,18 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use support::{Disk, content, note, one, record, recorded};
-use synckit_core::plan::{Edit, Intent, Outcome};
-use synckit_core::{ErrorKind, EventStore, NoteQuery, Query, Result, Watch, notes};
+use support::{Disk, content, entropy, note, one, record, recorded};
+use synckit_core::notes::Renewal;
+use synckit_core::plan::{Edit, Intent, Outcome, Renew};
+use synckit_core::{Dot, ErrorKind, EventStore, Needs, NoteQuery, Query, Result, Watch, notes};
 use synckit_redb::RedbStore;
 use synckit_testkit::drop_at;
-use synckit_testkit::samples::{new_event, new_json, node};
+use synckit_testkit::samples::{NOW, new_event, new_json, node};
 
 type Commit = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
 
@@ -215,6 +217,57 @@ async fn closing_waits_for_the_running_commits_and_refuses_the_rest() {
     closed(store.moved(0).await.expect_err("is closed").kind());
     let bytes = disk.cut_after(disk.syncs(), support::Kept::Nothing);
     assert_eq!(content(&open(&Disk::of(bytes)).await).await.log.len(), acknowledged);
+}
+
+#[tokio::test]
+async fn the_id_that_a_commit_puts_holds_for_those_behind_it_in_the_group_and_for_every_reader() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    let before = store.head().await.expect("a head").store;
+    recorded(store.commit(one("e1")).await);
+    disk.hold_back(true);
+    let renew = || Intent::Renew(Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() });
+    let mut commits = waiting(&store, vec![renew(), one("e2"), renew()]).await;
+    disk.hold_back(false);
+    let Outcome::Renewed(again) = commits.remove(2).await.expect("commits") else { panic!("not renewed") };
+    let recorded = recorded(commits.remove(1).await);
+    let Outcome::Renewed(identity) = commits.remove(0).await.expect("commits") else { panic!("not renewed") };
+    assert_eq!((again, identity.former.len(), identity.former[0].store), (identity.clone(), 1, before));
+    assert_eq!(recorded.events[0].dot, Some(Dot::new(identity.author.clone(), 1)));
+    let head = store.head().await.expect("a head");
+    assert!(head.store != before && head.position == 2);
+    assert_eq!(store.read(Query::after(0)).await.expect("reads").store, head.store);
+    let asked = store.commit(Intent::Ask(Needs::default())).await.expect("answers");
+    assert!(matches!(asked, Outcome::Facts(facts) if facts.head == head));
+    store.close().await.expect("closes");
+    let again = open(&Disk::of(disk.cut_after(disk.syncs(), support::Kept::Nothing))).await;
+    assert_eq!(again.head().await.expect("a head"), head);
+    assert_eq!(again.identity().await.expect("an identity"), identity);
+}
+
+#[tokio::test]
+async fn a_page_names_the_marks_at_its_ends_and_facts_those_that_are_asked_for() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    recorded(store.commit(record(vec![new_event("x", "e1"), new_event("y", "e2")])).await);
+    recorded(store.commit(one("e3")).await);
+    let log = content(&store).await.log;
+    assert!(log[0].mark == log[1].mark && log[1].mark != log[2].mark);
+    let page = store.read(Query::after(1).at_most(1, usize::MAX)).await.expect("reads");
+    assert_eq!((page.from, page.upto), (Some(log[0].mark), Some(log[1].mark)));
+    let page = store.read(Query::after(2).of_aggregate("y".try_into().expect("valid"))).await.expect("reads");
+    assert_eq!((page.from, page.upto), (Some(log[1].mark), Some(log[2].mark)));
+    for (after, from) in [(0, None), (4, None), (u64::MAX, None)] {
+        assert_eq!(store.read(Query::after(after)).await.expect("reads").from, from);
+    }
+    let histories = vec!["y".try_into().expect("valid"), "z".try_into().expect("valid")];
+    let needs = Needs { places: vec![0, 3, 4], histories, ..Needs::default() };
+    let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
+        panic!("not what was asked")
+    };
+    assert_eq!(facts.places, HashMap::from([(3, log[2].mark)]));
+    let (y, z) = ("y".try_into().expect("valid"), "z".try_into().expect("valid"));
+    assert_eq!(facts.histories, HashMap::from([(y, vec![log[1].clone()]), (z, Vec::new())]));
 }
 
 #[tokio::test]

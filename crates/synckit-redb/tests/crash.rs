@@ -3,12 +3,14 @@
 mod support;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use support::{Content, Disk, Kept, content, note, one, receive, record, recorded};
-use synckit_core::plan::{Edit, Intent, Reauthor};
+use support::{Content, Disk, Kept, content, entropy, note, one, receive, record, recorded};
+use synckit_core::notes::Renewal;
+use synckit_core::plan::{Edit, Intent, Outcome, Renew, Renumber};
 use synckit_core::{ErrorKind, EventStore};
 use synckit_redb::RedbStore;
-use synckit_testkit::samples::{Author, new_event, node, tricky_events};
+use synckit_testkit::samples::{Author, NOW, new_event, node, tricky_events};
 
 /// Ways in which a power cut can leave the disk: two plain ones, and six by chance.
 fn ways(seed: u64) -> impl Iterator<Item = Kept> {
@@ -48,12 +50,24 @@ async fn after_a_power_cut_there_is_all_that_was_acknowledged_and_nothing_by_hal
     }
     let log = acknowledged[acknowledged.len() - 1].1.log.clone();
     let from = log.iter().rfind(|stored| stored.source.is_none()).expect("an own event").position;
-    let events = vec![log[from as usize - 1].clone()];
-    let counter = events[0].event.dot.as_ref().expect("a dot").counter;
-    let again =
-        Reauthor { author: node("n"), from: counter, last: counter, events, base: Default::default() };
-    store.commit(Intent::Reauthor(again)).await.expect("commits");
+    let last = &log[from as usize - 1].event;
+    let renumber = Renumber {
+        events: [(last.id.clone(), last.aggregate_id.clone())].into(),
+        taken: true,
+        handed: from - 1,
+        head: log.len() as u64,
+        now: NOW,
+        drift: Duration::from_secs(60),
+        entropy: entropy(),
+    };
+    let outcome = store.commit(Intent::Renumber(renumber)).await.expect("commits");
+    assert!(matches!(outcome, Outcome::Renumbered(Some(_))), "{outcome:?}");
     acknowledged.push((disk.syncs(), log_and_notes(&store).await));
+    let id = store.head().await.expect("a head").store;
+    let renew = Renew { store: id, why: Renewal::Asked, now: NOW, entropy: entropy() };
+    store.commit(Intent::Renew(renew)).await.expect("commits");
+    acknowledged.push((disk.syncs(), log_and_notes(&store).await));
+    assert_ne!(acknowledged[acknowledged.len() - 1].1.store, id);
     store.close().await.expect("closes");
     assert!(acknowledged.windows(2).all(|pair| pair[0].0 < pair[1].0), "every commit is synced");
 

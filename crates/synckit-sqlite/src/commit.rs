@@ -85,10 +85,12 @@ impl Inner {
     /// What only asks needs no lock: its facts are of one moment.
     async fn ask(&self, needs: &Needs) -> Result<Outcome> {
         let mut lease = self.lease().await?;
-        let Asked { facts, large, .. } = facts::ask(&mut lease, Begin::Nothing, needs).await?;
-        if large.is_empty() {
-            self.connections.give_back(lease);
-            return Ok(Outcome::Facts(facts));
+        if needs.histories.is_empty() {
+            let Asked { facts, large, .. } = facts::ask(&mut lease, Begin::Nothing, needs).await?;
+            if large.is_empty() {
+                self.connections.give_back(lease);
+                return Ok(Outcome::Facts(facts));
+            }
         }
         // More than one statement is of one moment in a transaction alone.
         let asked = facts::all(&mut lease, Begin::Reading, needs).await;
@@ -162,7 +164,7 @@ async fn plan(connection: &mut SqliteConnection, intent: Intent) -> Result<(Outc
                 step = planning.step(facts)?;
             }
             Step::Write(plan, outcome) => {
-                let (moved, known) = (!plan.append.is_empty(), known.after(&plan));
+                let (moved, known) = (plan.appends() > 0, known.after(&plan));
                 write::write(connection, head.position, plan).await?;
                 return Ok((outcome, known, moved));
             }

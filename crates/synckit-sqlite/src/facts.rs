@@ -1,14 +1,17 @@
-//! What the store knows of what a plan needs: one statement, one row.
+//! What the store knows of what a plan needs: one statement, one row. Histories, asked for rarely, are read page by page.
 
 use std::sync::LazyLock;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-use synckit_core::{Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Position, Result, notes};
+use synckit_core::{
+    AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Position, Query, Result,
+    StoredEvent, notes,
+};
 
 use crate::error::{engine, unreadable};
 use crate::packed::{self, Fields, Unreadable};
-use crate::query::after_prefix;
+use crate::query::{self, after_prefix};
 
 /// The largest event, in bytes, whose row comes with the facts. Larger ones are read one by one, so that what a page of
 /// them takes in memory is bounded.
@@ -39,6 +42,7 @@ fn sql(begin: &str) -> String {
         packed::EVENT
     ));
     let dots = packed::all("concat_ws(x'ff', events.origin, events.counter, events.id, '')");
+    let places = packed::all("concat_ws(x'ff', events.position, events.mark, '')");
     // An end that is absent is a BLOB, which is greater than every TEXT.
     format!(
         "{begin}SELECT (SELECT max(position) FROM events),
@@ -50,7 +54,8 @@ fn sql(begin: &str) -> String {
             (SELECT {held} FROM json_each(CASE WHEN ?6 > (SELECT max(id) FROM events) THEN '[]' ELSE ?4 END) AS place
              CROSS JOIN events ON events.id = place.value),
             (SELECT {dots} FROM json_each(?5) AS place
-             CROSS JOIN events INDEXED BY events_dot ON origin = place.key AND counter = place.value)"
+             CROSS JOIN events INDEXED BY events_dot ON origin = place.key AND counter = place.value),
+            (SELECT {places} FROM json_each(?7) AS place CROSS JOIN events ON events.position = place.value)"
     )
 }
 
@@ -63,7 +68,8 @@ pub(crate) struct Asked {
     pub(crate) version: i64,
 }
 
-/// Asks for facts; those of large events are read one by one, which in a transaction is of the same moment.
+/// Asks for facts; those of large events are read one by one and histories page by page, which in a transaction is of
+/// the same moment.
 pub(crate) async fn all(
     connection: &mut SqliteConnection,
     begin: Begin,
@@ -78,10 +84,26 @@ pub(crate) async fn all(
         let stored = fields.stored().map_err(|(position, error)| unreadable(position, error))?;
         facts.held.insert(id, Held::of(position, &stored.event));
     }
+    for aggregate in &needs.histories {
+        facts.histories.insert(aggregate.clone(), history(connection, aggregate).await?);
+    }
     Ok((facts, version))
 }
 
-/// Asks for facts.
+/// All events of an aggregate, in log order.
+async fn history(connection: &mut SqliteConnection, aggregate: &AggregateId) -> Result<Vec<StoredEvent>> {
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let page = query::read(connection, Query::after(after).of_aggregate(aggregate.clone())).await?;
+        events.extend(page.events);
+        after = page.scanned_to;
+        if !page.more {
+            return Ok(events);
+        }
+    }
+}
+
+/// Asks for facts, without histories.
 pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: &Needs) -> Result<Asked> {
     let sql = match begin {
         Begin::Nothing => &ALONE,
@@ -98,6 +120,9 @@ pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: 
         .bind(packed::object(&dots)?);
     // By their form most ids are in the order of time: a page of new ones is beyond all that are held.
     let query = query.bind(needs.ids.iter().min().map(|id| id.as_str().to_owned()));
+    // None beyond the range can be in the table.
+    let places = needs.places.iter().filter_map(|position| i64::try_from(*position).ok());
+    let query = query.bind(packed::array(places)?);
     let rows = query.fetch_all(connection).await.map_err(engine)?;
     let row = rows.last().ok_or_else(|| Error::corrupt("the engine answered without a row"))?;
     let position: Option<i64> = row.try_get(0).map_err(engine)?;
@@ -147,6 +172,12 @@ fn read(
         let node = NodeId::new(dots.text().map_err(dot)?)?;
         let counter = dots.number().map_err(dot)?;
         facts.dots.insert(Dot::new(node, counter), EventId::new(dots.text().map_err(dot)?)?);
+    }
+    let mut places = column(7)?;
+    let place = |error: Unreadable| Error::corrupt("a mark cannot be read").with_source(error);
+    while !places.is_empty() {
+        let position = places.number().map_err(place)?;
+        facts.places.insert(position, places.mark().map_err(place)?);
     }
     Ok(())
 }

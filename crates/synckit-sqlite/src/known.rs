@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use synckit_core::{Facts, LogHead, Needs, Plan};
+use synckit_core::{Facts, LogHead, Needs, Plan, notes};
 
 /// The most bytes of notes that are kept. Beyond, they are forgotten all at once.
 const BYTES: usize = 1 << 20;
@@ -32,10 +32,11 @@ impl Known {
     /// The facts that are needed, if all of them are known. Ids are taken for new: the index of ids knows better.
     pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
         let mut facts = Facts::at(self.head);
-        if !needs.dots.is_empty() || !needs.under.is_empty() {
+        let Needs { ids: _, dots, notes, under, places, histories } = needs;
+        if !(dots.is_empty() && under.is_empty() && places.is_empty() && histories.is_empty()) {
             return None;
         }
-        for key in &needs.notes {
+        for key in notes {
             if let Some(value) = self.notes.get(key)? {
                 facts.notes.insert(key.clone(), value.clone());
             }
@@ -50,12 +51,18 @@ impl Known {
         }
     }
 
-    /// What is known after a plan is committed; nothing where it is much.
+    /// What is known after a plan is committed; nothing where it is much, or where it leaves the store without an id.
     pub(crate) fn after(mut self, plan: &Plan) -> Option<Self> {
         if plan.put.len() + plan.delete.len() > NOTES {
             return None;
         }
-        self.head.position += plan.append.len() as u64;
+        self.head.position += plan.appends() as u64;
+        if plan.delete.iter().any(|key| key == notes::STORE) {
+            return None;
+        }
+        if let Some(id) = plan.put.iter().find(|note| note.key == notes::STORE) {
+            self.head.store = notes::store_id(Some(&id.value)).ok()?;
+        }
         plan.put.iter().for_each(|note| self.set(&note.key, Some(note.value.clone())));
         plan.delete.iter().for_each(|key| self.set(key, None));
         Some(self)
@@ -76,8 +83,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::StoreId;
     use synckit_core::notes::Note;
+    use synckit_core::{AggregateId, StoreId};
 
     use super::*;
 
@@ -105,6 +112,24 @@ mod tests {
         let known = known.after(&plan).expect("little");
         let facts = known.facts(&of(&["a", "b"])).expect("known");
         assert_eq!((facts.note("a"), facts.note("b")), (None, Some(&[0, 0][..])));
+    }
+
+    #[test]
+    fn the_head_follows_what_a_plan_appends_and_the_id_it_puts() {
+        let id = StoreId::from_bytes([2; 16]);
+        let renewed = Note { key: notes::STORE.to_owned(), value: id.to_string().into_bytes() };
+        let known = known().after(&Plan { put: vec![renewed], ..Plan::default() }).expect("little");
+        assert_eq!(known.facts(&of(&[])).expect("known").head, LogHead { store: id, position: 7 });
+        let delete = vec![notes::STORE.to_owned()];
+        assert!(known.after(&Plan { delete, ..Plan::default() }).is_none());
+    }
+
+    #[test]
+    fn what_is_not_a_note_or_an_id_is_not_known() {
+        let known = known();
+        let place = Needs { places: vec![7], ..Needs::default() };
+        let history = Needs { histories: vec![AggregateId::new("x").expect("valid")], ..Needs::default() };
+        assert!(known.facts(&place).is_none() && known.facts(&history).is_none());
     }
 
     #[test]

@@ -11,16 +11,17 @@ use std::str::{self, FromStr};
 
 use serde::{Serialize, Serializer};
 use synckit_core::{
-    AggregateId, Data, Dot, Error, ErrorKind, Event, EventId, EventType, Metadata, NodeId, Result, StoreId,
-    StoredEvent, Timestamp, VectorClock,
+    AggregateId, Data, Dot, Error, ErrorKind, Event, EventId, EventType, Mark, Metadata, NodeId, Result,
+    StoreId, StoredEvent, Timestamp, VectorClock,
 };
 
 const END: u8 = 0xff;
 
 /// A row of `events` as one value, in the order in which [`Fields::stored`] reads it.
-pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.id, events.type, events.aggregate, ifnull(events.origin, ''), \
-     ifnull(events.counter, ''), events.time, typeof(events.data), octet_length(events.data), octet_length(events.clock), \
-     ifnull(octet_length(events.source), ''), events.metadata, events.data, events.clock, ifnull(events.source, ''))";
+pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.mark, events.id, events.type, events.aggregate, \
+     ifnull(events.origin, ''), ifnull(events.counter, ''), events.time, typeof(events.data), octet_length(events.data), \
+     octet_length(events.clock), ifnull(octet_length(events.source), ''), events.metadata, events.data, events.clock, \
+     ifnull(events.source, ''))";
 
 /// How large a row is, in bytes: at most what [`Event::size`] says of it.
 pub(crate) const EVENT_SIZE: &str = "octet_length(events.id) + octet_length(events.type) + octet_length(events.aggregate) \
@@ -83,11 +84,20 @@ impl<'a> Fields<'a> {
     /// The event of a row that was put together as [`EVENT`].
     pub(crate) fn stored(&mut self) -> Result<StoredEvent, (Option<i64>, Unreadable)> {
         let position: i64 = self.number().map_err(|error| (None, error))?;
-        let stored = |(event, source)| StoredEvent { position: position.cast_unsigned(), source, event };
+        let stored = |(mark, source, event)| {
+            let position = position.cast_unsigned();
+            StoredEvent { position, mark, source, event }
+        };
         self.event().map(stored).map_err(|error| (Some(position), error))
     }
 
-    fn event(&mut self) -> Result<(Event, Option<StoreId>), Unreadable> {
+    /// The mark of a row at a position.
+    pub(crate) fn mark(&mut self) -> Result<Mark, Unreadable> {
+        Ok(Mark(self.number::<i64>()?.cast_unsigned()))
+    }
+
+    fn event(&mut self) -> Result<(Mark, Option<StoreId>, Event), Unreadable> {
+        let mark = self.mark()?;
         let id = EventId::new(self.text()?)?;
         let event_type = EventType::new(self.text()?)?;
         let aggregate_id = AggregateId::new(self.text()?)?;
@@ -124,16 +134,16 @@ impl<'a> Fields<'a> {
             time,
         };
         match clock.is_empty() {
-            true => Ok((event, source)),
+            true => Ok((mark, source, event)),
             false => Err("bytes after the clock".into()),
         }
     }
 }
 
-/// Texts as one parameter: a JSON array, whose entries are `json_each` of it.
-pub(crate) fn array<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<String> {
-    let texts: Vec<&str> = texts.into_iter().collect();
-    json(&texts)
+/// Texts or numbers as one parameter: a JSON array, whose entries are `json_each` of it.
+pub(crate) fn array<V: Serialize>(values: impl IntoIterator<Item = V>) -> Result<String> {
+    let values: Vec<V> = values.into_iter().collect();
+    json(&values)
 }
 
 /// Texts, each with a value, as one parameter: a JSON object, in which a text may stand more than once.

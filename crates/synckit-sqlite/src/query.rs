@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use synckit_core::notes::{self, Note};
-use synckit_core::{AggregateId, Error, EventId, Needs, NoteQuery, Page, Query, Result, StoredEvent};
+use synckit_core::{AggregateId, Error, Mark, Needs, NoteQuery, Page, Query, Result, StoredEvent};
 
 use crate::error::{engine, unreadable};
 use crate::facts::{self, Begin};
@@ -102,8 +102,8 @@ impl Kind {
                  min(position)) END, max(position)
              FROM sizes)
          SELECT (SELECT value FROM notes WHERE key = ?1), head, place,
-             (SELECT id FROM events WHERE position = ?2),
-             (SELECT id FROM events WHERE position = min(head, place)),
+             (SELECT mark FROM events WHERE position = ?2),
+             (SELECT mark FROM events WHERE position = min(head, place)),
              last < furthest,
              (SELECT {all} {chosen})
          FROM reach, span",
@@ -116,13 +116,12 @@ impl Kind {
 fn page(row: &SqliteRow, query: &Query) -> Result<Page> {
     let store = notes::store_id(row.try_get(0).map_err(engine)?)?;
     let (head, place): (i64, i64) = (row.try_get(1).map_err(engine)?, row.try_get(2).map_err(engine)?);
-    // A damaged id names no event; the reads on either side of it go on.
-    let id = |column: usize| -> Result<Option<EventId>> {
-        let id: Option<&str> = row.try_get(column).map_err(engine)?;
-        Ok(id.and_then(|id| EventId::new(id).ok()))
+    let mark = |column: usize| -> Result<Option<Mark>> {
+        let mark: Option<i64> = row.try_get(column).map_err(engine)?;
+        Ok(mark.map(|mark| Mark(mark.cast_unsigned())))
     };
     let head = head.cast_unsigned().max(query.after);
-    let mut page = Page::empty(store, query.after, id(3)?, query.after < head);
+    let mut page = Page::empty(store, query.after, mark(3)?, query.after < head);
     if !page.more || query.max_events == 0 {
         return Ok(page);
     }
@@ -139,8 +138,8 @@ fn page(row: &SqliteRow, query: &Query) -> Result<Page> {
     let full = cut == Some(true) || page.events.len() > fitting || page.events.len() == query.max_events;
     page.events.truncate(fitting);
     (page.scanned_to, page.upto) = match page.events.last() {
-        Some(last) if full => (last.position, Some(last.event.id.clone())),
-        _ => (head.min(place.cast_unsigned()), id(4)?),
+        Some(last) if full => (last.position, Some(last.mark)),
+        _ => (head.min(place.cast_unsigned()), mark(4)?),
     };
     page.more = page.scanned_to < head;
     Ok(page)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, Row, SqliteConnection, raw_sql};
 use synckit_core::notes::{self, Identity, Note};
-use synckit_core::{Error, ErrorKind, NodeId, Result, StoreId};
+use synckit_core::{Error, ErrorKind, NodeId, Result, Secret, StoreId};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{engine, is_busy};
@@ -19,7 +19,7 @@ const APPLICATION_ID: i64 = 0x5359_4e4b;
 
 /// The steps from each schema version to the next. A step, once released, never changes.
 ///
-/// In `events`, `time` has the bits of the timestamp, and the type of `data` is the kind of data: TEXT is JSON,
+/// In `events`, `mark` and `time` have the bits of the mark and of the timestamp, and the type of `data` is the kind of data: TEXT is JSON,
 /// BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
 ///
 /// The index of aggregates goes by stretches of the log: new entries stay together however long the log is, and reading
@@ -27,6 +27,7 @@ const APPLICATION_ID: i64 = 0x5359_4e4b;
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
+    mark INTEGER NOT NULL,
     id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     aggregate TEXT NOT NULL,
@@ -65,7 +66,8 @@ pub(crate) async fn set_up(
             None => return Err(absent("there is no store here; give the node id to create one for")),
         };
         migrate(&mut transaction, 0).await?;
-        for Note { key, value } in notes::of_new_store(new, store_id()?)? {
+        let (id, secret) = (StoreId::from_bytes(random()?), Secret::from_bytes(random()?));
+        for Note { key, value } in notes::of_new_store(new, id, secret)? {
             let insert = sqlx::query("INSERT INTO notes (key, value) VALUES (?, ?)").bind(key).bind(value);
             insert.execute(&mut *transaction).await.map_err(engine)?;
         }
@@ -144,12 +146,12 @@ async fn version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
     }
 }
 
-fn store_id() -> Result<StoreId> {
+fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no random numbers").with_source(io_error(error))
     })?;
-    Ok(StoreId::from_bytes(bytes))
+    Ok(bytes)
 }
 
 fn io_error(error: getrandom::Error) -> std::io::Error {

@@ -49,7 +49,7 @@ impl SqliteStore {
     /// - `Unsupported`: the store was made by a newer synckit, or its file system has no shared memory, or its texts are not UTF-8.
     /// - `Corrupt`: the file is not a SQLite database, or it is damaged.
     /// - `Denied`: the file cannot be opened or written.
-    /// - `Invalid`: the path is empty, not UTF-8, or `:memory:`.
+    /// - `Invalid`: the path is empty, not UTF-8, or `:memory:`, or a store is to be created for a node id with a `~`.
     /// - `Busy`: another process held the lock for too long.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         let path = config.path.clone();

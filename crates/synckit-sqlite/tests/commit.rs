@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::process::Command;
 use std::task::Poll;
@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
-use support::{directory, foreign, log, node, one, receive, received, record, recorded};
-use synckit_core::plan::{Edit, Intent, Outcome, Reauthor, Record};
+use support::{
+    NOW, aggregate, directory, entropy, foreign, log, node, one, peer, receive, received, record, recorded,
+};
+use synckit_core::notes::Renewal;
+use synckit_core::plan::{Edit, Intent, Outcome, Record, Renew, Renumber, Renumbered};
 use synckit_core::{
     Dot, ErrorKind, Event, EventId, EventStore, Held, Limits, Needs, NewEvent, NodeId, NoteQuery, Query,
-    Watch, notes,
+    VectorClock, Watch, notes,
 };
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
@@ -96,9 +99,13 @@ async fn a_repetition_right_after_is_found() {
     for accepted in [1, 0] {
         assert_eq!(received(&store, receive(vec![foreign.clone()])).await.accepted, accepted);
     }
-    let fork = Event { id: EventId::new("fork").expect("valid"), ..foreign };
-    assert_eq!(received(&store, receive(vec![fork])).await.refused.len(), 1);
-    assert_eq!(log(&store).await.len(), 3);
+    // So is a dot: the event with the greater id gives it up to the other.
+    let fork = Event { id: EventId::new("fork").expect("valid"), ..foreign.clone() };
+    assert_eq!(received(&store, receive(vec![fork.clone()])).await.accepted, 1);
+    let log = log(&store).await;
+    assert_eq!((log[2].event.id.clone(), log[2].event.dot.clone()), (foreign.id.clone(), alias_of(&foreign)));
+    assert_eq!(log[3].event, fork);
+    assert!(log.len() == 5 && log[4].event.is_restamp());
 }
 
 const CHILD: &str = "SYNCKIT_SQLITE_TEST_CHILD";
@@ -196,10 +203,35 @@ async fn a_dot_that_names_another_event_is_found() {
         event.id = EventId::new(format!("fork-{n}")).expect("valid");
         event
     });
-    let outcome = received(&store, receive(forks.collect())).await;
-    assert_eq!((outcome.accepted, outcome.refused.len()), (0, 1_000));
-    let message = &outcome.refused[41].message;
-    assert!(message.contains("peer-42"), "{message}");
+    let forks: Vec<Event> = forks.collect();
+    let outcome = received(&store, receive(forks.clone())).await;
+    assert_eq!((outcome.accepted, outcome.refused.len()), (1_000, 0));
+    // Of each two the greater has given up its dot and says so.
+    let log = log(&store).await;
+    assert_eq!(log.len(), 3_000);
+    for (n, stored) in (1..).zip(&log[..1_000]) {
+        let was = foreign(n, "x");
+        assert_eq!((&stored.event.id, &stored.event.data), (&was.id, &was.data));
+        assert_eq!((stored.event.dot.clone(), stored.source), (alias_of(&was), Some(peer())));
+        assert_eq!(stored.mark, log[0].mark);
+    }
+    assert!(log[1_000..2_000].iter().map(|stored| &stored.event).eq(&forks));
+    assert!(log[2_000..].iter().all(|stored| stored.event.is_restamp() && stored.source.is_none()));
+    assert!(log[1_000..].iter().all(|stored| stored.mark == log[1_000].mark && stored.mark != log[0].mark));
+    let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
+    let Outcome::Facts(facts) =
+        store.commit(Intent::Ask(Needs { dots, ..Needs::default() })).await.expect("answers")
+    else {
+        panic!("not what was asked")
+    };
+    let named =
+        log[..2_000].iter().filter_map(|stored| Some((stored.event.dot.clone()?, stored.event.id.clone())));
+    assert_eq!(facts.dots, named.collect());
+}
+
+/// The dot of an event that had to give up its own.
+fn alias_of(event: &Event) -> Option<Dot> {
+    Some(Dot::new(NodeId::alias(&event.id), 1))
 }
 
 #[tokio::test]
@@ -224,7 +256,7 @@ async fn a_write_that_fails_leaves_nothing() {
     let store = SqliteStore::open(patient(&path).with_max_connections(1)).await.expect("opens");
     recorded(&store, one("a", "first")).await;
     let mut other = connection(&path).await;
-    let trigger = "CREATE TRIGGER t BEFORE INSERT ON notes WHEN new.key = 'time' BEGIN SELECT raise(ROLLBACK, 'the reason'); END";
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON notes WHEN new.key = 'origin/a' BEGIN SELECT raise(ROLLBACK, 'the reason'); END";
     sqlx::raw_sql(trigger).execute(&mut other).await.expect("runs");
     // The engine ends the transaction itself here: the connection must come through that.
     for _ in 0..3 {
@@ -265,15 +297,20 @@ async fn asking_needs_no_lock() {
         ids,
         dots: vec![Dot::new(node("a"), 1)],
         notes: vec![notes::STORE.to_owned()],
+        places: vec![0, 1, 2, u64::MAX],
+        histories: vec![aggregate("x"), aggregate("y")],
         ..Needs::default()
     };
     let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
         panic!("not what was asked");
     };
-    let event = &log(&store).await[0].event;
+    let log = log(&store).await;
+    let event = &log[0].event;
     assert_eq!(facts.held, HashMap::from([(event.id.clone(), Held::of(1, event))]));
     assert_eq!(facts.dots, HashMap::from([(Dot::new(node("a"), 1), event.id.clone())]));
     assert_eq!(facts.notes.len(), 1);
+    assert_eq!(facts.places, HashMap::from([(1, log[0].mark)]));
+    assert_eq!(facts.histories, HashMap::from([(aggregate("x"), log), (aggregate("y"), Vec::new())]));
 }
 
 async fn connection(path: &Path) -> SqliteConnection {
@@ -281,33 +318,118 @@ async fn connection(path: &Path) -> SqliteConnection {
 }
 
 #[tokio::test]
-async fn authoring_again_keeps_places_and_ids() {
+async fn renumbering_keeps_places_and_ids() {
     let (_directory, path) = directory();
     let store = SqliteStore::open(patient(&path)).await.expect("opens");
     record_many(store.clone(), "e".to_owned(), 3).await;
     let before = log(&store).await;
-    let reauthor = |events| {
-        let base = BTreeMap::from([(support::aggregate("x"), 1)]);
-        Intent::Reauthor(Reauthor { author: node("a"), from: 2, last: 3, events, base })
+    let renumber = |head| {
+        let events = before[1..].iter().map(|stored| (stored.event.id.clone(), aggregate("x"))).collect();
+        Intent::Renumber(Renumber {
+            events,
+            taken: true,
+            handed: 1,
+            head,
+            now: NOW,
+            drift: Duration::from_secs(60),
+            entropy: entropy(),
+        })
     };
-    let outcome = store.commit(reauthor(before[1..].to_vec())).await.expect("commits");
-    assert!(matches!(outcome, Outcome::Reauthored(Some(2))), "{outcome:?}");
+    let outcome = store.commit(renumber(2)).await.expect("commits");
+    assert!(matches!(outcome, Outcome::Renumbered(None)), "{outcome:?}");
+    assert_eq!(log(&store).await, before);
+    let outcome = store.commit(renumber(3)).await.expect("commits");
+    let Outcome::Renumbered(Some(Renumbered { events: 2, author, .. })) = outcome else {
+        panic!("{outcome:?}")
+    };
     let after = log(&store).await;
     assert_eq!(after[0], before[0]);
-    let author: NodeId = node("a").successor(2);
-    for (stored, counter) in after[1..].iter().zip(1..) {
+    for (stored, counter) in after[1..3].iter().zip(1..) {
         let was = &before[stored.position as usize - 1];
         assert_eq!(
-            (&stored.event.id, &stored.event.data, stored.source),
-            (&was.event.id, &was.event.data, None)
+            (&stored.event.id, &stored.event.data, stored.source, stored.mark),
+            (&was.event.id, &was.event.data, None, was.mark)
         );
         let dot = stored.event.dot.as_ref().expect("a dot");
         assert_eq!((&dot.node, dot.counter), (&author, counter));
         assert_eq!(stored.event.clock.counter(&node("a")), 1);
     }
+    assert!(after.len() == 5 && after[3..].iter().all(|stored| stored.event.is_restamp()));
+    assert!(after[3..].iter().all(|stored| stored.source.is_none() && stored.mark == after[3].mark));
     assert_eq!(store.identity().await.expect("an identity").author, author);
     let next = recorded(&store, one("a", "next")).await;
-    assert_eq!(next.events[0].dot.as_ref().expect("a dot").counter, 3);
+    assert_eq!(next.events[0].dot, Some(Dot::new(author, 3)));
+}
+
+/// An event takes the dot that another one gives up in the same commit.
+#[tokio::test]
+async fn a_dot_that_is_given_up_is_taken_in_the_same_commit() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open(patient(&path)).await.expect("opens");
+    let (first, second) = (foreign(1, "x"), foreign(2, "x"));
+    received(&store, receive(vec![first.clone(), second.clone()])).await;
+    let moved = Event {
+        dot: second.dot.clone(),
+        clock: VectorClock::from_entries([(node("peer"), 2)]).expect("valid"),
+        ..first
+    };
+    assert_eq!(received(&store, receive(vec![moved.clone()])).await.duplicates, 1);
+    let log = log(&store).await;
+    assert_eq!((&log[0].event, log[1].event.dot.clone()), (&moved, alias_of(&second)));
+    let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
+    let Outcome::Facts(facts) =
+        store.commit(Intent::Ask(Needs { dots, ..Needs::default() })).await.expect("answers")
+    else {
+        panic!("not what was asked")
+    };
+    let named = log.iter().filter_map(|stored| Some((stored.event.dot.clone()?, stored.event.id.clone())));
+    assert_eq!(facts.dots, named.collect());
+}
+
+/// What one handle knows of the log is void once another has renewed it.
+#[tokio::test]
+async fn every_handle_goes_by_the_id_that_the_store_has_now() {
+    let (_directory, path) = directory();
+    let handles = [
+        SqliteStore::open(patient(&path)).await.expect("opens"),
+        SqliteStore::open(patient(&path)).await.expect("opens"),
+    ];
+    let mut ids = Vec::new();
+    for (n, renews) in handles.iter().chain(&handles).enumerate() {
+        for (at, store) in handles.iter().enumerate() {
+            // Twice, so that the second goes by what is known.
+            for part in 0..2 {
+                recorded(store, one("a", &format!("{n}-{at}-{part}"))).await;
+            }
+        }
+        let before = renews.head().await.expect("a head").store;
+        ids.push(before);
+        let renew = Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() };
+        let renewed = renews.commit(Intent::Renew(renew)).await.expect("commits");
+        let Outcome::Renewed(identity) = renewed else { panic!("{renewed:?}") };
+        assert_eq!(identity.former.len(), n + 1);
+        for store in &handles {
+            let head = store.head().await.expect("a head");
+            assert!(!ids.contains(&head.store));
+            assert_eq!(store.read(Query::after(0)).await.expect("reads").store, head.store);
+            assert_eq!(store.identity().await.expect("an identity"), identity);
+            // Events that come from the store itself are refused: so a commit tells which id it goes by.
+            let Intent::Receive(mut own) = receive(vec![foreign(1, "y")]) else { unreachable!("a receive") };
+            own.source = Some(head.store);
+            let error = store.commit(Intent::Receive(own)).await.expect_err("comes from here");
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+            let stale = Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() };
+            store.commit(Intent::Renew(stale)).await.expect("changes nothing");
+            assert_eq!(store.head().await.expect("a head"), head);
+        }
+    }
+    let head = handles[0].head().await.expect("a head");
+    for store in &handles {
+        store.close().await.expect("closes");
+    }
+    let store = SqliteStore::open(patient(&path)).await.expect("opens");
+    assert_eq!(store.head().await.expect("a head"), head);
+    assert_eq!(store.identity().await.expect("an identity").former.len(), ids.len());
 }
 
 #[tokio::test]

@@ -145,6 +145,35 @@ async fn a_page_ends_at_its_limits() {
 }
 
 #[tokio::test]
+async fn a_page_names_the_marks_at_its_ends() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    received(&store, receive((1..=3).map(|n| foreign(n, "x")).collect())).await;
+    recorded(&store, one("a", "mine")).await;
+    recorded(&store, one("a", "mine too")).await;
+    let marks: Vec<_> = log(&store).await.iter().map(|stored| stored.mark).collect();
+    assert!(marks[0] == marks[1] && marks[1] == marks[2], "one commit, one mark");
+    assert!(marks[2] != marks[3] && marks[3] != marks[4], "another commit, another mark");
+    store.close().await.expect("closes");
+
+    let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");
+    let at = |position: u64| marks.get(usize::try_from(position.checked_sub(1)?).ok()?).copied();
+    for after in [0, 1, 3, 4, 5, 6, u64::MAX] {
+        for query in [
+            Query::after(after),
+            Query::after(after).at_most(0, 1),
+            Query::after(after).at_most(2, usize::MAX),
+            Query::after(after).of_aggregate(aggregate("y")),
+            Query::after(after).except_source(Some(peer())),
+        ] {
+            let page = store.read(query.clone()).await.expect("reads");
+            assert_eq!((page.from, page.upto), (at(after), at(page.scanned_to)), "{query:?}");
+            assert!(page.events.iter().all(|stored| Some(stored.mark) == at(stored.position)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn notes_are_found_by_key_and_by_prefix_in_byte_order() {
     let (_directory, path) = directory();
     let store = SqliteStore::open_as(&path, node("a")).await.expect("opens");

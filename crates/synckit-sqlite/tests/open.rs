@@ -85,7 +85,16 @@ async fn without_a_node_id_an_existing_store_is_opened_and_none_created() {
     SqliteStore::open(config(&path)).await.expect("opens").close().await.expect("closes");
     let store = SqliteStore::open(SqliteConfig::new(&path)).await.expect("opens");
     assert_eq!(store.node(), &node("a"));
-    assert_eq!(store.identity().await.expect("an identity"), Identity::new(node("a")));
+    let identity = store.identity().await.expect("an identity");
+    assert_eq!(identity, Identity::new(node("a"), identity.secret.clone()));
+}
+
+#[tokio::test]
+async fn a_node_id_that_synckit_would_make_is_refused_for_a_new_store() {
+    let (_directory, path) = directory();
+    assert_eq!(refused(SqliteConfig::new(&path).with_node(node("a~1"))).await.kind(), ErrorKind::Invalid);
+    let store = SqliteStore::open(config(&path)).await.expect("nothing was made");
+    assert_eq!(store.node(), &node("a"));
 }
 
 #[tokio::test]
@@ -134,11 +143,13 @@ async fn reopening_keeps_everything() {
 }
 
 #[tokio::test]
-async fn two_stores_have_two_ids() {
+async fn two_stores_have_two_ids_and_two_secrets() {
     let ((_one, left), (_two, right)) = (directory(), directory());
     let left = SqliteStore::open(config(&left)).await.expect("opens");
     let right = SqliteStore::open(config(&right)).await.expect("opens");
     assert_ne!(left.head().await.expect("a head").store, right.head().await.expect("a head").store);
+    let identities = [left.identity().await.expect("one"), right.identity().await.expect("another")];
+    assert!(identities[0].secret != identities[1].secret);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

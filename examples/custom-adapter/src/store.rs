@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use synckit_core::notes::{self, Note};
 use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
-    Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, StoreId,
+    Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret,
+    StoreId,
 };
 
 use crate::file::LogFile;
@@ -32,6 +33,7 @@ impl FileStore {
     /// - `Conflict`: the store belongs to another node, or the file to another application.
     /// - `Busy`: the file is open already, here or in another process.
     /// - `Corrupt`: the file is damaged before its last record.
+    /// - `Invalid`: the file is to be made for a node id with a `~`.
     /// - `Denied`, `Internal`: those of the file system.
     pub async fn open(path: impl Into<PathBuf>, node: NodeId) -> Result<Self> {
         let (store, path) = (FileStore(Arc::default()), path.into());
@@ -40,8 +42,10 @@ impl FileStore {
             let mut log = Log { file, memory: MemoryLog::default() };
             plans.into_iter().try_for_each(|plan| log.memory.apply(plan))?;
             if log.memory.head().is_err() {
-                let id = StoreId::from_bytes(uuid::Uuid::new_v4().into_bytes());
-                log.write(Plan { put: notes::of_new_store(node.clone(), id)?.into(), ..Plan::default() })?;
+                let random = || uuid::Uuid::new_v4().into_bytes();
+                let (id, secret) = (StoreId::from_bytes(random()), Secret::from_bytes(random()));
+                let put = notes::of_new_store(node.clone(), id, secret)?.into();
+                log.write(Plan { put, ..Plan::default() })?;
             }
             log.memory.identity()?.expect(&node)?;
             *opened = Some(log);

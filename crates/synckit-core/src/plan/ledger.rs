@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::{Dot, VectorClock};
 use crate::conflict::Heads;
+use crate::cursor::Mark;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, NodeId, StoreId};
@@ -157,7 +158,8 @@ impl<'a> Ledger<'a> {
         mut plan: Plan,
         more: impl IntoIterator<Item = Note>,
     ) -> Result<Plan> {
-        plan.mark = entropy.mark();
+        // A plan that appends nothing draws no mark: one that changes nothing is the default.
+        plan.mark = if plan.appends() > 0 { entropy.mark() } else { Mark::default() };
         // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
         self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
         plan.put.reserve(self.branches.len() + 16);

@@ -103,7 +103,7 @@ impl Record {
                 expect.check(ledger.heads(expect.aggregate())?)?;
             }
         }
-        for (_, new) in &self.events {
+        for (_, new) in self.events.iter().filter(|(id, _)| !facts.held.contains_key(id)) {
             let clock = ledger.heads(&new.aggregate_id)?.clock()?;
             if ledger.lacks_own(&clock)? {
                 // Somebody has seen an event of this name that is not here: the log was set back, or the name is taken.

@@ -3,15 +3,25 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use redb::StorageBackend;
 use synckit_core::notes::Note;
-use synckit_core::plan::{Intent, Outcome, Receive, Record, Recorded};
+use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Record, Recorded};
 use synckit_core::{Event, EventStore, Limits, NewEvent, NoteQuery, Query, Result, StoreId, StoredEvent};
 use synckit_redb::RedbStore;
 use synckit_testkit::Rng;
 use synckit_testkit::samples::{NOW, new_event, node, store_id};
+
+/// Randomness that no other commit of this process has.
+pub fn entropy() -> Entropy {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = [0; Entropy::BYTES];
+    bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&drawn.to_be_bytes()));
+    Entropy::from_bytes(bytes)
+}
 
 pub fn record(events: Vec<NewEvent>) -> Intent {
     let named = |new: NewEvent| (new.id.clone().expect("has an id"), new);
@@ -21,6 +31,7 @@ pub fn record(events: Vec<NewEvent>) -> Intent {
         events,
         now: NOW,
         limits: Limits::default(),
+        entropy: entropy(),
         expect: Vec::new(),
     })
 }
@@ -32,7 +43,7 @@ pub fn one(id: &str) -> Intent {
 
 /// Events from a peer with a checkpoint.
 pub fn receive(events: Vec<Event>, checkpoint: &str) -> Intent {
-    let mut receive = Receive::new(Some(store_id(1)), events, NOW, Limits::default());
+    let mut receive = Receive::new(Some(store_id(1)), events, NOW, Limits::default(), entropy());
     receive.notes = vec![note("pull/far", checkpoint)];
     Intent::Receive(receive)
 }

@@ -3,8 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit_core::plan::{Intent, Outcome, Receive, Received, Record, Recorded};
+use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
     AggregateId, Data, Dot, Event, EventId, EventStore, EventType, Limits, Metadata, NewEvent, NodeId, Query,
     StoreId, StoredEvent, Timestamp, VectorClock,
@@ -33,6 +34,15 @@ pub fn aggregate(name: &str) -> AggregateId {
     AggregateId::new(name).expect("a valid aggregate id")
 }
 
+/// Randomness that no other commit of this process has.
+pub fn entropy() -> Entropy {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = [0; Entropy::BYTES];
+    bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&drawn.to_be_bytes()));
+    Entropy::from_bytes(bytes)
+}
+
 pub fn record(author: &str, events: Vec<(String, NewEvent)>) -> Intent {
     let events = events.into_iter().map(|(id, new)| (EventId::new(id).expect("a valid id"), new)).collect();
     Intent::Record(Record {
@@ -40,6 +50,7 @@ pub fn record(author: &str, events: Vec<(String, NewEvent)>) -> Intent {
         events,
         now: NOW,
         limits: Limits::default(),
+        entropy: entropy(),
         expect: Vec::new(),
     })
 }
@@ -65,7 +76,7 @@ pub fn foreign(n: u64, aggregate: &str) -> Event {
 }
 
 pub fn receive(events: Vec<Event>) -> Intent {
-    Intent::Receive(Receive::new(Some(peer()), events, NOW, Limits::default()))
+    Intent::Receive(Receive::new(Some(peer()), events, NOW, Limits::default(), entropy()))
 }
 
 pub async fn recorded(store: &SqliteStore, intent: Intent) -> Recorded {

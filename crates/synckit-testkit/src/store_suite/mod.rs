@@ -6,6 +6,9 @@
 //! - `conflicts`: heads, and conflicts that appear and disappear
 //! - `read`: pages, aggregates, sources
 //! - `notes`: the notebook
+//! - `marks`: the mark of each commit, and that what is derived here has no source
+//! - `restamp`: ids and dots that change hands in one commit, and the histories that it takes to plan it
+//! - `renew`: a fresh id for the store, in every handle
 //! - `adopt`: events by authors who cannot stamp
 //! - `commit`: one transaction, whoever else is writing
 //! - `drops`: futures that are dropped at each of their awaits
@@ -28,13 +31,16 @@ pub mod commit;
 pub mod conflicts;
 pub mod drops;
 pub mod log;
+pub mod marks;
 pub mod notes;
 pub mod process;
 pub mod read;
 pub mod receive;
 pub mod record;
+pub mod renew;
 pub mod renumber;
 pub mod reopen;
+pub mod restamp;
 
 /// Makes a test of every case of the store suite, once directly and once through [`BoxStore`].
 ///
@@ -113,6 +119,15 @@ macro_rules! store_conformance {
             commit: an_event_received_many_times_at_once_is_stored_once;
             commit: readers_see_only_prefixes;
             commit: a_closed_store_says_so;
+            marks: a_commit_gives_one_mark_to_what_it_appends;
+            marks: asking_tells_the_marks_at_places;
+            marks: marks_survive_closing;
+            marks: what_is_derived_here_has_no_source;
+            restamp: a_dot_that_is_given_up_is_taken_in_the_same_commit;
+            restamp: an_event_may_get_another_id_in_its_place;
+            restamp: asking_tells_whole_histories;
+            renew: every_handle_goes_by_the_new_id;
+            renew: a_new_id_survives_closing;
             adopt: events_are_stamped_in_the_name_of_their_author;
             adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
             adopt: what_was_seen_once_stays_seen;
@@ -292,13 +307,16 @@ mod tests {
             ("conflicts", include_str!("conflicts.rs")),
             ("drops", include_str!("drops.rs")),
             ("log", include_str!("log.rs")),
+            ("marks", include_str!("marks.rs")),
             ("notes", include_str!("notes.rs")),
             ("process", include_str!("process.rs")),
             ("read", include_str!("read.rs")),
             ("renumber", include_str!("renumber.rs")),
             ("receive", include_str!("receive.rs")),
             ("record", include_str!("record.rs")),
+            ("renew", include_str!("renew.rs")),
             ("reopen", include_str!("reopen.rs")),
+            ("restamp", include_str!("restamp.rs")),
         ];
         for (file, text) in files {
             for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {

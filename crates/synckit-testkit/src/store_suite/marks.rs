@@ -1,0 +1,113 @@
+//! What stands beside each event: the mark of its commit, and where it came from.
+
+use synckit::StoreExt;
+use synckit_core::plan::{Entropy, Receive, Record};
+use synckit_core::{Event, EventStore, Mark, Needs, Query, Result};
+
+use super::{contents, ids, log_of, named, open, receive, receiving, record, record_of, scan};
+use crate::case::{CaseResult, skip};
+use crate::fixture::StoreFixture;
+use crate::samples::{Author, event_id, new_event, node, store_id};
+
+/// Randomness that makes this mark.
+fn drawing(mark: u64) -> Entropy {
+    let mut bytes = [7; Entropy::BYTES];
+    bytes[..8].copy_from_slice(&mark.to_be_bytes());
+    Entropy::from_bytes(bytes)
+}
+
+fn receiving_with(entropy: Entropy, source: u8, events: &[Event]) -> Receive {
+    let mut receiving = receiving(source, events);
+    receiving.entropy = entropy;
+    receiving
+}
+
+/// Marks that a store is likely to cut or to round: all 64 bits count.
+const TRICKY: [u64; 6] = [0, 1, (1 << 53) + 1, i64::MAX as u64, 1 << 63, u64::MAX];
+
+/// One commit of two events, recorded or received, for each of the marks.
+async fn with_tricky_marks(store: &impl EventStore) -> Result<()> {
+    let mut far = Author::new("far");
+    for (at, mark) in TRICKY.into_iter().enumerate() {
+        let entropy = drawing(mark);
+        if at % 2 == 0 {
+            let events = ["a", "b"].map(|part| named(new_event("x", &format!("{at}-{part}")))).to_vec();
+            store.commit_record(Record { entropy, ..record_of(node("n"), events) }).await?;
+        } else {
+            let events = far.write_many("y", 2);
+            store.commit_receive(receiving_with(entropy, 1, &events)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All that one commit appends has its mark, to the bit, also what it derives; a repetition changes none.
+pub async fn a_commit_gives_one_mark_to_what_it_appends<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    with_tricky_marks(&store).await?;
+    let marks: Vec<u64> = log_of(&store).await?.iter().map(|stored| stored.mark.0).collect();
+    assert_eq!(marks, TRICKY.into_iter().flat_map(|mark| [mark, mark]).collect::<Vec<_>>());
+    // A fork: the event comes with what is derived here of it.
+    let event = Author::new("peer").write("z");
+    receive(&store, 2, std::slice::from_ref(&event)).await?;
+    let before = log_of(&store).await?;
+    let fork = Event { id: event_id("a fork"), ..event.clone() };
+    store.commit_receive(receiving_with(drawing(77), 2, &[fork, event])).await?;
+    let log = log_of(&store).await?;
+    let marks: Vec<Mark> = log.iter().map(|stored| stored.mark).collect();
+    assert_eq!(marks[..13], before.iter().map(|stored| stored.mark).collect::<Vec<_>>());
+    assert_eq!(marks[13..], [Mark(77), Mark(77)]);
+    Ok(())
+}
+
+/// Facts tell the marks at the positions that are asked for; none at 0 and beyond the end.
+pub async fn asking_tells_the_marks_at_places<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    with_tricky_marks(&store).await?;
+    let places = vec![0, 12, 1, 3, 5, 7, 9, 11, 12, 13, i64::MAX as u64, 1 << 63, u64::MAX];
+    let facts = store.ask(Needs { places, ..Needs::default() }).await?;
+    let mut found: Vec<(u64, u64)> = facts.places.into_iter().map(|(at, mark)| (at, mark.0)).collect();
+    found.sort_unstable();
+    let expected = (1..).step_by(2).zip(TRICKY).chain([(12, u64::MAX)]);
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    assert!(store.ask(Needs::default()).await?.places.is_empty());
+    Ok(())
+}
+
+/// Closed and opened again, every event has the mark that it had.
+pub async fn marks_survive_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if !fixture.survives_reopen() {
+        return skip("marks_survive_closing", "this log does not outlive its store");
+    }
+    let store = open(fixture).await?;
+    with_tricky_marks(&store).await?;
+    let before = contents(&store).await?;
+    store.close().await?;
+    drop(store);
+    let store = open(fixture).await?;
+    assert_eq!(contents(&store).await?, before);
+    for after in [1, 6, 12] {
+        let page = store.read(Query::after(after).at_most(1, usize::MAX)).await?;
+        let facts = store.ask(Needs { places: vec![after, page.scanned_to], ..Needs::default() }).await?;
+        assert_eq!(page.from, facts.places.get(&after).copied());
+        assert_eq!(page.upto, facts.places.get(&page.scanned_to).copied());
+        assert_eq!(page.from, Some(Mark(TRICKY[(after as usize - 1) / 2])));
+    }
+    Ok(())
+}
+
+/// What is derived here of events from elsewhere did not come from there: whoever leaves out their source gets it.
+pub async fn what_is_derived_here_has_no_source<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let event = Author::new("far").write("x");
+    let fork = Event { id: event_id("fork"), ..event.clone() };
+    receive(&store, 1, &[event, fork]).await?;
+    record(&store, vec![new_event("x", "own")]).await?;
+    let log = log_of(&store).await?;
+    let sources: Vec<_> = log.iter().map(|stored| stored.source).collect();
+    assert_eq!(sources, [Some(store_id(1)), Some(store_id(1)), None, None]);
+    assert!(log[2].event.is_restamp());
+    let others = scan(&store, Query::after(0).except_source(Some(store_id(1)))).await?;
+    assert_eq!(ids(&others), [log[2].event.id.as_str(), "own"]);
+    Ok(())
+}
