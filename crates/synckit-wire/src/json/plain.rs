@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
-    Caller, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result,
+    Caller, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result, Scope,
 };
 
 use super::batch::bounded;
@@ -29,26 +29,41 @@ macro_rules! encode {
 
 encode!(HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
 
-impl FromJson for HelloResponse {
+impl FromJson for PullRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        parse_plain(bytes, limits, Side::Answer)
+        let PullParts { scope, .. } = parse_plain(bytes, limits, Side::Request)?;
+        // A scope without names is a text, and what is neither is refused below.
+        let names = scope.and_then(|scope| serde_json::from_str(scope.get()).ok());
+        let ScopeNames { sent, named } = names.unwrap_or_default();
+        if let Some(stores) = sent {
+            bounded::<IgnoredAny>(stores, "stores", Scope::MAX_STORES, Side::Request)?;
+        }
+        if let Some(ids) = named {
+            bounded::<IgnoredAny>(ids, "ids", limits.limits.batch_events, Side::Request)?;
+        }
+        parse(bytes, Side::Request)
     }
 }
 
-impl FromJson for PullRequest {
-    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        let request = parse_plain(bytes, limits, Side::Request)?;
-        parse::<PullKeys>(bytes, Side::Request)?;
-        Ok(request)
-    }
+/// What is checked of a pull before it is made.
+#[derive(Deserialize)]
+struct PullParts<'a> {
+    #[serde(default, rename = "filter")]
+    _filter: FilterKeys,
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
+}
+
+/// The arrays of a scope, still text.
+#[derive(Default, Deserialize)]
+struct ScopeNames<'a> {
+    #[serde(borrow)]
+    sent: Option<&'a RawValue>,
+    #[serde(borrow)]
+    named: Option<&'a RawValue>,
 }
 
 /// The one place of a request where keys are the caller's own: a map would take the last of two that are equal.
-#[derive(Deserialize)]
-struct PullKeys {
-    #[serde(default, rename = "filter")]
-    _filter: FilterKeys,
-}
 
 #[derive(Default, Deserialize)]
 struct FilterKeys {
