@@ -15,7 +15,7 @@ use crate::version::Position;
 ///
 /// Two logs that differ anywhere before a position have different marks there: a position and its mark name the whole
 /// log up to there, also where copies of one log went on by themselves and hold the same event at the same place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark(pub u64);
 
 /// A place in a log: store id, position, and the [`Mark`] there.
@@ -109,7 +109,9 @@ impl FromStr for Secret {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(Secret(hex(text).ok_or_else(|| Error::invalid("a secret has 32 hexadecimal digits"))?.to_be_bytes()))
+        Ok(Secret(
+            hex(text).ok_or_else(|| Error::invalid("a secret has 32 hexadecimal digits"))?.to_be_bytes(),
+        ))
     }
 }
 

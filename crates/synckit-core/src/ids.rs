@@ -164,8 +164,10 @@ impl NodeId {
         if !self.as_str().contains(Self::RENEWED) {
             return Ok(());
         }
-        Err(Error::invalid("a node id that you choose has no `~`: names with it are made by synckit; choose another")
-            .with("node id", self))
+        Err(Error::invalid(
+            "a node id that you choose has no `~`: names with it are made by synckit; choose another",
+        )
+        .with("node id", self))
     }
 }
 

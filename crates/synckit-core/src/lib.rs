@@ -46,10 +46,10 @@ pub use filter::Filter;
 pub use ids::{AggregateId, EventId, EventType, MAX_NAME_BYTES, NodeId, StoreId};
 pub use limits::Limits;
 pub use memory_log::MemoryLog;
+pub use restamp::{RESTAMP_TYPE, Restamp};
 pub use store::{
     BoxStore, EventStore, Facts, Held, LogHead, Needs, NoteQuery, Page, Plan, Query, StoredEvent, Watch,
 };
-pub use restamp::{RESTAMP_TYPE, Restamp};
 pub use timestamp::Timestamp;
 pub use transport::{
     Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,

@@ -366,7 +366,23 @@ pub struct PullNote {
     pub held_by: StoreId,
     /// How far the peer was asked what came to it from the former ids, while that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_to: Option<Cursor>,
+    pub asked: Option<Asked>,
+}
+
+impl PullNote {
+    /// A store that holds everything of a peer's log up to there.
+    pub fn at(cursor: Cursor, held_by: StoreId) -> Self {
+        PullNote { cursor, held_by, asked: None }
+    }
+}
+
+/// How far a peer was asked what came to it from the former ids of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The id of the store that asks.
+    pub by: StoreId,
+    /// The place in the peer's log.
+    pub to: Cursor,
 }
 
 /// How far the own log has been pushed to a peer.

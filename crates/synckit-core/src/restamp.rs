@@ -35,7 +35,8 @@ impl Restamp {
     /// # Errors
     /// `Invalid` for an event without a dot.
     pub fn event_of(event: &Event) -> Result<Event> {
-        let dot = event.dot.clone().ok_or_else(|| Error::invalid("an event without a dot is not restamped"))?;
+        let dot =
+            event.dot.clone().ok_or_else(|| Error::invalid("an event without a dot is not restamped"))?;
         let data = Data::of(&Restamp { event: event.id.clone(), dot })?;
         let mut restamp = Event {
             id: event.id.clone(),

@@ -7,7 +7,7 @@ use synckit_core::notes::{self, Note};
 use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
     Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Position, Query, Result,
-    StoreId, Watch,
+    Secret, StoreId, Watch,
 };
 use tokio::sync::watch;
 
@@ -32,22 +32,17 @@ impl MemoryStore {
     /// # Errors
     /// `Internal` when the system has no randomness.
     pub fn new(node: NodeId) -> Result<Self> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the system has no randomness for a store id")
-                .with_source(std::io::Error::other(error.to_string()))
-                .at("memory", "open")
-        })?;
-        MemoryStore::with_id(node, StoreId::from_bytes(id))
+        MemoryStore::with_id(node, StoreId::from_bytes(random()?))
     }
 
     /// An empty store for this node under this store id, which must be unique.
     ///
     /// # Errors
-    /// None today.
+    /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
         let mut log = MemoryLog::default();
-        log.apply(Plan { put: notes::of_new_store(node, id)?.into(), ..Plan::default() })?;
+        let first = notes::of_new_store(node, id, Secret::from_bytes(random()?))?;
+        log.apply(Plan { put: first.into(), ..Plan::default() })?;
         Ok(MemoryStore::from_state(State { log, closed: false }))
     }
 
@@ -120,6 +115,16 @@ impl Watch for MemoryStore {
             }
         }
     }
+}
+
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system has no randomness for a new store")
+            .with_source(std::io::Error::other(error.to_string()))
+            .at("memory", "open")
+    })?;
+    Ok(bytes)
 }
 
 impl State {

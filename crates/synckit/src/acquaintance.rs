@@ -1,33 +1,32 @@
 //! What the notebook says of another store, asked for all at once.
 
-use synckit_core::notes::{self, PullNote};
-use synckit_core::{Cursor, Error, Facts, Position, Result, StoreId};
+use synckit_core::notes::{self, PullNote, PushNote};
+use synckit_core::{Cursor, Error, Facts, Result, StoreId};
 
 /// The prefixes of all that is kept about another store, but for its name.
 pub(crate) fn notes_about(other: StoreId) -> [String; 4] {
     [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, ""), notes::aside_out_of(other)]
 }
 
-/// The furthest place known here in another store's log: pulled from it, or pushed here by it. A log that holds
-/// the event there has lost none before it. Places that were pushed count only beyond `after`.
-pub(crate) fn furthest_in(log: StoreId, facts: &Facts, after: Position) -> Result<Option<Cursor>> {
-    let (pull, pushed) = (notes::pull(log, ""), notes::pushed(log, ""));
-    let mut furthest: Option<Cursor> = None;
+/// The places known here in another store's log, each once, in log order: pulled from it, pushed here by it, or told by it
+/// when something was pushed to it. A log that holds the furthest has lost none before it, unless a copy has gone its own
+/// way.
+pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
+    let [pull, push, pushed] = [notes::pull(log, ""), notes::push(log, ""), notes::pushed(log, "")];
+    let mut places = Vec::new();
     for (key, value) in &facts.notes {
-        let known = if key.starts_with(&pull) {
-            Some(notes::read::<PullNote>(key, value)?.cursor)
+        if key.starts_with(&pull) {
+            places.push(notes::read::<PullNote>(key, value)?.cursor);
+        } else if key.starts_with(&push) {
+            places.extend(notes::read::<PushNote>(key, value)?.placed);
         } else if key.starts_with(&pushed) {
-            Some(text::<Cursor>(key, value)?).filter(|cursor| cursor.position() > after)
-        } else {
-            None
-        };
-        let further =
-            |known: &Cursor| furthest.as_ref().is_none_or(|best| known.position() > best.position());
-        if let Some(known) = known.filter(further) {
-            furthest = Some(known);
+            places.push(text::<Cursor>(key, value)?);
         }
     }
-    Ok(furthest)
+    places.retain(|place| place.store() == log && place.position() > 0);
+    places.sort_unstable_by_key(|place| (place.position(), place.mark()));
+    places.dedup();
+    Ok(places)
 }
 
 /// A note whose value is text.

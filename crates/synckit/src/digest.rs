@@ -40,6 +40,9 @@ impl Digest {
             for stored in &page.events {
                 digest.events += 1;
                 digest.set.add(stored.event.digest());
+                if stored.event.is_restamp() {
+                    continue;
+                }
                 digest.view.add(shown(&stored.event));
                 if stored.event.is_resolution() {
                     decided.insert(stored.event.aggregate_id.clone());

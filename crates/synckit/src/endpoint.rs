@@ -2,23 +2,24 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
-use synckit_core::notes::{self, Latest, Note};
-use synckit_core::plan::Receive;
+use synckit_core::notes::{self, Identity, Latest, Note, Renewal};
+use synckit_core::plan::{OnRecord, Receive, Renew};
 use synckit_core::{
-    Ahead, Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Limits,
-    MissingRequest, MissingResponse, Needs, PROTOCOL_VERSION, PageStream, Position, PullRequest,
-    PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, Stored, Traffic,
-    Transport, Watch,
+    Ahead, Caller, Cursor, Error, ErrorKind, Event, EventId, EventStore, HelloRequest, HelloResponse, Limits,
+    MissingRequest, MissingResponse, Needs, PROTOCOL_VERSION, Page, PageStream, Position, PullRequest,
+    PullResponse, PushRequest, PushResponse, Query, RefusalCode, Refused, Result, Scope, StoreId, Stored,
+    Traffic, Transport, Watch,
 };
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::access::Access;
-use crate::acquaintance::{furthest_in, notes_about, text};
+use crate::acquaintance::{notes_about, places_in, text};
 use crate::any_store::DynWatch;
-use crate::environment::{Environment, SystemEnvironment};
+use crate::environment::{Environment, SystemEnvironment, entropy};
 use crate::sugar::StoreExt;
 
 /// How many log positions one pull looks at before it answers, be the page empty or not: so that a filter that
@@ -38,6 +39,9 @@ pub struct Endpoint<S> {
     limits: Limits,
     environment: Arc<dyn Environment>,
     announced: Arc<watch::Sender<Position>>,
+    identity: Arc<OnceCell<Identity>>,
+    /// Up to where events of this store's own are on record as handed out.
+    handed: Arc<AtomicU64>,
     watch: Option<Arc<dyn DynWatch>>,
     access: Option<Arc<dyn Access>>,
 }
@@ -49,6 +53,8 @@ impl<S> Clone for Endpoint<S> {
             limits: self.limits,
             environment: self.environment.clone(),
             announced: self.announced.clone(),
+            identity: self.identity.clone(),
+            handed: self.handed.clone(),
             watch: self.watch.clone(),
             access: self.access.clone(),
         }
@@ -63,6 +69,8 @@ impl<S: EventStore> Endpoint<S> {
             limits: Limits::default(),
             environment: Arc::new(SystemEnvironment),
             announced: Arc::new(watch::Sender::new(0)),
+            identity: Arc::default(),
+            handed: Arc::default(),
             watch: None,
             access: None,
         }
@@ -98,41 +106,142 @@ impl<S: EventStore> Endpoint<S> {
     }
 
     async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
+        match &request.scope {
+            Scope::Others => self.scan(request, None).await,
+            Scope::Sent(stores) => self.scan(request, Some(stores)).await,
+            Scope::Named(ids) => self.named(request, ids).await,
+        }
+    }
+
+    /// A page of the log: of what did not come from the caller, or the ids of what came from these stores.
+    async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
-        let source = (request.scope == Scope::Others).then_some(request.caller.store);
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        let mut reached = start;
-        loop {
+        let source = sent.is_none().then_some(request.caller.store);
+        let secret = &self.known().await?.secret;
+        let mut page = PullResponse {
+            events: Vec::new(),
+            ids: Vec::new(),
+            unreadable: Vec::new(),
+            next: Cursor::start(request.caller.store),
+            more: true,
+        };
+        let (mut bytes, mut handed, mut reached) = (0, 0, start);
+        while page.more {
+            let found = page.events.len() + page.ids.len();
             let room = self.limits.batch_bytes - bytes;
-            let query = Query::after(reached).at_most(limit - events.len(), room).except_source(source);
-            let page = self.store.read(query).await?;
+            let query = Query::after(reached).at_most(limit - found, room).except_source(source);
+            let read = self.store.read(query).await?;
             if reached == start
-                && let Some(cursor) = request.cursor.as_ref().filter(|cursor| !page.follows(cursor))
+                && let Some(cursor) = &request.cursor
             {
-                let message =
-                    "this log does not hold the event the cursor names; start again without a cursor";
-                return Err(Error::new(ErrorKind::CursorUnknown, message).with("cursor", cursor));
+                self.check_cursor(cursor, &read).await?;
             }
-            reached = page.scanned_to;
-            let (more, next) = (page.more, page.cursor());
+            reached = read.scanned_to;
+            (page.next, page.more) = (read.cursor(secret)?, read.more);
+            for stored in read.events {
+                let wanted =
+                    sent.is_none_or(|sent| stored.source.is_some_and(|source| sent.contains(&source)));
+                if !wanted
+                    || !request.filter.matches(&stored.event)
+                    || !self.may_read(&request.caller, &stored.event)
+                {
+                    continue;
+                }
+                if sent.is_some() {
+                    page.ids.push(stored.event.id);
+                    continue;
+                }
+                if !page.events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
+                    // The first read of a page always brings one event, however large: it waits for the next page.
+                    page.next = self.store.cursor_at(stored.position - 1).await?;
+                    page.more = true;
+                    self.hand_out(handed).await?;
+                    return Ok(page);
+                }
+                handed = if stored.source.is_none() { stored.position } else { handed };
+                bytes += stored.event.size();
+                page.events.push(stored.event);
+            }
+            let full = page.events.len() + page.ids.len() >= limit || bytes >= self.limits.batch_bytes;
+            if full || reached >= start.saturating_add(MAX_SCAN) {
+                break;
+            }
+        }
+        self.hand_out(handed).await?;
+        Ok(page)
+    }
+
+    /// These events, as many as fit.
+    async fn named(&self, request: &PullRequest, ids: &[EventId]) -> Result<PullResponse> {
+        self.check_batch(ids.len())?;
+        let facts = self.store.ask(Needs { ids: ids.to_vec(), ..Needs::default() }).await?;
+        let mut places: Vec<Position> = facts.held.values().map(|held| held.position).collect();
+        places.sort_unstable();
+        let (mut events, mut bytes, mut handed) = (Vec::new(), 0, 0);
+        for position in places {
+            let page = self.store.read(Query::after(position - 1).at_most(1, usize::MAX)).await?;
             for stored in page.events {
                 if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
                     continue;
                 }
-                if !events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
-                    // The first read of a page always brings one event, however large: it waits for the next page.
-                    let next = self.store.cursor_at(stored.position - 1).await?;
-                    return Ok(PullResponse { events, unreadable: Vec::new(), next, more: true });
-                }
                 bytes += stored.event.size();
-                events.push(stored.event);
-            }
-            let full = events.len() >= limit || bytes >= self.limits.batch_bytes;
-            if !more || full || reached >= start.saturating_add(MAX_SCAN) {
-                return Ok(PullResponse { events, unreadable: Vec::new(), next: next?, more });
+                if bytes <= self.limits.batch_bytes || events.is_empty() {
+                    handed = if stored.source.is_none() { stored.position } else { handed };
+                    events.push(stored.event);
+                }
             }
         }
+        self.hand_out(handed).await?;
+        let next = request.cursor.clone().unwrap_or_else(|| Cursor::start(facts.head.store));
+        Ok(PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: false })
+    }
+
+    /// Checks that a cursor names a place in this log. One that this store has given out and that is not there shows that
+    /// the log was set back or copied: it takes a fresh id and a fresh name.
+    async fn check_cursor(&self, cursor: &Cursor, page: &Page) -> Result<()> {
+        let known = self.known().await?;
+        let ours = cursor.store() == page.store
+            || known.was(cursor.store())
+            || self.store.identity().await?.was(cursor.store());
+        if ours && page.follows(cursor) {
+            return Ok(());
+        }
+        if cursor.store() == page.store && known.secret.sealed(cursor) {
+            self.renew(page.store).await?;
+        }
+        let message = "this log does not hold the place the cursor names; start again without a cursor";
+        Err(Error::new(ErrorKind::CursorUnknown, message).with("cursor", cursor))
+    }
+
+    /// Takes a fresh id and a fresh name.
+    async fn renew(&self, store: StoreId) -> Result<()> {
+        tracing::warn!(
+            "somebody knows a place in this log that is not there: it was set back, or a copy of it is in use"
+        );
+        let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
+        self.store.commit_renew(Renew { store, why: Renewal::SetBack, now, entropy }).await?;
+        Ok(())
+    }
+
+    /// Who this store was when that was asked first: its secret never changes, and former ids are only ever added.
+    async fn known(&self) -> Result<&Identity> {
+        self.identity.get_or_try_init(|| self.store.identity()).await
+    }
+
+    /// Puts on record, before they are handed out, up to where events that were recorded or derived here are.
+    async fn hand_out(&self, upto: Position) -> Result<()> {
+        if upto <= self.handed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let key = notes::HANDED.to_owned();
+        let note = self.store.note(key.clone()).await?;
+        let before = note.map_or(Ok(0), |note| text(&note.key, &note.value))?;
+        if before < upto {
+            self.store.edit(vec![Note { key, value: upto.to_string().into_bytes() }], Vec::new()).await?;
+        }
+        self.handed.fetch_max(upto.max(before), Ordering::Relaxed);
+        Ok(())
     }
 
     fn may_read(&self, caller: &Caller, event: &Event) -> bool {
@@ -141,11 +250,13 @@ impl<S: EventStore> Endpoint<S> {
 
     /// Stores what came with a hello, as a push. What is refused is told of by the push that follows.
     async fn store_ahead(&self, caller: Caller, filter: String, ahead: Ahead) -> Result<Option<Stored>> {
-        let Ahead { events, upto, .. } = ahead;
-        if events.len() > self.limits.batch_events {
+        let Ahead { after, events, upto, .. } = ahead;
+        // What is far ahead of the clock here gets the right time before it is pushed.
+        let late = |event: &Event| event.time.drifts(self.environment.now(), self.limits.drift());
+        if events.len() > self.limits.batch_events || events.iter().any(late) {
             return Ok(None);
         }
-        let push = PushRequest { caller, filter, events, upto: Some(upto) };
+        let push = PushRequest { caller, filter, events, from: Some(after), upto: Some(upto) };
         let PushResponse { accepted, duplicates, refused, placed } = self.push(push).await?;
         Ok(refused.is_empty().then_some(Stored { accepted, duplicates, placed }))
     }
@@ -208,32 +319,42 @@ impl<S: EventStore> Transport for Endpoint<S> {
         let origin = notes::origin(&request.caller.node);
         let pushed = notes::pushed(request.caller.store, &request.filter);
         let needs = Needs {
-            ids: request.cursor.as_ref().and_then(Cursor::event).cloned().into_iter().collect(),
             notes: vec![notes::NODE.to_owned(), origin.clone()],
             under: notes_about(request.caller.store).into(),
+            places: request.cursor.iter().map(Cursor::position).collect(),
             ..Needs::default()
         };
-        let facts = self.store.ask(needs).await?;
-        let identity = notes::identity(facts.note(notes::NODE))?;
-        check_caller(
-            &request.caller,
-            facts.head.store == request.caller.store,
-            [&identity.node, &identity.author].into_iter().chain(&identity.adopts),
-        )?;
+        let mut facts = self.store.ask(needs.clone()).await?;
+        let mut identity = notes::identity(facts.note(notes::NODE))?;
+        if let Some(cursor) = &request.cursor
+            && cursor.store() == facts.head.store
+            && identity.secret.sealed(cursor)
+            && !facts.holds(cursor)
+        {
+            self.renew(facts.head.store).await?;
+            facts = self.store.ask(needs).await?;
+            identity = notes::identity(facts.note(notes::NODE))?;
+        }
+        if facts.head.store == request.caller.store {
+            return Err(same_store().with("node", &request.caller.node).at("endpoint", "hello"));
+        }
+        let ours = |cursor: &Cursor| cursor.store() == facts.head.store || identity.was(cursor.store());
         let latest: Option<Latest> = facts.note(&origin).map(|value| text(&origin, value)).transpose()?;
+        let former: Vec<StoreId> = identity.former.iter().map(|former| former.store).collect();
         let mut answer = HelloResponse {
             protocol: PROTOCOL_VERSION,
             store: facts.head.store,
-            node: identity.author,
+            former: former[former.len().saturating_sub(HelloResponse::MAX_FORMER)..].to_vec(),
             head: facts.head.position,
             limits: self.limits,
             time: self.environment.now(),
             counter: latest.as_ref().map_or(0, |latest| latest.counter),
             counter_event: latest.map(|latest| latest.event),
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
-            known: furthest_in(request.caller.store, &facts, 0)?,
-            cursor_known: request.cursor.as_ref().is_none_or(|cursor| facts.knows(cursor)),
+            known: places_in(request.caller.store, &facts)?,
+            cursor_known: request.cursor.as_ref().is_none_or(|cursor| ours(cursor) && facts.holds(cursor)),
             ahead: None,
+            node: identity.author,
         };
         if let Some(ahead) = request.ahead.filter(|ahead| answer.is_as_expected(ahead)) {
             answer.ahead = self.store_ahead(request.caller, request.filter, ahead).await?;
@@ -250,23 +371,19 @@ impl<S: EventStore> Transport for Endpoint<S> {
         check_filter(&request.filter)?;
         let denied = self.take_denied(&mut request);
         let caller = request.caller.store;
-        let mut receive = Receive::new(Some(caller), request.events, self.environment.now(), self.limits);
-        if let Some(upto) = request.upto {
-            if upto.store() != caller {
-                return Err(Error::invalid("`upto` is a place in another log than the caller's")
-                    .at("endpoint", "push"));
-            }
-            if denied.is_empty() {
-                let key = notes::pushed(caller, &request.filter);
-                receive.notes_if_complete.push(Note { key, value: upto.to_string().into_bytes() });
-            }
+        let PushRequest { events, from, upto, .. } = request;
+        if from.iter().chain(&upto).any(|place| place.store() != caller) {
+            let message = "`from` or `upto` is a place in another log than the caller's";
+            return Err(Error::invalid(message).at("endpoint", "push"));
         }
+        let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
+        let mut receive = Receive::new(Some(caller), events, now, self.limits, entropy);
+        let key = notes::pushed(caller, &request.filter);
+        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| denied.is_empty()) });
         let received = self.store.commit_receive(receive).await?;
-        if let Some(placed) = &received.placed {
-            self.announced.send_replace(placed.upto.position());
-        }
-        if let Some(name) = &received.renamed {
-            tracing::warn!(%name, "an own event that was not held came back: this log was restored from an older copy");
+        self.announced.send_replace(received.head);
+        if let Some(name) = &received.renewed {
+            tracing::warn!(%name, "an event under this store's name came that it does not hold: it has a fresh name now");
         }
         Ok(PushResponse {
             accepted: received.accepted,
@@ -329,24 +446,10 @@ fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused>
     denied
 }
 
-fn check_caller<'a>(
-    caller: &Caller,
-    same_store: bool,
-    names: impl IntoIterator<Item = &'a synckit_core::NodeId>,
-) -> Result<()> {
-    let conflict = |message: &str| {
-        Err(Error::new(ErrorKind::Conflict, message).with("node", &caller.node).at("endpoint", "hello"))
-    };
-    if same_store {
-        return conflict(
-            "both sides are the same store: a database was copied, or a replica syncs with itself; give each \
-             replica a store of its own",
-        );
-    }
-    if names.into_iter().any(|name| *name == caller.node) {
-        return conflict("both sides have the same node id; give each replica a name of its own");
-    }
-    Ok(())
+fn same_store() -> Error {
+    let message = "both sides are the same store: a database was copied, or a replica syncs with itself; give each \
+                   replica a store of its own";
+    Error::new(ErrorKind::Conflict, message)
 }
 
 fn check_filter(fingerprint: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use synckit_core::plan::Entropy;
 use synckit_core::{Error, ErrorKind, Result};
 
 /// Where an engine takes the time and random bytes from.
@@ -14,6 +15,13 @@ pub trait Environment: Send + Sync + 'static {
     /// # Errors
     /// `Internal` when there is no randomness.
     fn fill_random(&self, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// The randomness of one commit.
+pub(crate) fn entropy(environment: &dyn Environment) -> Result<Entropy> {
+    let mut bytes = [0; Entropy::BYTES];
+    environment.fill_random(&mut bytes)?;
+    Ok(Entropy::from_bytes(bytes))
 }
 
 /// The clock and the randomness of the operating system.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use synckit_core::notes::Renewal;
 use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, StoreId};
 
 /// What a sync has done, also when it failed half-way.
@@ -120,17 +121,20 @@ impl ConflictReport {
     }
 }
 
-/// What a sync had to recover.
+/// What a sync has found of copies, restores and names that are taken, and what it has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Recovery {
-    /// The peer's log was wiped or restored from an older copy: everything was offered again.
+    /// The peer's log was wiped or set back to an older copy: what it lacks was offered again.
     pub peer_was_reset: bool,
-    /// The own log was restored from an older copy: what the peer holds was taken back.
-    pub restored_here: bool,
-    /// Own events that were authored again, because their dots were taken.
-    pub authored_again: usize,
+    /// Why this replica has taken a fresh id and a fresh name: it was set back or copied, or its name is taken.
+    pub renewed: Option<Renewal>,
     /// The new name this replica authors under.
     pub renamed_to: Option<NodeId>,
+    /// Own events that nobody had, and that got fresh dots or the right time before they were handed out.
+    pub renumbered: usize,
+    /// Events that came back from the peer, which had them from this replica before it was set back, or from a copy.
+    pub taken_back: usize,
 }
 
 /// A sync that failed: why, and what was done before. What was done is durable; the next sync goes on from there.

@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use synckit_core::notes::{self, Identity, Note};
-use synckit_core::plan::{Edit, Intent, Outcome, Receive, Received, Record, Recorded};
+use synckit_core::plan::{
+    Edit, Intent, Outcome, Receive, Received, Record, Recorded, Renew, Renumber, Renumbered,
+};
 use synckit_core::{
     AggregateId, Cursor, Error, ErrorKind, Event, EventId, EventStore, Facts, History, Needs, NoteQuery,
     Position, Query, Result, StoredEvent,
@@ -32,6 +34,32 @@ pub trait StoreExt: EventStore {
         async {
             match self.commit(Intent::Receive(receive)).await? {
                 Outcome::Received(received) => Ok(received),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Commits a [`Renew`]; answers who the replica is afterwards.
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn commit_renew(&self, renew: Renew) -> impl Future<Output = Result<Identity>> + Send {
+        async {
+            match self.commit(Intent::Renew(renew)).await? {
+                Outcome::Renewed(identity) => Ok(identity),
+                other => Err(wrong_outcome(&other)),
+            }
+        }
+    }
+
+    /// Commits a [`Renumber`].
+    ///
+    /// # Errors
+    /// As [`EventStore::commit`].
+    fn commit_renumber(&self, renumber: Renumber) -> impl Future<Output = Result<Option<Renumbered>>> + Send {
+        async {
+            match self.commit(Intent::Renumber(renumber)).await? {
+                Outcome::Renumbered(renumbered) => Ok(renumbered),
                 other => Err(wrong_outcome(&other)),
             }
         }
@@ -143,10 +171,13 @@ pub trait StoreExt: EventStore {
     /// # Errors
     /// As [`EventStore::read`]; `NotFound` beyond the end.
     fn cursor_at(&self, position: Position) -> impl Future<Output = Result<Cursor>> + Send {
-        async move { self.read(Query::after(position).at_most(0, 0)).await?.cursor() }
+        async move {
+            let identity = self.identity().await?;
+            self.read(Query::after(position).at_most(0, 0)).await?.cursor(&identity.secret)
+        }
     }
 
-    /// Whether a cursor names a place in this log.
+    /// Whether a cursor names a place in this log, or in that of a copy.
     ///
     /// # Errors
     /// As [`EventStore::read`].

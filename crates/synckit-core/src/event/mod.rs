@@ -259,7 +259,7 @@ pub(crate) fn author(event: &Event) -> Option<&NodeId> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn sample() -> Event {
+    pub(crate) fn sample() -> Event {
         let node = NodeId::new("a").expect("valid");
         let new =
             NewEvent::with_data("T", "x", Data::json(r#"{"n":9007199254740993,"f":1.0}"#).expect("valid"));

@@ -152,7 +152,8 @@ impl Forks {
         let changed = self.changed.iter().filter_map(|id| self.events.get(id));
         plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
         for aggregate in &self.aggregates {
-            let of = self.events.values().map(|(_, event)| event).filter(|event| event.aggregate_id == *aggregate);
+            let of =
+                self.events.values().map(|(_, event)| event).filter(|event| event.aggregate_id == *aggregate);
             let mut heads = Heads::among(of.clone());
             let mut restamps = of.filter(|event| event.is_restamp()).map(Restamp::read);
             heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));

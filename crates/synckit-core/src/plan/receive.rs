@@ -131,6 +131,11 @@ impl Receive {
                 return Ok(Step::Fetch(needs));
             }
         }
+        if self.source == Some(facts.head.store) {
+            let message =
+                "the events come from this very store: a database was copied, or a replica syncs with itself";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         self.check_record(facts)?;
         let mut events = std::mem::take(&mut self.events);
         let mut ledger = Ledger::open(facts, events.len())?;
@@ -218,7 +223,9 @@ impl Receive {
         let mut dots = Vec::new();
         for event in &self.events {
             let restamp = event.is_restamp().then(|| Restamp::read(event).ok()).flatten();
-            let Some(dot) = restamp.as_ref().map(|restamp| &restamp.dot).or(event.dot.as_ref()) else { continue };
+            let Some(dot) = restamp.as_ref().map(|restamp| &restamp.dot).or(event.dot.as_ref()) else {
+                continue;
+            };
             let known = match highest.entry(dot.node.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(unknown) => unknown.insert(ledger::counter(facts, &dot.node)?),
@@ -280,7 +287,8 @@ impl Receive {
         if known == *from || (upto.is_some() && known == *upto) {
             return Ok(());
         }
-        let message = "another place in the caller's log is on record than the caller believes; say hello again";
+        let message =
+            "another place in the caller's log is on record than the caller believes; say hello again";
         let place = |place: &Option<Cursor>| place.as_ref().map_or(0, Cursor::position);
         Err(Error::new(ErrorKind::CursorUnknown, message)
             .with("on record", place(&known))

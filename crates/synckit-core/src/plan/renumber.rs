@@ -155,7 +155,8 @@ impl<'a> Numbering<'a> {
     fn moved(&mut self, stored: &StoredEvent, before: &[Event]) -> Result<Option<Event>> {
         let event = &stored.event;
         let wanted = self.wanted.events.contains_key(&event.id);
-        let follows = event.is_resolution() && stored.source.is_none() && stored.position > self.wanted.handed;
+        let follows =
+            event.is_resolution() && stored.source.is_none() && stored.position > self.wanted.handed;
         if !wanted && !follows {
             return Ok(None);
         }

@@ -1,8 +1,11 @@
 //! Pushing with the hello: where the peer is as it was left, few new events cost one round trip.
 
-use synckit_core::{Ahead, Cursor, EventStore, Facts, Page, Query, StoreId, Stored, Transport};
+use synckit_core::notes::Identity;
+use synckit_core::{Ahead, Cursor, EventId, EventStore, Facts, Page, Query, StoreId, Stored, Transport};
 
-use crate::manager::session::{Peer, Session};
+use crate::manager::meet::handed;
+use crate::manager::peer::Peer;
+use crate::manager::session::Session;
 
 /// The most bytes of events that go with a hello. Little, since they go in vain where the peer is not as it was left.
 const BYTES: usize = 16 << 10;
@@ -20,21 +23,29 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Some((query, page))
     }
 
-    /// What is handed over with the hello, of what is to be pushed: all of it, if it is little and from here alone.
-    pub(super) fn to_hand_over(&self, peer: StoreId, facts: &Facts, page: &Page) -> Option<Ahead> {
+    /// What is handed over with the hello, of what is to be pushed: all of it, if it is little, from here alone, and new.
+    pub(super) fn to_hand_over(
+        &self,
+        peer: StoreId,
+        identity: &Identity,
+        facts: &Facts,
+        page: &Page,
+    ) -> Option<Ahead> {
         let note = self.push_note(peer, facts).ok()?;
-        let after = note.acknowledged.filter(|_| note.position >= note.offer_all_to)?;
+        let own = facts.head.store;
+        let after = note.acknowledged.filter(|place| place.store() == own && !identity.suspect)?;
         let last = page.events.last()?;
-        let upto = Cursor::at(facts.head.store, last.position, last.event.id.clone());
+        let upto = identity.secret.cursor(own, last.position, last.mark);
+        let handed = handed(facts).ok()?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         for stored in page.events.iter().filter(|stored| self.settings.filter.matches(&stored.event)) {
             bytes += stored.event.size();
-            if bytes > BYTES || stored.source.is_some() {
+            if bytes > BYTES || stored.source.is_some() || stored.position <= handed {
                 return None;
             }
             events.push(stored.event.clone());
         }
-        (!events.is_empty()).then_some(Ahead { peer, after, events, upto })
+        (!events.is_empty()).then_some(Ahead { peer, after, latest: note.latest, events, upto })
     }
 
     /// Takes note of what the peer has stored with the hello, and of the place in the own log that is reached by it;
@@ -43,6 +54,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         &mut self,
         peer: &mut Peer,
         stored: Option<(Stored, Cursor)>,
+        latest: Option<EventId>,
         read: Option<Read>,
     ) -> Option<Read> {
         let (query, page) = read?;
@@ -57,7 +69,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.moved_on(placed);
         }
         peer.push.acknowledged = Some(upto);
+        peer.push.latest = latest.or(peer.push.latest.take());
         peer.push.position = page.scanned_to;
+        peer.handed = peer.handed.max(page.scanned_to);
         peer.unsaved = true;
         self.progress();
         let rest = Page::empty(page.store, page.scanned_to, page.upto, page.more);

@@ -4,6 +4,7 @@ use synckit_core::notes::{self, Aside, Note};
 use synckit_core::plan::Receive;
 use synckit_core::{Event, EventStore, Result};
 
+use crate::environment::entropy;
 use crate::manager::builder::Settings;
 use crate::sugar::StoreExt;
 
@@ -36,8 +37,10 @@ pub(super) async fn retry(store: &impl EventStore, settings: &Settings) -> Resul
     for note in store.notes_under(notes::ASIDE_IN).await? {
         let aside: Aside = note.parse()?;
         let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
-        let now = settings.environment.now();
-        let mut receive = Receive::new(Some(aside.peer), vec![event], now, settings.limits);
+        let environment = &*settings.environment;
+        let entropy = entropy(environment)?;
+        let mut receive =
+            Receive::new(Some(aside.peer), vec![event], environment.now(), settings.limits, entropy);
         receive.set_aside = true;
         receive.delete.push(note.key);
         stored += store.commit_receive(receive).await?.accepted;

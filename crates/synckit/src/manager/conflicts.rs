@@ -8,6 +8,7 @@ use synckit_core::{
     RefusalCode, Result, Ruling, Transport,
 };
 
+use crate::environment::entropy;
 use crate::explain::{Audit, Explanation};
 use crate::manager::session::Session;
 use crate::manager::settle::ConflictNotice;
@@ -94,8 +95,9 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
             Error::invalid("to settle a conflict is to keep a side, to keep all or to merge; not to leave it")
         })?;
         let settings = &self.inner.settings;
-        let receive =
-            Receive::new(None, vec![resolution.clone()], settings.environment.now(), settings.limits);
+        let environment = &*settings.environment;
+        let (now, entropy) = (environment.now(), entropy(environment)?);
+        let receive = Receive::new(None, vec![resolution.clone()], now, settings.limits, entropy);
         let received = self.inner.store.commit_receive(receive).await?;
         if let Some(refused) = received.refused.into_iter().next() {
             let kind = match refused.code {

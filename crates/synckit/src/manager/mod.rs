@@ -3,9 +3,9 @@
 //! - this file: [`SyncManager`] and what users call
 //! - `builder.rs`: its settings
 //! - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
-//! - `pull.rs`, `settle/`, `push.rs`: its three steps
+//! - `meet.rs`, `pull.rs`, `settle/`, `push.rs`: its steps; `peer.rs`: what is known on the way
+//! - `handout.rs`, `returned.rs`: what a replica that was copied or set back does once
 //! - `record.rs`: writing to the store; `conflicts.rs`: what people do with conflicts
-//! - `recover.rs`: what to do when a log was wiped or restored from an older copy
 //! - `remembered.rs`: what is remembered from one call to the next
 //! - `aside.rs`: events that could not be stored
 //! - `status.rs`: how things stand
@@ -15,11 +15,14 @@ mod aside;
 mod builder;
 mod calls;
 mod conflicts;
+mod handout;
+mod meet;
+mod peer;
 mod pull;
 mod push;
 mod record;
-mod recover;
 mod remembered;
+mod returned;
 mod session;
 mod settle;
 mod status;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use synckit_core::notes::{self, Aside, Note, PullNote};
 use synckit_core::plan::{Receive, Received};
 use synckit_core::{
-    Dot, Error, ErrorKind, Event, EventStore, Filter, PullRequest, PullResponse, Result, Scope, Transport,
-    Unreadable,
+    Error, ErrorKind, Event, EventStore, PullRequest, PullResponse, Result, Scope, Transport, Unreadable,
 };
 use tokio::sync::mpsc;
 
+use crate::environment::entropy;
 use crate::manager::calls::Calls;
-use crate::manager::session::{Peer, Session};
+use crate::manager::peer::Peer;
+use crate::manager::session::Session;
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
 
@@ -20,11 +21,13 @@ use crate::sugar::StoreExt;
 const AHEAD: usize = 4;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Pulls from where it left off; from the beginning where the peer does not know that place any more.
     pub(super) async fn pull(&mut self, peer: &mut Peer) -> Result<()> {
         match self.pull_pages(peer).await {
             Err(error) if error.kind() == ErrorKind::CursorUnknown && peer.pull.is_some() => {
-                let lost = peer.pull.as_ref().map(|note| note.cursor.clone());
-                self.peer_was_reset(peer, lost, peer.push.acknowledged.clone()).await?;
+                tracing::warn!(peer = %peer.store, "the peer's log was wiped or set back to an older copy");
+                self.report.recovery.peer_was_reset = true;
+                peer.pull = None;
                 self.pull_pages(peer).await
             }
             result => result,
@@ -32,14 +35,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     async fn pull_pages(&mut self, peer: &mut Peer) -> Result<()> {
-        let everything = peer.pull.as_ref().is_some_and(|note| note.everything);
         let reached = peer.pull.as_ref().map(|note| &note.cursor);
         let request = PullRequest {
             caller: peer.caller.clone(),
             cursor: reached.filter(|cursor| cursor.position() > 0).cloned(),
             limit: None,
-            filter: if everything { Filter::new() } else { self.settings.filter.clone() },
-            scope: if everything { Scope::Everything } else { Scope::Others },
+            filter: self.settings.filter.clone(),
+            scope: Scope::Others,
         };
         let (pages, fetched) = mpsc::channel(AHEAD);
         let fetch = fetch(self.calls.clone(), request, peer.limits.batch_events, pages);
@@ -79,16 +81,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn store_together(&mut self, peer: &mut Peer, pages: Vec<PullResponse>) -> Result<()> {
         let Some(last) = pages.last() else { return Ok(()) };
-        let reached = peer.pull.as_ref().map(|note| &note.cursor);
-        let moved = reached != Some(&last.next);
-        let mut note = PullNote::at(last.next.clone());
-        note.everything = last.more && peer.pull.as_ref().is_some_and(|note| note.everything);
-        let unchanged = !moved && peer.pull.as_ref() == Some(&note);
+        let note = PullNote::at(last.next.clone(), peer.caller.store);
+        let unchanged = peer.pull.as_ref() == Some(&note);
         if unchanged && pages.iter().all(|page| page.events.is_empty() && page.unreadable.is_empty()) {
             return Ok(());
         }
-        let stored = self.store_pages_with(peer, pages, &note).await?;
-        self.count(stored);
+        let (received, unreadable) = self.store_pages_with(peer, pages, &note).await?;
+        self.count(received, unreadable);
         peer.pull = Some(note);
         self.progress();
         Ok(())
@@ -99,9 +98,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         peer: &Peer,
         pages: Vec<PullResponse>,
         note: &PullNote,
-    ) -> Result<Stored> {
-        let own = |event: &Event| event.dot.as_ref().is_some_and(|dot| peer.identity.is_own(&dot.node));
-        let wanted = |event: &Event| self.settings.filter.matches(event) || own(event);
+    ) -> Result<(Received, Vec<Unreadable>)> {
+        let wanted = |event: &Event| self.settings.filter.matches(event);
         let (mut events, mut unreadable, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for page in pages {
             events.extend(page.events.into_iter().filter(wanted));
@@ -110,27 +108,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
             unreadable.extend(page.unreadable);
         }
-        let dots: Vec<Option<Dot>> = events.iter().map(|event| event.dot.clone()).collect();
-        let now = self.settings.environment.now();
-        let mut receive = Receive::new(Some(peer.store), events, now, self.settings.limits);
+        let environment = &*self.settings.environment;
+        let (now, limits) = (environment.now(), self.settings.limits);
+        let mut receive = Receive::new(Some(peer.store), events, now, limits, entropy(environment)?);
         receive.set_aside = true;
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
-        let received = self.store.commit_receive(receive).await?;
-        let forked = peer.shows_fork(&dots, &received.refused);
-        Ok(Stored { received, unreadable, forked })
+        Ok((self.store.commit_receive(receive).await?, unreadable))
     }
 
-    fn count(&mut self, stored: Stored) {
-        let Stored { received, unreadable, forked } = stored;
+    /// Takes note of what was stored and what was not.
+    pub(super) fn count(&mut self, received: Received, unreadable: Vec<Unreadable>) {
         self.moved(&received);
-        self.forked |= forked;
         self.report.pulled += received.accepted;
         self.report.duplicates += received.duplicates;
         self.report.conflicts.found += received.conflicts.len();
-        if let Some(name) = received.renamed {
-            self.report.recovery.renamed_to = Some(name);
-        }
         let by = RefusedBy::Here;
         for refused in received.refused {
             self.refuse(Refusal { id: refused.id, by, code: refused.code, message: refused.message });
@@ -161,14 +153,6 @@ async fn fetch<T: Transport>(
         }
         request.cursor = next;
     }
-}
-
-/// Pages that were stored.
-struct Stored {
-    received: Received,
-    unreadable: Vec<Unreadable>,
-    /// Whether the peer holds another event under an own dot.
-    forked: bool,
 }
 
 fn aside(peer: &Peer, position: u64, index: usize, unreadable: &Unreadable) -> Result<Note> {

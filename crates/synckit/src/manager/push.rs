@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use synckit_core::notes::{self, Aside, Note, PushNote};
 use synckit_core::{
-    Cursor, Dot, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position, PushRequest,
+    Cursor, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position, PushRequest,
     PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
 };
 
 use crate::manager::calls::spoiled;
-use crate::manager::session::{Peer, Session};
+use crate::manager::peer::Peer;
+use crate::manager::session::Session;
 use crate::report::{Refusal, RefusedBy};
 use crate::sugar::StoreExt;
 
@@ -17,22 +18,23 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
         self.push_again(peer).await?;
         let at_first = (peer.push.clone(), peer.pull.clone());
-        // Under another filter the peer may have been given much of what this one lets through.
-        let ask_all = peer.push.acknowledged.is_none() && peer.known;
+        let mut timed = false;
         loop {
-            let offer_all = peer.push.position < peer.push.offer_all_to;
             let query = self.to_push(peer.store, &peer.push, peer.limits);
             let page = match peer.ahead.take() {
                 Some((asked, page)) if asked == query => page,
                 _ => self.store.read(query).await?,
             };
+            if !timed && self.has_wrong_times(peer, &page) {
+                timed = true;
+                self.right_times(peer).await?;
+                continue;
+            }
             let (scanned_to, more) = (page.scanned_to, page.more);
             self.report.local_head = self.report.local_head.max(scanned_to);
-            let refused = self.push_page(peer, page, ask_all || offer_all).await?;
-            if self.forked && !self.report.recovery.restored_here {
-                return Ok(());
-            }
+            let refused = self.push_page(peer, page).await?;
             peer.push.position = scanned_to;
+            peer.handed = peer.handed.max(scanned_to);
             if !refused.is_empty() {
                 // The peer has not put the place on record: from here on it is known only here.
                 self.save(peer, refused).await?;
@@ -42,10 +44,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 break;
             }
         }
-        if peer.confirm && peer.push.confirmed() < peer.push.position {
-            let upto = self.store.cursor_at(peer.push.position).await?;
-            self.push_batch(peer, Vec::new(), Some(upto)).await?;
-        }
         // What has moved is put down together with the end of the sync: one commit, not two. A crash before it makes the
         // next sync offer again what the peer then knows already.
         peer.unsaved |= (&peer.push, &peer.pull) != (&at_first.0, &at_first.1);
@@ -54,10 +52,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// What to read of the own log next, to push it.
     pub(super) fn to_push(&self, peer: StoreId, note: &PushNote, limits: Limits) -> Query {
-        let offer_all = note.position < note.offer_all_to;
         Query::after(note.position)
             .at_most(self.calls.pace(limits.batch_events), limits.batch_bytes)
-            .except_source((!offer_all).then_some(peer))
+            .except_source(Some(peer))
     }
 
     /// Offers what the peer had refused and is to be tried again, without asking whether it is missing: an id that is
@@ -85,12 +82,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    async fn push_page(&mut self, peer: &mut Peer, page: Page, ask: bool) -> Result<Vec<Aside>> {
+    async fn push_page(&mut self, peer: &mut Peer, page: Page) -> Result<Vec<Aside>> {
         let Some(last) = page.events.last() else { return Ok(Vec::new()) };
-        let upto = Cursor::at(peer.caller.store, last.position, last.event.id.clone());
+        let upto = peer.identity.secret.cursor(peer.caller.store, last.position, last.mark);
         let mut offered: Vec<StoredEvent> = page.events;
         offered.retain(|stored| self.settings.filter.matches(&stored.event));
-        let foreign = |stored: &StoredEvent| ask || stored.source.is_some();
+        // What was handed to somebody before, or came from elsewhere, the peer may hold.
+        let handed = peer.handed;
+        let foreign = |stored: &StoredEvent| stored.position <= handed || stored.source.is_some();
         let asked: Vec<EventId> =
             offered.iter().filter(|stored| foreign(stored)).map(|stored| stored.event.id.clone()).collect();
         if !asked.is_empty() {
@@ -104,13 +103,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let places: Vec<(Position, EventId)> =
             offered.iter().map(|stored| (stored.position, stored.event.id.clone())).collect();
         let events: Vec<Event> = offered.into_iter().map(|stored| stored.event).collect();
-        let dots: Vec<Option<Dot>> = events.iter().map(|event| event.dot.clone()).collect();
         let refused = self.push_batch(peer, events, Some(upto)).await?;
-        if !self.report.recovery.restored_here && peer.shows_fork(&dots, &refused) {
-            // These events are about to be authored again: they are not refused for good.
-            self.forked = true;
-            return Ok(Vec::new());
-        }
         self.report_refused(&refused);
         Ok(refused.into_iter().filter_map(|refused| aside_of(peer, refused, &places)).collect())
     }
@@ -131,6 +124,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 caller: peer.caller.clone(),
                 filter: self.filter.clone(),
                 events: events.clone(),
+                from: peer.push.acknowledged.clone(),
                 upto: if last_part { upto.clone() } else { None },
             };
             let response = match self.calls.push(request).await {
@@ -168,6 +162,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             if last_part && response.refused.is_empty() && upto.is_some() {
                 peer.push.acknowledged.clone_from(&upto);
             }
+            let own = |event: &&Event| event.dot.as_ref().is_some_and(|dot| dot.node == peer.caller.node);
+            let latest = events.iter().rfind(own).map(|event| event.id.clone());
+            peer.push.latest = latest.filter(|_| response.refused.is_empty()).or(peer.push.latest.take());
             refused
                 .extend(response.refused.into_iter().map(|one| Refused { index: one.index + offset, ..one }));
         }
@@ -185,10 +182,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// The notes of how far each side has the other's events.
     pub(super) fn checkpoint(&self, peer: &Peer) -> Result<Vec<Note>> {
-        let PushNote { offer_all_to, position, .. } = peer.push;
-        let offer_all_to = if position < offer_all_to { offer_all_to } else { 0 };
-        let note = PushNote { offer_all_to, ..peer.push.clone() };
-        let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &note)?];
+        let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &peer.push)?];
+        put.push(Note { key: notes::HANDED.to_owned(), value: peer.handed.to_string().into_bytes() });
         if let Some(pull) = &peer.pull {
             put.push(Note::json(notes::pull(peer.store, &self.filter), pull)?);
         }

@@ -3,6 +3,7 @@
 use synckit_core::plan::{Expect, Record, Recorded};
 use synckit_core::{EventId, EventStore, NewEvent, Result, Transport};
 
+use crate::environment::entropy;
 use crate::manager::SyncManager;
 use crate::sugar::StoreExt;
 
@@ -61,7 +62,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
             Some(author) => author,
             None => self.inner.store.identity().await?.author,
         };
-        let record = Record { author, events: named, now, limits: settings.limits, expect };
+        let entropy = entropy(&*settings.environment)?;
+        let record = Record { author, events: named, now, limits: settings.limits, entropy, expect };
         let recorded = self.inner.store.commit_record(record).await?;
         if let Some(dot) = recorded.events.last().and_then(|event| event.dot.as_ref()) {
             self.inner.author.set(dot.node.clone());

@@ -1,23 +1,21 @@
-//! One sync: hello, recover where needed, pull, settle, push, report.
+//! One sync: hello, pull, settle, push, report.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use synckit_core::notes::{self, Identity, Note, PeerNote, PullNote, PushNote};
+use synckit_core::notes::{self, Note, PeerNote, Renewal};
 use synckit_core::plan::Received;
-use synckit_core::{
-    Caller, Cursor, Dot, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Limits, Needs,
-    PROTOCOL_VERSION, Placed, Position, RefusalCode, Refused, Result, StoreId, Transport,
-};
+use synckit_core::{Error, ErrorKind, EventStore, NodeId, Result, StoreId, Transport};
 
-use crate::acquaintance::{furthest_in, notes_about};
-use crate::manager::ahead::Read;
-use crate::manager::aside;
 use crate::manager::builder::{Direction, Settings};
 use crate::manager::calls::Calls;
+use crate::manager::peer::Peer;
 use crate::manager::remembered::Remembered;
-use crate::report::{Recovery, Refusal, SyncError, SyncReport};
+use crate::report::{Refusal, SyncError, SyncReport};
 use crate::sugar::StoreExt;
+
+/// How often a sync begins again where it finds that one side was set back or copied.
+const TRIES: usize = 8;
 
 pub(crate) struct Session<'a, S, T> {
     pub(crate) store: &'a S,
@@ -27,62 +25,15 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     transport: &'a T,
     direction: Direction,
-    met: &'a Remembered<StoreId>,
+    pub(crate) met: &'a Remembered<StoreId>,
     /// Whether there are conflicts that were found before.
-    conflicts_listed: bool,
+    pub(crate) conflicts_listed: bool,
     /// The fingerprint of the filter.
     pub(crate) filter: String,
-    /// Whether an own dot turned out to name another event as well: the own log was restored from an older copy.
-    pub(crate) forked: bool,
-}
-
-/// What is known of the peer and of how far each side has the other's events.
-pub(crate) struct Peer {
-    pub(crate) store: StoreId,
-    /// The last position of its log, as it said.
-    pub(crate) head: Position,
-    pub(crate) caller: Caller,
-    /// Who this replica was when the sync began.
-    pub(crate) identity: Identity,
-    /// The stricter limits of both sides.
-    pub(crate) limits: Limits,
-    pub(crate) pull: Option<PullNote>,
-    pub(crate) push: PushNote,
-    /// Whether something was pushed to it before, under whatever filter.
-    pub(crate) known: bool,
-    /// The notes of what it has refused.
-    pub(crate) refused: Vec<Note>,
-    /// What was read to be pushed before the peer said hello, unless the log has moved since.
-    pub(crate) ahead: Option<Read>,
-    /// Whether a place in the own log must be put on record at the peer, though there may be nothing to push.
-    pub(crate) confirm: bool,
-    /// Whether the places in both logs have moved since they were put down.
-    pub(crate) unsaved: bool,
-}
-
-impl Peer {
-    /// Whether all of its log was pulled, up to the end that it told.
-    fn has_nothing_new(&self) -> bool {
-        self.pull.as_ref().is_some_and(|note| !note.everything && note.cursor.position() == self.head)
-    }
-
-    /// Takes note of where the peer has put what it was just handed.
-    pub(crate) fn moved_on(&mut self, placed: Placed) {
-        if let Some(pull) = &mut self.pull
-            && pull.cursor.position() == placed.after
-        {
-            // Nothing of others stands between what was pulled and what was just pushed.
-            pull.cursor = placed.upto;
-        }
-    }
-
-    /// Whether one of these events was refused because its own dot names another event elsewhere.
-    pub(crate) fn shows_fork(&self, events: &[Option<Dot>], refused: &[Refused]) -> bool {
-        refused.iter().any(|refused| {
-            let dot = events.get(refused.index).and_then(Option::as_ref);
-            refused.code == RefusalCode::ForkedOrigin && dot.is_some_and(|dot| dot.node == self.caller.node)
-        })
-    }
+    /// Why this replica has taken a fresh id and a fresh name in this sync.
+    pub(crate) renewed_for: Vec<Renewal>,
+    /// Whether what was stored has shown that the own log was set back or copied.
+    pub(crate) is_stranger: bool,
 }
 
 impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
@@ -103,7 +54,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             calls: Arc::new(Calls::new(transport, settings)),
             report: SyncReport::default(),
             filter: settings.filter.fingerprint(),
-            forked: false,
+            renewed_for: Vec::new(),
+            is_stranger: false,
         }
     }
 
@@ -134,24 +86,42 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
     }
 
+    /// Begins again where it turns out on the way that a log is another than the other side believes.
     async fn steps(&mut self) -> Result<()> {
-        let mut peer = self.meet().await?;
-        self.exchange(&mut peer).await?;
-        if self.forked && !self.report.recovery.restored_here {
-            self.restored_here(&mut peer).await?;
-            self.exchange(&mut peer).await?;
+        let mut last = None;
+        for _ in 0..TRIES {
+            let Some(mut peer) = self.meet().await? else { continue };
+            match self.exchange(&mut peer).await {
+                Ok(()) if !std::mem::take(&mut self.is_stranger) => return self.remember(&peer).await,
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
+                    self.met.set(peer.store);
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        if self.report.recovery.restored_here {
-            // What clashed with an own dot has been given its place meanwhile.
-            aside::retry(self.store, self.settings).await?;
-        }
-        self.remember(&peer).await
+        let message = "one of the two logs changes its identity again and again: a copy of it is in use right now; sync again";
+        let error = Error::new(ErrorKind::Busy, message);
+        Err(match last {
+            Some(last) => error.with_source(last),
+            None => error,
+        })
     }
 
     async fn exchange(&mut self, peer: &mut Peer) -> Result<()> {
-        if self.direction != Direction::PushOnly && !peer.has_nothing_new() {
-            peer.ahead = None;
-            self.pull(peer).await?;
+        if peer.identity.suspect && self.pushes() {
+            self.free_dots(peer).await?;
+        }
+        if self.direction != Direction::PushOnly {
+            self.take_back(peer).await?;
+            if !peer.has_nothing_new() {
+                peer.ahead = None;
+                self.pull(peer).await?;
+            }
+            if self.is_stranger {
+                return Ok(());
+            }
         }
         if self.conflicts_listed || self.report.conflicts.found > 0 {
             peer.ahead = None;
@@ -163,117 +133,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         Ok(())
     }
 
-    /// Says hello, and puts right what a wiped or restored log on either side has made wrong.
-    async fn meet(&mut self) -> Result<Peer> {
-        let mut about = self.met.get();
-        let mut facts = self.ask_about(about).await?;
-        let last = notes::last(&self.filter);
-        let last: Option<StoreId> = facts.note(&last).map(|value| notes::read(&last, value)).transpose()?;
-        if last.is_some() && last != about {
-            about = last;
-            facts = self.ask_about(about).await?;
-        }
-        let identity = notes::identity(facts.note(notes::NODE))?;
-        let caller = Caller { node: identity.author.clone(), store: facts.head.store };
-        let mut request = HelloRequest {
-            protocol: PROTOCOL_VERSION,
-            caller: caller.clone(),
-            filter: self.filter.clone(),
-            cursor: about.map_or(Ok(None), |peer| self.furthest(peer, &facts))?,
-            ahead: None,
-        };
-        let read = self.read_ahead(about, &facts).await;
-        request.ahead = read.as_ref().and_then(|(_, page)| self.to_hand_over(about?, &facts, page));
-        let handed = request.ahead.as_ref().map(|ahead| ahead.upto.clone());
-        let mut hello = self.calls.hello(request.clone()).await?;
-        if about != Some(hello.store) {
-            // Another peer than the last time: what is known of its log, if anything, is asked for once more.
-            facts = self.ask_about(Some(hello.store)).await?;
-            request.cursor = self.furthest(hello.store, &facts)?;
-            request.ahead = None;
-            hello.cursor_known = true;
-            if request.cursor.is_some() {
-                hello = self.calls.hello(request.clone()).await?;
-            }
-        }
-        self.check(&hello, &caller)?;
-        self.met.set(hello.store);
-        self.report.peer = Some(hello.node.clone());
-        self.report.peer_store = Some(hello.store);
-        self.report.peer_head = hello.head;
-        self.report.local_head = facts.head.position;
-        self.report.clock_skew_millis =
-            hello.time.cast_signed().saturating_sub(self.settings.environment.now().cast_signed());
-        self.conflicts_listed = facts.notes.keys().any(|key| key.starts_with(notes::CONFLICTS));
-        let pull = notes::pull(hello.store, &self.filter);
-        let refused = notes::aside_out_of(hello.store);
-        let known_under = notes::push(hello.store, "");
-        let mut peer = Peer {
-            store: hello.store,
-            head: hello.head,
-            caller,
-            identity,
-            limits: self.settings.limits.min(hello.limits),
-            pull: facts.note(&pull).map(|value| notes::read(&pull, value)).transpose()?,
-            push: self.push_note(hello.store, &facts)?,
-            known: facts.notes.keys().any(|key| key.starts_with(&known_under)),
-            confirm: false,
-            unsaved: false,
-            refused: Vec::new(),
-            ahead: None,
-        };
-        let mut refused: Vec<_> =
-            facts.notes.into_iter().filter(|(key, _)| key.starts_with(&refused)).collect();
-        refused.sort_unstable();
-        peer.refused = refused.into_iter().map(|(key, value)| Note { key, value }).collect();
-        let lost = request.cursor.filter(|_| !hello.cursor_known);
-        self.recover(&hello, &mut peer, lost, self.pushes()).await?;
-        if self.report.recovery == Recovery::default() {
-            let left = self.handed_over(&mut peer, hello.ahead.zip(handed), read);
-            // Where hello took several tries, much may have been recorded meanwhile: it is read again.
-            peer.ahead = left.filter(|_| self.calls.made() == 1);
-        }
-        Ok(peer)
-    }
-
     pub(super) fn pushes(&self) -> bool {
         self.direction != Direction::PullOnly
-    }
-
-    /// Asks for all that a sync must know of the own log, and of what is known about a peer.
-    async fn ask_about(&self, peer: Option<StoreId>) -> Result<Facts> {
-        let mut under: Vec<String> = peer.map(notes_about).into_iter().flatten().collect();
-        under.push(notes::CONFLICTS.to_owned());
-        let notes = vec![notes::NODE.to_owned(), notes::last(&self.filter)];
-        self.store.ask(Needs { notes, under, ..Needs::default() }).await
-    }
-
-    fn check(&self, hello: &HelloResponse, caller: &Caller) -> Result<()> {
-        if hello.protocol != PROTOCOL_VERSION {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the peer speaks another version; upgrade the older side",
-            )
-            .with("peer's version", hello.protocol)
-            .with("version here", PROTOCOL_VERSION));
-        }
-        if hello.store == caller.store {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "the peer is this very store; a replica cannot sync with itself or a copy of its file",
-            ));
-        }
-        Ok(())
-    }
-
-    fn furthest(&self, peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
-        let lost = self.push_note(peer, facts)?.lost;
-        furthest_in(peer, facts, lost.map_or(0, |lost| lost.position()))
-    }
-
-    pub(super) fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
-        let key = notes::push(peer, &self.filter);
-        facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| notes::read(&key, value))
     }
 
     async fn remember(&self, peer: &Peer) -> Result<()> {
@@ -285,11 +146,20 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         self.store.edit(put, Vec::new()).await
     }
 
-    /// Takes note of how far the own log has moved.
+    /// Takes note of what was stored.
     pub(crate) fn moved(&mut self, received: &Received) {
-        if let Some(placed) = &received.placed {
-            self.report.local_head = self.report.local_head.max(placed.upto.position());
+        self.report.local_head = self.report.local_head.max(received.head);
+        if let Some(name) = &received.renewed {
+            self.is_stranger = true;
+            self.renewed(name.clone(), Renewal::SetBack);
         }
+    }
+
+    /// Takes note of a fresh name.
+    pub(crate) fn renewed(&mut self, name: NodeId, why: Renewal) {
+        tracing::warn!(%name, ?why, "this replica has taken a fresh name");
+        self.report.recovery.renewed = Some(why);
+        self.report.recovery.renamed_to = Some(name);
     }
 
     pub(crate) fn refuse(&mut self, refusal: Refusal) {

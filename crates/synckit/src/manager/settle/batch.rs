@@ -167,7 +167,8 @@ mod tests {
             let events = there.events_of(&aggregate).await.expect("readable");
             let source = there.head().await.expect("open").store;
             let now = events[0].time.millis();
-            let receive = Receive::new(Some(source), events, now, Limits::default());
+            let entropy = synckit_core::plan::Entropy::from_bytes([7; 32]);
+            let receive = Receive::new(Some(source), events, now, Limits::default(), entropy);
             assert_eq!(here.commit_receive(receive).await.expect("stored").conflicts, [aggregate]);
         }
         let (mut found, mut batches, mut after) = (Vec::new(), 0, String::new());

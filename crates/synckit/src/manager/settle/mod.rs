@@ -16,6 +16,7 @@ use synckit_core::plan::Receive;
 use synckit_core::{AggregateId, Conflict, Error, ErrorKind, Event, EventStore, Result, Transport};
 use tokio::sync::mpsc;
 
+use crate::environment::entropy;
 use crate::manager::session::Session;
 use crate::sugar::StoreExt;
 use batch::{Decisions, Verdict, decide_all};
@@ -135,7 +136,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let aggregates: Vec<_> = resolutions.iter().map(|event| event.aggregate_id.clone()).collect();
         // Copied only where somebody is told of them.
         let told = self.settings.conflict_hook.as_ref().map(|_| resolutions.clone());
-        let receive = Receive::new(None, resolutions, now, self.settings.limits);
+        let entropy = entropy(&*self.settings.environment)?;
+        let receive = Receive::new(None, resolutions, now, self.settings.limits, entropy);
         let received = self.store.commit_receive(receive).await?;
         self.moved(&received);
         let mut refused = received.refused.into_iter().peekable();

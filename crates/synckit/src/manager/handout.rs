@@ -1,0 +1,119 @@
+//! Before own events are handed out for the first time: that their dots are free, and their times right.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use synckit_core::plan::Renumber;
+use synckit_core::{
+    AggregateId, EventId, EventStore, MissingRequest, Page, Query, Result, StoredEvent, Transport,
+};
+
+use crate::environment::entropy;
+use crate::manager::peer::Peer;
+use crate::manager::session::Session;
+use crate::sugar::StoreExt;
+
+/// How often a log that moves on meanwhile is read again.
+const TRIES: usize = 8;
+
+/// No clock that runs right shows a time before the first of these lines was written: 1 January 2025, in Unix milliseconds.
+const EARLIEST: u64 = 1_735_689_600_000;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Gives fresh dots to own events that nobody has, where their dots may be taken: the log was set back, and what was
+    /// recorded before that was noticed stands under dots that name other events elsewhere.
+    pub(super) async fn free_dots(&mut self, peer: &mut Peer) -> Result<()> {
+        for _ in 0..TRIES {
+            let (mut events, head) = self.never_handed_out(peer, |_| true).await?;
+            let ids: Vec<EventId> = events.keys().cloned().collect();
+            let mut missing = HashSet::new();
+            for ids in ids.chunks(peer.limits.batch_events) {
+                let request = MissingRequest { caller: peer.caller.clone(), ids: ids.to_vec() };
+                missing.extend(self.calls.missing(request).await?.ids);
+            }
+            events.retain(|id, _| missing.contains(id));
+            if self.renumber(peer, events, true, head).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the right time to own events that nobody has and that are far ahead of the peer's clock: the clock here was
+    /// wrong when they were recorded, or still is.
+    pub(super) async fn right_times(&mut self, peer: &mut Peer) -> Result<()> {
+        for _ in 0..TRIES {
+            let (now, drift) = (peer.time, peer.limits.drift());
+            let late = |stored: &StoredEvent| stored.event.time.drifts(now, drift);
+            let (events, head) = self.never_handed_out(peer, late).await?;
+            if events.is_empty() || self.renumber(peer, events, false, head).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a page of the own log has events that nobody holds and that are far ahead of the peer's clock.
+    pub(super) fn has_wrong_times(&self, peer: &Peer, page: &Page) -> bool {
+        let late = |stored: &StoredEvent| {
+            is_new(peer, stored) && stored.event.time.drifts(peer.time, peer.limits.drift())
+        };
+        knows_the_time(peer) && page.events.iter().any(late)
+    }
+
+    async fn renumber(
+        &mut self,
+        peer: &mut Peer,
+        events: BTreeMap<EventId, AggregateId>,
+        taken: bool,
+        head: u64,
+    ) -> Result<bool> {
+        let environment = &*self.settings.environment;
+        let (now, drift) = match knows_the_time(peer) {
+            true => (peer.time, peer.limits.drift()),
+            false => (environment.now(), Duration::MAX),
+        };
+        let entropy = entropy(environment)?;
+        let handed = peer.handed;
+        let renumber = Renumber { events, taken, handed, head, now, drift, entropy };
+        let Some(done) = self.store.commit_renumber(renumber).await? else { return Ok(false) };
+        self.report.recovery.renumbered += done.events;
+        if peer.caller.node != done.author {
+            self.report.recovery.renamed_to = Some(done.author.clone());
+            peer.caller.node = done.author;
+        }
+        peer.identity = self.store.identity().await?;
+        peer.ahead = None;
+        Ok(true)
+    }
+
+    /// Own events that were never handed out, and how far the log was read.
+    async fn never_handed_out(
+        &self,
+        peer: &Peer,
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<(BTreeMap<EventId, AggregateId>, u64)> {
+        let (mut events, mut after) = (BTreeMap::new(), peer.handed);
+        loop {
+            let page = self.store.read(Query::after(after)).await?;
+            for stored in page.events.into_iter().filter(|stored| is_new(peer, stored) && wanted(stored)) {
+                events.insert(stored.event.id, stored.event.aggregate_id);
+            }
+            after = page.scanned_to;
+            if !page.more {
+                return Ok((events, after));
+            }
+        }
+    }
+}
+
+/// Whether an event was recorded here and never handed out.
+fn is_new(peer: &Peer, stored: &StoredEvent) -> bool {
+    let own = stored.event.dot.as_ref().is_some_and(|dot| peer.identity.is_own(&dot.node));
+    own && stored.source.is_none() && stored.position > peer.handed
+}
+
+/// Whether the peer's clock can be right.
+fn knows_the_time(peer: &Peer) -> bool {
+    peer.time >= EARLIEST
+}

@@ -1,0 +1,87 @@
+//! What a peer has from this replica's former self, or may show to it only now: asked for by id, once.
+//!
+//! A pull leaves out what came from the caller. Under its former id a copy of this replica, or this replica before it was
+//! set back, may have pushed events that it does not hold. They are in the part of the peer's log that was pulled already;
+//! only their ids are listed, and what is not held is fetched.
+
+use std::collections::HashSet;
+
+use synckit_core::notes::{self, Asked, Note};
+use synckit_core::plan::Receive;
+use synckit_core::{Cursor, EventId, EventStore, PullRequest, Result, Scope, Transport};
+
+use crate::environment::entropy;
+use crate::manager::peer::Peer;
+use crate::manager::session::Session;
+use crate::sugar::StoreExt;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Takes back what is in the part of the peer's log that was pulled, and not here.
+    pub(super) async fn take_back(&mut self, peer: &mut Peer) -> Result<()> {
+        let Some(note) = peer.pull.clone().filter(|note| note.held_by != peer.caller.store) else {
+            return Ok(());
+        };
+        let own = peer.caller.store;
+        let former = peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own);
+        let stores: HashSet<_> = former.collect();
+        let upto = note.cursor.position();
+        let asked = note.asked.clone().filter(|asked| asked.by == own);
+        let mut reached = asked.map(|asked| asked.to);
+        while reached.as_ref().map_or(0, Cursor::position) < upto && !stores.is_empty() {
+            let request = PullRequest {
+                caller: peer.caller.clone(),
+                cursor: reached.clone(),
+                limit: None,
+                filter: self.settings.filter.clone(),
+                scope: Scope::Sent(stores.iter().copied().collect()),
+            };
+            let page = self.calls.pull(request, peer.limits.batch_events).await?;
+            let lacking = self.store.not_held(page.ids).await?;
+            self.fetch(peer, lacking).await?;
+            reached = Some(page.next.clone());
+            if let Some(note) = &mut peer.pull {
+                note.asked = Some(Asked { by: own, to: page.next });
+            }
+            if !page.more {
+                break;
+            }
+            let note = Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?;
+            self.store.edit(vec![note], Vec::new()).await?;
+        }
+        if let Some(note) = &mut peer.pull {
+            (note.held_by, note.asked) = (own, None);
+            peer.unsaved = true;
+        }
+        Ok(())
+    }
+
+    /// Fetches events by their ids.
+    async fn fetch(&mut self, peer: &Peer, mut ids: Vec<EventId>) -> Result<()> {
+        while !ids.is_empty() {
+            let wanted = ids.iter().take(peer.limits.batch_events).cloned().collect();
+            let request = PullRequest {
+                caller: peer.caller.clone(),
+                cursor: None,
+                limit: None,
+                filter: self.settings.filter.clone(),
+                scope: Scope::Named(wanted),
+            };
+            let page = self.calls.pull(request, peer.limits.batch_events).await?;
+            let got: HashSet<EventId> = page.events.iter().map(|event| event.id.clone()).collect();
+            let before = ids.len();
+            ids.retain(|id| !got.contains(id));
+            if ids.len() == before {
+                // The rest is gone, or not for this replica.
+                return Ok(());
+            }
+            let environment = &*self.settings.environment;
+            let (now, limits) = (environment.now(), self.settings.limits);
+            let mut receive = Receive::new(Some(peer.store), page.events, now, limits, entropy(environment)?);
+            receive.set_aside = true;
+            let received = self.store.commit_receive(receive).await?;
+            self.report.recovery.taken_back += received.accepted;
+            self.count(received, Vec::new());
+        }
+        Ok(())
+    }
+}
