@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Server, caller, event, events, fake, hello, kind, page, pull, push, short, store};
 use futures_util::{StreamExt, stream};
-use synckit_core::{Cursor, Error, ErrorKind, Limits, MissingRequest, PullRequest, Transport};
+use synckit_core::{Cursor, Error, ErrorKind, Limits, Mark, MissingRequest, PullRequest, Transport};
 use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, Timeouts};
 use synckit_wire::WireLimits;
 use tokio::io::AsyncReadExt;
@@ -104,7 +104,7 @@ async fn a_subscription_brings_pages_and_then_its_error() {
 #[tokio::test]
 async fn a_silent_subscription_shows_that_it_is_alive_at_its_last_cursor() {
     let server = Server::with(ServerConfig { heartbeat_ms: 20, ..ServerConfig::default() }).await;
-    let cursor = Some(Cursor::at(store(), 7, "e-7".parse().unwrap()));
+    let cursor = Some(Cursor::at(store(), 7, Mark(7)));
     let request = PullRequest { cursor: cursor.clone(), ..pull() };
     let client = server.client_with(|config| config.with_timeouts(Timeouts { idle_ms: 2_000, ..short() }));
     let mut pages = client.subscribe(request).await.unwrap();

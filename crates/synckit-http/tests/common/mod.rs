@@ -70,6 +70,7 @@ impl Transport for Double {
         Ok(HelloResponse {
             protocol: request.protocol,
             store: store(),
+            former: Vec::new(),
             node: NodeId::new("hub")?,
             head: self.log.lock().unwrap().len() as u64,
             limits: Limits::default(),
@@ -77,7 +78,7 @@ impl Transport for Double {
             counter: 0,
             counter_event: None,
             pushed: request.cursor,
-            known: None,
+            known: Vec::new(),
             cursor_known: true,
             ahead: None,
         })
@@ -141,11 +142,17 @@ pub fn pull() -> PullRequest {
 }
 
 pub fn push(events: Vec<Event>) -> PushRequest {
-    PushRequest { caller: caller(), filter: "all".into(), events, upto: None }
+    PushRequest { caller: caller(), filter: "all".into(), events, from: None, upto: None }
 }
 
 pub fn page(events: Vec<Event>) -> PullResponse {
-    PullResponse { events, unreadable: Vec::new(), next: Cursor::start(store()), more: false }
+    PullResponse {
+        events,
+        ids: Vec::new(),
+        unreadable: Vec::new(),
+        next: Cursor::start(store()),
+        more: false,
+    }
 }
 
 pub fn event(counter: u64, data: &str) -> Event {
