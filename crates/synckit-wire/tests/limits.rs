@@ -769,3 +769,19 @@ fn what_comes_with_hello_is_whole_or_absent() {
     let error = HelloRequest::from_protobuf(&body, &limits()).expect_err("events alone");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
+
+#[test]
+fn a_refusal_for_a_reason_that_is_not_known_is_a_refusal() {
+    let refused = r#"{"index":0,"id":"e-1","code":"new_reason","message":"m"}"#;
+    let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{refused}]}}"#);
+    let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
+    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusalCode::Invalid, "e-1"));
+    for code in [RefusalCode::TooLarge, RefusalCode::IdTaken, RefusalCode::Denied] {
+        let body = body.replace("new_reason", &code.to_string());
+        let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
+        assert_eq!(read.refused[0].code, code);
+    }
+    let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{}]}}"#, vec![refused; 1_001].join(","));
+    let error = PushResponse::from_json(body.as_bytes(), &limits()).expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}

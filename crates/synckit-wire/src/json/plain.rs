@@ -1,13 +1,15 @@
 //! The messages that carry no events.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
-    Caller, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result, Scope,
+    Caller, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PushResponse, RefusalCode,
+    Refused, Result, Scope,
 };
 
 use super::batch::bounded;
@@ -103,8 +105,38 @@ impl FromJson for PushResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         synckit_core::json::check_depth(bytes)?;
-        parse(bytes, Side::Answer)
+        let PushAnswer { accepted, duplicates, refused, placed } = parse(bytes, Side::Answer)?;
+        let most = limits.limits.batch_events;
+        let refused: Vec<RefusedForm<'_>> = bounded(refused, "refusals", most, Side::Answer)?;
+        let refused = refused.into_iter().map(|RefusedForm { index, id, code, message }| {
+            let code = RefusalCode::deserialize(code.into_deserializer());
+            let code = code.unwrap_or_else(|_: serde::de::value::Error| RefusalCode::Invalid);
+            Refused { index, id: id.into_owned(), code, message: message.into_owned() }
+        });
+        Ok(PushResponse { accepted, duplicates, refused: refused.collect(), placed })
     }
+}
+
+/// The parts of the answer to a push, its refusals still text.
+#[derive(Deserialize)]
+struct PushAnswer<'a> {
+    accepted: usize,
+    duplicates: usize,
+    #[serde(borrow)]
+    refused: &'a RawValue,
+    placed: Option<Placed>,
+}
+
+/// A refusal. One with a code that is not known here is read as `Invalid`: the event was refused, whatever the reason.
+#[derive(Deserialize)]
+struct RefusedForm<'a> {
+    index: usize,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
 }
 
 /// The parts of a request for missing events, its ids still text.

@@ -70,8 +70,7 @@ pub struct HelloResponse {
     /// A cursor of the caller's log: how far the caller has pushed under this fingerprint.
     #[prost(string, optional, tag = "9")]
     pub pushed: ::core::option::Option<::prost::alloc::string::String>,
-    /// Cursors of the caller's log: all places in it that are on record there, from pushes and from pulls, each once. At most
-    /// 1,000.
+    /// Cursors of the caller's log: all places in it that are on record there, each once. At most 1,000.
     #[prost(string, repeated, tag = "10")]
     pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether the cursor of the request names an event of this log; true when there was none.
@@ -335,7 +334,7 @@ pub enum Scope {
     Others = 0,
     /// Only the ids, in `ids` of the page, of those that came from `stores`: the caller went under these ids.
     Sent = 2,
-    /// Those in `ids` that are held, wherever they came from. The cursor does not matter.
+    /// Those in `ids` that are held, wherever they came from, as many as fit into one page. The cursor does not matter.
     Named = 3,
 }
 impl Scope {
@@ -413,7 +412,7 @@ pub enum ErrorCode {
     TooLarge = 2,
     /// What was asked for does not exist.
     NotFound = 3,
-    /// Both sides are the same store or node.
+    /// Both sides are the same store.
     Conflict = 4,
     /// The cursor is not of this log: start again without one. To a push: another place of the caller's log is on record than
     /// it believes; say hello again.
