@@ -35,8 +35,8 @@ mod version;
 
 pub use clock::{Causality, Dot, VectorClock};
 pub use conflict::{
-    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, RESOLUTION_TYPE,
-    Resolution, Ruling, Settled, Standing,
+    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept, RESOLUTION_TYPE,
+    Resolution, Ruling, Side, Standing,
 };
 pub use cursor::{Cursor, Mark, Secret};
 pub use data::{Data, Metadata};

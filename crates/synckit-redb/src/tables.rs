@@ -234,6 +234,8 @@ impl<'t> Tables<'t> {
             let old = row_at(&self.events, *position)
                 .and_then(|row| row::decode(*position, row.value()))
                 .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+            self.ids.remove(old.event.id.as_str())?;
+            self.ids.insert(event.id.as_str(), *position)?;
             if let Some(dot) = &old.event.dot {
                 self.dots.remove((dot.node.as_str(), dot.counter))?;
             }

@@ -81,10 +81,10 @@ fn insert_and_commit(rows: usize, notes: usize) -> String {
 pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: Plan) -> Result<()> {
     let Plan { append, source, restamp, put, delete } = plan;
     for (position, event) in &restamp {
-        let sql =
-            "UPDATE events SET origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
+        let sql = "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
         let mut arguments = SqliteArguments::default();
         let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
+        add(&mut arguments, event.id.as_str().to_owned())?;
         bind_stamp(&mut arguments, event, origin)?;
         add(&mut arguments, clock(event))?;
         bind_data(&mut arguments, &event.data)?;

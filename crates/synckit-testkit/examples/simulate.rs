@@ -28,9 +28,12 @@ fn main() -> ExitCode {
             if seed >= last {
                 return Ok(());
             }
-            let summary = sim::run(seed)?;
             if count == 1 {
+                let (summary, trace) = sim::replay(seed)?;
+                trace.iter().for_each(|step| say(step, ()));
                 say(&format!("{summary:?}"), ());
+            } else {
+                sim::run(seed)?;
             }
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done % 10_000 == 0 {

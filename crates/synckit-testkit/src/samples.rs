@@ -1,9 +1,12 @@
 //! Nodes, stores, events and their authors, as the suites use them. All of it is deterministic.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use synckit_core::plan::Entropy;
 use synckit_core::{
-    AggregateId, Data, Dot, Event, EventId, Metadata, NewEvent, NodeId, StoreId, Timestamp, VectorClock,
+    AggregateId, Cursor, Data, Dot, Event, EventId, Mark, Metadata, NewEvent, NodeId, StoreId, Timestamp,
+    VectorClock,
 };
 
 /// The wall clock of the suites, in Unix milliseconds.
@@ -17,6 +20,22 @@ pub fn node(name: &str) -> NodeId {
 /// The store id whose bytes are all this one.
 pub fn store_id(byte: u8) -> StoreId {
     StoreId::from_bytes([byte; 16])
+}
+
+/// The randomness of one commit: another at each call, and the same in each run of a single test.
+pub fn entropy() -> Entropy {
+    static CALLS: AtomicU64 = AtomicU64::new(1);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = [0; Entropy::BYTES];
+    for (at, part) in bytes.chunks_mut(8).enumerate() {
+        part.copy_from_slice(&call.rotate_left(at as u32 * 7).to_be_bytes());
+    }
+    Entropy::from_bytes(bytes)
+}
+
+/// A place in the log of the store of this byte.
+pub fn place(byte: u8, position: u64) -> Cursor {
+    Cursor::at(store_id(byte), position, Mark(1_000 + position))
 }
 
 /// An event id.

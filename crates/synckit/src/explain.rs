@@ -4,9 +4,11 @@ use std::io;
 
 use serde::Serialize;
 use synckit_core::{
-    AggregateId, Decision, Dot, Entry, Error, ErrorKind, Event, EventId, EventStore, History, Position,
-    Query, Resolution, Result, Standing, Timestamp,
+    AggregateId, Decision, Dot, Entry, Error, ErrorKind, Event, EventId, EventStore, History, Kept, Needs,
+    Position, Query, Resolution, Result, Standing, Timestamp,
 };
+
+use crate::sugar::StoreExt;
 
 /// Why an event stands or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,7 +86,11 @@ fn decision_on(entries: &[Entry], entry: &Entry, concurrent: &[EventId]) -> Resu
         }
         _ => None,
     };
-    by.map(|entry| AuditEntry::of(&entry.event, None)).transpose()
+    let named = |dot: &Dot| {
+        let named = entries.iter().find(|entry| entry.event.dot.as_ref() == Some(dot));
+        named.map(|entry| entry.event.id.clone())
+    };
+    by.map(|entry| AuditEntry::of(&entry.event, None, named)).transpose()
 }
 
 fn because(entry: &Entry, concurrent: &[EventId], decided: Option<&AuditEntry>) -> String {
@@ -120,11 +126,14 @@ pub struct AuditEntry {
     pub time: Timestamp,
     /// What was decided: `keep`, `keep_all` or `merge`.
     pub decision: &'static str,
-    /// The event that was kept.
+    /// The event that was kept, where it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<EventId>,
+    /// The dot of the event that was kept; `None` where that is an earlier resolution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_dot: Option<Dot>,
     /// The plain events on top of the sides.
-    pub settled: Vec<EventId>,
+    pub settled: Vec<Dot>,
     /// The resolver, or the person, who decided.
     pub by: String,
     /// Whether a person decided.
@@ -138,30 +147,54 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// The decision that a resolution carries.
+    /// The decision that a resolution carries. `named` looks up the event that has a dot.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read.
-    pub fn of(event: &Event, position: Option<Position>) -> Result<Self> {
-        let Resolution { settles, decision, by, rule, reason, round } = Resolution::read(event)?;
+    pub fn of(
+        event: &Event,
+        position: Option<Position>,
+        named: impl Fn(&Dot) -> Option<EventId>,
+    ) -> Result<Self> {
+        Ok(AuditEntry::made(event, Resolution::read(event)?, position, named))
+    }
+
+    fn made(
+        event: &Event,
+        resolution: Resolution,
+        position: Option<Position>,
+        named: impl Fn(&Dot) -> Option<EventId>,
+    ) -> Self {
+        let kept_dot = kept_dot(&resolution).cloned();
+        let Resolution { sides, decision, by, rule, reason, round, .. } = resolution;
         let (decision, kept) = match decision {
-            Decision::Keep(kept) => ("keep", Some(kept.id)),
+            Decision::Keep(Kept::Resolution(id, _)) => ("keep", Some(id)),
+            Decision::Keep(_) => ("keep", kept_dot.as_ref().and_then(named)),
             Decision::KeepAll => ("keep_all", None),
             Decision::Merge(_) => ("merge", None),
         };
-        Ok(AuditEntry {
+        AuditEntry {
             position,
             resolution: event.id.clone(),
             aggregate: event.aggregate_id.clone(),
             time: event.time,
             decision,
             kept,
-            settled: settles.into_iter().map(|settled| settled.id).collect(),
+            kept_dot,
+            settled: sides.into_iter().map(|side| side.dot).collect(),
             by,
             by_person: round > 0,
             rule,
             reason,
-        })
+        }
+    }
+}
+
+/// The dot of the plain event that a resolution keeps.
+fn kept_dot(resolution: &Resolution) -> Option<&Dot> {
+    match &resolution.decision {
+        Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => Some(dot),
+        _ => None,
     }
 }
 
@@ -171,9 +204,10 @@ impl std::fmt::Display for AuditEntry {
         if let Some(rule) = &self.rule {
             write!(f, " (rule {rule})")?;
         }
-        match (self.decision, &self.kept) {
-            ("keep", Some(kept)) => write!(f, " kept {kept}")?,
-            ("keep_all", _) => f.write_str(" kept all sides")?,
+        match (self.decision, &self.kept, &self.kept_dot) {
+            ("keep", Some(kept), _) => write!(f, " kept {kept}")?,
+            ("keep", None, Some(dot)) => write!(f, " kept {dot}, which is not held here")?,
+            ("keep_all", ..) => f.write_str(" kept all sides")?,
             _ => f.write_str(" merged all sides into one event")?,
         }
         match &self.reason {
@@ -197,9 +231,20 @@ pub struct Audit {
 impl Audit {
     pub(crate) async fn of(store: &impl EventStore, after: Position, events: usize) -> Result<Audit> {
         let page = store.read(Query::after(after).at_most(events, 4 << 20)).await?;
-        let resolutions = page.events.iter().filter(|stored| stored.event.is_resolution());
-        let entries = resolutions.map(|stored| AuditEntry::of(&stored.event, Some(stored.position)));
-        Ok(Audit { entries: entries.collect::<Result<_>>()?, scanned_to: page.scanned_to, more: page.more })
+        let mut decided = Vec::new();
+        for stored in page.events.iter().filter(|stored| stored.event.is_resolution()) {
+            decided.push((stored, Resolution::read(&stored.event)?));
+        }
+        let kept: Vec<Dot> =
+            decided.iter().filter_map(|(_, resolution)| kept_dot(resolution).cloned()).collect();
+        let named = match kept.is_empty() {
+            true => Default::default(),
+            false => store.ask(Needs { dots: kept, ..Needs::default() }).await?.dots,
+        };
+        let entries = decided.into_iter().map(|(stored, resolution)| {
+            AuditEntry::made(&stored.event, resolution, Some(stored.position), |dot| named.get(dot).cloned())
+        });
+        Ok(Audit { entries: entries.collect(), scanned_to: page.scanned_to, more: page.more })
     }
 
     /// Writes the page as JSON lines: one decision a line.

@@ -177,14 +177,14 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Whether a cursor names a place in this log, or in that of a copy.
+    /// Whether a cursor names a place in this log under its present id.
     ///
     /// # Errors
     /// As [`EventStore::read`].
     fn knows(&self, cursor: &Cursor) -> impl Future<Output = Result<bool>> + Send {
         async {
             let page = self.read(Query::after(cursor.position()).at_most(0, 0)).await?;
-            Ok(page.follows(cursor))
+            Ok(cursor.store() == page.store && page.follows(cursor))
         }
     }
 

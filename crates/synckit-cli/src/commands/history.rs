@@ -93,10 +93,10 @@ pub(crate) fn line(event: &Event) -> String {
 }
 
 fn decision(resolution: &Resolution) -> String {
-    let sides = text::count(resolution.settles.len(), "side");
+    let sides = text::count(resolution.sides.len(), "side");
     let by = text::plain(&resolution.by);
     match &resolution.decision {
-        Decision::Keep(kept) => format!("of {sides}, {} stands, by {by}", text::plain(kept.id.as_str())),
+        Decision::Keep(kept) => format!("of {sides}, {} stands, by {by}", text::plain(&kept.to_string())),
         Decision::KeepAll => format!("{sides} stand, by {by}"),
         Decision::Merge(_) => format!("{sides} merged, by {by}"),
     }

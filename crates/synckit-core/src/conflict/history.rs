@@ -9,7 +9,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::conflict::resolution::{Decision, Resolution, Settled};
+use crate::clock::VectorClock;
+use crate::conflict::resolution::{Decision, Kept, Resolution};
+use crate::conflict::side::Side;
 use crate::error::Result;
 use crate::event::Event;
 use crate::ids::EventId;
@@ -113,40 +115,61 @@ impl Decisions<'_> {
     /// comes to a place where no resolution covers it. Each place is looked at once, however the sides
     /// overlap.
     fn superseded_by(&self, event: &Event) -> Option<&EventId> {
-        let mut open: Vec<(usize, &[Settled])> = vec![(self.in_order.len(), &[])];
+        let mut open = vec![(self.in_order.len(), Place::Everything)];
         let mut looked_at = HashSet::new();
         let mut loser = None;
         while let Some((before, within)) = open.pop() {
             let decides = |(decided, _): &(&Event, Resolution)| {
-                within.iter().all(|settled| self.covers(settled, decided)) && decided.has_seen(event)
+                decided.has_seen(event) && self.reaches(&within, decided)
             };
             let at = self.in_order[..before].iter().rposition(decides)?;
             let (decided, resolution) = &self.in_order[at];
             loser = Some(&decided.id);
-            let settles = &resolution.settles;
-            let sides: Vec<&[Settled]> = match &resolution.decision {
-                Decision::Keep(kept) => vec![std::slice::from_ref(kept)],
-                Decision::KeepAll => settles.chunks(1).collect(),
-                Decision::Merge(_) => vec![settles],
-            };
-            for side in sides.into_iter().filter(|side| side.iter().all(|side| self.covers(side, event))) {
-                if looked_at.insert(side) {
-                    open.push((at, side));
+            let mut look = |number: usize, place| {
+                if self.reaches(&place, event) && looked_at.insert((at, number)) {
+                    open.push((at, place));
                 }
+            };
+            let Resolution { base, sides, decision, .. } = resolution;
+            match decision {
+                Decision::Keep(Kept::Side(dot)) => {
+                    resolution.side(dot).into_iter().for_each(|side| look(0, Place::Side(side, base)));
+                }
+                Decision::Keep(Kept::Seen(_, clock)) => look(0, Place::Clock(clock)),
+                Decision::Keep(Kept::Resolution(id, clock)) => look(0, Place::Resolution(id, clock)),
+                Decision::KeepAll => {
+                    sides.iter().enumerate().for_each(|(number, side)| look(number, Place::Side(side, base)));
+                }
+                Decision::Merge(_) => look(0, Place::Clock(base)),
             }
         }
         loser
     }
 
-    /// Whether an event is the one named, or was seen by it.
-    fn covers(&self, settled: &Settled, event: &Event) -> bool {
-        match &event.dot {
-            Some(dot) => settled.clock.has_seen(dot),
-            None if settled.id == event.id => true,
-            None if settled.clock == event.clock => {
-                self.by_id.get(&settled.id).is_none_or(|named| named.has_seen(event))
+    /// Whether an event is within a place.
+    fn reaches(&self, place: &Place<'_>, event: &Event) -> bool {
+        match (place, &event.dot) {
+            (Place::Everything, _) => true,
+            (Place::Side(side, base), Some(dot)) => side.has_seen(base, dot),
+            (Place::Side(side, base), None) => side.covers(base, &event.clock),
+            (Place::Clock(clock) | Place::Resolution(_, clock), Some(dot)) => clock.has_seen(dot),
+            (Place::Resolution(id, _), None) if **id == event.id => true,
+            (Place::Resolution(id, clock), None) if **clock == event.clock => {
+                self.by_id.get(id).is_none_or(|named| named.has_seen(event))
             }
-            None => event.clock.is_covered_by(&settled.clock),
+            (Place::Clock(clock) | Place::Resolution(_, clock), None) => event.clock.is_covered_by(clock),
         }
     }
+}
+
+/// A part of the history: an event and what it had seen, or what several have seen.
+enum Place<'a> {
+    /// The whole history.
+    Everything,
+    /// What this side had seen, above this base.
+    Side(&'a Side, &'a VectorClock),
+    /// What this clock has seen.
+    Clock(&'a VectorClock),
+    /// An earlier resolution, with its clock.
+    Resolution(&'a EventId, &'a VectorClock),
 }

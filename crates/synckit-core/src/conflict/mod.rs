@@ -1,25 +1,32 @@
 //! Concurrent edits: how they are shown to a resolver, and how its answer becomes an event.
 //!
 //! - this file: [`Conflict`], [`Branch`], [`Ruling`] and the [`ConflictResolver`] contract
-//! - `resolution.rs`: the decision as it is written into an event
+//! - `resolution.rs`: the decision as it is written into an event; `side.rs`: what it says of each side; `form.rs`: its
+//!   JSON form; `check.rs`: what is asked of one that came from elsewhere
 //! - `heads.rs`: which events of an aggregate no other has seen
 //! - `history.rs`: which events stand, given all resolutions
 
+mod check;
+mod form;
 mod heads;
 mod history;
 mod resolution;
+mod side;
 
 pub use heads::{Head, Heads};
 pub use history::{Entry, History, Standing};
-pub use resolution::{Decision, RESOLUTION_TYPE, Resolution, Settled};
+pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
+pub use side::Side;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::clock::VectorClock;
+use crate::clock::{Dot, VectorClock};
+use crate::conflict::side::{Candidate, factor, unseen};
 use crate::error::{Error, Result};
-use crate::event::{Event, NewEvent};
-use crate::ids::{AggregateId, EventId};
+use crate::event::{Event, NewEvent, author};
+use crate::ids::{AggregateId, EventId, NodeId};
 use crate::timestamp::Timestamp;
 
 /// Edits of one aggregate that have not seen each other.
@@ -118,7 +125,7 @@ impl Conflict {
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
         let events = events.into_iter().filter(|event| !event.is_restamp());
         let events: Vec<Arc<Event>> = events.map(Arc::new).collect();
-        let heads = tops(&events);
+        let heads = tops(events.iter());
         let [first, others @ ..] = &heads[..] else { return Ok(None) };
         if others.is_empty() {
             return Ok(None);
@@ -137,8 +144,12 @@ impl Conflict {
         }
         base.sort_by(|left, right| left.canonical_cmp(right));
         whole &= common.is_covered_by(&known);
+        let tops: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
+        let below = |event: &&Arc<Event>| !tops.contains(&event.id) && !shared(event);
+        let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
+        apart.sort_by(|left, right| left.canonical_cmp(right));
         let branches: Vec<Branch> =
-            heads.iter().map(|head| Branch::of(head, &events, shared)).collect::<Result<_>>()?;
+            heads.iter().map(|head| Branch::of(head, &events, &apart)).collect::<Result<_>>()?;
         whole &= branches.iter().all(|branch| !branch.shows.is_empty());
         let aggregate_id = first.aggregate_id.clone();
         Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
@@ -181,6 +192,13 @@ impl Conflict {
 
     fn write_down(&self, ruling: Ruling, by: &str, round: u16) -> Result<Option<Event>> {
         let Ruling { answer, rule, reason } = ruling;
+        let settled_by = self.settled_by.as_deref();
+        let before = settled_by.map(Resolution::read).transpose()?;
+        let mut earlier = Vec::new();
+        for Branch { head, .. } in &self.branches {
+            earlier.push(head.is_resolution().then(|| Resolution::read(head)).transpose()?);
+        }
+        let (base, sides) = self.sides(before.as_ref(), &earlier)?;
         let decision = match answer {
             Answer::Review => return Ok(None),
             Answer::KeepAll => Decision::KeepAll,
@@ -191,67 +209,137 @@ impl Conflict {
             }
             Answer::Merge(content) => Decision::Merge(content),
             Answer::Keep(id) => {
-                let kept = self.branches.iter().find(|branch| branch.stands_for.id == id);
+                let kept = self.branches.iter().position(|branch| branch.stands_for.id == id);
                 let kept = kept.ok_or_else(|| {
                     Error::invalid("a resolver can keep only an event that a branch stands for")
                         .with("event", &id)
                 })?;
-                Decision::Keep(Settled::of(&kept.stands_for))
+                Decision::Keep(self.branches[kept].kept(&sides, earlier[kept].as_ref())?)
             }
         };
-        let (mut settles, mut time) = (Vec::new(), Timestamp::ZERO);
-        let mut clock = VectorClock::new();
-        if let Some(before) = &self.settled_by {
-            // The log may lack some of what was settled.
-            (time, clock) = (before.time, before.clock.clone());
-            settles = Resolution::read(before)?.settles;
+        // The log may lack some of what was settled. A resolution is one tick later than the plain events it settled:
+        // its time stands for theirs.
+        let times = self.branches.iter().map(|Branch { head, .. }| match head.is_resolution() {
+            true => head.time,
+            false => head.time.next(),
+        });
+        let time = times.chain(settled_by.map(|before| before.time)).max().unwrap_or(Timestamp::ZERO);
+        let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round };
+        let clock = resolution.clock()?;
+        let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
+        if !heads.all(|head| head.clock.is_covered_by(&clock)) {
+            return Err(Error::invalid(
+                "an author of these events claims to have seen an event, but not what that had seen; record an \
+                 event on top of all sides instead",
+            )
+            .with("aggregate", &self.aggregate_id));
+        }
+        resolution.is_possible(&self.aggregate_id, &clock)?;
+        Ok(Some(resolution.into_event(self.aggregate_id.clone(), time)?))
+    }
+
+    /// The sides of a resolution of this conflict: the plain events on top of the branches, those of earlier
+    /// resolutions among them, without those that another has seen.
+    fn sides(
+        &self,
+        before: Option<&Resolution>,
+        earlier: &[Option<Resolution>],
+    ) -> Result<(VectorClock, Vec<Side>)> {
+        let mut candidates = Vec::new();
+        for resolution in before.into_iter().chain(earlier.iter().flatten()) {
+            candidates.extend(resolution.sides.iter().map(|side| Candidate::Side(side, &resolution.base)));
         }
         for Branch { head, .. } in &self.branches {
-            clock.merge(&head.clock)?;
-            if head.is_resolution() {
-                // A resolution is one tick later than the plain events it settled: its time stands for
-                // theirs.
-                time = time.max(head.time);
-                settles.extend(Resolution::read(head)?.settles);
-            } else {
-                time = time.max(head.time.next());
-                settles.push(Settled::of(head));
-            }
+            candidates.extend(head.dot.as_ref().map(|dot| Candidate::Head(dot, &head.clock)));
         }
-        let why = Resolution { settles, decision, by: by.to_owned(), rule, reason, round };
-        let resolution = why.without_seen();
-        Ok(Some(resolution.into_event(self.aggregate_id.clone(), clock, time)?))
+        let sides = unseen(candidates)?;
+        let dots: Vec<Dot> = sides.iter().map(|side| side.dot().clone()).collect();
+        factor(&dots, |at| sides[at].clock())
     }
 }
 
 impl Branch {
-    fn of(head: &Arc<Event>, events: &[Arc<Event>], shared: impl Fn(&Event) -> bool) -> Result<Branch> {
+    /// `apart` are the events below the heads that not all branches have seen, in canonical order.
+    fn of(head: &Arc<Event>, events: &[Arc<Event>], apart: &[&Arc<Event>]) -> Result<Branch> {
         // Where a filter left the kept event out, the resolution itself stands for it.
         let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
             Some(Resolution { decision: Decision::Keep(kept), .. }) => {
-                events.iter().find(|event| event.id == kept.id)
+                events.iter().find(|event| kept.is(event))
             }
             _ => None,
         };
-        let shows = shows(head, events)?;
-        let own = |event: &&Arc<Event>| !shared(event) && (event.id == head.id || head.has_seen(event));
-        let mut own: Vec<Arc<Event>> = events.iter().filter(own).cloned().collect();
-        own.sort_by(|left, right| left.canonical_cmp(right));
-        let stands_for = stands_for.unwrap_or(head).clone();
-        Ok(Branch { stands_for, shows, head: head.clone(), events: own })
+        let own = apart.iter().filter(|event| head.has_seen(event));
+        let mut own: Vec<Arc<Event>> = own.map(|event| (*event).clone()).collect();
+        let at = own.partition_point(|event| event.canonical_cmp(head).is_lt());
+        own.insert(at, head.clone());
+        Ok(Branch {
+            stands_for: stands_for.unwrap_or(head).clone(),
+            shows: shows(head, events)?,
+            head: head.clone(),
+            events: own,
+        })
+    }
+
+    /// How a resolution with these sides names what this branch stands for. `earlier` is the decision of the resolution
+    /// at its top, if there is one: it says what it keeps also where a filter left that out.
+    fn kept(&self, sides: &[Side], earlier: Option<&Resolution>) -> Result<Kept> {
+        let (dot, clock) = match (&self.stands_for.dot, earlier) {
+            (Some(dot), _) => (dot, Cow::Borrowed(&self.stands_for.clock)),
+            (None, Some(Resolution { base, decision: Decision::Keep(kept), .. }))
+                if self.stands_for.id == self.head.id =>
+            {
+                match kept {
+                    Kept::Seen(dot, clock) => (dot, Cow::Borrowed(clock)),
+                    Kept::Resolution(..) => return Ok(kept.clone()),
+                    Kept::Side(dot) => {
+                        let side = earlier.and_then(|earlier| earlier.side(dot));
+                        let side =
+                            side.ok_or_else(|| Error::corrupt("a resolution keeps what is no side"))?;
+                        (dot, Cow::Owned(side.clock(base)?))
+                    }
+                }
+            }
+            (None, _) => {
+                let (id, clock) = (self.stands_for.id.clone(), self.stands_for.clock.clone());
+                return Ok(Kept::Resolution(id, clock));
+            }
+        };
+        let is_side = sides.binary_search_by(|side| side.dot.cmp(dot)).is_ok();
+        Ok(if is_side { Kept::Side(dot.clone()) } else { Kept::Seen(dot.clone(), clock.into_owned()) })
     }
 }
 
-/// The events that no other of them has seen, each once, in canonical order: see [`Heads`].
-fn tops<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec<&'a Arc<Event>> {
-    let mut tops: Vec<&Arc<Event>> = Vec::new();
-    for event in events {
+/// The events that no other of them has seen, each once, in canonical order: see [`Heads`]. Looks at each clock of a
+/// plain event once.
+fn tops<'a>(events: impl Iterator<Item = &'a Arc<Event>> + Clone) -> Vec<&'a Arc<Event>> {
+    // For each author the latest event, and the highest counter that others have seen.
+    let mut authors: HashMap<&NodeId, (u64, u64)> = HashMap::new();
+    for dot in events.clone().filter_map(|event| event.dot.as_ref()) {
+        let (latest, _) = authors.entry(&dot.node).or_default();
+        *latest = dot.counter.max(*latest);
+    }
+    for event in events.clone() {
+        for (node, counter) in event.clock.iter().filter(|(node, _)| author(event) != Some(node)) {
+            if let Some((_, seen)) = authors.get_mut(node) {
+                *seen = counter.max(*seen);
+            }
+        }
+    }
+    let stands = |event: &&Arc<Event>| {
+        let dot = event.dot.as_ref();
+        dot.is_some_and(|dot| {
+            authors.get(&dot.node).is_some_and(|(latest, seen)| *latest == dot.counter && *seen < dot.counter)
+        })
+    };
+    let mut tops: Vec<&Arc<Event>> = events.clone().filter(stands).collect();
+    for event in events.filter(|event| event.is_resolution()) {
         if !tops.iter().any(|top| top.id == event.id || top.has_seen(event)) {
             tops.retain(|top| !event.has_seen(top));
             tops.push(event);
         }
     }
     tops.sort_by(|left, right| left.canonical_cmp(right));
+    tops.dedup_by(|left, right| left.id == right.id);
     tops
 }
 
@@ -271,11 +359,11 @@ fn shows(event: &Arc<Event>, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>> {
                 continue;
             }
             Decision::Keep(kept) => vec![kept],
-            Decision::KeepAll => resolution.settles,
+            Decision::KeepAll => resolution.sides.into_iter().map(|side| Kept::Side(side.dot)).collect(),
         };
-        for id in kept.into_iter().map(|settled| settled.id) {
-            match events.iter().find(|event| event.id == id) {
-                Some(event) if looked_at.insert(id) => open.push(event),
+        for kept in kept {
+            match events.iter().find(|event| kept.is(event)) {
+                Some(event) if looked_at.insert(&event.id) => open.push(event),
                 Some(_) => {}
                 None => return Ok(Vec::new()),
             }

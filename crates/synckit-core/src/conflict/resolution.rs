@@ -1,9 +1,14 @@
-//! The decision on a conflict, as it is written into an event.
+//! The decision on a conflict, as it is written into an event. `check.rs` says which are refused.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::clock::VectorClock;
+use crate::clock::{Dot, VectorClock};
+use crate::conflict::form;
+use crate::conflict::side::{Side, factor};
 use crate::data::{Data, Metadata};
 use crate::error::{Error, Result};
 use crate::event::{Event, NewEvent};
@@ -17,8 +22,12 @@ pub const RESOLUTION_TYPE: &str = "synckit.resolution";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
-    /// The plain events on top of the branches, sorted by id: none has seen another.
-    pub settles: Vec<Settled>,
+    /// What all sides had seen: the meet of their clocks.
+    #[serde(default, skip_serializing_if = "VectorClock::is_empty")]
+    pub base: VectorClock,
+    /// The plain events on top of the branches, sorted by dot: none has seen another.
+    #[serde(deserialize_with = "form::sides")]
+    pub sides: Vec<Side>,
     /// Which side stands.
     pub decision: Decision,
     /// The name of the resolver, or who decided.
@@ -39,50 +48,50 @@ fn is_zero(round: &u16) -> bool {
     *round == 0
 }
 
-/// An event that a resolution names, with its clock, so that what it had seen is known even where a filter
-/// left it out.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settled {
-    /// The event.
-    pub id: EventId,
-    /// Its clock.
-    pub clock: VectorClock,
-}
-
-impl Settled {
-    /// How a resolution names this event.
-    pub fn of(event: &Event) -> Self {
-        Settled { id: event.id.clone(), clock: event.clock.clone() }
-    }
-}
-
 /// Which side of a conflict stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// This event and what it had seen.
-    Keep(Settled),
+    Keep(Kept),
     /// All sides.
     KeepAll,
     /// This content, in the place of all sides.
     Merge(NewEvent),
 }
 
-impl Resolution {
-    /// The decision without the plain events that another of them has seen, the others sorted by id.
-    pub(crate) fn without_seen(mut self) -> Self {
-        let settles = &mut self.settles;
-        settles.sort_by(|left, right| left.id.cmp(&right.id));
-        settles.dedup_by(|left, right| left.id == right.id);
-        let seen = |event: &Settled| {
-            settles.iter().any(|other| other.id != event.id && event.clock.is_covered_by(&other.clock))
-        };
-        let mut seen = settles.iter().map(seen).collect::<Vec<_>>().into_iter();
-        settles.retain(|_| seen.next() == Some(false));
-        self
-    }
+/// The event that a decision keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// One of the sides.
+    Side(Dot),
+    /// A plain event that a side had seen, with its clock: what an earlier resolution on top of a branch keeps.
+    Seen(Dot, VectorClock),
+    /// A resolution on top of a branch that keeps all or merges, with its clock.
+    Resolution(EventId, VectorClock),
+}
 
+impl Kept {
+    /// Whether it is this event.
+    pub fn is(&self, event: &Event) -> bool {
+        match self {
+            Kept::Side(dot) | Kept::Seen(dot, _) => event.dot.as_ref() == Some(dot),
+            Kept::Resolution(id, _) => event.is_resolution() && event.id == *id,
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    /// Shows the dot, or the id of a resolution.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Side(dot) | Kept::Seen(dot, _) => dot.fmt(f),
+            Kept::Resolution(id, _) => id.fmt(f),
+        }
+    }
+}
+
+impl Resolution {
     /// Reads the decision from a resolution event.
     ///
     /// # Errors
@@ -95,71 +104,88 @@ impl Resolution {
         event.data.parse().map_err(|error| bad().with_source(error))
     }
 
-    /// Reads a resolution that came from elsewhere and checks that its id is the hash of what it says.
+    /// The side with this dot.
+    pub fn side(&self, dot: &Dot) -> Option<&Side> {
+        let at = self.sides.binary_search_by(|side| side.dot.cmp(dot)).ok()?;
+        self.sides.get(at)
+    }
+
+    /// What the sides have seen together: the clock of the resolution event.
     ///
     /// # Errors
-    /// `Corrupt` when it cannot be read, `Invalid` when the id is another.
-    pub fn check(event: &Event) -> Result<()> {
-        let resolution = Resolution::read(event)?;
-        let covered = |settled: &Settled| settled.clock.is_covered_by(&event.clock);
-        if resolution.id() != event.id
-            || resolution.settles.is_empty()
-            || !resolution.settles.iter().all(covered)
-        {
-            return Err(Error::invalid("the id of a resolution is not the hash of what it says")
-                .with("event", &event.id));
+    /// `TooLarge` above 1,000 nodes.
+    pub fn clock(&self) -> Result<VectorClock> {
+        let mut clock = self.base.clone();
+        for side in &self.sides {
+            clock.merge(&side.above)?;
+            clock.observe(&side.dot)?;
         }
-        Ok(())
+        Ok(clock)
     }
 
-    /// The id of the resolution event: a UUIDv8 of the round and the SHA-256 over the ids it settles, the
-    /// decision, who decided and why. Clocks and times follow from these.
-    pub fn id(&self) -> EventId {
-        let mut hash = Sha256::new();
-        let mut put = |text: &str| {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        put("synckit resolution 1");
-        put(&self.by);
-        for why in [&self.rule, &self.reason] {
-            put(why.as_ref().map_or("0", |_| "1"));
-            put(why.as_deref().unwrap_or_default());
-        }
-        match &self.decision {
-            Decision::Keep(kept) => {
-                put("keep");
-                put(kept.id.as_str());
-            }
-            Decision::KeepAll => put("keep_all"),
-            Decision::Merge(content) => {
-                put("merge");
-                put(&serde_json::to_string(content).unwrap_or_default());
-            }
-        }
-        self.settles.iter().for_each(|settled| put(settled.id.as_str()));
-        let mut bytes = [0; 16];
-        bytes[..2].copy_from_slice(&self.round.to_be_bytes());
-        bytes[2..].copy_from_slice(&hash.finalize()[..14]);
-        EventId::uuid_v8(bytes)
-    }
-
-    /// The resolution event.
-    pub(crate) fn into_event(
-        self,
-        aggregate: AggregateId,
-        clock: VectorClock,
-        time: Timestamp,
-    ) -> Result<Event> {
+    /// The resolution event. Its clock is what the sides have seen together, its id the hash of all that it says.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes.
+    pub fn into_event(self, aggregate: AggregateId, time: Timestamp) -> Result<Event> {
+        let (data, clock) = (Data::of(&self)?, self.clock()?);
         Ok(Event {
-            id: self.id(),
+            id: id(self.round, &aggregate, time, &clock, &data),
             event_type: EventType::new(RESOLUTION_TYPE)?,
             aggregate_id: aggregate,
-            data: Data::of(&self)?,
+            data,
             metadata: Metadata::default(),
             dot: None,
             clock,
             time,
         })
     }
+
+    /// The id that an event has which says this.
+    pub(super) fn id_of(&self, event: &Event) -> EventId {
+        id(self.round, &event.aggregate_id, event.time, &event.clock, &event.data)
+    }
+
+    /// The same decision where events have other dots, clocks other entries and earlier resolutions other ids. The
+    /// sides are sorted again, and the base is again what all had seen.
+    ///
+    /// # Errors
+    /// Those of `clock`, and `TooLarge` when a side has more than 1,000 nodes.
+    pub fn map_dots(
+        &self,
+        dot: impl Fn(&Dot) -> Dot,
+        clock: impl Fn(&VectorClock) -> Result<VectorClock>,
+        resolution: impl Fn(&EventId) -> EventId,
+    ) -> Result<Resolution> {
+        let dots: Vec<Dot> = self.sides.iter().map(|side| dot(&side.dot)).collect();
+        let side = |at: usize| clock(&self.sides[at].clock(&self.base)?).map(Cow::Owned);
+        let (base, sides) = factor(&dots, side)?;
+        let decision = match &self.decision {
+            Decision::Keep(Kept::Side(kept)) => Decision::Keep(Kept::Side(dot(kept))),
+            Decision::Keep(Kept::Seen(kept, own)) => Decision::Keep(Kept::Seen(dot(kept), clock(own)?)),
+            Decision::Keep(Kept::Resolution(id, own)) => {
+                Decision::Keep(Kept::Resolution(resolution(id), clock(own)?))
+            }
+            decision @ (Decision::KeepAll | Decision::Merge(_)) => decision.clone(),
+        };
+        let (by, rule, reason) = (self.by.clone(), self.rule.clone(), self.reason.clone());
+        Ok(Resolution { base, sides, decision, by, rule, reason, round: self.round })
+    }
+}
+
+/// The id of a resolution event: a UUIDv8 of the round and 14 bytes of the SHA-256 over all else that it says, each part
+/// preceded by its length.
+fn id(round: u16, aggregate: &AggregateId, time: Timestamp, clock: &VectorClock, data: &Data) -> EventId {
+    let mut binary = Vec::new();
+    clock.encode(&mut binary);
+    let time = time.to_bits().to_be_bytes();
+    let mut hash = Sha256::new();
+    for part in [b"synckit resolution 2", aggregate.as_bytes(), &time, &binary, data.as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&round.to_be_bytes());
+    bytes[2..].copy_from_slice(&hash.finalize()[..14]);
+    EventId::uuid_v8(bytes)
 }

@@ -124,6 +124,8 @@ struct Numbering<'a> {
     counters: HashMap<Dot, u64>,
     /// Of each aggregate the old dots of moved events, and the dots of own events that stay.
     own: HashMap<&'a AggregateId, (Vec<&'a Dot>, Vec<&'a Dot>)>,
+    /// The new ids of resolutions, by their old ones.
+    resolutions: HashMap<EventId, EventId>,
 }
 
 impl<'a> Numbering<'a> {
@@ -148,7 +150,7 @@ impl<'a> Numbering<'a> {
                 stays.push(dot);
             }
         }
-        Ok(Numbering { wanted, identity, counters, own })
+        Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new() })
     }
 
     /// The event with its new stamp, if it gets one; `before` are those of its aggregate that stand before it.
@@ -160,32 +162,33 @@ impl<'a> Numbering<'a> {
         if !wanted && !follows {
             return Ok(None);
         }
+        if follows {
+            return Ok(Some(self.resolution(event, before)?).filter(|moved| moved != event));
+        }
         let mut moved = event.clone();
         moved.clock = self.clock(&event.aggregate_id, &event.clock)?;
         moved.dot = event.dot.as_ref().map(|dot| self.dot(dot));
-        if event.is_resolution() {
-            moved = self.resolution(moved, before)?;
-        } else if event.time.drifts(self.wanted.now, self.wanted.drift) {
+        if event.time.drifts(self.wanted.now, self.wanted.drift) {
             let causes = before.iter().filter(|cause| moved.has_seen(cause)).map(|cause| cause.time);
             moved.time = Timestamp::after(self.wanted.now, causes);
         }
         Ok((moved != *event).then_some(moved))
     }
 
-    /// A resolution with its sides as they are numbered now, one tick later than the latest of them.
-    fn resolution(&self, event: Event, before: &[Event]) -> Result<Event> {
-        let mut resolution = Resolution::read(&event)?;
+    /// A resolution with its sides as they are numbered now, one tick later than the latest of them. Its id follows.
+    fn resolution(&mut self, event: &Event, before: &[Event]) -> Result<Event> {
         let aggregate = &event.aggregate_id;
-        for settled in &mut resolution.settles {
-            settled.clock = self.clock(aggregate, &settled.clock)?;
-        }
-        if let crate::conflict::Decision::Keep(kept) = &mut resolution.decision {
-            kept.clock = self.clock(aggregate, &kept.clock)?;
-        }
-        let times = resolution.settles.iter().map(|side| before.iter().find(|event| event.id == side.id));
-        let latest = times.map(|side| side.map(|side| side.time)).collect::<Option<Vec<_>>>();
-        let time = latest.and_then(|times| times.into_iter().max()).map_or(event.time, Timestamp::next);
-        resolution.into_event(event.aggregate_id, event.clock, time)
+        let resolution = Resolution::read(event)?.map_dots(
+            |dot| self.dot(dot),
+            |clock| self.clock(aggregate, clock),
+            |id| self.resolutions.get(id).unwrap_or(id).clone(),
+        )?;
+        let time_of = |dot: &Dot| before.iter().find(|event| event.dot.as_ref() == Some(dot));
+        let times = resolution.sides.iter().map(|side| time_of(&side.dot).map(|event| event.time));
+        let latest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
+        let moved = resolution.into_event(aggregate.clone(), latest.map_or(event.time, Timestamp::next))?;
+        self.resolutions.insert(event.id.clone(), moved.id.clone());
+        Ok(moved)
     }
 
     fn dot(&self, dot: &Dot) -> Dot {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use synckit::{Digest, StoreExt};
 use synckit_core::notes::{self, Latest, PullNote};
-use synckit_core::{AggregateId, Event, EventId, EventStore, Query, Standing, StoreId, StoredEvent};
+use synckit_core::{AggregateId, Event, EventId, EventStore, Filter, Query, Standing, StoreId, StoredEvent};
 
 /// What a check answers: the promise that was broken, in words.
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -41,7 +41,7 @@ pub(crate) fn exact(name: &str, log: &[StoredEvent], created: &Created) -> Check
         if !held.insert(&event.id) {
             return Err(format!("P2: {name} holds {} twice", event.id));
         }
-        if event.is_resolution() {
+        if event.is_derived() {
             continue;
         }
         match created.get(&event.id) {
@@ -58,7 +58,10 @@ pub(crate) fn exact(name: &str, log: &[StoredEvent], created: &Created) -> Check
     }
 }
 
-/// P4: an event stands after everything its author had seen.
+/// What the author of each event really held of its aggregate when it was recorded, whatever stamps say.
+pub(crate) type Seen = BTreeMap<EventId, BTreeSet<EventId>>;
+
+/// P4: an event stands after every plain event its author had seen, by what its stamp says.
 pub(crate) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
     let mut by_aggregate: BTreeMap<&AggregateId, Vec<&Event>> = BTreeMap::new();
     for stored in log {
@@ -73,13 +76,27 @@ pub(crate) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
 
 /// A resolution has no dot, so its clock tells which plain events its author had seen, but not which resolutions.
 fn causes(cause: &Event, effect: &Event) -> bool {
-    !cause.is_resolution() && model::seen(effect, cause)
+    !cause.is_derived() && !effect.is_restamp() && model::seen(effect, cause)
+}
+
+/// P4: an event stands after every plain event that its author really had.
+pub(crate) fn after_causes(name: &str, log: &[StoredEvent], seen: &Seen) -> Checked {
+    let place: BTreeMap<&EventId, u64> =
+        log.iter().map(|stored| (&stored.event.id, stored.position)).collect();
+    for stored in log {
+        let causes = seen.get(&stored.event.id).into_iter().flatten();
+        let late = |cause: &&EventId| place.get(cause).is_some_and(|place| *place > stored.position);
+        if let Some(cause) = causes.into_iter().find(late) {
+            return Err(format!("P4: at {name} {cause} stands after its effect {}", stored.event.id));
+        }
+    }
+    Ok(())
 }
 
 /// P3: the view is the one of the reference model, and canonical order is never against causality.
 pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent]) -> Checked<Digest> {
     let mut by_aggregate: BTreeMap<AggregateId, Vec<Event>> = BTreeMap::new();
-    for stored in log {
+    for stored in log.iter().filter(|stored| !stored.event.is_restamp()) {
         by_aggregate.entry(stored.event.aggregate_id.clone()).or_default().push(stored.event.clone());
     }
     for (aggregate, events) in by_aggregate {
@@ -113,20 +130,25 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
     Digest::of(store).await.map_err(failed)
 }
 
-/// P5: everything up to the checkpoint is held.
-pub(crate) async fn honest(name: &str, store: &impl EventStore, peer: &impl EventStore) -> Checked {
-    let own = store.head().await.map_err(failed)?.store;
+/// P5: everything up to the checkpoint for a filter is held, but for what came from the store that the peer took the caller
+/// for.
+pub(crate) async fn honest(
+    name: &str,
+    store: &impl EventStore,
+    peer: &impl EventStore,
+    filter: &Filter,
+) -> Checked {
     let peer_id: StoreId = peer.head().await.map_err(failed)?.store;
-    let Some(note) = store.note(notes::pull(peer_id, "all")).await.map_err(failed)? else { return Ok(()) };
+    let note = store.note(notes::pull(peer_id, &filter.fingerprint())).await.map_err(failed)?;
+    let Some(note) = note else { return Ok(()) };
     let note: PullNote = note.parse().map_err(failed)?;
     if !peer.knows(&note.cursor).await.map_err(failed)? {
         return Ok(());
     }
     let upto = note.cursor.position() as usize;
-    let pulled: Vec<StoredEvent> = log(peer).await?.into_iter().take(upto).collect();
-    let ids = pulled.iter().filter(|stored| note.everything || stored.source != Some(own));
-    let missing =
-        store.not_held(ids.map(|stored| stored.event.id.clone()).collect()).await.map_err(failed)?;
+    let pulled = log(peer).await?.into_iter().take(upto);
+    let pulled = pulled.filter(|stored| stored.source != Some(note.held_by) && filter.matches(&stored.event));
+    let missing = store.not_held(pulled.map(|stored| stored.event.id).collect()).await.map_err(failed)?;
     match missing.first() {
         Some(id) => {
             Err(format!("P5: the checkpoint of {name} at {upto} has passed {id}, which it does not hold"))
@@ -135,7 +157,7 @@ pub(crate) async fn honest(name: &str, store: &impl EventStore, peer: &impl Even
     }
 }
 
-/// What never goes backwards, P6: the number of events, the time, the counters.
+/// What never goes backwards, P6: the number of events, and the counters.
 pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMap<String, u64>> {
     let mut values = BTreeMap::new();
     values.insert("events".to_owned(), store.head().await.map_err(failed)?.position);
@@ -143,24 +165,18 @@ pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMa
         let latest: Latest = String::from_utf8_lossy(&note.value).parse().map_err(failed)?;
         values.insert(note.key, latest.counter);
     }
-    if let Some(note) = store.note(notes::TIME.to_owned()).await.map_err(failed)? {
-        let time: synckit_core::Timestamp = String::from_utf8_lossy(&note.value).parse().map_err(failed)?;
-        values.insert("time".to_owned(), time.to_bits());
-    }
     Ok(values)
 }
 
-/// P6: compares two readings. A replica that authors again what it recorded since a restore gives up counters of its
-/// former name; these may sink.
+/// P6: compares two readings.
 pub(crate) fn monotonic(
     name: &str,
     before: &BTreeMap<String, u64>,
     after: &BTreeMap<String, u64>,
-    authored_again: bool,
 ) -> Checked {
     for (key, value) in before {
         let now = after.get(key).copied().unwrap_or(0);
-        if now < *value && !(authored_again && key.starts_with("origin/")) {
+        if now < *value {
             return Err(format!("P6: {key} of {name} went from {value} to {now}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use synckit_core::{Decision, Event, EventId, Resolution};
+use synckit_core::{Decision, Dot, Event, EventId, Kept, Resolution};
 
 /// For each event whether it stands; resolutions count only where they merge.
 pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
@@ -44,18 +44,24 @@ fn live(log: &[&Event], y: &Event) -> bool {
     let within = |kept: &Event| -> Vec<&Event> {
         log.iter().copied().filter(|e| e.id == kept.id || seen(kept, e)).collect()
     };
-    let find = |id: &EventId| log.iter().copied().find(|e| e.id == *id).expect("what is kept is in the log");
+    let held = |is: &dyn Fn(&Event) -> bool| -> &Event {
+        log.iter().copied().find(|e| is(e)).expect("what is kept is in the log")
+    };
+    let find = |dot: &Dot| held(&|e| e.dot.as_ref() == Some(dot));
     let inside = |kept: &Event| y.id == kept.id || seen(kept, y);
     match &resolution.decision {
         Decision::Keep(kept) => {
-            let kept = find(&kept.id);
+            let kept = match kept {
+                Kept::Side(dot) | Kept::Seen(dot, _) => find(dot),
+                Kept::Resolution(id, _) => held(&|e| e.dot.is_none() && e.id == *id),
+            };
             inside(kept) && live(&within(kept), y)
         }
         Decision::KeepAll => {
-            resolution.settles.iter().map(|s| find(&s.id)).any(|side| inside(side) && live(&within(side), y))
+            resolution.sides.iter().map(|s| find(&s.dot)).any(|side| inside(side) && live(&within(side), y))
         }
         Decision::Merge(_) => {
-            let sides: Vec<&Event> = resolution.settles.iter().map(|s| find(&s.id)).collect();
+            let sides: Vec<&Event> = resolution.sides.iter().map(|s| find(&s.dot)).collect();
             let common: Vec<&Event> = log
                 .iter()
                 .copied()

@@ -121,6 +121,7 @@ mod tests {
             caller: caller(),
             filter: "all".to_owned(),
             events: vec![author.write("x")],
+            from: None,
             upto: None,
         }
     }

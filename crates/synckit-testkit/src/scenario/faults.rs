@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use synckit::{Digest, RetryPolicy, SyncManager};
-use synckit_core::{EventStore, NewEvent};
+use synckit_core::{EventStore, Filter, NewEvent};
 
 use super::ground::record;
 use super::world::{Hub, Log};
@@ -163,9 +163,9 @@ impl World {
             self.restart(to).await?;
         }
         let (client, server) = (&self.sites[from].log, &self.sites[to].log);
-        check::honest(client.name.as_str(), &client.store, &server.store).await?;
+        check::honest(client.name.as_str(), &client.store, &server.store, &Filter::new()).await?;
         for (at, before) in [from, to].into_iter().zip(&before) {
-            check::monotonic(&self.name(at), before, &self.values(at).await?, false)?;
+            check::monotonic(&self.name(at), before, &self.values(at).await?)?;
         }
         match result {
             Err(error) if !faulty => Err(unexpected(error)),

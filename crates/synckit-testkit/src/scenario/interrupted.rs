@@ -25,7 +25,7 @@ async fn the_same_push_twice(cell: &Cell) -> ScenarioResult {
     let a = Log::make(&cell.replica, "a").await?;
     let events = record_notes(&hub.manager(&a).await?, "from a", 50, 5, &mut created).await?;
     let caller = Caller { node: node("a"), store: a.store.head().await?.store };
-    let request = PushRequest { caller, filter: Filter::new().fingerprint(), events, upto: None };
+    let request = PushRequest { caller, filter: Filter::new().fingerprint(), events, from: None, upto: None };
     let transport = hub.connect().await?;
     let first = transport.push(request.clone()).await?;
     let second = transport.push(request).await?;
@@ -97,7 +97,7 @@ async fn crashes_in_the_middle(cell: &Cell) -> ScenarioResult {
             At::Hub => hub.restart().await?,
             At::Wire => {}
         }
-        holds(check::honest(replica.name.as_str(), &replica.store, &hub.log.store).await);
+        holds(check::honest(replica.name.as_str(), &replica.store, &hub.log.store, &Filter::new()).await);
     }
     assert_eq!(broken, BROKEN, "too few syncs were broken off");
     let [a, b] = &replicas;

@@ -11,12 +11,12 @@ use synckit_core::{
 use super::ground::{holds, note};
 use super::world::{Hub, Log};
 use super::{Cell, Ended, ScenarioResult};
-use crate::samples::{Author, NOW, event_id, node, store_id};
+use crate::samples::{Author, NOW, entropy, event_id, node, store_id};
 use crate::{Failure, check};
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     too_large_for_the_hub(cell).await?;
-    a_dot_that_names_another_event(cell).await?;
+    an_id_that_names_another_event(cell).await?;
     data_that_is_no_json(cell).await
 }
 
@@ -36,7 +36,11 @@ async fn assert_only_one_is_refused(
     assert!(!refusal.message.is_empty(), "a reason in words");
     assert_eq!(report.pushed, 10, "P9: {report:?}");
     let arrived = holds(check::log(&hub.log.store).await);
-    assert!(arrived.iter().all(|stored| stored.event.id != *bad), "the bad event has arrived");
+    let own = check::log(&replica.store).await;
+    let of_bad = |log: Vec<synckit_core::StoredEvent>| log.into_iter().find(|stored| stored.event.id == *bad);
+    let content = |log| of_bad(log).map(|stored| stored.event.content_digest());
+    let (here, there) = (content(holds(own)), content(arrived));
+    assert!(there.is_none() || there != here, "the bad event has arrived");
 
     manager.record([note("the next one", 1)]).await?;
     let next = manager.push().await?;
@@ -64,21 +68,27 @@ async fn relay(cell: &Cell) -> Result<(Log, EventId), Failure> {
     let events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
     let sixth = events[5].id.clone();
     let relay = Log::make(&cell.replica, "a").await?;
-    relay.store.commit_receive(Receive::new(Some(store_id(9)), events, NOW, Limits::default())).await?;
+    relay
+        .store
+        .commit_receive(Receive::new(Some(store_id(9)), events, NOW, Limits::default(), entropy()))
+        .await?;
     Ok((relay, sixth))
 }
 
-async fn a_dot_that_names_another_event(cell: &Cell) -> ScenarioResult {
+async fn an_id_that_names_another_event(cell: &Cell) -> ScenarioResult {
     let hub = Hub::start(cell).await?;
-    let (relay, bad) = relay(cell).await?;
-    let mut first = Author::new("c").write_many("note", 6).pop();
-    first.iter_mut().for_each(|event| event.id = event_id("the first to use the dot"));
+    let a = Log::make(&cell.replica, "a").await?;
+    let mut first = Author::new("d").write("note");
+    first.id = event_id("the first to use the id");
     let caller = Caller { node: node("x"), store: store_id(7) };
-    let events = first.into_iter().collect();
-    let request = PushRequest { caller, filter: Filter::new().fingerprint(), events, upto: None };
+    let (filter, taken) = (Filter::new().fingerprint(), first.id.clone());
+    let request = PushRequest { caller, filter, events: vec![first], from: None, upto: None };
     let pushed = hub.connect().await?.push(request).await?;
     assert_eq!(pushed.accepted, 1, "{pushed:?}");
-    assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::ForkedOrigin).await
+    let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
+    events[5] = note("another", 5).with_id(taken.clone());
+    hub.manager(&a).await?.record(events).await?;
+    assert_only_one_is_refused(&hub, &a, &taken, RefusalCode::IdTaken).await
 }
 
 async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {

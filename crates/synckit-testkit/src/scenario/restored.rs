@@ -4,6 +4,7 @@ use super::ground::{assert_agree, assert_cheap, record_notes, recorded, settle};
 use super::world::{Backup, Hub, Log};
 use super::{Cell, Ended, ScenarioResult};
 use crate::check::Created;
+use synckit_core::notes::Renewal;
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     a_wiped_hub(cell).await?;
@@ -92,14 +93,15 @@ async fn a_restored_replica(cell: &Cell) -> ScenarioResult {
     let to_a = hub.manager(&a).await?;
     record_notes(&to_a, "since", 20, 10, &mut created).await?;
     let report = to_a.sync().await?;
-    assert!(report.recovery.restored_here, "{report:?}");
-    assert_eq!(report.recovery.authored_again, 20, "{report:?}");
-    assert_eq!(report.recovery.renamed_to.as_ref().map(|name| name.as_str()), Some("a~2"));
+    assert_eq!(report.recovery.renewed, Some(Renewal::SetBack), "{report:?}");
+    assert_eq!(report.recovery.renumbered, 20, "{report:?}");
+    let name = report.recovery.renamed_to.as_ref().expect("it has a fresh name");
+    assert!(name.chosen() == "a" && name.as_str() != "a", "{name}");
     assert_eq!(report.refused_count, 0, "{report:?}");
     settle(&[&to_a, &to_b]).await?;
     assert_agree(&[&hub.log, &a, &b], &created).await;
     let next = to_a.sync().await?;
-    assert!(!next.recovery.restored_here, "{next:?}");
+    assert_eq!(next.recovery.renewed, None, "{next:?}");
     assert_cheap(&next);
     Ok(Ended::Well)
 }

@@ -1,8 +1,12 @@
-//! A deterministic simulator: replicas that record, sync, crash, are cut off and restored, all from one seed.
+//! A deterministic simulator: replicas that record, sync, crash, are cut off, copied and set back, all from one seed.
 //!
 //! A run builds 3 to 8 replicas in a topology, lets them live through some dozens of random steps, heals
 //! everything, syncs until nothing moves, and checks the promises P2, P3, P4, P5 and P6 against a plain
 //! reference model. The same seed is the same run, step by step.
+//!
+//! Nothing is left out that people do: the same backup is restored again and again, hubs that author are restored, copies of
+//! one store are in use at the same time, some syncs have filters or go one way, and clocks show 1970 or 2099. What any store
+//! still holds when everything heals must be everywhere in the end.
 //!
 //! - `world.rs`: the replicas and what happens to them
 //! - `environment.rs`: skewed clocks and seeded randomness
@@ -25,7 +29,7 @@ pub struct Summary {
     pub replicas: usize,
     /// Events recorded.
     pub recorded: usize,
-    /// Events that no copy held any more after a replica was restored from an older one.
+    /// Events that no store held any more when everything healed.
     pub lost_with_a_restore: usize,
     /// Syncs that ended well and that failed.
     pub syncs: (usize, usize),
@@ -33,8 +37,14 @@ pub struct Summary {
     pub crashes: usize,
     /// Replicas restored from an older copy.
     pub restores: usize,
+    /// Copies of a store that were put to use beside it.
+    pub clones: usize,
+    /// Fresh ids and names that were taken in syncs.
+    pub renewals: usize,
     /// Resolutions in the final log.
     pub resolutions: usize,
+    /// Restamps in the final log.
+    pub restamps: usize,
     /// Rounds of syncs until nothing moved.
     pub rounds: usize,
     /// A hash over the final events, to tell two runs apart.
@@ -72,6 +82,17 @@ impl std::error::Error for Failure {}
 /// # Panics
 /// When no runtime can be made.
 pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
+    replay(seed).map(|(summary, _)| summary)
+}
+
+/// Runs one seed, and tells what happened also where nothing was broken.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub fn replay(seed: u64) -> Result<(Summary, Vec<String>), Box<Failure>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -80,7 +101,7 @@ pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
     runtime.block_on(async {
         let mut world = World::new(seed);
         match world.run().await {
-            Ok(summary) => Ok(summary),
+            Ok(summary) => Ok((summary, world.into_trace())),
             Err(message) => Err(Box::new(Failure { seed, message, trace: world.into_trace() })),
         }
     })

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use synckit::StoreExt;
 use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Intent, Receive, Record};
+use synckit_core::plan::{Intent, Receive};
 use synckit_core::{
     Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
 };
 
-use super::{Contents, contents, counter, log_of, named, open, receive, record};
+use super::{Contents, contents, counter, log_of, named, open, receive, record, record_of};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
-use crate::samples::{Author, NOW, event_id, new_event, node};
+use crate::samples::{Author, NOW, entropy, event_id, new_event, node};
 
 /// A plan that answers an error leaves no note, no event, no counter.
 pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F) -> CaseResult {
@@ -25,7 +25,7 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     let mut events = Author::new("far").write_many("x", 2);
     events[1].clock = synckit_core::VectorClock::new();
     // An event derived here cannot be set aside: the whole commit fails.
-    let mut derived = Receive::new(None, events, NOW, Limits::default());
+    let mut derived = Receive::new(None, events, NOW, Limits::default(), entropy());
     derived.set_aside = true;
     derived.notes.push(Note { key: "checkpoint".to_owned(), value: Vec::new() });
     assert!(store.commit_receive(derived).await.is_err());
@@ -174,8 +174,7 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     store.close().await?;
     store.close().await?;
     let events = vec![named(new_event("x", "2"))];
-    let intent =
-        Record { author: node("n"), events, now: NOW, limits: Limits::default(), expect: Vec::new() };
+    let intent = record_of(node("n"), events);
     let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
     let kinds = [
         store.commit(Intent::Record(intent)).await.map(drop),

@@ -8,7 +8,7 @@ use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, aggregate, new_event};
 
-async fn heads(store: &impl EventStore, of: &str) -> synckit_core::Result<Vec<String>> {
+pub(super) async fn heads(store: &impl EventStore, of: &str) -> synckit_core::Result<Vec<String>> {
     let note = store.note(notes::heads(&aggregate(of))).await?.expect("the aggregate has heads");
     let mut ids: Vec<String> = Heads::decode(&note.value)?.iter().map(|head| head.id.to_string()).collect();
     ids.sort();
@@ -55,7 +55,13 @@ pub async fn a_resolution_settles_it_and_is_one_event<F: StoreFixture>(fixture: 
     let conflict_now = Conflict::in_history(events.clone())?.expect("there is a conflict");
     let keep = Answer::Keep(events[0].id.clone());
     let resolution = conflict_now.settle(keep, "suite")?.expect("the answer settles it");
-    let derived = synckit_core::plan::Receive::new(None, vec![resolution.clone()], NOW, Default::default());
+    let derived = synckit_core::plan::Receive::new(
+        None,
+        vec![resolution.clone()],
+        NOW,
+        Default::default(),
+        crate::samples::entropy(),
+    );
     assert_eq!(store.commit_receive(derived).await?.accepted, 1);
     assert_eq!(conflict(&store, "x").await?, None);
     assert_eq!(heads(&store, "x").await?, [resolution.id.to_string()]);

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 
 use synckit::StoreExt;
 use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Edit, Intent, Record};
-use synckit_core::{Dot, ErrorKind, EventStore, Limits, Needs, NoteQuery, Query};
+use synckit_core::plan::{Edit, Intent};
+use synckit_core::{Dot, ErrorKind, EventStore, Needs, NoteQuery, Query};
 
 use super::commit::check_own;
-use super::reauthor::{from_two, log_to_move};
-use super::{contents, ids, log_of, named, open, receive, receiving, record};
+use super::renumber::{from_two, log_to_move};
+use super::{contents, ids, log_of, named, open, receive, receiving, record, record_of};
 use crate::case::CaseResult;
 use crate::fault::drop_at;
 use crate::fixture::StoreFixture;
-use crate::samples::{Author, NOW, event_id, new_event, node};
+use crate::samples::{Author, event_id, new_event, node};
 
 /// A record dropped at any of its awaits is there as a whole or not at all, and the next one works.
 pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
@@ -23,8 +23,7 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
     for polls in 0.. {
         let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
         let events = batch.iter().map(|id| named(new_event("x", id))).collect();
-        let intent =
-            Record { author: node("n"), events, expect: Vec::new(), now: NOW, limits: Limits::default() };
+        let intent = record_of(node("n"), events);
         let ended = drop_at(polls, store.commit(Intent::Record(intent))).await.transpose()?.is_some();
         let next = format!("{polls}-next");
         record(&store, vec![new_event("x", &next)]).await?;
@@ -123,26 +122,26 @@ pub async fn a_dropped_edit_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Authoring again moves all of its events or none; where it was dropped, it can be done again.
-pub async fn a_dropped_reauthor_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// Renumbering moves all of its events or none; where it was dropped, it can be done again.
+pub async fn a_dropped_renumber_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
-    log_to_move(&store).await?;
+    let name = log_to_move(&store).await?;
+    let dots: Vec<Dot> = [1, 2].map(|counter| Dot::new(name.clone(), counter)).into();
     for polls in 0.. {
-        let author = store.identity().await?.author;
-        if author != node("n") {
+        let renumber = from_two(&store).await?;
+        if !store.identity().await?.suspect {
             break;
         }
-        let ended =
-            drop_at(polls, store.commit(Intent::Reauthor(from_two(&store).await?))).await.transpose()?;
-        let dots = [1, 2].map(|counter| Dot::new(node("n~2"), counter)).into();
-        let facts =
-            store.ask(Needs { dots, notes: vec![notes::NODE.to_owned()], ..Needs::default() }).await?;
-        let moved = notes::identity(facts.notes.get(notes::NODE).map(Vec::as_slice))?.author == node("n~2");
+        let ended = drop_at(polls, store.commit_renumber(renumber)).await.transpose()?;
+        let facts = store
+            .ask(Needs { dots: dots.clone(), notes: vec![notes::NODE.to_owned()], ..Needs::default() })
+            .await?;
+        let moved = !notes::identity(facts.note(notes::NODE))?.suspect;
         assert_eq!(facts.dots.len(), if moved { 2 } else { 0 }, "half of the events were moved");
         assert!(ended.is_none() || moved, "what was answered is there");
     }
     let event = record(&store, vec![new_event("x", "next")]).await?.events.remove(0);
-    assert_eq!(event.dot.map(|dot| (dot.node, dot.counter)), Some((node("n~2"), 3)));
+    assert_eq!(event.dot, Some(Dot::new(name, 3)));
     Ok(())
 }
 

@@ -6,11 +6,11 @@ use synckit_core::{
     Data, Dot, Event, EventStore, Limits, Metadata, NewEvent, Query, StoredEvent, VectorClock,
 };
 
-use super::{contents, log_of, named, open, receive, receiving, record, scan};
+use super::{contents, log_of, named, open, receive, receiving, record, record_of, scan};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{
-    Author, NOW, aggregate, all_characters, event_id, new_event, node, store_id, tricky_events, tricky_names,
+    Author, aggregate, all_characters, event_id, new_event, node, store_id, tricky_events, tricky_names,
 };
 
 /// A new log has a store id, no events, and a notebook that names its node.
@@ -26,7 +26,7 @@ pub async fn an_empty_log<F: StoreFixture>(fixture: &F) -> CaseResult {
         }
     }
     let identity = store.identity().await?;
-    assert_eq!((&identity.node, &identity.author, identity.generation), (&node("n"), &node("n"), 1));
+    assert_eq!((&identity.node, &identity.author, &identity.former), (&node("n"), &node("n"), &Vec::new()));
     let id = super::text(&store, synckit_core::notes::STORE).await?;
     assert_eq!(id, Some(head.store.to_string()));
     Ok(())
@@ -143,7 +143,7 @@ pub async fn every_character_survives<F: StoreFixture>(fixture: &F) -> CaseResul
     let author = node("n");
     let limits = Limits { event_bytes: 1 << 20, ..Limits::default() };
     let events = given.iter().cloned().map(named).collect();
-    store.commit_record(Record { author, events, now: NOW, limits, expect: Vec::new() }).await?;
+    store.commit_record(Record { limits, ..record_of(author, events) }).await?;
     let log = log_of(&store).await?;
     assert_eq!(log.len(), given.len());
     for (stored, given) in log.iter().zip(&given) {
@@ -165,7 +165,9 @@ pub async fn a_clock_of_a_thousand_nodes_survives<F: StoreFixture>(fixture: &F) 
     receiving.limits.event_bytes = 1 << 20;
     let received = store.commit_receive(receiving).await?;
     assert_eq!(received.refused, []);
-    assert_eq!(log_of(&store).await?, [StoredEvent { position: 1, source: Some(store_id(1)), event }]);
+    let log = log_of(&store).await?;
+    let mark = log[0].mark;
+    assert_eq!(log, [StoredEvent { position: 1, mark, source: Some(store_id(1)), event }]);
     Ok(())
 }
 

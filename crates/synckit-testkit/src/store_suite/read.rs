@@ -139,13 +139,16 @@ pub async fn one_source_is_left_out<F: StoreFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
-/// A page names its store, the event it was read after and the one it ends at, whether it holds them or not.
-pub async fn a_page_names_the_events_at_its_ends<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// A page names its store, the mark at the place it was read after and at the one it ends at, whether it holds the events or
+/// not. Events of one commit share a mark, those of another have another.
+pub async fn a_page_names_the_marks_at_its_ends<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "e1"), new_event("y", "e2")]).await?;
     receive(&store, 1, &Author::new("far").write_many("z", 3)).await?;
     let (head, log) = (store.head().await?, log_of(&store).await?);
-    let id_at = |position: u64| log.iter().find(|stored| stored.position == position).map(|at| &at.event.id);
+    let marks: Vec<_> = log.iter().map(|stored| stored.mark).collect();
+    assert!(marks[0] == marks[1] && marks[2] == marks[4] && marks[1] != marks[2], "{marks:?}");
+    let mark_at = |position: u64| log.iter().find(|stored| stored.position == position).map(|at| &at.mark);
     for after in 0..=7 {
         for query in [
             Query::after(after),
@@ -158,8 +161,8 @@ pub async fn a_page_names_the_events_at_its_ends<F: StoreFixture>(fixture: &F) -
         ] {
             let page = store.read(query.clone()).await?;
             assert_eq!(page.store, head.store);
-            assert_eq!(page.from.as_ref(), id_at(after), "{query:?}");
-            assert_eq!(page.upto.as_ref(), id_at(page.scanned_to), "{query:?}");
+            assert_eq!(page.from.as_ref(), mark_at(after), "{query:?}");
+            assert_eq!(page.upto.as_ref(), mark_at(page.scanned_to), "{query:?}");
         }
     }
     Ok(())

@@ -2,13 +2,17 @@
 
 use synckit::StoreExt;
 use synckit_core::notes::{self, Aside, Note};
-use synckit_core::plan::Received;
-use synckit_core::{Data, Dot, Event, EventStore, Limits, NewEvent, RefusalCode, Timestamp, VectorClock};
+use synckit_core::plan::{OnRecord, Received};
+use synckit_core::{
+    Data, Dot, ErrorKind, Event, EventStore, Limits, Needs, NewEvent, NodeId, RefusalCode, Restamp,
+    Timestamp, VectorClock,
+};
 
+use super::conflicts::heads;
 use super::{contents, ids, log_of, open, receive, receiving, record, text};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
-use crate::samples::{Author, NOW, event_id, new_event, node, store_id};
+use crate::samples::{Author, NOW, aggregate, event_id, new_event, node, place, store_id};
 
 fn refusals(received: &Received) -> Vec<(usize, &str, RefusalCode)> {
     received.refused.iter().map(|refused| (refused.index, refused.id.as_str(), refused.code)).collect()
@@ -63,33 +67,79 @@ pub async fn an_id_that_is_taken_is_refused_and_the_rest_accepted<F: StoreFixtur
     Ok(())
 }
 
-/// One event per dot: another event under a held dot is refused by name, and the rest goes on.
-pub async fn a_forked_dot_is_refused_and_the_rest_accepted<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// One event per dot: of two events under one dot the greater id gets an alias, which is written down.
+pub async fn a_forked_dot_gets_an_alias_and_nothing_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
     let mut events = far.write_many("x", 10);
     receive(&store, 1, &events[..5]).await?;
     let mut forked = events[2].clone();
     forked.id = event_id("forked");
-    events.insert(7, forked);
+    events.insert(7, forked.clone());
     let received = receive(&store, 1, &events[5..]).await?;
-    assert_eq!(refusals(&received), [(2, "forked", RefusalCode::ForkedOrigin)]);
-    assert_eq!(received.accepted, 5);
-    let facts = store.ask(synckit_core::Needs { dots: vec![Dot::new(node("far"), 3)], ..Default::default() });
-    assert_eq!(facts.await?.dots[&Dot::new(node("far"), 3)], event_id("far-3"));
-    assert_eq!(store.head().await?.position, 10);
+    assert_eq!((refusals(&received), received.accepted), (vec![], 6));
+    let dots = [Dot::new(node("far"), 3), Dot::new(NodeId::alias(&forked.id), 1)];
+    let facts = store.ask(Needs { dots: dots.to_vec(), ..Default::default() }).await?;
+    assert_eq!(dots.map(|dot| facts.dots[&dot].to_string()), ["far-3", "forked"]);
+    let log = log_of(&store).await?;
+    let (alias, restamp) = (&log[7], &log[11]);
+    assert_eq!((alias.event.id.as_str(), alias.source), ("forked", Some(store_id(1))));
+    assert_eq!(alias.event.content_digest(), forked.content_digest());
+    assert_eq!(alias.event.clock.counter(&node("far")), 2, "it had seen what came before it");
+    assert_eq!((restamp.event.clone(), restamp.source), (Restamp::event_of(&alias.event)?, None));
+    assert_eq!(heads(&store, "x").await?.len(), 2, "it is an edit beside the others");
+    // Whoever comes with the old stamp, or the restamp, changes nothing any more.
+    assert_eq!(receive(&store, 2, &[forked, restamp.event.clone()]).await?.duplicates, 2);
+    assert_eq!(log_of(&store).await?, log);
     Ok(())
 }
 
-/// Two events under one new dot in one batch: the first stays.
-pub async fn a_forked_dot_within_one_batch_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// Two events under one new dot in one batch, of different aggregates: the same.
+pub async fn a_forked_dot_within_one_batch_gets_an_alias<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let event = Author::new("far").write("x");
-    let mut forked = event.clone();
-    forked.id = event_id("forked");
-    let received = receive(&store, 1, &[event, forked]).await?;
-    assert_eq!(refusals(&received), [(1, "forked", RefusalCode::ForkedOrigin)]);
-    assert_eq!(ids(&log_of(&store).await?), ["far-1"]);
+    let forked = Event { id: event_id("a fork"), aggregate_id: aggregate("y"), ..event.clone() };
+    let received = receive(&store, 1, &[event, forked.clone()]).await?;
+    assert_eq!((refusals(&received), received.accepted), (vec![], 2));
+    let log = log_of(&store).await?;
+    assert_eq!(ids(&log)[..2], ["far-1", "a fork"]);
+    assert_eq!(log[0].event.dot, Some(Dot::new(NodeId::alias(&event_id("far-1")), 1)));
+    assert_eq!((&log[1].event, log.len()), (&forked, 3));
+    Ok(())
+}
+
+/// One event under two stamps: the greater stands, whichever came first, and is written down.
+pub async fn an_event_with_two_stamps_takes_the_greater<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let lesser = Author::new("far").write("x");
+    let mut greater = Author::new("far~0123456789").write("x");
+    greater = Event { dot: greater.dot, clock: greater.clock, ..lesser.clone() };
+    receive(&store, 1, std::slice::from_ref(&lesser)).await?;
+    for event in [&greater, &lesser, &greater] {
+        let received = receive(&store, 2, std::slice::from_ref(event)).await?;
+        assert_eq!((received.duplicates, received.refused.len()), (1, 0));
+        let log = log_of(&store).await?;
+        assert_eq!((&log[0].event, log[0].source), (&greater, Some(store_id(1))));
+        assert_eq!((&log[1].event, log.len()), (&Restamp::event_of(&greater)?, 2));
+        assert_eq!(heads(&store, "x").await?, ["far-1"]);
+    }
+    let taken = Event { aggregate_id: aggregate("y"), ..greater.clone() };
+    assert_eq!(refusals(&receive(&store, 2, &[taken]).await?), [(0, "far-1", RefusalCode::IdTaken)]);
+    Ok(())
+}
+
+/// Where a filter lets a restamp through before its event, the event gets its stamp when it comes.
+pub async fn a_restamp_waits_for_its_event<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let event = Author::new("far").write("x");
+    let other = Author::new("far~0123456789").write("x");
+    let moved = Event { dot: other.dot, clock: other.clock, ..event.clone() };
+    receive(&store, 1, &[Restamp::event_of(&moved)?]).await?;
+    assert_eq!(heads(&store, "x").await?.len(), 0);
+    receive(&store, 1, &[event]).await?;
+    let log = log_of(&store).await?;
+    assert_eq!((&log[1].event, log.len()), (&moved, 2));
+    assert_eq!(heads(&store, "x").await?, ["far-1"]);
     Ok(())
 }
 
@@ -124,17 +174,20 @@ pub async fn the_largest_event_is_accepted_and_one_byte_more_refused<F: StoreFix
     Ok(())
 }
 
-/// A time beyond the drift limit is refused; one at the limit is not.
-pub async fn a_time_too_far_ahead_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// A time far ahead is no reason to refuse an event: clocks go wrong. It concerns its aggregate and no other.
+pub async fn a_time_far_ahead_is_stored_and_lifts_no_other_aggregate<F: StoreFixture>(
+    fixture: &F,
+) -> CaseResult {
     let store = open(fixture).await?;
-    let drift = Limits::default().drift_seconds * 1_000;
     let mut far = Author::new("far");
-    let (mut late, mut last) = (far.write("x"), far.write("y"));
-    late.time = Timestamp::from_millis(NOW + drift + 1);
-    last.time = Timestamp::from_millis(NOW + drift);
-    let received = receive(&store, 1, &[late, last.clone()]).await?;
-    assert_eq!(refusals(&received), [(0, "far-1", RefusalCode::ClockDrift)]);
-    assert_eq!(text(&store, notes::TIME).await?, Some(last.time.to_string()));
+    let mut late = far.write("x");
+    for time in [Timestamp::from_millis(NOW + 365 * 86_400_000), Timestamp::from_bits(u64::MAX)] {
+        late = Event { time, ..far.write("x") };
+        assert_eq!(receive(&store, 1, std::slice::from_ref(&late)).await?.accepted, 1);
+    }
+    let on_top = record(&store, vec![new_event("x", "on top"), new_event("y", "beside")]).await?.events;
+    assert!(on_top[0].has_seen(&late) && on_top[0].canonical_cmp(&late).is_gt());
+    assert_eq!(on_top[1].time, Timestamp::from_millis(NOW));
     Ok(())
 }
 
@@ -193,34 +246,89 @@ pub async fn notes_are_written_with_the_events<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// A note that says "all of these are held" is written only when none was refused.
-pub async fn notes_if_complete_wait_for_a_batch_without_refusals<F: StoreFixture>(fixture: &F) -> CaseResult {
+/// The place of the source says "all of these are held": it moves only when none was refused.
+pub async fn what_is_on_record_waits_for_a_batch_without_refusals<F: StoreFixture>(
+    fixture: &F,
+) -> CaseResult {
     let store = open(fixture).await?;
     let mut events = Author::new("far").write_many("x", 2);
     let good = events[1].clock.clone();
     events[1].clock = VectorClock::new();
-    for (repaired, expected) in [(false, None), (true, Some("2"))] {
+    for (repaired, expected) in [(false, None), (true, Some(place(1, 2)))] {
         if repaired {
             events[1].clock = good.clone();
         }
         let mut receiving = receiving(1, &events);
-        receiving.notes_if_complete.push(note("pushed", "2"));
+        receiving.on_record = Some(record_of(None, 2));
         store.commit_receive(receiving).await?;
-        assert_eq!(text(&store, "pushed").await?.as_deref(), expected);
+        assert_eq!(text(&store, "pushed").await?, expected.map(|place| place.to_string()));
     }
     Ok(())
 }
 
-/// An own event that comes back and is not held shows a restore: new events get the successor's name.
-pub async fn an_own_event_that_is_not_held_renames_the_author<F: StoreFixture>(fixture: &F) -> CaseResult {
+fn record_of(from: Option<u64>, upto: u64) -> OnRecord {
+    OnRecord { key: "pushed".to_owned(), from: from.map(|from| place(1, from)), upto: Some(place(1, upto)) }
+}
+
+/// What comes late, or from a copy that has pushed in the same name, is not stored: the place on record is another than it
+/// believes. The same again is a repetition.
+pub async fn what_is_on_record_moves_only_from_where_it_is<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
+    let events = Author::new("far").write_many("x", 6);
+    let push = async |events: &[Event], from, upto| {
+        let mut receiving = receiving(1, events);
+        receiving.on_record = Some(record_of(from, upto));
+        store.commit_receive(receiving).await.map(|received| received.accepted).map_err(|error| error.kind())
+    };
+    assert_eq!(push(&events[..2], None, 2).await, Ok(2));
+    assert_eq!(push(&events[..2], None, 2).await, Ok(0), "the same again");
+    assert_eq!(push(&events[2..4], Some(2), 4).await, Ok(2));
+    let before = contents(&store).await?;
+    for (from, upto) in [(None, 2), (Some(2), 3), (Some(5), 6), (None, 6)] {
+        assert_eq!(push(&events[4..], from, upto).await, Err(ErrorKind::CursorUnknown));
+        assert_eq!(contents(&store).await?, before);
+    }
+    assert_eq!(push(&events[4..], Some(4), 6).await, Ok(2));
+    Ok(())
+}
+
+/// An own event that comes back and is not held shows that the log was set back: fresh id, fresh name, the old ones on
+/// record.
+pub async fn an_own_event_that_is_not_held_renews_the_store<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let id = store.head().await?.store;
     let lost = Author::new("n").write_many("x", 3);
     let received = receive(&store, 1, &lost).await?;
-    assert_eq!((received.accepted, received.renamed), (3, Some(node("n~2"))));
     let identity = store.identity().await?;
-    assert_eq!((identity.node, identity.author), (node("n"), node("n~2")));
+    assert_eq!((received.accepted, received.renewed.as_ref()), (3, Some(&identity.author)));
+    assert_eq!((&identity.node, identity.author.chosen()), (&node("n"), "n"));
+    assert!(identity.author != node("n") && identity.suspect && identity.was(id));
+    assert_ne!(store.head().await?.store, id);
     let event = record(&store, vec![new_event("x", "own")]).await?.events.remove(0);
-    assert_eq!(event.dot, Some(Dot::new(node("n~2"), 1)));
+    assert_eq!(event.dot, Some(Dot::new(identity.author.clone(), 1)));
     assert!(event.has_seen(&lost[2]));
+    // What happens under the former name is somebody else's business.
+    let more = Author::new("n").write_many("y", 4);
+    assert_eq!(receive(&store, 1, &more[3..]).await?.renewed, None);
+    assert_eq!(store.identity().await?, identity);
+    Ok(())
+}
+
+/// The clock of a foreign event shows own events that are not here: whether it comes, or something is recorded on top of it.
+pub async fn a_clock_that_knows_more_of_the_own_name_renews_the_store<F: StoreFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let store = open(fixture).await?;
+    let own = record(&store, vec![new_event("x", "own")]).await?.events.remove(0);
+    let mut far = Author::new("far");
+    far.see(&own);
+    assert_eq!(receive(&store, 1, &[far.write("x")]).await?.renewed, None);
+    let mut lost = own.clone();
+    lost.clock = VectorClock::from_entries([(node("n"), 5)])?;
+    far.see(&lost);
+    let renewed = receive(&store, 1, &[far.write("x")]).await?.renewed;
+    assert!(renewed.is_some(), "it had seen n:5");
+    let event = record(&store, vec![new_event("x", "on top")]).await?.events.remove(0);
+    assert_eq!(event.dot.map(|dot| (dot.node, dot.counter)), renewed.map(|name| (name, 1)));
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use synckit::StoreExt;
 use synckit_core::{
-    Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, PROTOCOL_VERSION, Placed,
+    Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, Mark, PROTOCOL_VERSION, Placed,
     PushRequest, Stored, Transport,
 };
 
 use super::{caller, connect, connect_with, pushing};
 use crate::case::CaseResult;
 use crate::fixture::TransportFixture;
-use crate::samples::{Author, event_id, node, store_id};
+use crate::samples::{Author, event_id, node, place, store_id};
 
 fn hello(caller: Caller) -> HelloRequest {
     HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None, ahead: None }
@@ -42,7 +42,7 @@ pub async fn the_counter_of_the_caller_is_known<F: TransportFixture>(fixture: &F
 pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let events = Author::new("node-1").write_many("x", 2);
-    let upto = Cursor::at(store_id(1), 2, events[1].id.clone());
+    let upto = place(1, 2);
     hub.wire.push(PushRequest { upto: Some(upto.clone()), ..pushing(1, &events) }).await?;
     assert_eq!(hub.wire.hello(hello(caller(1))).await?.pushed, Some(upto));
     let other = HelloRequest { filter: "0123456789abcdef".to_owned(), ..hello(caller(1)) };
@@ -56,12 +56,13 @@ pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseR
     let hub = connect(fixture).await?;
     hub.wire.push(pushing(1, &Author::new("node-1").write_many("x", 3))).await?;
     let id = hub.store.head().await?.store;
+    let mark = hub.store.cursor_at(2).await?.mark().expect("it is not the beginning");
     let cursors = [
         (hub.store.cursor_at(0).await?, true),
         (hub.store.cursor_at(2).await?, true),
-        (Cursor::at(id, 2, event_id("node-1-1")), false),
-        (Cursor::at(id, 4, event_id("node-1-4")), false),
-        (Cursor::at(store_id(9), 2, event_id("node-1-2")), false),
+        (Cursor::at(id, 2, Mark(7)), false),
+        (Cursor::at(id, 4, mark), false),
+        (Cursor::at(store_id(9), 2, mark), false),
         (Cursor::start(store_id(9)), false),
     ];
     for (cursor, known) in cursors {
@@ -76,22 +77,23 @@ pub async fn events_come_with_it_where_all_is_as_expected<F: TransportFixture>(f
     let hub = connect(fixture).await?;
     let mut author = Author::new("node-1");
     let (first, next) = (author.write_many("x", 2), author.write_many("x", 2));
-    let place = |position: u64| Cursor::at(store_id(1), position, event_id(&format!("node-1-{position}")));
-    let (after, upto) = (place(2), place(4));
+    let (after, upto) = (place(1, 2), place(1, 4));
+    let latest = Some(event_id("node-1-2"));
     let push = PushRequest { upto: Some(after.clone()), ..pushing(1, &first) };
     hub.wire.push(push).await?;
     let peer = hub.store.head().await?.store;
-    let ahead = Ahead { peer, after: after.clone(), events: next, upto: upto.clone() };
+    let ahead = Ahead { peer, after: after.clone(), latest, events: next, upto: upto.clone() };
     let saying = |ahead| HelloRequest { ahead: Some(ahead), ..hello(caller(1)) };
     for wrong in [
         Ahead { peer: store_id(9), ..ahead.clone() },
-        Ahead { after: place(1), ..ahead.clone() },
-        Ahead { after: Cursor::at(store_id(1), 2, event_id("node-1-1")), ..ahead.clone() },
+        Ahead { after: place(1, 1), ..ahead.clone() },
+        Ahead { after: Cursor::at(store_id(1), 2, Mark(7)), ..ahead.clone() },
+        Ahead { latest: Some(event_id("node-1-1")), ..ahead.clone() },
+        Ahead { latest: None, ..ahead.clone() },
     ] {
         assert_eq!(hub.wire.hello(saying(wrong)).await?.ahead, None);
     }
-    let elsewhere =
-        HelloRequest { cursor: Some(Cursor::at(peer, 9, event_id("e"))), ..saying(ahead.clone()) };
+    let elsewhere = HelloRequest { cursor: Some(Cursor::at(peer, 9, Mark(7))), ..saying(ahead.clone()) };
     assert_eq!(hub.wire.hello(elsewhere).await?.ahead, None);
     assert_eq!(hub.store.head().await?.position, 2, "nothing was stored");
 
@@ -113,14 +115,16 @@ pub async fn another_protocol_is_unsupported<F: TransportFixture>(fixture: &F) -
     Ok(())
 }
 
-/// Two replicas of one store or of one name cannot sync.
+/// Two replicas of one store cannot sync; who has the hub's name is told it, and takes another.
 pub async fn the_same_replica_on_both_sides_is_a_conflict<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let same_store = Caller { node: node("node-1"), store: hub.store.head().await?.store };
     let same_node = Caller { node: node("hub"), store: store_id(1) };
-    for caller in [same_store, same_node] {
-        let error = hub.wire.hello(hello(caller)).await.err().map(|error| error.kind());
-        assert_eq!(error, Some(ErrorKind::Conflict));
-    }
+    let error = hub.wire.hello(hello(same_store.clone())).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::Conflict));
+    let push = PushRequest { caller: same_store, ..pushing(1, &Author::new("node-1").write_many("x", 1)) };
+    let error = hub.wire.push(push).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::Conflict));
+    assert_eq!(hub.wire.hello(hello(same_node)).await?.node, node("hub"));
     Ok(())
 }

@@ -57,6 +57,7 @@ macro_rules! transport_conformance {
             push: a_batch_above_the_limit_is_too_large;
             push: an_empty_push_moves_the_place_on_record;
             push: a_push_with_refusals_does_not_move_the_place_on_record;
+            push: a_push_from_another_place_than_is_on_record_is_not_stored;
             push: missing_events_are_named_in_order;
             push: asking_for_too_many_is_too_large;
             pull: an_empty_log;
@@ -67,6 +68,8 @@ macro_rules! transport_conformance {
             pull: a_limit_above_the_hubs_is_the_hubs;
             pull: a_cursor_resumes;
             pull: events_of_the_caller_are_left_out;
+            pull: ids_of_what_came_from_some_stores_are_listed;
+            pull: named_events_are_sent_whoever_brought_them;
             pull: filters_pass_what_they_name;
             pull: a_filter_that_passes_nothing_moves_on;
             pull: a_cursor_of_another_log_is_unknown;
@@ -125,7 +128,13 @@ pub(crate) fn caller(byte: u8) -> Caller {
 
 /// A push of these events by the caller of this byte.
 pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
-    PushRequest { caller: caller(byte), filter: "all".to_owned(), events: events.to_vec(), upto: None }
+    PushRequest {
+        caller: caller(byte),
+        filter: "all".to_owned(),
+        events: events.to_vec(),
+        from: None,
+        upto: None,
+    }
 }
 
 /// A pull of everything by the caller of this byte.

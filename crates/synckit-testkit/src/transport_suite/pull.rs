@@ -2,7 +2,7 @@
 
 use synckit::StoreExt;
 use synckit_core::{
-    Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Metadata, NewEvent, PullRequest, Scope,
+    Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, Scope,
     Transport,
 };
 
@@ -125,7 +125,7 @@ pub async fn a_cursor_resumes<F: TransportFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// What came from the caller is left out, unless it lost its log.
+/// What came from the caller is left out.
 pub async fn events_of_the_caller_are_left_out<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     record(&hub.store, vec![new_event("x", "hub")]).await?;
@@ -139,9 +139,55 @@ pub async fn events_of_the_caller_are_left_out<F: TransportFixture>(fixture: &F)
         let pages = pull_all(&hub.wire, pulling(byte, None)).await?;
         assert_eq!(ids(&events_of(&pages)), expected);
         assert_eq!(pages.last().map(|page| page.next.position()), Some(4));
-        let request = PullRequest { scope: Scope::Everything, ..pulling(byte, None) };
-        assert_eq!(events_of(&pull_all(&hub.wire, request).await?).len(), 4);
     }
+    Ok(())
+}
+
+/// A replica that went under other ids asks what came to the hub from those: ids alone, page by page, through its filter.
+pub async fn ids_of_what_came_from_some_stores_are_listed<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    record(&hub.store, vec![new_event("x", "hub")]).await?;
+    for byte in 1..=3 {
+        let mut author = Author::new(&format!("node-{byte}"));
+        hub.wire.push(super::pushing(byte, &[author.write("x"), author.write("y")])).await?;
+    }
+    let asking = |stores: &[u8], of: &str| -> synckit_core::Result<PullRequest> {
+        let scope = Scope::Sent(stores.iter().map(|byte| store_id(*byte)).collect());
+        let filter = if of.is_empty() { Filter::new() } else { Filter::new().with_aggregate(of)? };
+        Ok(PullRequest { scope, filter, ..pulling(9, None) })
+    };
+    for (stores, of, expected) in [
+        (&[1][..], "", &["node-1-1", "node-1-2"][..]),
+        (&[1, 3], "y", &["node-1-2", "node-3-2"]),
+        (&[7], "", &[]),
+    ] {
+        for limit in [None, Some(1)] {
+            let request = PullRequest { limit, ..asking(stores, of)? };
+            let pages = pull_all(&hub.wire, request).await?;
+            let listed: Vec<_> = pages.iter().flat_map(|page| &page.ids).map(|id| id.as_str()).collect();
+            assert_eq!((listed, events_of(&pages)), (expected.to_vec(), vec![]));
+            assert_eq!(pages.last().map(|page| page.next.position()), Some(7));
+        }
+    }
+    Ok(())
+}
+
+/// Events can be asked for by their ids, also those that came from the caller; what is not held is left out.
+pub async fn named_events_are_sent_whoever_brought_them<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let mut author = Author::new("node-1");
+    let events = [author.write("x"), author.write("y"), author.write("x")];
+    hub.wire.push(super::pushing(1, &events)).await?;
+    let named = ["node-1-3", "absent", "node-1-1", "node-1-2"].map(event_id).to_vec();
+    let request = PullRequest { scope: Scope::Named(named.clone()), ..pulling(1, None) };
+    let page = hub.wire.pull(request.clone()).await?;
+    assert_eq!((&page.events[..], page.ids, page.more), (&events[..], vec![], false));
+    let filter = Filter::new().with_aggregate("y")?;
+    let page = hub.wire.pull(PullRequest { filter, ..request }).await?;
+    assert_eq!(page.events, events[1..2]);
+    let many = (0..=Limits::default().batch_events).map(|at| event_id(&at.to_string())).collect();
+    let error = hub.wire.pull(PullRequest { scope: Scope::Named(many), ..pulling(1, None) }).await.err();
+    assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::TooLarge));
     Ok(())
 }
 
@@ -201,10 +247,11 @@ pub async fn a_cursor_of_another_log_is_unknown<F: TransportFixture>(fixture: &F
     let hub = connect(fixture).await?;
     receive(&hub.store, 9, &Author::new("far").write_many("x", 3)).await?;
     let id = hub.store.head().await?.store;
+    let mark = hub.store.cursor_at(2).await?.mark().expect("it is not the beginning");
     for cursor in [
-        Cursor::at(id, 2, event_id("far-1")),
-        Cursor::at(id, 4, event_id("far-3")),
-        Cursor::at(store_id(9), 2, event_id("far-2")),
+        Cursor::at(id, 2, Mark(7)),
+        Cursor::at(id, 4, mark),
+        Cursor::at(store_id(9), 2, mark),
         Cursor::start(store_id(9)),
     ] {
         let error = hub.wire.pull(pulling(1, Some(cursor.clone()))).await.err();

@@ -2,14 +2,14 @@
 
 use synckit::StoreExt;
 use synckit_core::{
-    Cursor, Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
+    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
     Transport, VectorClock, notes,
 };
 
 use super::{caller, connect, connect_with, held, pushing};
 use crate::case::CaseResult;
 use crate::fixture::TransportFixture;
-use crate::samples::{Author, all_characters, event_id, store_id, tricky_events, tricky_names};
+use crate::samples::{Author, all_characters, event_id, place, store_id, tricky_events, tricky_names};
 use crate::store_suite::{log_of, text};
 
 /// What arrives is what was sent: data, metadata, names, stamp; and it is known from whom.
@@ -71,15 +71,10 @@ pub async fn one_bad_event_of_eleven_is_refused_by_its_index<F: TransportFixture
     hub.wire.push(pushing(1, std::slice::from_ref(&first))).await?;
     let large = NewEvent::with_data("Large", "x", Data::bytes(vec![0; 20_000]))?;
     let large = author.write_this(large.with_id(event_id("large")));
-    let forked = Event { id: event_id("forked"), ..first.clone() };
     let taken = Event { id: first.id.clone(), ..author.write("x") };
     let invalid = Event { clock: VectorClock::new(), ..author.write("x") };
-    let codes = [
-        (large, RefusalCode::TooLarge),
-        (forked, RefusalCode::ForkedOrigin),
-        (taken, RefusalCode::IdTaken),
-        (invalid, RefusalCode::Invalid),
-    ];
+    let codes =
+        [(large, RefusalCode::TooLarge), (taken, RefusalCode::IdTaken), (invalid, RefusalCode::Invalid)];
     for (round, (bad, code)) in codes.into_iter().enumerate() {
         let mut events = author.write_many("x", 10);
         events.insert(5, bad.clone());
@@ -155,15 +150,19 @@ async fn pushed(store: &impl EventStore) -> synckit_core::Result<Option<String>>
 /// A push without events puts the place on record; a place in another log than the caller's is refused.
 pub async fn an_empty_push_moves_the_place_on_record<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
+    let mut from = None;
     for position in [3, 7] {
-        let upto = Cursor::at(store_id(1), position, event_id("e"));
-        let answer = hub.wire.push(PushRequest { upto: Some(upto.clone()), ..pushing(1, &[]) }).await?;
+        let upto = Some(place(1, position));
+        let request = PushRequest { from, upto: upto.clone(), ..pushing(1, &[]) };
+        let answer = hub.wire.push(request).await?;
         assert_eq!((answer.accepted, answer.duplicates), (0, 0));
-        assert_eq!(pushed(&hub.store).await?, Some(upto.to_string()));
+        assert_eq!(pushed(&hub.store).await?, upto.as_ref().map(|upto| upto.to_string()));
+        from = upto;
     }
-    let foreign = Cursor::at(store_id(2), 9, event_id("e"));
-    let error = hub.wire.push(PushRequest { upto: Some(foreign), ..pushing(1, &[]) }).await;
-    assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Invalid));
+    for (from, upto) in [(from, place(2, 9)), (Some(place(2, 7)), place(1, 9))] {
+        let error = hub.wire.push(PushRequest { from, upto: Some(upto), ..pushing(1, &[]) }).await;
+        assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Invalid));
+    }
     Ok(())
 }
 
@@ -175,12 +174,34 @@ pub async fn a_push_with_refusals_does_not_move_the_place_on_record<F: Transport
     let mut events = Author::new("node-1").write_many("x", 3);
     let whole = events.clone();
     events[1].clock = VectorClock::new();
-    let upto = Some(Cursor::at(store_id(1), 3, events[2].id.clone()));
+    let upto = Some(place(1, 3));
     let answer = hub.wire.push(PushRequest { upto: upto.clone(), ..pushing(1, &events) }).await?;
     assert_eq!((answer.accepted, answer.refused.len(), pushed(&hub.store).await?), (2, 1, None));
     let answer = hub.wire.push(PushRequest { upto: upto.clone(), ..pushing(1, &whole) }).await?;
     assert_eq!((answer.accepted, answer.duplicates), (1, 2));
     assert_eq!(pushed(&hub.store).await?, upto.map(|upto| upto.to_string()));
+    Ok(())
+}
+
+/// A push that comes late, or from a copy in the same name, is told that another place is on record, and is not stored.
+pub async fn a_push_from_another_place_than_is_on_record_is_not_stored<F: TransportFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("node-1").write_many("x", 4);
+    let push = |at: usize, from: Option<u64>, upto: u64| PushRequest {
+        from: from.map(|from| place(1, from)),
+        upto: Some(place(1, upto)),
+        ..pushing(1, &events[at..at + 2])
+    };
+    hub.wire.push(push(0, None, 2)).await?;
+    for late in [push(2, None, 4), push(2, Some(1), 4), push(0, None, 1)] {
+        let error = hub.wire.push(late).await.err().map(|error| error.kind());
+        assert_eq!(error, Some(ErrorKind::CursorUnknown));
+    }
+    assert_eq!(pushed(&hub.store).await?, Some(place(1, 2).to_string()));
+    assert_eq!(hub.wire.push(push(0, None, 2)).await?.duplicates, 2, "the same again");
+    assert_eq!(hub.wire.push(push(2, Some(2), 4)).await?.accepted, 2);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::case::CaseResult;
 use crate::fault::{Call, drop_at};
 use crate::fixture::TransportFixture;
 use crate::rng::Rng;
-use crate::samples::{Author, event_id, new_event, store_id};
+use crate::samples::{Author, new_event, store_id};
 use crate::store_suite::{receive, record};
 
 /// The next so many events, and the cursor after them.
@@ -95,8 +95,8 @@ pub async fn a_cursor_of_another_log_is_unknown_at_the_start<F: TransportFixture
     let hub = connect(fixture).await?;
     receive(&hub.store, 2, &Author::new("node-2").write_many("x", 3)).await?;
     let id = hub.store.head().await?.store;
-    for cursor in [Cursor::at(id, 2, event_id("node-2-3")), Cursor::at(store_id(9), 2, event_id("node-2-2"))]
-    {
+    let mark = hub.store.cursor_at(2).await?.mark().expect("it is not the beginning");
+    for cursor in [Cursor::at(id, 2, synckit_core::Mark(7)), Cursor::at(store_id(9), 2, mark)] {
         let error = hub.wire.subscribe(pulling(1, Some(cursor))).await.err();
         assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
     }

@@ -44,9 +44,10 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
     let decided = why.decided.unwrap();
     assert_eq!((decided.by.as_str(), decided.rule.as_deref()), ("rules", Some("notes")));
     assert_eq!(
-        (decided.reason.as_deref(), decided.kept),
-        (Some("first-write-wins"), Some(stands.id.clone()))
+        (decided.reason.as_deref(), decided.kept, decided.kept_dot),
+        (Some("first-write-wins"), Some(stands.id.clone()), stands.dot.clone())
     );
+    assert!(decided.settled.contains(&lost.dot.unwrap()) && decided.settled.len() == 2);
     assert_eq!(
         why.because,
         format!("it does not stand: rules (rule notes) kept {}, because: first-write-wins", stands.id)
@@ -81,6 +82,8 @@ async fn all_decisions_are_listed_page_by_page_and_exported() {
     assert_eq!(entries.len(), 31);
     let by_ann = entries.last().unwrap();
     assert_eq!((by_ann.by.as_str(), by_ann.by_person, by_ann.decision), ("ann", true, "keep_all"));
+    let kept = entries.iter().filter_map(|entry| entry.kept.as_ref().zip(entry.kept_dot.as_ref()));
+    assert_eq!(kept.count(), 30, "by id and by dot");
     assert_eq!(entries.iter().filter(|entry| !entry.by_person && entry.by == "last-write-wins").count(), 30);
     let exported: Vec<serde_json::Value> =
         String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
