@@ -195,12 +195,14 @@ impl Receive {
     }
 
     /// What to ask for next, which may be nothing; `None` when all is known. Beyond the first stage something is asked for
-    /// only where something went wrong: where a dot or an id meets another event or stamp.
+    /// only where an event has seen one of the own name, or something went wrong: where a dot or an id meets another event or
+    /// stamp.
     fn next_needs(&mut self, facts: &Facts) -> Result<Option<Needs>> {
         let (next, needs) = match self.stage {
             Stage::Ids => {
                 self.doubtful = self.doubtful_dots(facts)?;
-                (Stage::Dots, Needs { dots: self.doubtful.clone(), ..Needs::default() })
+                let notes = self.own_origin(facts)?.into_iter().collect();
+                (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
             }
             Stage::Dots => {
                 let twins = self.twins(facts).map(|(_, twin)| twin.clone());
@@ -214,6 +216,15 @@ impl Receive {
         };
         self.stage = next;
         Ok(Some(needs))
+    }
+
+    /// The key of the highest counter held of the own name, where somebody has seen an event of it: it may be one that is not
+    /// held.
+    fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
+        let own = ledger::identity(facts)?.author;
+        let key = notes::origin(&own);
+        let seen = self.events.iter().any(|event| event.clock.counter(&own) > 0);
+        Ok((seen && !facts.notes.contains_key(&key)).then_some(key))
     }
 
     /// The dots that may name another event already: those not beyond the highest counter of their node that is held or came
