@@ -129,11 +129,9 @@ assert hello["protocol"] == 1 and hello["counter"] == 0 and "counter_event" not 
 log = [author([], {"text": "from Python"})]
 answer = call("push", filter="all", events=log)
 assert (answer["accepted"], answer["refused"]) == (1, []), answer
-page = call("pull")
-log += page["events"]
+log += (page := call("pull"))["events"]
 while page["more"]:
-    page = call("pull", cursor=page["next"])
-    log += page["events"]
+    log += (page := call("pull", cursor=page["next"]))["events"]
 heads = heads_of(log)
 assert len(heads) == 2, heads
 made = resolution(heads)
