@@ -27,17 +27,19 @@ pub struct Restamp {
     pub event: EventId,
     /// The dot that names it from now on.
     pub dot: Dot,
+    /// A dot that named it before.
+    pub was: Dot,
 }
 
 impl Restamp {
-    /// Writes down the stamp that this event has. Events without a dot have none.
+    /// Writes down the stamp that this event has, and had not when this dot named it. Events without a dot have none.
     ///
     /// # Errors
     /// `Invalid` for an event without a dot.
-    pub fn event_of(event: &Event) -> Result<Event> {
+    pub fn event_of(event: &Event, was: &Dot) -> Result<Event> {
         let dot =
             event.dot.clone().ok_or_else(|| Error::invalid("an event without a dot is not restamped"))?;
-        let data = Data::of(&Restamp { event: event.id.clone(), dot })?;
+        let data = Data::of(&Restamp { event: event.id.clone(), dot, was: was.clone() })?;
         let mut restamp = Event {
             id: event.id.clone(),
             event_type: EventType::new(RESTAMP_TYPE)?,
@@ -69,7 +71,7 @@ impl Restamp {
     /// # Errors
     /// `Corrupt` when it cannot be read, `Invalid` when something is wrong.
     pub fn check(event: &Event) -> Result<()> {
-        let Restamp { event: of, dot } = Restamp::read(event)?;
+        let Restamp { event: of, dot, .. } = Restamp::read(event)?;
         let bad = |message: &str| Err(Error::invalid(message).with("event", &event.id));
         if id(event) != event.id || !event.metadata.is_empty() {
             return bad("the id of a restamp is not the hash of what it says");
@@ -125,17 +127,19 @@ mod tests {
     #[test]
     fn what_is_written_down_reads_back_and_cannot_be_forged() {
         let event = sample();
-        let restamp = Restamp::event_of(&event).expect("it has a dot");
+        let restamp = Restamp::event_of(&event, &Dot::new(event.dot.clone().expect("it has one").node, 9))
+            .expect("it has a dot");
         Restamp::check(&restamp).expect("it is one");
         assert_eq!(Restamp::read(&restamp).expect("reads").event, event.id);
         let mut other = restamp.clone();
         other.time = other.time.next();
         assert!(Restamp::check(&other).is_err());
+        let was = event.dot.clone().expect("it has one");
         let mut aliased = event.clone();
         let alias = NodeId::alias(&EventId::new("another").expect("valid"));
         aliased.clock = super::aliased(&event, &alias).expect("few nodes");
         aliased.dot = Some(Dot::new(alias, 1));
-        assert!(Restamp::check(&Restamp::event_of(&aliased).expect("it has a dot")).is_err());
+        assert!(Restamp::check(&Restamp::event_of(&aliased, &was).expect("it has a dot")).is_err());
         assert_eq!(compare(&aliased, &event), Ordering::Greater);
     }
 }

@@ -161,7 +161,7 @@ impl Pages {
 
 /// A page that says nothing but where the reader is.
 fn empty(next: Cursor) -> PullResponse {
-    PullResponse { events: Vec::new(), unreadable: Vec::new(), next, more: false }
+    PullResponse { events: Vec::new(), ids: Vec::new(), unreadable: Vec::new(), next, more: false }
 }
 
 #[cfg(test)]

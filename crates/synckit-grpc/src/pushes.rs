@@ -53,13 +53,12 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{Cursor, RefusalCode, Refused, StoreId};
+    use synckit_core::{Cursor, Mark, RefusalCode, Refused, StoreId};
 
     use super::*;
 
     fn placed(after: u64, upto: u64) -> Option<Placed> {
-        let event = "e".parse().expect("valid");
-        Some(Placed { after, upto: Cursor::at(StoreId::from_bytes([7; 16]), upto, event) })
+        Some(Placed { after, upto: Cursor::at(StoreId::from_bytes([7; 16]), upto, Mark(1)) })
     }
 
     fn refused(index: usize) -> Refused {

@@ -5,9 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Server, caller, event, events, fake, hello, kind, page, pull, push, short, store};
+use common::{Server, caller, event, events, fake, hello, ids, kind, page, pull, push, short, store};
 use futures_util::{StreamExt, stream};
-use synckit_core::{Cursor, Error, ErrorKind, Limits, MissingRequest, PullRequest, Transport};
+use synckit_core::{Cursor, Error, ErrorKind, Limits, Mark, MissingRequest, PullRequest, Scope, Transport};
 use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, Timeouts};
 use synckit_wire::WireLimits;
 use tokio::io::AsyncReadExt;
@@ -104,7 +104,7 @@ async fn a_subscription_brings_pages_and_then_its_error() {
 #[tokio::test]
 async fn a_silent_subscription_shows_that_it_is_alive_at_its_last_cursor() {
     let server = Server::with(ServerConfig { heartbeat_ms: 20, ..ServerConfig::default() }).await;
-    let cursor = Some(Cursor::at(store(), 7, "e-7".parse().unwrap()));
+    let cursor = Some(Cursor::at(store(), 7, Mark(7)));
     let request = PullRequest { cursor: cursor.clone(), ..pull() };
     let client = server.client_with(|config| config.with_timeouts(Timeouts { idle_ms: 2_000, ..short() }));
     let mut pages = client.subscribe(request).await.unwrap();
@@ -288,4 +288,31 @@ async fn headers_are_sent_and_not_shown() {
     assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
     let error = GrpcTransport::with_config(config.with_header("no header", "secret")).expect_err("no header");
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn ids_are_packed_both_ways() {
+    let server = Server::start().await;
+    let ids = ids(1_000);
+    server.double.ids.lock().unwrap().clone_from(&ids);
+    let client = server.client();
+    client.hello(hello()).await.unwrap();
+    let (list, name) = (Scope::Sent(vec![store(); 3]), Scope::Named(ids.clone()));
+    let before = client.traffic();
+    let page = client.pull(PullRequest { scope: list, ..pull() }).await.unwrap();
+    assert_eq!(page.ids, ids);
+    let listed = client.traffic();
+    client.pull(PullRequest { scope: name, ..pull() }).await.unwrap();
+    let named = client.traffic();
+    let request = MissingRequest { caller: caller(), ids: ids.clone() };
+    assert_eq!(client.missing(request).await.unwrap().ids, ids);
+    let missing = client.traffic();
+    let each = [
+        listed.received - before.received,
+        named.sent - listed.sent,
+        missing.sent - named.sent,
+        missing.received - named.received,
+    ];
+    let each = each.map(|bytes| bytes as f64 / ids.len() as f64);
+    assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
 }

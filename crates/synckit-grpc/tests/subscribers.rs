@@ -13,8 +13,8 @@ use futures_util::{Stream, StreamExt, stream};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use synckit_core::{
-    Cursor, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-    PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
+    Cursor, ErrorKind, HelloRequest, HelloResponse, Mark, MissingRequest, MissingResponse, PageStream,
+    PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
 };
 use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, SyncService, Timeouts, serve};
 use synckit_wire::Encode;
@@ -40,7 +40,7 @@ impl Endless {
     fn page(&self) -> PullResponse {
         let number = self.made.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         let mut page = page(vec![event(number, &format!("{:?}", "x".repeat(200_000)))]);
-        page.next = Cursor::at(store(), number, page.events[0].id.clone());
+        page.next = Cursor::at(store(), number, Mark(number));
         page.more = true;
         page
     }
@@ -202,7 +202,8 @@ async fn a_subscriber_that_never_reads_is_given_up_and_is_not_told_that_all_is_w
 #[tokio::test]
 async fn a_stream_of_batches_that_pauses_too_long_is_given_up() {
     let server = Server::with(ServerConfig { timeouts: short(), ..ServerConfig::default() }).await;
-    let push = PushRequest { caller: caller(), filter: "all".into(), events: Vec::new(), upto: None };
+    let push =
+        PushRequest { caller: caller(), filter: "all".into(), events: Vec::new(), from: None, upto: None };
     let batches = stream::iter([push]).chain(stream::pending());
     assert_eq!(kind(server.client().push_stream(batches).await), ErrorKind::Timeout);
     server.still_serves().await;

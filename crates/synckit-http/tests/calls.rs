@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Server, caller, canned, event, events, fake, hello, kind, page, pull, push, short, store};
 use futures_util::StreamExt;
-use synckit_core::{BoxTransport, Cursor, Error, ErrorKind, Limits, MissingRequest, Transport};
+use synckit_core::{BoxTransport, Cursor, Error, ErrorKind, Limits, Mark, MissingRequest, Transport};
 use synckit_http::{HttpConfig, HttpTransport, ServerConfig, Timeouts};
 use synckit_wire::WireLimits;
 use tokio::net::TcpListener;
@@ -329,7 +329,7 @@ fn configuration_is_read_with_defaults() {
 #[tokio::test]
 async fn a_cursor_crosses_as_it_is() {
     let server = Server::start().await;
-    let cursor = Some(Cursor::at(store(), 3, "a \"b\".c".parse().unwrap()));
+    let cursor = Some(Cursor::at(store(), 3, Mark(3)));
     let answer =
         server.client().hello(synckit_core::HelloRequest { cursor: cursor.clone(), ..hello() }).await;
     assert_eq!(answer.unwrap().pushed, cursor);

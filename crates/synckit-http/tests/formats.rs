@@ -10,10 +10,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use common::{Double, Server, events, fake, hello, kind, page, pull, push};
+use common::{Double, Server, caller, events, fake, hello, ids, kind, page, pull, push, store};
 use futures_util::StreamExt;
 use http::StatusCode;
-use synckit_core::{Error, ErrorKind, HelloResponse, PullResponse, Transport};
+use synckit_core::{
+    Error, ErrorKind, HelloResponse, MissingRequest, PullRequest, PullResponse, Scope, Transport,
+};
 use synckit_http::{HttpConfig, HttpTransport, SyncService};
 use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -205,4 +207,33 @@ async fn lengths_are_checked_before_there_is_room_for_them() {
     let client = streaming(bytes).await;
     let got: PullResponse = client.subscribe(pull()).await.unwrap().next().await.unwrap().unwrap();
     assert_eq!(got.events, events(1));
+}
+
+#[tokio::test]
+async fn ids_are_packed_both_ways() {
+    let server = Server::start().await;
+    let ids = ids(1_000);
+    server.double.ids.lock().unwrap().clone_from(&ids);
+    for protobuf in [false, true] {
+        let client = server.client_with(|config| config.with_protobuf(protobuf));
+        client.hello(hello()).await.unwrap();
+        let (list, name) = (Scope::Sent(vec![store(); 3]), Scope::Named(ids.clone()));
+        let before = client.traffic();
+        let page = client.pull(PullRequest { scope: list, ..pull() }).await.unwrap();
+        assert_eq!(page.ids, ids);
+        let listed = client.traffic();
+        client.pull(PullRequest { scope: name, ..pull() }).await.unwrap();
+        let named = client.traffic();
+        let request = MissingRequest { caller: caller(), ids: ids.clone() };
+        assert_eq!(client.missing(request).await.unwrap().ids, ids);
+        let missing = client.traffic();
+        let each = [
+            listed.received - before.received,
+            named.sent - listed.sent,
+            missing.sent - named.sent,
+            missing.received - named.received,
+        ];
+        let each = each.map(|bytes| bytes as f64 / ids.len() as f64);
+            assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
+    }
 }

@@ -26,6 +26,9 @@ impl WireLimits {
     /// filter criteria at their longest. Small, because such a message unfolds in memory to many times its size.
     pub const PLAIN_BYTES: usize = 2 << 20;
 
+    /// The most places of the caller's log that the answer to a hello names. 1,000.
+    pub const KNOWN_PLACES: usize = 1_000;
+
     /// The longest JSON text of an event that is within [`Limits::event_bytes`].
     ///
     /// JSON writes a byte as at most six (`\u0000`); the names of the fields and the dot come on top.

@@ -1,9 +1,9 @@
 //! One test for each limit, and for what happens to one bad event among good ones.
 
 use synckit_core::{
-    Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse,
-    MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
+    Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, EventId, Filter, HelloRequest, HelloResponse,
+    Limits, MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest,
+    PushResponse, RefusalCode, Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -33,6 +33,7 @@ fn form(format: Format, event: &Event) -> Vec<u8> {
         Format::Protobuf => {
             let page = PullResponse {
                 events: vec![event.clone()],
+                ids: Vec::new(),
                 unreadable: Vec::new(),
                 next: Cursor::start(store()),
                 more: false,
@@ -69,8 +70,13 @@ fn push_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     match format {
         Format::Json => push(&texts(events), &format!(r#","upto":"{upto}""#)),
         Format::Protobuf => {
-            let request =
-                PushRequest { caller: caller(), filter: "all".into(), events: Vec::new(), upto: Some(upto) };
+            let request = PushRequest {
+                caller: caller(),
+                filter: "all".into(),
+                events: Vec::new(),
+                from: None,
+                upto: Some(upto),
+            };
             let mut body = request.to_protobuf();
             put_fields(&mut body, 3, events);
             body
@@ -84,7 +90,13 @@ fn page_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
         Format::Json => page(&texts(events)),
         Format::Protobuf => {
             let next = Cursor::start(store());
-            let page = PullResponse { events: Vec::new(), unreadable: Vec::new(), next, more: false };
+            let page = PullResponse {
+                events: Vec::new(),
+                ids: Vec::new(),
+                unreadable: Vec::new(),
+                next,
+                more: false,
+            };
             let mut body = page.to_protobuf();
             put_fields(&mut body, 1, events);
             body
@@ -266,7 +278,6 @@ fn a_batch_of_1_001_events_is_refused_whole() {
 
 #[test]
 fn more_than_1_000_ids_are_refused() {
-    let ids = |n: usize| (0..n).map(|id| id.to_string().parse().expect("valid")).collect();
     let many = MissingRequest { caller: caller(), ids: ids(1_001) };
     let fits = MissingRequest { caller: caller(), ids: ids(1_000) };
     let answer = MissingResponse { ids: ids(1_001) };
@@ -479,7 +490,7 @@ fn a_million_things_in_two_bytes_each_are_refused_by_their_number() {
     let mut body = push_of(Format::Protobuf, &[]);
     put_fields(&mut body, 3, &vec![Vec::new(); 1_000_000]);
     assert_eq!(ReceivedPush::from_protobuf(&body, &limits()).expect_err("many").kind(), ErrorKind::TooLarge);
-    for tag in [1, 2] {
+    for tag in [1, 2, 5] {
         let mut body = page_of(Format::Protobuf, &[]);
         put_fields(&mut body, tag, &vec![Vec::new(); 1_000_000]);
         let error = PullResponse::from_protobuf(&body, &limits()).expect_err("many");
@@ -491,21 +502,163 @@ fn a_million_things_in_two_bytes_each_are_refused_by_their_number() {
         MissingRequest::from_protobuf(&body, &limits()).expect_err("many").kind(),
         ErrorKind::TooLarge
     );
+    for tag in [6, 7] {
+        let mut body = pull_with(Vec::new());
+        put_fields(&mut body, tag, &vec![Vec::new(); 500_000]);
+        let error = PullRequest::from_protobuf(&body, &limits()).expect_err("many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+    for tag in [10, 13] {
+        let mut body = hello_answer(0, 0).to_protobuf();
+        put_fields(&mut body, tag, &vec![Vec::new(); 500_000]);
+        let error = HelloResponse::from_protobuf(&body, &limits()).expect_err("many");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
     let mut body = PushResponse::default().to_protobuf();
     put_fields(&mut body, 3, &vec![Vec::new(); 1_000_000]);
     assert_eq!(PushResponse::from_protobuf(&body, &limits()).expect_err("many").kind(), ErrorKind::TooLarge);
 }
 
+fn ids(many: usize) -> Vec<EventId> {
+    (0..many).map(|id| id.to_string().parse().expect("valid")).collect()
+}
+
+fn hello_answer(known: usize, former: usize) -> HelloResponse {
+    HelloResponse {
+        protocol: 1,
+        store: store(),
+        former: vec![store(); former],
+        node: NodeId::new("b").expect("valid"),
+        head: 0,
+        limits: Limits::default(),
+        time: 0,
+        counter: 0,
+        counter_event: None,
+        pushed: None,
+        known: vec![Cursor::start(store()); known],
+        cursor_known: true,
+        ahead: None,
+    }
+}
+
+#[test]
+fn places_and_former_ids_in_the_answer_to_a_hello_are_counted() {
+    for format in Format::ALL {
+        for (known, former, good) in [(1_000, 16, true), (1_001, 0, false), (0, 17, false)] {
+            let answer = hello_answer(known, former);
+            let read = HelloResponse::decode(format, &answer.encode(format), &limits());
+            match read {
+                Ok(read) => assert!(good && read == answer, "{format:?} {known} {former}"),
+                Err(error) => assert!(!good && error.kind() == ErrorKind::TooLarge, "{format:?} {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_of_a_page_are_counted_with_its_events() {
+    let page = |events: usize, many| PullResponse {
+        events: (1..=events as u64).map(|counter| event(counter, "1")).collect(),
+        ids: ids(many),
+        unreadable: Vec::new(),
+        next: Cursor::start(store()),
+        more: false,
+    };
+    for format in Format::ALL {
+        for (events, many, good) in [(0, 1_000, true), (1, 999, true), (0, 1_001, false), (1, 1_000, false)] {
+            let page = page(events, many);
+            match PullResponse::decode(format, &page.encode(format), &limits()) {
+                Ok(read) => assert!(good && read == page, "{format:?} {events} {many}"),
+                Err(error) => assert!(!good && error.kind() == ErrorKind::TooLarge, "{format:?} {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_without_ids_does_not_speak_of_them() {
+    assert!(
+        !String::from_utf8(PullResponse::from_json(&page(&[]), &limits()).expect("reads").to_json())
+            .expect("text")
+            .contains("ids")
+    );
+}
+
+fn pull_of(scope: Scope) -> PullRequest {
+    PullRequest { caller: caller(), cursor: None, limit: None, filter: Filter::new(), scope }
+}
+
+#[test]
+fn what_a_scope_names_is_counted() {
+    for format in Format::ALL {
+        for (scope, good) in [
+            (Scope::Sent(vec![store(); 256]), true),
+            (Scope::Sent(vec![store(); 257]), false),
+            (Scope::Named(ids(1_000)), true),
+            (Scope::Named(ids(1_001)), false),
+        ] {
+            match PullRequest::decode(format, &pull_of(scope.clone()).encode(format), &limits()) {
+                Ok(read) => assert!(good && read.scope == scope, "{format:?}"),
+                Err(error) => assert!(!good && error.kind() == ErrorKind::TooLarge, "{format:?} {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_scope_is_refused() {
+    let body = String::from_utf8(pull_of(Scope::Others).to_json()).expect("text");
+    for bad in [
+        r#""everything""#,
+        r#""sent""#,
+        r#"{"others":[]}"#,
+        r#"{"sent":["x"]}"#,
+        r#"{"named":[""]}"#,
+        r#"{"sent":[],"named":[]}"#,
+        r#"{"sent":[],"sent":[]}"#,
+        r#"["named"]"#,
+        "7",
+        "null",
+    ] {
+        let body = body.replace(r#""others""#, bad);
+        let error = PullRequest::from_json(body.as_bytes(), &limits()).expect_err(bad);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{bad}");
+    }
+    let body = body.replace(r#""others""#, r#""everything""#);
+    let error = PullRequest::from_json(body.as_bytes(), &limits()).expect_err("not known");
+    assert!(error.message().contains("`others`"), "{error}");
+
+    let id = store().to_string().into_bytes();
+    // The number of the scope, and the tag of a name.
+    for (scope, tag) in [(1, 0), (9, 0), (0, 6), (0, 7), (2, 7), (3, 6)] {
+        let mut body = pull_of(Scope::Others).to_protobuf();
+        body.extend_from_slice(&[5 << 3, scope]);
+        if tag > 0 {
+            put_fields(&mut body, tag, std::slice::from_ref(&id));
+        }
+        let error = PullRequest::from_protobuf(&body, &limits()).expect_err("wrong");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{scope} {tag}");
+        assert!(error.message().contains("scope"), "{error}");
+    }
+}
+
+#[test]
+fn a_cursor_that_names_an_event_is_refused() {
+    let old = format!("{}.7.0199f0c0-7d1e-7a53-9c61-2f6f0b1c9a10", store());
+    let json = String::from_utf8(pull_of(Scope::Others).to_json()).expect("text");
+    let json = json.replacen('{', &format!(r#"{{"cursor":"{old}","#), 1);
+    let mut protobuf = pull_of(Scope::Others).to_protobuf();
+    put_fields(&mut protobuf, 2, &[old.into_bytes()]);
+    for (format, body) in [(Format::Json, json.into_bytes()), (Format::Protobuf, protobuf)] {
+        let error = PullRequest::decode(format, &body, &limits()).expect_err("of another form");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("this is not a cursor"), "{error}");
+    }
+}
+
 /// A pull with a filter of these bytes.
 fn pull_with(filter: Vec<u8>) -> Vec<u8> {
-    let request = PullRequest {
-        caller: caller(),
-        cursor: None,
-        limit: None,
-        filter: Filter::new(),
-        scope: Scope::Others,
-    };
-    let mut body = request.to_protobuf();
+    let mut body = pull_of(Scope::Others).to_protobuf();
     put_fields(&mut body, 4, &[filter]);
     body
 }
@@ -551,7 +704,7 @@ fn a_metadata_field_named_twice_in_a_filter_in_protobuf_is_refused() {
 /// A hello with these events, as they stand in a push.
 fn hello_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     let upto = Cursor::start(store());
-    let ahead = Ahead { peer: store(), after: upto.clone(), events: Vec::new(), upto };
+    let ahead = Ahead { peer: store(), after: upto.clone(), latest: None, events: Vec::new(), upto };
     let hello = HelloRequest {
         protocol: 1,
         caller: caller(),
@@ -606,9 +759,29 @@ fn what_comes_with_hello_is_whole_or_absent() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("come together"), "{error}");
     }
+    let latest = r#","latest":"e-1""#.to_owned();
+    assert!(hello(std::slice::from_ref(&latest)).is_err(), "the latest event comes with the others");
+    let latest = hello(&[parts, vec![latest]].concat()).expect("all").ahead.expect("all").latest;
+    assert_eq!(latest, Some("e-1".parse().expect("valid")));
     let alone = HelloRequest { ahead: None, ..hello(&[]).expect("none") };
     let mut body = alone.to_protobuf();
     put_fields(&mut body, 5, &[form(Format::Protobuf, &event(1, "1"))]);
     let error = HelloRequest::from_protobuf(&body, &limits()).expect_err("events alone");
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_refusal_for_a_reason_that_is_not_known_is_a_refusal() {
+    let refused = r#"{"index":0,"id":"e-1","code":"new_reason","message":"m"}"#;
+    let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{refused}]}}"#);
+    let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
+    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusalCode::Invalid, "e-1"));
+    for code in [RefusalCode::TooLarge, RefusalCode::IdTaken, RefusalCode::Denied] {
+        let body = body.replace("new_reason", &code.to_string());
+        let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
+        assert_eq!(read.refused[0].code, code);
+    }
+    let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{}]}}"#, vec![refused; 1_001].join(","));
+    let error = PushResponse::from_json(body.as_bytes(), &limits()).expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
 }

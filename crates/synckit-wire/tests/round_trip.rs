@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use synckit_core::{
-    Ahead, Caller, Cursor, Data, Dot, Event, EventId, Filter, HelloRequest, HelloResponse, Limits, Metadata,
-    MissingRequest, MissingResponse, NewEvent, NodeId, Placed, PullRequest, PullResponse, PushRequest,
-    PushResponse, RefusalCode, Refused, Scope, StoreId, Stored, Timestamp, VectorClock,
+    Ahead, Caller, Cursor, Data, Dot, Event, EventId, Filter, HelloRequest, HelloResponse, Limits, Mark,
+    Metadata, MissingRequest, MissingResponse, NewEvent, NodeId, Placed, PullRequest, PullResponse,
+    PushRequest, PushResponse, RefusalCode, Refused, Scope, Secret, StoreId, Stored, Timestamp, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -22,10 +22,11 @@ fn caller() -> impl Strategy<Value = Caller> {
 }
 
 fn cursor() -> impl Strategy<Value = Cursor> {
-    (any::<[u8; 16]>(), option::of((1..u64::MAX, name()))).prop_map(|(store, place)| {
+    (any::<[u8; 16]>(), option::of((1..u64::MAX, any::<u64>()))).prop_map(|(store, place)| {
+        let secret = Secret::from_bytes(store);
         let store = StoreId::from_bytes(store);
         match place {
-            Some((position, event)) => Cursor::at(store, position, event.parse().expect("valid")),
+            Some((position, mark)) => secret.cursor(store, position, Mark(mark)),
             None => Cursor::start(store),
         }
     })
@@ -71,14 +72,29 @@ fn event() -> impl Strategy<Value = Event> {
     )
 }
 
+fn id() -> impl Strategy<Value = EventId> {
+    name().prop_map(|id| id.parse().expect("valid"))
+}
+
 fn ids() -> impl Strategy<Value = Vec<EventId>> {
-    vec(name().prop_map(|id| id.parse().expect("valid")), 0..5)
+    vec(id(), 0..5)
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (any::<[u8; 16]>(), cursor(), vec(event(), 0..3), cursor()).prop_map(|(store, after, events, upto)| {
-        Ahead { peer: StoreId::from_bytes(store), after, events, upto }
-    })
+    (any::<[u8; 16]>(), cursor(), option::of(id()), vec(event(), 0..3), cursor()).prop_map(
+        |(store, after, latest, events, upto)| {
+            let peer = StoreId::from_bytes(store);
+            Ahead { peer, after, latest, events, upto }
+        },
+    )
+}
+
+fn stores() -> impl Strategy<Value = Vec<StoreId>> {
+    vec(any::<[u8; 16]>().prop_map(StoreId::from_bytes), 0..4)
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![Just(Scope::Others), stores().prop_map(Scope::Sent), ids().prop_map(Scope::Named)]
 }
 
 fn stored() -> impl Strategy<Value = Stored> {
@@ -107,33 +123,32 @@ proptest! {
     }
 
     #[test]
-    fn hello_answer(caller in caller(), head: u64, time: u64, counter: u64, id in option::of(name()), pushed in option::of(cursor()), stored in option::of(stored())) {
+    fn hello_answer(caller in caller(), former in stores(), head: u64, time: u64, counter: u64, id in option::of(id()), pushed in option::of(cursor()), known in vec(cursor(), 0..4), stored in option::of(stored())) {
         let Caller { node, store } = caller;
         let limits = Limits::default();
         let answer = HelloResponse {
-            protocol: 1, store, node, head, limits, time, counter, counter_event: id.map(|id| id.parse().expect("valid")), known: pushed.clone(), pushed, cursor_known: head % 2 == 0, ahead: stored,
+            protocol: 1, store, former, node, head, limits, time, counter, counter_event: id, known, pushed, cursor_known: head % 2 == 0, ahead: stored,
         };
         prop_assert_eq!(again(&answer), answer);
     }
 
     #[test]
-    fn pull(caller in caller(), cursor in option::of(cursor()), limit in option::of(0..10_000_usize), types in vec(name(), 0..4)) {
+    fn pull(caller in caller(), cursor in option::of(cursor()), limit in option::of(0..10_000_usize), types in vec(name(), 0..4), scope in scope()) {
         let filter = types.iter().try_fold(Filter::new(), Filter::with_type).expect("valid");
-        let scope = if types.len() % 2 == 0 { Scope::Others } else { Scope::Everything };
-        let read = again(&PullRequest { caller: caller.clone(), cursor: cursor.clone(), limit, filter: filter.clone(), scope });
+        let read = again(&PullRequest { caller: caller.clone(), cursor: cursor.clone(), limit, filter: filter.clone(), scope: scope.clone() });
         prop_assert_eq!((read.caller, read.cursor, read.limit, read.scope), (caller, cursor, limit, scope));
         prop_assert_eq!(read.filter.fingerprint(), filter.fingerprint());
     }
 
     #[test]
-    fn page(events in vec(event(), 0..5), next in cursor(), more: bool) {
-        let page = PullResponse { events, unreadable: Vec::new(), next, more };
+    fn page(events in vec(event(), 0..5), ids in ids(), next in cursor(), more: bool) {
+        let page = PullResponse { events, ids, unreadable: Vec::new(), next, more };
         prop_assert_eq!(again(&page), page);
     }
 
     #[test]
-    fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), upto in option::of(cursor())) {
-        let push = PushRequest { caller, filter, events, upto };
+    fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), from in option::of(cursor()), upto in option::of(cursor())) {
+        let push = PushRequest { caller, filter, events, from, upto };
         for format in Format::ALL {
             let read = ReceivedPush::decode(format, &push.encode(format), &WireLimits::default()).expect("reads");
             prop_assert!(read.refusals.refused().is_empty());
@@ -143,7 +158,7 @@ proptest! {
 
     #[test]
     fn push_answer(accepted: usize, duplicates: usize, id in ".*", message in ".*", index: usize) {
-        let refused = vec![Refused { index, id, code: RefusalCode::ForkedOrigin, message }];
+        let refused = vec![Refused { index, id, code: RefusalCode::IdTaken, message }];
         let answer = PushResponse { accepted, duplicates, refused, placed: None };
         prop_assert_eq!(again(&answer), answer);
     }
@@ -165,7 +180,7 @@ proptest! {
 
     #[test]
     fn a_damaged_message_is_read_or_refused(events in vec(event(), 1..4), next in cursor(), damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>()) {
-        let page = PullResponse { events, unreadable: Vec::new(), next, more: true };
+        let page = PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: true };
         for format in Format::ALL {
             let mut bytes = page.encode(format);
             for (at, byte) in &damage {

@@ -26,6 +26,9 @@ use crate::sugar::StoreExt;
 /// passes little never makes a caller wait long.
 const MAX_SCAN: Position = 50_000;
 
+/// The most places that are looked at for ids.
+const MAX_IDS: usize = 10_000;
+
 /// How long a subscription stays silent before it shows that it is alive, and looks for events that nobody
 /// announced.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -116,7 +119,9 @@ impl<S: EventStore> Endpoint<S> {
     /// A page of the log: of what did not come from the caller, or the ids of what came from these stores.
     async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
-        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
+        // Of ids a page has at most as many as it looks at places, and no place beyond that is looked at.
+        let most = if sent.is_some() { MAX_IDS } else { self.limits.batch_events.max(1) };
+        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, most);
         let source = sent.is_none().then_some(request.caller.store);
         let secret = &self.known().await?.secret;
         let mut page = PullResponse {
@@ -128,9 +133,12 @@ impl<S: EventStore> Endpoint<S> {
         };
         let (mut bytes, mut handed, mut reached) = (0, 0, start);
         while page.more {
-            let found = page.events.len() + page.ids.len();
-            let room = self.limits.batch_bytes - bytes;
-            let query = Query::after(reached).at_most(limit - found, room).except_source(source);
+            let (left, room) = match sent {
+                Some(_) => (limit - (reached - start) as usize, usize::MAX),
+                None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
+            };
+            let left = left.min(self.limits.batch_events.max(1));
+            let query = Query::after(reached).at_most(left, room).except_source(source);
             let read = self.store.read(query).await?;
             if reached == start
                 && let Some(cursor) = &request.cursor
@@ -163,7 +171,10 @@ impl<S: EventStore> Endpoint<S> {
                 bytes += stored.event.size();
                 page.events.push(stored.event);
             }
-            let full = page.events.len() + page.ids.len() >= limit || bytes >= self.limits.batch_bytes;
+            let full = match sent {
+                Some(_) => reached - start >= limit as Position,
+                None => page.events.len() >= limit || bytes >= self.limits.batch_bytes,
+            };
             if full || reached >= start.saturating_add(MAX_SCAN) {
                 break;
             }
@@ -379,6 +390,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
         let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
         let mut receive = Receive::new(Some(caller), events, now, self.limits, entropy);
         let key = notes::pushed(caller, &request.filter);
+        receive.author = Some(self.known().await?.author.clone());
         receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| denied.is_empty()) });
         let received = self.store.commit_receive(receive).await?;
         self.announced.send_replace(received.head);

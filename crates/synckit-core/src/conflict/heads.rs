@@ -1,5 +1,7 @@
 //! The heads of an aggregate: its events that no other event of it has seen.
 
+use std::borrow::Borrow;
+
 use crate::clock::{Dot, VectorClock};
 use crate::error::{Error, Result};
 use crate::event::{Event, Stamp};
@@ -31,6 +33,25 @@ impl Head {
     }
 }
 
+/// The events that no other of them has seen, each once, in canonical order.
+///
+/// Nobody has seen what is later in canonical order, so the last is one of them, and each other has to be looked for only
+/// among those after it. Most often it was seen by one of those that were found.
+pub(super) fn tops<'a, T: Borrow<Event>>(events: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
+    let mut events: Vec<&T> = events.collect();
+    events.sort_by(|left, right| (*right).borrow().canonical_cmp((*left).borrow()));
+    events.dedup_by(|left, right| (*left).borrow().id == (*right).borrow().id);
+    let mut tops: Vec<&T> = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        let seen = |by: &&T| (**by).borrow().has_seen((**event).borrow());
+        if !tops.iter().any(|top| seen(top)) && !events[..at].iter().any(seen) {
+            tops.push(event);
+        }
+    }
+    tops.reverse();
+    tops
+}
+
 /// The heads of one aggregate, in canonical order. More than one is a conflict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
@@ -54,16 +75,19 @@ impl Heads {
     }
 
     /// The heads among these events of an aggregate, which may come in any order.
-    pub(crate) fn among<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let mut heads = Heads::default();
-        events.into_iter().for_each(|event| heads.add(event));
-        heads
+    pub(crate) fn among<'a>(events: impl Iterator<Item = &'a Event>) -> Self {
+        let heads = tops(events.filter(|event| !event.is_restamp())).into_iter().map(Head::of).collect();
+        Heads { heads, awaits: false }
     }
 
     /// Whether the log holds a restamp of an event of the aggregate that it does not hold, so that the event gets its stamp
     /// when it comes. Told from the binary form: what stands last in a clock is never 0.
     pub(crate) fn awaits_in(encoded: &[u8]) -> bool {
         encoded.last() == Some(&0)
+    }
+
+    pub(crate) fn awaits(&self) -> bool {
+        self.awaits
     }
 
     pub(crate) fn set_awaits(&mut self, awaits: bool) {

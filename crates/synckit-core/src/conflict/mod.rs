@@ -7,6 +7,7 @@
 //! - `history.rs`: which events stand, given all resolutions
 
 mod check;
+mod events;
 mod form;
 mod heads;
 mod history;
@@ -19,14 +20,16 @@ pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
 pub use side::Side;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::clock::{Dot, VectorClock};
+use crate::conflict::events::Events;
+use crate::conflict::heads::tops;
 use crate::conflict::side::{Candidate, factor, unseen};
 use crate::error::{Error, Result};
-use crate::event::{Event, NewEvent, author};
-use crate::ids::{AggregateId, EventId, NodeId};
+use crate::event::{Event, NewEvent};
+use crate::ids::{AggregateId, EventId};
 use crate::timestamp::Timestamp;
 
 /// Edits of one aggregate that have not seen each other.
@@ -123,8 +126,7 @@ impl Conflict {
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
-        let events = events.into_iter().filter(|event| !event.is_restamp());
-        let events: Vec<Arc<Event>> = events.map(Arc::new).collect();
+        let events = Events::of(events)?;
         let heads = tops(events.iter());
         let [first, others @ ..] = &heads[..] else { return Ok(None) };
         if others.is_empty() {
@@ -144,8 +146,8 @@ impl Conflict {
         }
         base.sort_by(|left, right| left.canonical_cmp(right));
         whole &= common.is_covered_by(&known);
-        let tops: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
-        let below = |event: &&Arc<Event>| !tops.contains(&event.id) && !shared(event);
+        let head_ids: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
+        let below = |event: &&Arc<Event>| !head_ids.contains(&event.id) && !shared(event);
         let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
         apart.sort_by(|left, right| left.canonical_cmp(right));
         let branches: Vec<Branch> =
@@ -260,12 +262,10 @@ impl Conflict {
 
 impl Branch {
     /// `apart` are the events below the heads that not all branches have seen, in canonical order.
-    fn of(head: &Arc<Event>, events: &[Arc<Event>], apart: &[&Arc<Event>]) -> Result<Branch> {
+    fn of(head: &Arc<Event>, events: &Events, apart: &[&Arc<Event>]) -> Result<Branch> {
         // Where a filter left the kept event out, the resolution itself stands for it.
         let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
-            Some(Resolution { decision: Decision::Keep(kept), .. }) => {
-                events.iter().find(|event| kept.is(event))
-            }
+            Some(Resolution { decision: Decision::Keep(kept), .. }) => events.kept(&kept),
             _ => None,
         };
         let own = apart.iter().filter(|event| head.has_seen(event));
@@ -309,43 +309,9 @@ impl Branch {
     }
 }
 
-/// The events that no other of them has seen, each once, in canonical order: see [`Heads`]. Looks at each clock of a
-/// plain event once.
-fn tops<'a>(events: impl Iterator<Item = &'a Arc<Event>> + Clone) -> Vec<&'a Arc<Event>> {
-    // For each author the latest event, and the highest counter that others have seen.
-    let mut authors: HashMap<&NodeId, (u64, u64)> = HashMap::new();
-    for dot in events.clone().filter_map(|event| event.dot.as_ref()) {
-        let (latest, _) = authors.entry(&dot.node).or_default();
-        *latest = dot.counter.max(*latest);
-    }
-    for event in events.clone() {
-        for (node, counter) in event.clock.iter().filter(|(node, _)| author(event) != Some(node)) {
-            if let Some((_, seen)) = authors.get_mut(node) {
-                *seen = counter.max(*seen);
-            }
-        }
-    }
-    let stands = |event: &&Arc<Event>| {
-        let dot = event.dot.as_ref();
-        dot.is_some_and(|dot| {
-            authors.get(&dot.node).is_some_and(|(latest, seen)| *latest == dot.counter && *seen < dot.counter)
-        })
-    };
-    let mut tops: Vec<&Arc<Event>> = events.clone().filter(stands).collect();
-    for event in events.filter(|event| event.is_resolution()) {
-        if !tops.iter().any(|top| top.id == event.id || top.has_seen(event)) {
-            tops.retain(|top| !event.has_seen(top));
-            tops.push(event);
-        }
-    }
-    tops.sort_by(|left, right| left.canonical_cmp(right));
-    tops.dedup_by(|left, right| left.id == right.id);
-    tops
-}
-
 /// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges
 /// into, or all that it keeps, in canonical order. Empty where a filter left that out.
-fn shows(event: &Arc<Event>, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>> {
+fn shows(event: &Arc<Event>, events: &Events) -> Result<Vec<Arc<Event>>> {
     let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
     while let Some(event) = open.pop() {
         if !event.is_resolution() {
@@ -362,7 +328,7 @@ fn shows(event: &Arc<Event>, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>> {
             Decision::KeepAll => resolution.sides.into_iter().map(|side| Kept::Side(side.dot)).collect(),
         };
         for kept in kept {
-            match events.iter().find(|event| kept.is(event)) {
+            match events.kept(&kept) {
                 Some(event) if looked_at.insert(&event.id) => open.push(event),
                 Some(_) => {}
                 None => return Ok(Vec::new()),

@@ -3,6 +3,7 @@
 //! Such forks come from copies of a store that were used without knowing of each other. None of the events is refused: see
 //! [`Restamp`]. It works on the whole histories of the aggregates concerned, which are asked for only where there is a fork.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Dot;
@@ -69,7 +70,7 @@ impl Forks {
     /// Gives the event that a restamp is about the stamp it carries, if that is the greater.
     fn apply(&mut self, restamp: &EventId) -> Result<()> {
         let Some((_, event)) = self.events.get(restamp) else { return Ok(()) };
-        let Restamp { event: of, dot } = Restamp::read(event)?;
+        let Restamp { event: of, dot, .. } = Restamp::read(event)?;
         let stamp = Event { dot: Some(dot), ..event.clone() };
         self.meet(&of, &stamp)
     }
@@ -77,12 +78,12 @@ impl Forks {
     /// An event that is held, or new, meets another stamp of its own. The greater stands, and is written down.
     pub(super) fn meet(&mut self, id: &EventId, stamp: &Event) -> Result<()> {
         let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        let (Some(before), Some(dot)) = (event.dot.clone(), stamp.dot.clone()) else { return Ok(()) };
         match restamp::compare(stamp, event) {
-            std::cmp::Ordering::Equal => return Ok(()),
-            std::cmp::Ordering::Less => return self.write_down(id),
-            std::cmp::Ordering::Greater => {}
+            Ordering::Equal => return Ok(()),
+            Ordering::Less => return self.write_down(id, &dot),
+            Ordering::Greater => {}
         }
-        let Some(dot) = stamp.dot.clone() else { return Ok(()) };
         let twin = self.by_dot.get(&dot).filter(|twin| *twin != id).cloned();
         self.change(id, stamp.clone());
         if let Some(twin) = twin {
@@ -92,7 +93,7 @@ impl Forks {
             self.alias(&greater)?;
             self.by_dot.insert(dot, lesser);
         }
-        self.write_down(id)
+        self.write_down(id, &before)
     }
 
     fn alias(&mut self, id: &EventId) -> Result<()> {
@@ -100,18 +101,19 @@ impl Forks {
         if event.dot.as_ref().is_some_and(|dot| dot.node.is_alias()) {
             return Ok(());
         }
-        let (alias, other) = (NodeId::alias(id), event.dot.clone());
+        let Some(was) = event.dot.clone() else { return Ok(()) };
+        let alias = NodeId::alias(id);
         let clock = restamp::aliased(event, &alias)?;
         let stamp = Event { dot: Some(Dot::new(alias, 1)), clock, ..event.clone() };
         self.change(id, stamp);
         // The dot stays with the other event that has it.
         let keeps = |(id, (_, event)): (&EventId, &(Option<Position>, Event))| {
-            (event.dot == other).then(|| id.clone())
+            (event.dot.as_ref() == Some(&was)).then(|| id.clone())
         };
-        if let (Some(id), Some(dot)) = (self.events.iter().find_map(keeps), other) {
-            self.by_dot.insert(dot, id);
+        if let Some(other) = self.events.iter().find_map(keeps) {
+            self.by_dot.insert(was.clone(), other);
         }
-        self.write_down(id)
+        self.write_down(id, &was)
     }
 
     /// Puts another stamp on an event.
@@ -129,9 +131,10 @@ impl Forks {
         self.changed.insert(id.clone());
     }
 
-    fn write_down(&mut self, id: &EventId) -> Result<()> {
+    /// Writes down the stamp of an event that a dot named before.
+    fn write_down(&mut self, id: &EventId, was: &Dot) -> Result<()> {
         let Some((_, event)) = self.events.get(id) else { return Ok(()) };
-        let restamp = Restamp::event_of(event)?;
+        let restamp = Restamp::event_of(event, was)?;
         if !self.events.contains_key(&restamp.id) {
             self.put(None, &restamp)?;
             self.derived.push(restamp);
@@ -159,7 +162,9 @@ impl Forks {
             heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));
             ledger.set_heads(aggregate, heads)?;
         }
-        plan.derived = self.derived;
+        // What was written down may have come in the same batch as well.
+        let come: BTreeSet<&EventId> = plan.append.iter().map(|event| &event.id).collect();
+        plan.derived = self.derived.into_iter().filter(|event| !come.contains(&event.id)).collect();
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 //! - `forks.rs`: what becomes of two events under one dot, and of one event under two stamps
 //! - `renew.rs`: a fresh id and a fresh name for a store that was copied or set back
 //! - `renumber.rs`: fresh dots for own events that were never handed out
+//! - `recount.rs`: heads, counted again
 //! - `ledger.rs`: identity, heads and counters, as they change along a plan
 
 mod adopt;
@@ -17,6 +18,7 @@ mod forks;
 mod ledger;
 mod receive;
 mod record;
+mod recount;
 mod renew;
 mod renumber;
 
@@ -24,6 +26,7 @@ pub use adopt::{Adopt, Adopted, Adoptee};
 pub use entropy::Entropy;
 pub use receive::{OnRecord, Receive, Received};
 pub use record::{Expect, Record, Recorded};
+pub use recount::Recount;
 pub use renew::Renew;
 pub use renumber::{Renumber, Renumbered};
 
@@ -44,6 +47,8 @@ pub enum Intent {
     Renew(Renew),
     /// Give fresh dots to own events that were never handed out.
     Renumber(Renumber),
+    /// Count heads again.
+    Recount(Recount),
     /// Change notes only.
     Edit(Edit),
     /// Change nothing, and answer with these facts.
@@ -72,7 +77,7 @@ pub enum Outcome {
     Renewed(Identity),
     /// Of [`Intent::Renumber`]: `None` when the log had moved on since it was read, and nothing was changed.
     Renumbered(Option<Renumbered>),
-    /// Of [`Intent::Edit`].
+    /// Of [`Intent::Edit`] and [`Intent::Recount`].
     Edited,
     /// Of [`Intent::Ask`].
     Facts(Facts),
@@ -121,6 +126,7 @@ impl Planning {
             Intent::Adopt(adopt) => adopt.needs(),
             Intent::Renew(_) => Renew::needs(),
             Intent::Renumber(renumber) => renumber.needs(),
+            Intent::Recount(recount) => recount.needs(),
             Intent::Edit(_) => Needs::default(),
             Intent::Ask(needs) => std::mem::take(needs),
         };
@@ -161,6 +167,7 @@ impl Planning {
             Intent::Adopt(adopt) => adopt.plan(facts, may_ask),
             Intent::Renew(renew) => renew.plan(facts),
             Intent::Renumber(renumber) => renumber.plan(facts, may_ask),
+            Intent::Recount(recount) => recount.plan(facts),
             Intent::Edit(edit) => {
                 let Edit { put, delete } = std::mem::take(edit);
                 Ok(Step::Write(Plan { put, delete, ..Plan::default() }, Outcome::Edited))

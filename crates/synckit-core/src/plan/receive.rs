@@ -38,6 +38,9 @@ pub struct Receive {
     pub on_record: Option<OnRecord>,
     /// Keys deleted in the same commit, unless it puts them again.
     pub delete: Vec<String>,
+    /// The name the replica authors under, as far as the caller knows; without it, or where it is wrong, there may be one
+    /// more look-up.
+    pub author: Option<NodeId>,
     /// Randomness for this commit.
     pub entropy: Entropy,
     stage: Stage,
@@ -105,6 +108,7 @@ impl Receive {
             notes: Vec::new(),
             on_record: None,
             delete: Vec::new(),
+            author: None,
             entropy,
             stage: Stage::default(),
             doubtful: Vec::new(),
@@ -115,7 +119,8 @@ impl Receive {
         let mut aggregates: Vec<_> = self.events.iter().map(|event| &event.aggregate_id).collect();
         aggregates.sort_unstable();
         aggregates.dedup();
-        let origins: BTreeSet<_> = self.events.iter().filter_map(author).collect();
+        let origins = self.events.iter().filter_map(author).chain(&self.author);
+        let origins: BTreeSet<_> = origins.collect();
         let mut keys = Vec::with_capacity(aggregates.len() + origins.len() + 2);
         keys.extend(aggregates.into_iter().map(notes::heads));
         keys.push(notes::NODE.to_owned());
@@ -200,7 +205,8 @@ impl Receive {
         let (next, needs) = match self.stage {
             Stage::Ids => {
                 self.doubtful = self.doubtful_dots(facts)?;
-                (Stage::Dots, Needs { dots: self.doubtful.clone(), ..Needs::default() })
+                let notes = self.own_origin(facts)?.into_iter().collect();
+                (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
             }
             Stage::Dots => {
                 let twins = self.twins(facts).map(|(_, twin)| twin.clone());
@@ -214,6 +220,15 @@ impl Receive {
         };
         self.stage = next;
         Ok(Some(needs))
+    }
+
+    /// The key of what is known of the own name, where a clock speaks of it and it was not asked for.
+    fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
+        let own = ledger::identity(facts)?.author;
+        let asked =
+            self.author.as_ref() == Some(&own) || self.events.iter().any(|event| author(event) == Some(&own));
+        let needed = !asked && self.events.iter().any(|event| event.clock.counter(&own) > 0);
+        Ok(needed.then(|| notes::origin(&own)))
     }
 
     /// The dots that may name another event already: those not beyond the highest counter of their node that is held or came

@@ -80,8 +80,9 @@ impl Renumber {
             let moved = numbering.moved(stored, events)?;
             let moved = moved.filter(|event| event.id == stored.event.id || !taken.contains(&event.id));
             if let Some(event) = &moved {
-                if let Some(dot) = event.dot.as_ref() {
-                    plan.derived.push(Restamp::event_of(event)?);
+                if let (Some(dot), Some(was)) = (&event.dot, &stored.event.dot) {
+                    let restamp = Restamp::event_of(event, was)?;
+                    plan.derived.extend(Some(restamp).filter(|restamp| !taken.contains(&restamp.id)));
                     latest = (dot.node == identity.author)
                         .then(|| Latest { counter: dot.counter, event: event.id.clone() })
                         .or(latest);
@@ -91,7 +92,7 @@ impl Renumber {
             events.push(moved.unwrap_or_else(|| stored.event.clone()));
         }
         for (aggregate, events) in heads {
-            ledger.set_heads(&aggregate, Heads::among(&events))?;
+            ledger.set_heads(&aggregate, Heads::among(events.iter()))?;
         }
         let origin = |latest: Latest| put(notes::origin(&identity.author), latest.to_string());
         let notes: Vec<Note> = latest.filter(|_| self.taken).map(origin).into_iter().collect();

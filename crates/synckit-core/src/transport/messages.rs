@@ -141,7 +141,8 @@ pub enum Scope {
     /// Those that did not come from the caller.
     #[default]
     Others,
-    /// Only the ids, in [`PullResponse::ids`], of those that came from these stores: the caller went under these ids.
+    /// Only the ids, in [`PullResponse::ids`], of those that came from these stores: the caller went under these ids. The
+    /// limit is that of the places that are looked at.
     Sent(Vec<StoreId>),
     /// These, if they are held, wherever they came from; the cursor does not matter.
     Named(Vec<EventId>),

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use synckit_core::notes::{self, Identity, Note, Seen};
+use synckit_core::notes::{self, Former, Identity, Note, Seen};
 use synckit_core::plan::Adopt;
 use synckit_core::{
     AggregateId, BoxStore, Error, EventId, EventStore, NodeId, NoteQuery, Position, Query, Result, StoreId,
@@ -50,6 +50,8 @@ impl Known {
 pub(super) struct Own {
     /// What stands for its own log.
     pub(super) source: StoreId,
+    /// What stood for it while the hub's store went under other ids.
+    former: HashSet<StoreId>,
     /// The names it was authored under.
     names: HashSet<NodeId>,
 }
@@ -57,15 +59,24 @@ pub(super) struct Own {
 impl Own {
     pub(super) async fn load(store: &BoxStore, author: &NodeId) -> Result<Own> {
         let source = Adopt::source(author, store.head().await?.store);
-        let generations = identity(store).await?.generation;
-        let names = (2..=generations).map(|generation| author.successor(generation)).chain([author.clone()]);
-        Ok(Own { source, names: names.collect() })
+        Ok(Own::of(author, source, identity(store).await?))
+    }
+
+    fn of(author: &NodeId, source: StoreId, mut hub: Identity) -> Own {
+        let mut own = Own { source, former: HashSet::new(), names: HashSet::from([hub.adopting(author)]) };
+        for Former { store, author: name, .. } in std::mem::take(&mut hub.former) {
+            hub.author = name;
+            own.names.insert(hub.adopting(author));
+            own.former.insert(Adopt::source(author, store));
+        }
+        own
     }
 
     /// Whether the client wrote this event, also where a replica brought it back to a hub that was restored.
     pub(super) fn wrote(&self, stored: &StoredEvent) -> bool {
         let author = stored.event.dot.as_ref().map(|dot| &dot.node);
-        stored.source == Some(self.source) || author.is_some_and(|author| self.names.contains(author))
+        let came = stored.source.is_some_and(|source| source == self.source || self.former.contains(&source));
+        came || author.is_some_and(|author| self.names.contains(author))
     }
 }
 
@@ -190,5 +201,26 @@ impl Sight {
         }
         trail.seen.upto = trail.seen.upto.max(upto);
         Ok(trail.seen.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::Secret;
+    use synckit_core::notes::Renewal;
+
+    use super::*;
+
+    #[test]
+    fn what_was_adopted_before_the_hub_took_another_name_is_still_the_clients_own() {
+        let [ann, hub] = ["ann", "hub"].map(|name| NodeId::new(name).expect("valid"));
+        let stores = [1, 2, 3].map(|byte| StoreId::from_bytes([byte; 16]));
+        let identity = Identity::new(hub, Secret::from_bytes([9; 16]));
+        let identity = identity.renewed(stores[0], Renewal::SetBack, 0, 1);
+        let identity = identity.renewed(stores[1], Renewal::Asked, 0, 2);
+        let own = Own::of(&ann, Adopt::source(&ann, stores[2]), identity);
+        let names = ["ann", "ann~0000000001", "ann~0000000002"].map(|name| NodeId::new(name).expect("valid"));
+        assert_eq!(own.names, HashSet::from(names));
+        assert_eq!(own.former, stores[..2].iter().map(|store| Adopt::source(&ann, *store)).collect());
     }
 }

@@ -43,16 +43,24 @@ impl GoClients {
     }
 
     /// Authors what clients without a name push under this node id, which nobody else may write under.
-    pub fn with_node(mut self, node: NodeId) -> Self {
+    ///
+    /// # Errors
+    /// `Invalid` for a node id that has a `~`, or is that of a client with a name.
+    pub fn with_node(mut self, node: NodeId) -> Result<Self> {
+        node.check_chosen()?;
+        if self.named.values().any(|other| *other == node) {
+            return Err(Error::invalid("a client with a name has this node id").with("node id", node));
+        }
         self.shared = Some(node);
-        self
+        Ok(self)
     }
 
     /// Answers a client below `/clients/<name>`, and authors what it pushes under this node id, which nobody else may
     /// write under: no replica, no other client, no client of another hub.
     ///
     /// # Errors
-    /// `Invalid` for a name that is not 1 to 64 of `A-Z a-z 0-9 - _ .`, or a name or node id that is given twice.
+    /// `Invalid` for a name that is not 1 to 64 of `A-Z a-z 0-9 - _ .`, a node id that has a `~`, or a name or node id that
+    /// is given twice.
     pub fn with_client(mut self, name: impl Into<String>, node: NodeId) -> Result<Self> {
         let name = name.into();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -60,6 +68,7 @@ impl GoClients {
             let message = "the name of a client has 1 to 64 letters, digits, `-`, `_` or `.`";
             return Err(Error::invalid(message).with("name", name));
         }
+        node.check_chosen()?;
         let taken = self.named.values().chain(&self.shared).any(|other| *other == node);
         if taken || self.named.insert(name.clone(), node).is_some() {
             return Err(Error::invalid("two clients have the same name or node id").with("name", name));

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use synckit_core::plan::{Intent, Outcome};
+use synckit_core::plan::{Entropy, Intent, Outcome};
 use synckit_core::{BoxStore, Error, ErrorKind, EventId, EventStore, Facts, Limits, Needs, NodeId, Result};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
@@ -127,6 +127,16 @@ impl GoHub {
 fn unexpected(outcome: &Outcome) -> Error {
     Error::new(ErrorKind::Internal, "the store answered another intent")
         .with("outcome", format!("{outcome:?}"))
+}
+
+/// Randomness for one commit.
+fn entropy() -> Result<Entropy> {
+    let mut bytes = [0; Entropy::BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system has no randomness")
+            .with_source(std::io::Error::other(error.to_string()))
+    })?;
+    Ok(Entropy::from_bytes(bytes))
 }
 
 fn now() -> u64 {

@@ -15,7 +15,7 @@ use synckit_wire::WireLimits;
 use crate::go::alike::alike;
 use crate::go::client::{Front, Known, Sight};
 use crate::go::form::{Pushed, read};
-use crate::go::{Client, GoHub, REMEMBERED, now, unexpected};
+use crate::go::{Client, GoHub, REMEMBERED, entropy, now, unexpected};
 
 /// Events whose id is held with other content, by aggregate and id, with the digest of theirs.
 type Doubtful = HashMap<AggregateId, HashMap<EventId, Vec<([u8; 32], Pushed)>>>;
@@ -126,6 +126,7 @@ impl GoHub {
                 events,
                 now: now(),
                 limits: self.0.limits,
+                entropy: entropy()?,
                 notes: if rest.is_empty() { std::mem::take(&mut notes) } else { Vec::new() },
             };
             let adopted = self.commit(adopt).await?;

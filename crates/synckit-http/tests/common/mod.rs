@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::stream;
 use synckit_core::{
-    Caller, Cursor, Data, Dot, Error, ErrorKind, Event, HelloRequest, HelloResponse, Limits, MissingRequest,
-    MissingResponse, NewEvent, NodeId, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
-    Result, StoreId, Timestamp, Traffic, Transport, VectorClock,
+    Caller, Cursor, Data, Dot, Error, ErrorKind, Event, EventId, HelloRequest, HelloResponse, Limits,
+    MissingRequest, MissingResponse, NewEvent, NodeId, PageStream, PullRequest, PullResponse, PushRequest,
+    PushResponse, Result, Scope, StoreId, Timestamp, Traffic, Transport, VectorClock,
 };
 use synckit_http::{HttpConfig, HttpTransport, ServerConfig, SyncService, Timeouts, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +31,8 @@ pub struct State {
     pub pushed: Mutex<Vec<Event>>,
     /// What a pull answers.
     pub log: Mutex<Vec<Event>>,
+    /// What a pull answers beside, where only ids are asked for.
+    pub ids: Mutex<Vec<EventId>>,
     /// The next call fails so.
     pub failure: Mutex<Option<Error>>,
     /// What subscribers get; then silence.
@@ -70,6 +72,7 @@ impl Transport for Double {
         Ok(HelloResponse {
             protocol: request.protocol,
             store: store(),
+            former: Vec::new(),
             node: NodeId::new("hub")?,
             head: self.log.lock().unwrap().len() as u64,
             limits: Limits::default(),
@@ -77,15 +80,18 @@ impl Transport for Double {
             counter: 0,
             counter_event: None,
             pushed: request.cursor,
-            known: None,
+            known: Vec::new(),
             cursor_known: true,
             ahead: None,
         })
     }
 
-    async fn pull(&self, _: PullRequest) -> Result<PullResponse> {
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         self.enter().await?;
-        Ok(page(self.log.lock().unwrap().clone()))
+        Ok(match request.scope {
+            Scope::Sent(_) => PullResponse { ids: self.ids.lock().unwrap().clone(), ..page(Vec::new()) },
+            _ => page(self.log.lock().unwrap().clone()),
+        })
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushResponse> {
@@ -141,11 +147,31 @@ pub fn pull() -> PullRequest {
 }
 
 pub fn push(events: Vec<Event>) -> PushRequest {
-    PushRequest { caller: caller(), filter: "all".into(), events, upto: None }
+    PushRequest { caller: caller(), filter: "all".into(), events, from: None, upto: None }
 }
 
 pub fn page(events: Vec<Event>) -> PullResponse {
-    PullResponse { events, unreadable: Vec::new(), next: Cursor::start(store()), more: false }
+    PullResponse {
+        events,
+        ids: Vec::new(),
+        unreadable: Vec::new(),
+        next: Cursor::start(store()),
+        more: false,
+    }
+}
+
+/// Ids as replicas make them: a minute apart, with ten bytes of noise.
+pub fn ids(count: u64) -> Vec<EventId> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..count)
+        .map(|at| EventId::uuid_v7(1_764_000_000_000 + at * 60_000, &std::array::from_fn(|_| noise())))
+        .collect()
 }
 
 pub fn event(counter: u64, data: &str) -> Event {

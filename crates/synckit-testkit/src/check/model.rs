@@ -32,10 +32,11 @@ pub(super) fn seen(x: &Event, y: &Event) -> bool {
     if x.id == y.id {
         return false;
     }
-    if let Some(dot) = &y.dot {
-        return x.clock.counter(&dot.node) >= dot.counter;
-    }
-    below(y, x) && (x.dot.is_some() || x.clock != y.clock || key(x) > key(y))
+    let covered = match &y.dot {
+        Some(dot) => x.clock.counter(&dot.node) >= dot.counter,
+        None => below(y, x),
+    };
+    covered && key(x) > key(y)
 }
 
 fn live(log: &[&Event], y: &Event) -> bool {

@@ -62,7 +62,10 @@ pub async fn events_get_dots_of_an_unused_name<F: StoreFixture>(fixture: &F) -> 
             (Some(Dot::new(name.clone(), counter)), old.event.time)
         );
         assert!(new.event.check_stamp().is_ok());
-        assert_eq!(after[at + 2].event, Restamp::event_of(&new.event)?);
+        assert_eq!(
+            after[at + 2].event,
+            Restamp::event_of(&new.event, old.event.dot.as_ref().expect("it has one"))?
+        );
     }
     let clock: Vec<_> = after[3].event.clock.iter().map(|(node, counter)| (node.as_str(), counter)).collect();
     assert_eq!(clock, [("far", 1), ("n", 1), (name.as_str(), 1)]);

@@ -1,13 +1,15 @@
 //! The messages that carry no events.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
-    Caller, HelloResponse, MissingRequest, MissingResponse, PullRequest, PushResponse, Result,
+    Caller, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PushResponse, RefusalCode,
+    Refused, Result, Scope,
 };
 
 use super::batch::bounded;
@@ -29,26 +31,41 @@ macro_rules! encode {
 
 encode!(HelloResponse, PullRequest, PushResponse, MissingRequest, MissingResponse);
 
-impl FromJson for HelloResponse {
+impl FromJson for PullRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        parse_plain(bytes, limits, Side::Answer)
+        let PullParts { scope, .. } = parse_plain(bytes, limits, Side::Request)?;
+        // A scope without names is a text, and what is neither is refused below.
+        let names = scope.and_then(|scope| serde_json::from_str(scope.get()).ok());
+        let ScopeNames { sent, named } = names.unwrap_or_default();
+        if let Some(stores) = sent {
+            bounded::<IgnoredAny>(stores, "stores", Scope::MAX_STORES, Side::Request)?;
+        }
+        if let Some(ids) = named {
+            bounded::<IgnoredAny>(ids, "ids", limits.limits.batch_events, Side::Request)?;
+        }
+        parse(bytes, Side::Request)
     }
 }
 
-impl FromJson for PullRequest {
-    fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
-        let request = parse_plain(bytes, limits, Side::Request)?;
-        parse::<PullKeys>(bytes, Side::Request)?;
-        Ok(request)
-    }
+/// What is checked of a pull before it is made.
+#[derive(Deserialize)]
+struct PullParts<'a> {
+    #[serde(default, rename = "filter")]
+    _filter: FilterKeys,
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
+}
+
+/// The arrays of a scope, still text.
+#[derive(Default, Deserialize)]
+struct ScopeNames<'a> {
+    #[serde(borrow)]
+    sent: Option<&'a RawValue>,
+    #[serde(borrow)]
+    named: Option<&'a RawValue>,
 }
 
 /// The one place of a request where keys are the caller's own: a map would take the last of two that are equal.
-#[derive(Deserialize)]
-struct PullKeys {
-    #[serde(default, rename = "filter")]
-    _filter: FilterKeys,
-}
 
 #[derive(Default, Deserialize)]
 struct FilterKeys {
@@ -88,8 +105,38 @@ impl FromJson for PushResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         synckit_core::json::check_depth(bytes)?;
-        parse(bytes, Side::Answer)
+        let PushAnswer { accepted, duplicates, refused, placed } = parse(bytes, Side::Answer)?;
+        let most = limits.limits.batch_events;
+        let refused: Vec<RefusedForm<'_>> = bounded(refused, "refusals", most, Side::Answer)?;
+        let refused = refused.into_iter().map(|RefusedForm { index, id, code, message }| {
+            let code = RefusalCode::deserialize(code.into_deserializer());
+            let code = code.unwrap_or_else(|_: serde::de::value::Error| RefusalCode::Invalid);
+            Refused { index, id: id.into_owned(), code, message: message.into_owned() }
+        });
+        Ok(PushResponse { accepted, duplicates, refused: refused.collect(), placed })
     }
+}
+
+/// The parts of the answer to a push, its refusals still text.
+#[derive(Deserialize)]
+struct PushAnswer<'a> {
+    accepted: usize,
+    duplicates: usize,
+    #[serde(borrow)]
+    refused: &'a RawValue,
+    placed: Option<Placed>,
+}
+
+/// A refusal. One with a code that is not known here is read as `Invalid`: the event was refused, whatever the reason.
+#[derive(Deserialize)]
+struct RefusedForm<'a> {
+    index: usize,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
 }
 
 /// The parts of a request for missing events, its ids still text.

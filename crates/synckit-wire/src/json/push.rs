@@ -1,4 +1,4 @@
-//! Push: `{"caller":{…},"filter":"all","events":[…],"upto":"cursor"?}`.
+//! Push: `{"caller":{…},"filter":"all","events":[…],"from":"cursor"?,"upto":"cursor"?}`.
 
 use std::borrow::Cow;
 
@@ -18,8 +18,10 @@ impl ToJson for PushRequest {
         put_field(&mut out, "filter", &self.filter);
         put_name(&mut out, "events");
         put_events(&mut out, &self.events, &[]);
-        if let Some(upto) = &self.upto {
-            put_field(&mut out, "upto", upto);
+        for (name, place) in [("from", &self.from), ("upto", &self.upto)] {
+            if let Some(place) = place {
+                put_field(&mut out, name, place);
+            }
         }
         out.push(b'}');
         out
@@ -33,6 +35,7 @@ struct PushForm<'a> {
     caller: Caller,
     #[serde(borrow)]
     filter: Cow<'a, str>,
+    from: Option<Cursor>,
     upto: Option<Cursor>,
 }
 
@@ -54,7 +57,8 @@ impl FromJson for ReceivedPush {
             }
         }
         let upto = form.upto.filter(|_| refusals.refused.is_empty());
-        let request = PushRequest { caller: form.caller, filter: form.filter.into_owned(), events, upto };
+        let PushForm { caller, filter, from, .. } = form;
+        let request = PushRequest { caller, filter: filter.into_owned(), events, from, upto };
         Ok(ReceivedPush { request, refusals })
     }
 }

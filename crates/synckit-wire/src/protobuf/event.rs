@@ -202,12 +202,14 @@ mod tests {
     #[test]
     fn events_are_written_and_read_as_prost_does() -> Result<()> {
         let next = Cursor::start(StoreId::from_bytes([7; 16]));
-        let page = PullResponse { events: events()?, unreadable: Vec::new(), next, more: true };
+        let page =
+            PullResponse { events: events()?, ids: Vec::new(), unreadable: Vec::new(), next, more: true };
         let form = form::PullResponse {
             events: page.events.iter().map(form_of).collect(),
             unreadable: Vec::new(),
             next: page.next.to_string(),
             more: page.more,
+            ids: Vec::new(),
         };
         assert_eq!(page.to_protobuf(), form.encode_to_vec());
         let read = PullResponse::from_protobuf(&form.encode_to_vec(), &WireLimits::default())?;

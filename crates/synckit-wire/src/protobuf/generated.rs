@@ -25,7 +25,7 @@ pub struct HelloRequest {
     #[prost(string, optional, tag = "4")]
     pub cursor: ::core::option::Option<::prost::alloc::string::String>,
     /// What the caller would push next: stored only where the answer's `store` is `peer`, its `cursor_known` is true, its
-    /// `pushed` and `known` are `after`, and its `counter_event` is the event of `after`.
+    /// `pushed` is `after`, all of its `known` are `after`, and its `counter_event` is `latest`, or absent as that is.
     #[prost(message, repeated, tag = "5")]
     pub events: ::prost::alloc::vec::Vec<Event>,
     /// The store the caller believes to talk to.
@@ -37,6 +37,9 @@ pub struct HelloRequest {
     /// A cursor of the caller's log: the place that is reached when all of the events are held.
     #[prost(string, optional, tag = "8")]
     pub upto: ::core::option::Option<::prost::alloc::string::String>,
+    /// The latest event under the caller's name that the peer holds; absent when it holds none.
+    #[prost(string, optional, tag = "9")]
+    pub latest: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HelloResponse {
@@ -61,15 +64,15 @@ pub struct HelloResponse {
     /// The highest counter it holds of the caller's node; 0 for none.
     #[prost(uint64, tag = "7")]
     pub counter: u64,
-    /// The event that this counter names there.
+    /// The event of this counter.
     #[prost(string, optional, tag = "8")]
     pub counter_event: ::core::option::Option<::prost::alloc::string::String>,
     /// A cursor of the caller's log: how far the caller has pushed under this fingerprint.
     #[prost(string, optional, tag = "9")]
     pub pushed: ::core::option::Option<::prost::alloc::string::String>,
-    /// A cursor of the caller's log: the furthest place in it that is known there.
-    #[prost(string, optional, tag = "10")]
-    pub known: ::core::option::Option<::prost::alloc::string::String>,
+    /// Cursors of the caller's log: all places in it that are on record there, each once. At most 1,000.
+    #[prost(string, repeated, tag = "10")]
+    pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether the cursor of the request names an event of this log; true when there was none.
     #[prost(bool, tag = "11")]
     pub cursor_known: bool,
@@ -77,6 +80,9 @@ pub struct HelloResponse {
     /// is as it was before.
     #[prost(message, optional, tag = "12")]
     pub ahead: ::core::option::Option<Stored>,
+    /// The ids under which the answering store went before, oldest first: places in its log may still name them. At most 16.
+    #[prost(string, repeated, tag = "13")]
+    pub former: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What became of events of which none was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -103,7 +109,8 @@ pub struct Limits {
     /// Bytes of one event (256 KiB).
     #[prost(uint64, optional, tag = "3")]
     pub event_bytes: ::core::option::Option<u64>,
-    /// How far ahead the time of an event may be, in seconds (24 hours).
+    /// How far ahead of the peer's clock the time of an event may be that nobody holds yet, in seconds (24 hours). One
+    /// further ahead gets another time before it is handed out.
     #[prost(uint64, optional, tag = "4")]
     pub drift_seconds: ::core::option::Option<u64>,
 }
@@ -120,8 +127,15 @@ pub struct PullRequest {
     /// Only events that pass.
     #[prost(message, optional, tag = "4")]
     pub filter: ::core::option::Option<Filter>,
+    /// Which of them. A scope that is not known is refused.
     #[prost(enumeration = "Scope", tag = "5")]
     pub scope: i32,
+    /// The stores of SCOPE_SENT, at most 256; with another scope there are none.
+    #[prost(string, repeated, tag = "6")]
+    pub stores: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The events of SCOPE_NAMED, at most as many as a batch may have; with another scope there are none.
+    #[prost(string, repeated, tag = "7")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Which events a sync is about. Criteria of different kinds must all hold; of one kind, one must. At most 1,000.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -159,6 +173,9 @@ pub struct PullResponse {
     /// Whether there was more when the page was read.
     #[prost(bool, tag = "4")]
     pub more: bool,
+    /// The ids, where only those were asked for. Events and ids together are at most as many as a batch may have.
+    #[prost(string, repeated, tag = "5")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Something in a page that could not be read as an event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -187,6 +204,10 @@ pub struct PushRequest {
     /// A cursor of the caller's log: the place that is reached when all of these are held.
     #[prost(string, optional, tag = "4")]
     pub upto: ::core::option::Option<::prost::alloc::string::String>,
+    /// A cursor of the caller's log: what the caller believes to be on record. Where another is, nothing is stored, and the
+    /// call fails with ERROR_CODE_CURSOR_UNKNOWN.
+    #[prost(string, optional, tag = "5")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PushResponse {
@@ -256,7 +277,7 @@ pub struct Event {
     /// The text of a JSON object; left out when it is `{}`.
     #[prost(string, tag = "6")]
     pub metadata: ::prost::alloc::string::String,
-    /// The author and its n-th event. Absent on a resolution.
+    /// The author and its n-th event. Absent on what any replica may derive: resolutions and restamps.
     #[prost(message, optional, tag = "7")]
     pub dot: ::core::option::Option<Dot>,
     /// What the author had seen of this aggregate, this event included: for each node the last of its events. Each node
@@ -305,14 +326,16 @@ pub struct Error {
     #[prost(uint64, optional, tag = "14")]
     pub retry_after_ms: ::core::option::Option<u64>,
 }
-/// Which events a pull leaves out.
+/// Which events a pull asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Scope {
-    /// Those that came from the caller's store.
+    /// Those that did not come from the caller's store.
     Others = 0,
-    /// None: the caller lost its log.
-    Everything = 1,
+    /// Only the ids, in `ids` of the page, of those that came from `stores`: the caller went under these ids.
+    Sent = 2,
+    /// Those in `ids` that are held, wherever they came from, as many as fit into one page. The cursor does not matter.
+    Named = 3,
 }
 impl Scope {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -322,14 +345,16 @@ impl Scope {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Others => "SCOPE_OTHERS",
-            Self::Everything => "SCOPE_EVERYTHING",
+            Self::Sent => "SCOPE_SENT",
+            Self::Named => "SCOPE_NAMED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "SCOPE_OTHERS" => Some(Self::Others),
-            "SCOPE_EVERYTHING" => Some(Self::Everything),
+            "SCOPE_SENT" => Some(Self::Sent),
+            "SCOPE_NAMED" => Some(Self::Named),
             _ => None,
         }
     }
@@ -344,12 +369,8 @@ pub enum RefusalCode {
     Invalid = 1,
     /// It is larger than allowed, or its aggregate's clock has no room for it.
     TooLarge = 2,
-    /// Its dot already names another event: two replicas write under one node id.
-    ForkedOrigin = 3,
     /// Its id already names an event with other content.
     IdTaken = 4,
-    /// Its time is too far ahead of the receiver's clock.
-    ClockDrift = 5,
     /// The caller may not write it.
     Denied = 6,
 }
@@ -363,9 +384,7 @@ impl RefusalCode {
             Self::Unspecified => "REFUSAL_CODE_UNSPECIFIED",
             Self::Invalid => "REFUSAL_CODE_INVALID",
             Self::TooLarge => "REFUSAL_CODE_TOO_LARGE",
-            Self::ForkedOrigin => "REFUSAL_CODE_FORKED_ORIGIN",
             Self::IdTaken => "REFUSAL_CODE_ID_TAKEN",
-            Self::ClockDrift => "REFUSAL_CODE_CLOCK_DRIFT",
             Self::Denied => "REFUSAL_CODE_DENIED",
         }
     }
@@ -375,9 +394,7 @@ impl RefusalCode {
             "REFUSAL_CODE_UNSPECIFIED" => Some(Self::Unspecified),
             "REFUSAL_CODE_INVALID" => Some(Self::Invalid),
             "REFUSAL_CODE_TOO_LARGE" => Some(Self::TooLarge),
-            "REFUSAL_CODE_FORKED_ORIGIN" => Some(Self::ForkedOrigin),
             "REFUSAL_CODE_ID_TAKEN" => Some(Self::IdTaken),
-            "REFUSAL_CODE_CLOCK_DRIFT" => Some(Self::ClockDrift),
             "REFUSAL_CODE_DENIED" => Some(Self::Denied),
             _ => None,
         }
@@ -395,9 +412,10 @@ pub enum ErrorCode {
     TooLarge = 2,
     /// What was asked for does not exist.
     NotFound = 3,
-    /// Both sides are the same store or node.
+    /// Both sides are the same store.
     Conflict = 4,
-    /// The cursor is not of this log: start again without one.
+    /// The cursor is not of this log: start again without one. To a push: another place of the caller's log is on record than
+    /// it believes; say hello again.
     CursorUnknown = 5,
     /// The caller may not do this.
     Denied = 6,

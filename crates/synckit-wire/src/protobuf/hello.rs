@@ -5,7 +5,9 @@ use synckit_core::{EventId, HelloRequest, HelloResponse, Limits, NodeId, Result,
 
 use super::event::put_events;
 use super::fields::{Split, split};
-use super::parts::{answer, caller, caller_form, check_plain, cursor, placed, placed_form, request, text};
+use super::parts::{
+    answer, caller, caller_form, check_plain, cursor, names, placed, placed_form, request, text,
+};
 use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
 use crate::ahead::ahead;
@@ -13,6 +15,8 @@ use crate::checks::Side;
 use crate::limits::WireLimits;
 
 const EVENTS: u32 = 5;
+const KNOWN: u32 = 10;
+const FORMER: u32 = 13;
 
 impl ToProtobuf for HelloRequest {
     fn to_protobuf(&self) -> Vec<u8> {
@@ -26,6 +30,7 @@ impl ToProtobuf for HelloRequest {
             peer: text(ahead.map(|ahead| &ahead.peer)),
             after: text(ahead.map(|ahead| &ahead.after)),
             upto: text(ahead.map(|ahead| &ahead.upto)),
+            latest: text(ahead.and_then(|ahead| ahead.latest.as_ref())),
         };
         let mut out = Vec::new();
         put_events(&mut out, EVENTS, ahead.map_or(&[], |ahead| &ahead.events));
@@ -45,7 +50,8 @@ impl FromProtobuf for HelloRequest {
         let events = items.into_iter().map(|(_, item)| reader.read(item)).collect();
         request(|| {
             let peer = form.peer.map(|peer| peer.parse()).transpose()?;
-            let ahead = ahead(some, events, peer, cursor(form.after)?, cursor(form.upto)?)?;
+            let latest = form.latest.map(EventId::new).transpose()?;
+            let ahead = ahead(some, events, peer, cursor(form.after)?, latest, cursor(form.upto)?)?;
             Ok(HelloRequest {
                 protocol: form.protocol,
                 caller: caller(form.caller)?,
@@ -75,13 +81,14 @@ impl ToProtobuf for HelloResponse {
             counter: self.counter,
             counter_event: text(self.counter_event.as_ref()),
             pushed: text(self.pushed.as_ref()),
-            known: text(self.known.as_ref()),
+            known: self.known.iter().map(ToString::to_string).collect(),
             cursor_known: self.cursor_known,
             ahead: self.ahead.as_ref().map(|stored| form::Stored {
                 accepted: count(stored.accepted),
                 duplicates: count(stored.duplicates),
                 placed: placed_form(stored.placed.as_ref()),
             }),
+            former: self.former.iter().map(ToString::to_string).collect(),
         }
         .encode_to_vec()
     }
@@ -90,7 +97,12 @@ impl ToProtobuf for HelloResponse {
 impl FromProtobuf for HelloResponse {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_plain(bytes, limits)?;
-        let form: form::HelloResponse = parse(bytes, Side::Answer)?;
+        let Split { items: known, rest } =
+            split(bytes, &[KNOWN], "known places", WireLimits::KNOWN_PLACES, Side::Answer)?;
+        let Split { items: former, rest } =
+            split(&rest, &[FORMER], "former ids", HelloResponse::MAX_FORMER, Side::Answer)?;
+        let (known, former) = (names(&known, Side::Answer)?, names(&former, Side::Answer)?);
+        let form: form::HelloResponse = parse(&rest, Side::Answer)?;
         let said = form.limits.unwrap_or_default();
         let default = Limits::default();
         let stored = |form: form::Stored| {
@@ -104,6 +116,7 @@ impl FromProtobuf for HelloResponse {
             Ok(HelloResponse {
                 protocol: form.protocol,
                 store: form.store.parse()?,
+                former,
                 node: NodeId::new(form.node)?,
                 head: form.head,
                 limits: Limits {
@@ -116,7 +129,7 @@ impl FromProtobuf for HelloResponse {
                 counter: form.counter,
                 counter_event: form.counter_event.map(EventId::new).transpose()?,
                 pushed: cursor(form.pushed)?,
-                known: cursor(form.known)?,
+                known,
                 cursor_known: form.cursor_known,
                 ahead: form.ahead.map(stored).transpose()?,
             })

@@ -1,8 +1,11 @@
 //! The parts that messages have in common, and what is called wrong in them.
 
+use std::str::FromStr;
+
 use synckit_core::{Caller, Cursor, Error, NodeId, Placed, RefusalCode, Result};
 
 use super::generated as form;
+use super::write::put_bytes;
 use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
 
@@ -35,6 +38,22 @@ pub(super) fn cursor(text: Option<String>) -> Result<Option<Cursor>> {
     text.map(|text| text.parse()).transpose()
 }
 
+/// Appends names as the fields of this tag.
+pub(super) fn put_names(out: &mut Vec<u8>, tag: u32, names: &[impl AsRef<str>]) {
+    for name in names {
+        put_bytes(out, tag, name.as_ref().as_bytes());
+    }
+}
+
+/// Reads the texts that [`split`](super::fields::split) has counted.
+pub(super) fn names<T: FromStr<Err = Error>>(items: &[(u32, &[u8])], side: Side) -> Result<Vec<T>> {
+    let name = |(_, bytes): &(u32, &[u8])| {
+        let text = std::str::from_utf8(bytes).map_err(|error| side.unreadable(&error.to_string()))?;
+        text.parse().map_err(|error: Error| side.unreadable(&error.to_string()))
+    };
+    items.iter().map(name).collect()
+}
+
 pub(super) fn placed_form(placed: Option<&Placed>) -> Option<form::Placed> {
     placed.map(|placed| form::Placed { after: placed.after, upto: placed.upto.to_string() })
 }
@@ -52,9 +71,7 @@ pub(super) fn code_of(code: RefusalCode) -> form::RefusalCode {
     match code {
         RefusalCode::Invalid => form::RefusalCode::Invalid,
         RefusalCode::TooLarge => form::RefusalCode::TooLarge,
-        RefusalCode::ForkedOrigin => form::RefusalCode::ForkedOrigin,
         RefusalCode::IdTaken => form::RefusalCode::IdTaken,
-        RefusalCode::ClockDrift => form::RefusalCode::ClockDrift,
         RefusalCode::Denied => form::RefusalCode::Denied,
         _ => form::RefusalCode::Unspecified,
     }
@@ -65,9 +82,7 @@ pub(super) fn code(number: i32) -> RefusalCode {
     match form::RefusalCode::try_from(number).unwrap_or_default() {
         form::RefusalCode::Unspecified | form::RefusalCode::Invalid => RefusalCode::Invalid,
         form::RefusalCode::TooLarge => RefusalCode::TooLarge,
-        form::RefusalCode::ForkedOrigin => RefusalCode::ForkedOrigin,
         form::RefusalCode::IdTaken => RefusalCode::IdTaken,
-        form::RefusalCode::ClockDrift => RefusalCode::ClockDrift,
         form::RefusalCode::Denied => RefusalCode::Denied,
     }
 }

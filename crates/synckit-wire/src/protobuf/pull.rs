@@ -1,27 +1,38 @@
 //! Pull and subscribe: what is asked for.
 
 use prost::Message;
-use synckit_core::{Error, PullRequest, Result, Scope};
+use synckit_core::{PullRequest, Result, Scope};
 
-use super::parts::{caller, caller_form, check_plain, cursor, request, text};
+use super::fields::{Split, split};
+use super::parts::{caller, caller_form, check_plain, cursor, names, put_names, request, text};
 use super::{FromProtobuf, ToProtobuf, count, filter, generated as form, parse, size};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
+const STORES: u32 = 6;
+const IDS: u32 = 7;
+
 impl ToProtobuf for PullRequest {
     fn to_protobuf(&self) -> Vec<u8> {
-        let scope = match self.scope {
-            Scope::Others => form::Scope::Others,
-            Scope::Everything => form::Scope::Everything,
+        let (scope, stores) = match &self.scope {
+            Scope::Others => (form::Scope::Others, &[][..]),
+            Scope::Sent(stores) => (form::Scope::Sent, &stores[..]),
+            Scope::Named(_) => (form::Scope::Named, &[][..]),
         };
-        form::PullRequest {
+        let rest = form::PullRequest {
             caller: caller_form(&self.caller),
             cursor: text(self.cursor.as_ref()),
             limit: self.limit.map(count),
             filter: filter::write(&self.filter),
             scope: scope.into(),
+            stores: stores.iter().map(ToString::to_string).collect(),
+            ids: Vec::new(),
+        };
+        let mut out = rest.encode_to_vec();
+        if let Scope::Named(ids) = &self.scope {
+            put_names(&mut out, IDS, ids);
         }
-        .encode_to_vec()
+        out
     }
 }
 
@@ -29,13 +40,23 @@ impl FromProtobuf for PullRequest {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_plain(bytes, limits)?;
         filter::check(bytes)?;
-        let form: form::PullRequest = parse(bytes, Side::Request)?;
+        let most = limits.limits.batch_events;
+        let Split { items: stores, rest } =
+            split(bytes, &[STORES], "stores", Scope::MAX_STORES, Side::Request)?;
+        let Split { items: ids, rest } = split(&rest, &[IDS], "ids", most, Side::Request)?;
+        let form: form::PullRequest = parse(&rest, Side::Request)?;
+        let scope = match form::Scope::try_from(form.scope) {
+            Ok(form::Scope::Others) if stores.is_empty() && ids.is_empty() => Scope::Others,
+            Ok(form::Scope::Sent) if ids.is_empty() => Scope::Sent(names(&stores, Side::Request)?),
+            Ok(form::Scope::Named) if stores.is_empty() => Scope::Named(names(&ids, Side::Request)?),
+            Ok(_) => return Err(Side::Request.unreadable("it has `stores` or `ids` that its scope has not")),
+            Err(_) => {
+                return Err(Side::Request.unreadable(
+                    "its scope is not known here; send SCOPE_OTHERS, SCOPE_SENT or SCOPE_NAMED",
+                ));
+            }
+        };
         request(|| {
-            let scope = match form::Scope::try_from(form.scope) {
-                Ok(form::Scope::Others) => Scope::Others,
-                Ok(form::Scope::Everything) => Scope::Everything,
-                Err(_) => return Err(Error::invalid("its scope is none that is known here")),
-            };
             Ok(PullRequest {
                 caller: caller(form.caller)?,
                 cursor: cursor(form.cursor)?,

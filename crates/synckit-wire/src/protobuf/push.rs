@@ -22,6 +22,7 @@ impl ToProtobuf for PushRequest {
             filter: self.filter.clone(),
             events: Vec::new(),
             upto: text(self.upto.as_ref()),
+            from: text(self.from.as_ref()),
         };
         let mut out = Vec::new();
         put_events(&mut out, EVENTS, &self.events);
@@ -35,8 +36,8 @@ impl FromProtobuf for ReceivedPush {
         check_length(bytes, limits.decoded_bytes)?;
         let most = limits.limits.batch_events;
         let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
-        let form::PushRequest { caller: from, filter, upto, .. } = parse(&rest, Side::Request)?;
-        let (caller, upto) = request(|| Ok((caller(from)?, cursor(upto)?)))?;
+        let form::PushRequest { caller: who, filter, upto, from, .. } = parse(&rest, Side::Request)?;
+        let (caller, from, upto) = request(|| Ok((caller(who)?, cursor(from)?, cursor(upto)?)))?;
         let mut events = Vec::with_capacity(items.len());
         let mut refusals = Refusals::default();
         let mut reader = Reader::new(limits);
@@ -52,7 +53,7 @@ impl FromProtobuf for ReceivedPush {
             }
         }
         let upto = upto.filter(|_| refusals.refused.is_empty());
-        Ok(ReceivedPush { request: PushRequest { caller, filter, events, upto }, refusals })
+        Ok(ReceivedPush { request: PushRequest { caller, filter, events, from, upto }, refusals })
     }
 }
 

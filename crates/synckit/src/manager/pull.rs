@@ -112,6 +112,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let (now, limits) = (environment.now(), self.settings.limits);
         let mut receive = Receive::new(Some(peer.store), events, now, limits, entropy(environment)?);
         receive.set_aside = true;
+        receive.author = Some(peer.identity.author.clone());
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
         Ok((self.store.commit_receive(receive).await?, unreadable))

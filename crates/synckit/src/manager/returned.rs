@@ -15,6 +15,9 @@ use crate::manager::peer::Peer;
 use crate::manager::session::Session;
 use crate::sugar::StoreExt;
 
+/// How many pages of places are looked at in one request: of each there is an id at most.
+const PAGES: usize = 10;
+
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Takes back what is in the part of the peer's log that was pulled, and not here.
     pub(super) async fn take_back(&mut self, peer: &mut Peer) -> Result<()> {
@@ -35,8 +38,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 filter: self.settings.filter.clone(),
                 scope: Scope::Sent(stores.iter().copied().collect()),
             };
-            let page = self.calls.pull(request, peer.limits.batch_events).await?;
-            let lacking = self.store.not_held(page.ids).await?;
+            // Not beyond what was pulled: the rest comes in its order.
+            let left = upto - reached.as_ref().map_or(0, Cursor::position);
+            let most = (PAGES * peer.limits.batch_events).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let page = self.calls.pull(request, most).await?;
+            let mut lacking = Vec::new();
+            for ids in page.ids.chunks(peer.limits.batch_events) {
+                lacking.extend(self.store.not_held(ids.to_vec()).await?);
+            }
             self.fetch(peer, lacking).await?;
             reached = Some(page.next.clone());
             if let Some(note) = &mut peer.pull {
@@ -78,6 +87,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let (now, limits) = (environment.now(), self.settings.limits);
             let mut receive = Receive::new(Some(peer.store), page.events, now, limits, entropy(environment)?);
             receive.set_aside = true;
+            receive.author = Some(peer.identity.author.clone());
             let received = self.store.commit_receive(receive).await?;
             self.report.recovery.taken_back += received.accepted;
             self.count(received, Vec::new());

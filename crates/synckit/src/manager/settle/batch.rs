@@ -1,6 +1,6 @@
 //! Conflicts that are read, decided and committed together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use synckit_core::notes;
@@ -60,9 +60,11 @@ impl Batch {
     fn decide(self, resolving: &Resolving) -> Decisions {
         let name = resolving.resolver.name();
         let (mut conflicts, mut unreadable) = (Vec::with_capacity(self.histories.len()), Vec::new());
+        let mut none = BTreeSet::new();
         for (aggregate, history) in self.histories {
             match Conflict::in_history(history) {
-                Ok(conflict) => conflicts.extend(conflict),
+                Ok(Some(conflict)) => conflicts.push(conflict),
+                Ok(None) => drop(none.insert(aggregate)),
                 Err(error) => unreadable.push((aggregate, error)),
             }
         }
@@ -71,7 +73,7 @@ impl Batch {
         let verdict =
             |(conflict, ruling): (&Conflict, Result<Ruling>)| Ok(Verdict::of(name, conflict, ruling?));
         let verdicts = rulings.map(verdict).collect();
-        Decisions { conflicts, verdicts, unreadable }
+        Decisions { conflicts, verdicts, none, unreadable }
     }
 }
 
@@ -80,6 +82,8 @@ pub(super) struct Decisions {
     pub(super) conflicts: Arc<Vec<Conflict>>,
     /// For each of the conflicts.
     pub(super) verdicts: Vec<Result<Verdict>>,
+    /// Listed aggregates that are in no conflict: it was settled meanwhile, or never was one.
+    pub(super) none: BTreeSet<AggregateId>,
     /// Histories that cannot be read.
     pub(super) unreadable: Vec<(AggregateId, Error)>,
 }

@@ -9,10 +9,11 @@
 mod batch;
 mod resolving;
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
-use synckit_core::plan::Receive;
+use synckit_core::plan::{Intent, Receive, Recount};
 use synckit_core::{AggregateId, Conflict, Error, ErrorKind, Event, EventStore, Result, Transport};
 use tokio::sync::mpsc;
 
@@ -78,16 +79,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
         while let Some(first) = decided.recv().await {
             let (mut settled, mut batches, mut failed) = (Vec::new(), 0, None);
+            let mut none = BTreeSet::new();
             let mut next = Some(first);
             while let Some(batch) = next {
                 match batch {
-                    Ok(decisions) => self.take(decisions, &mut settled),
+                    Ok(mut decisions) => {
+                        none.append(&mut decisions.none);
+                        self.take(decisions, &mut settled);
+                    }
                     Err(error) => failed = Some(error),
                 }
                 batches += 1;
                 next = if batches < TOGETHER { decided.try_recv().ok() } else { None };
             }
             self.commit(settled).await?;
+            self.recount(none).await?;
             // What came before is settled even where a batch fails.
             if let Some(error) = failed {
                 return Err(error);
@@ -96,9 +102,19 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
+    /// Has the heads of aggregates counted again that are listed and in no conflict.
+    async fn recount(&self, aggregates: BTreeSet<AggregateId>) -> Result<()> {
+        if aggregates.is_empty() {
+            return Ok(());
+        }
+        let environment = &*self.settings.environment;
+        let recount = Recount { aggregates, now: environment.now(), entropy: entropy(environment)? };
+        self.store.commit(Intent::Recount(recount)).await.map(drop)
+    }
+
     /// Takes note of what is not settled; what is, is yet to be committed.
     fn take(&mut self, decisions: Decisions, settled: &mut Vec<(Event, String)>) {
-        let Decisions { conflicts, verdicts, unreadable } = decisions;
+        let Decisions { conflicts, verdicts, unreadable, .. } = decisions;
         for (aggregate, error) in unreadable {
             self.fail(aggregate, &error);
         }

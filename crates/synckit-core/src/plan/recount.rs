@@ -1,0 +1,43 @@
+//! The heads of aggregates, counted again from all of their events.
+//!
+//! Heads follow along with each event. Where dots have named two events, what follows may be more than there is: an event
+//! that was seen by one that is no head any more.
+
+use std::collections::BTreeSet;
+
+use crate::conflict::Heads;
+use crate::error::Result;
+use crate::ids::AggregateId;
+use crate::notes;
+use crate::plan::ledger::Ledger;
+use crate::plan::{Entropy, Outcome, Step};
+use crate::store::{Facts, Needs, Plan};
+
+/// Counts the heads of these aggregates again, and with them whether they are in conflict.
+#[derive(Clone, Debug)]
+pub struct Recount {
+    /// The aggregates.
+    pub aggregates: BTreeSet<AggregateId>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+}
+
+impl Recount {
+    pub(super) fn needs(&self) -> Needs {
+        let mut notes = vec![notes::NODE.to_owned()];
+        notes.extend(self.aggregates.iter().map(notes::heads));
+        Needs { notes, histories: self.aggregates.iter().cloned().collect(), ..Needs::default() }
+    }
+
+    pub(super) fn plan(&self, facts: &Facts) -> Result<Step> {
+        let mut ledger = Ledger::open(facts, self.aggregates.len())?;
+        for (aggregate, stored) in &facts.histories {
+            let mut heads = Heads::among(stored.iter().map(|stored| &stored.event));
+            heads.set_awaits(ledger.heads(aggregate)?.awaits());
+            ledger.set_heads(aggregate, heads)?;
+        }
+        Ok(Step::Write(ledger.finish(self.now, &self.entropy, Plan::default(), [])?, Outcome::Edited))
+    }
+}
