@@ -234,6 +234,6 @@ async fn ids_are_packed_both_ways() {
             missing.received - named.received,
         ];
         let each = each.map(|bytes| bytes as f64 / ids.len() as f64);
-            assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
+        assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
     }
 }
