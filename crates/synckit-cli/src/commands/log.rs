@@ -75,7 +75,7 @@ async fn print(store: &AnyStore, args: &Args, output: &mut Output) -> Result<(),
         query.max_events = query.max_events.min(left);
         let page = store.read(query).await?;
         left -= page.events.len();
-        for StoredEvent { position, source, event } in page.events {
+        for StoredEvent { position, source, event, .. } in page.events {
             output.answer(&Answer { position, source, event })?;
         }
         output.flush()?;

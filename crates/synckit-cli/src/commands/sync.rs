@@ -200,19 +200,17 @@ impl fmt::Display for Answer {
         if recovery.peer_was_reset {
             write!(f, "\nthe hub had lost events; everything it lacked was offered again")?;
         }
-        if recovery.restored_here {
+        if let Some(name) = &recovery.renamed_to {
+            let (name, moved) = (text::plain(name.as_str()), text::count(recovery.renumbered, "event"));
             write!(
                 f,
-                "\nthis replica was restored from an older copy; what the hub held of it was taken back"
+                "\nthis replica was set back to an older copy, a copy of it is in use, or its name is taken; it goes on as \
+                 {name}, and {moved} that nobody had went with it"
             )?;
         }
-        if let Some(name) = &recovery.renamed_to {
-            let again = text::count(recovery.authored_again, "event");
-            write!(
-                f,
-                "\nit goes on as {}, and {again} recorded since were taken over",
-                text::plain(name.as_str())
-            )?;
+        if recovery.taken_back > 0 {
+            let back = text::count(recovery.taken_back, "event");
+            write!(f, "\n{back} of its own that were lost here came back from the hub")?;
         }
         if report.refused_count > 0 {
             write!(f, "\nrefused: {}; `synckit refused` lists them", text::number(report.refused_count))?;
