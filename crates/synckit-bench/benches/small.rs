@@ -42,7 +42,7 @@ fn clocks(criterion: &mut Criterion) {
 fn wire(criterion: &mut Criterion) {
     let (next, limits) = (Cursor::start(StoreId::from_bytes([7; 16])), WireLimits::default());
     let events = events(PAGE).expect("samples");
-    let page = PullResponse { events, unreadable: Vec::new(), next, more: true };
+    let page = PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: true };
     let (json, protobuf) = (page.to_json(), page.to_protobuf());
     let mut group = criterion.benchmark_group("wire");
     group.throughput(Throughput::Elements(PAGE as u64));

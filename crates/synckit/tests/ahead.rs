@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synckit::{
-    Access, Ahead, Caller, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, HelloRequest, NewEvent,
-    NodeId, PROTOCOL_VERSION, RefusalCode, SyncManager, Transport,
+    Access, Ahead, Caller, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, HelloRequest, Mark,
+    NewEvent, NodeId, PROTOCOL_VERSION, RefusalCode, StoreExt, SyncManager, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
@@ -126,17 +126,18 @@ async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_call
     assert_eq!(hub.head().await.expect("a head").position, 2);
     let caller =
         Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
-    let after = Cursor::at(caller.store, 1, events[0].event.id.clone());
+    let after = a.cursor_at(1).await.expect("it is there");
     let mut new = events[1].event.clone();
     new.id = "another".parse().expect("valid");
-    let upto = Cursor::at(caller.store, 2, new.id.clone());
+    let upto = Cursor::at(caller.store, 2, Mark(7));
+    let latest = Some(events[0].event.id.clone());
     let peer = hub.head().await.expect("a head").store;
     let hello = HelloRequest {
         protocol: PROTOCOL_VERSION,
         caller,
         filter: "all".to_owned(),
         cursor: None,
-        ahead: Some(Ahead { peer, after: after.clone(), events: vec![new], upto }),
+        ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
     };
     let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 2, None));
@@ -159,19 +160,21 @@ async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_l
     SyncManager::new(hub.clone(), Endpoint::new(a.clone())).pull().await.expect("pulls");
     let caller =
         Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
-    let after = Cursor::at(caller.store, 1, events[0].event.id.clone());
+    let after = a.cursor_at(1).await.expect("it is there");
     let mut new = events[0].event.clone();
     new.id = "another".parse().expect("valid");
-    let upto = Cursor::at(caller.store, 2, new.id.clone());
+    let upto = Cursor::at(caller.store, 2, Mark(7));
+    let latest = Some(events[0].event.id.clone());
     let peer = hub.head().await.expect("a head").store;
     let hello = HelloRequest {
         protocol: PROTOCOL_VERSION,
         caller,
         filter: "all".to_owned(),
         cursor: None,
-        ahead: Some(Ahead { peer, after: after.clone(), events: vec![new], upto }),
+        ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
     };
     let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 1, None));
-    assert_eq!(answer.known.map(|known| known.position()), Some(2));
+    let known: Vec<_> = answer.known.iter().map(Cursor::position).collect();
+    assert_eq!(known, [1, 2]);
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synckit::notes::{self, Identity, Note};
-use synckit::plan::{Intent, Outcome, Planning, Receive, Record};
+use synckit::plan::{Entropy, Intent, Outcome, Planning, Receive, Record};
 use synckit::{
     AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
-    Limits, LogHead, Needs, NewEvent, NodeId, Plan, Standing, StoreId,
+    Limits, LogHead, Needs, NewEvent, NodeId, Plan, Secret, Standing, StoreId,
 };
 
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -27,7 +27,8 @@ impl Replica {
     pub(crate) fn new(name: &str) -> Self {
         let node = NodeId::new(name).expect("a short name");
         let identity =
-            Note::json(notes::NODE.to_owned(), &Identity::new(node.clone())).expect("it has a JSON form");
+            Note::json(notes::NODE.to_owned(), &Identity::new(node.clone(), Secret::from_bytes([3; 16])))
+                .expect("it has a JSON form");
         Replica {
             node,
             log: Vec::new(),
@@ -51,7 +52,7 @@ impl Replica {
         let head = LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64 };
         let mut facts = Facts::at(head);
         for id in &needs.ids {
-            facts.held.extend(self.held.get(id).map(|held| (id.clone(), *held)));
+            facts.held.extend(self.held.get(id).map(|held| (id.clone(), held.clone())));
         }
         for dot in &needs.dots {
             facts.dots.extend(self.dots.get(dot).map(|id| (dot.clone(), id.clone())));
@@ -84,13 +85,15 @@ impl Replica {
             events: vec![(id, event)],
             now: NOW + skew,
             limits: Limits::default(),
+            entropy: entropy(),
             expect: Vec::new(),
         };
         self.commit(Intent::Record(record));
     }
 
     pub(crate) fn receive(&mut self, events: Vec<Event>) {
-        let receive = Receive::new(Some(StoreId::from_bytes([2; 16])), events, NOW, Limits::default());
+        let receive =
+            Receive::new(Some(StoreId::from_bytes([2; 16])), events, NOW, Limits::default(), entropy());
         let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
             unreachable!("it receives")
         };
@@ -99,7 +102,7 @@ impl Replica {
     }
 
     fn derive(&mut self, resolution: Event) {
-        let receive = Receive::new(None, vec![resolution], NOW, Limits::default());
+        let receive = Receive::new(None, vec![resolution], NOW, Limits::default(), entropy());
         let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
             unreachable!("it receives")
         };
@@ -166,4 +169,9 @@ impl Replica {
         }
         view
     }
+}
+
+/// No mark or fresh name matters here: no log is ever copied.
+fn entropy() -> Entropy {
+    Entropy::from_bytes([5; 32])
 }
