@@ -1,13 +1,24 @@
 //! The event that all figures are about: a UUIDv7 id, a type of 10 characters, one of 1,000 aggregates, 256 bytes of
 //! JSON, one metadata field, a vector clock of 3 entries.
 
-use synckit::{AggregateId, Data, Dot, Event, EventId, EventType, Metadata, NewEvent, NodeId, Result};
-use synckit::{Timestamp, VectorClock};
+use synckit::plan::Entropy;
+use synckit::{AggregateId, Data, Dot, Environment, Event, EventId, EventType, Metadata, NewEvent, NodeId};
+use synckit::{Result, SystemEnvironment, Timestamp, VectorClock};
 
 /// The wall clock of all samples, in Unix milliseconds.
 pub const NOW: u64 = 1_764_000_000_000;
 /// How many events one page or batch has.
 pub const PAGE: usize = 1_000;
+
+/// The randomness of a commit, as an engine draws it.
+///
+/// # Panics
+/// When the system has none.
+pub fn entropy() -> Entropy {
+    let mut bytes = [0; Entropy::BYTES];
+    SystemEnvironment.fill_random(&mut bytes).expect("the system has randomness");
+    Entropy::from_bytes(bytes)
+}
 
 /// What earlier history each clock begins with: it has seen so many events of every node.
 const SEEN: u64 = 1_000;

@@ -364,23 +364,29 @@ pub struct PullNote {
     /// The store that holds everything up to there: this one under the id that it had then. Under another id it may lack
     /// what the peer left out as its own.
     pub held_by: StoreId,
-    /// How far the peer was asked what came to it from the former ids, while that goes on.
+    /// What this replica might read then, by the peer's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
+    /// How far the peer was asked what else is there, while that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
 }
 
 impl PullNote {
     /// A store that holds everything of a peer's log up to there.
-    pub fn at(cursor: Cursor, held_by: StoreId) -> Self {
-        PullNote { cursor, held_by, asked: None }
+    pub fn at(cursor: Cursor, held_by: StoreId, rights: Option<String>) -> Self {
+        PullNote { cursor, held_by, rights, asked: None }
     }
 }
 
-/// How far a peer was asked what came to it from the former ids of a store.
+/// How far a peer was asked what is in the part of its log that was pulled, and not here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The id of the store that asks.
     pub by: StoreId,
+    /// What it may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
     /// The place in the peer's log.
     pub to: Cursor,
 }

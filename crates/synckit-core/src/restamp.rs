@@ -98,7 +98,8 @@ fn id(event: &Event) -> EventId {
     EventId::uuid_v8(hash)
 }
 
-/// Which of two stamps of one event stands: the greater. An alias is greater than any other.
+/// Which of two stamps of one event stands: the greater. An alias is greater than any other; of two that differ in time alone
+/// the earlier is, since times are only ever put right by making them earlier.
 pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
     let alias = |event: &Event| event.dot.as_ref().is_some_and(|dot| dot.node.is_alias());
     let by_clock = || left.clock.iter().cmp(right.clock.iter());
@@ -106,7 +107,7 @@ pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
         .cmp(&alias(right))
         .then_with(|| left.dot.cmp(&right.dot))
         .then_with(by_clock)
-        .then_with(|| left.time.cmp(&right.time))
+        .then_with(|| right.time.cmp(&left.time))
 }
 
 /// The clock of an event under its alias: what it had seen, its author only as far as before it.

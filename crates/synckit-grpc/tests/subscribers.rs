@@ -82,7 +82,7 @@ impl Transport for Endless {
     }
 
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        Ok(MissingResponse { ids: request.ids })
+        Ok(MissingResponse { ids: request.ids, place: None })
     }
 
     async fn subscribe(&self, _: PullRequest) -> Result<PageStream> {

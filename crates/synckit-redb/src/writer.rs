@@ -95,6 +95,7 @@ fn weight_of(intent: &Intent) -> usize {
         Intent::Receive(receive) => receive.events.len().max(1),
         Intent::Adopt(adopt) => adopt.events.len().max(1),
         Intent::Renumber(renumber) => renumber.events.len().max(1),
+        Intent::Recount(recount) => recount.aggregates.len().max(1),
         Intent::Renew(_) | Intent::Edit(_) | Intent::Ask(_) => 1,
     }
 }

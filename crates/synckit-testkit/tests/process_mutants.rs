@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use synckit_core::notes::{self, Note};
 use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
-    Error, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, StoreId,
+    Error, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret, StoreId,
 };
 use synckit_testkit::store_suite::process;
 use synckit_testkit::{CaseResult, StoreFixture, run};
@@ -63,7 +63,8 @@ impl Journal {
         let journal = Journal { state: Mutex::new(state), mutation };
         journal.with(|state| {
             if state.log.head().is_err() {
-                let put = notes::of_new_store(node.clone(), StoreId::from_bytes([7; 16]))?.into();
+                let (id, secret) = (StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]));
+                let put = notes::of_new_store(node.clone(), id, secret)?.into();
                 state.write(Plan { put, ..Plan::default() })?;
             }
             Ok(())
@@ -130,16 +131,16 @@ impl EventStore for Journal {
                 return Ok(outcome);
             }
             state.commits += 1;
+            let Plan { append, source, mark, .. } = plan.clone();
+            let events = || Plan { append, source, mark, ..Plan::default() };
             let (now, later) = match self.mutation {
                 Mutation::AnswersBeforeItIsDurable => (Plan::default(), plan.clone()),
-                Mutation::CommitsTheCheckpointFirst => (
-                    Plan { append: Vec::new(), source: None, ..plan.clone() },
-                    Plan { append: plan.append.clone(), source: plan.source, ..Plan::default() },
-                ),
-                Mutation::CommitsTheCheckpointLast => (
-                    Plan { append: plan.append.clone(), source: plan.source, ..Plan::default() },
-                    Plan { append: Vec::new(), source: None, ..plan.clone() },
-                ),
+                Mutation::CommitsTheCheckpointFirst => {
+                    (Plan { append: Vec::new(), source: None, ..plan.clone() }, events())
+                }
+                Mutation::CommitsTheCheckpointLast => {
+                    (events(), Plan { append: Vec::new(), source: None, ..plan.clone() })
+                }
                 Mutation::LosesCommits if state.commits % 3 == 0 => Default::default(),
                 _ => (plan.clone(), Plan::default()),
             };

@@ -280,7 +280,7 @@ fn a_batch_of_1_001_events_is_refused_whole() {
 fn more_than_1_000_ids_are_refused() {
     let many = MissingRequest { caller: caller(), ids: ids(1_001) };
     let fits = MissingRequest { caller: caller(), ids: ids(1_000) };
-    let answer = MissingResponse { ids: ids(1_001) };
+    let answer = MissingResponse { ids: ids(1_001), place: None };
     for format in Format::ALL {
         let error = MissingRequest::decode(format, &many.encode(format), &limits()).expect_err("too many");
         assert_eq!(error.kind(), ErrorKind::TooLarge);

@@ -167,7 +167,8 @@ proptest! {
     fn missing(caller in caller(), ids in ids()) {
         let request = MissingRequest { caller, ids: ids.clone() };
         prop_assert_eq!(again(&request), request);
-        let answer = MissingResponse { ids };
+        let place = Some(Cursor::at(StoreId::from_bytes([7; 16]), 9, synckit_core::Mark(3)));
+        let answer = MissingResponse { ids, place };
         prop_assert_eq!(again(&answer), answer);
     }
 

@@ -1,6 +1,6 @@
 //! Who may read and write what through an endpoint.
 
-use synckit_core::{Caller, Event};
+use synckit_core::{Caller, Event, NodeId, Restamp};
 
 /// Decides what a caller may read and write.
 ///
@@ -13,12 +13,28 @@ pub trait Access: Send + Sync + 'static {
     /// Whether the caller may write this event. What it may not is refused as `denied`; the rest of its batch is
     /// stored.
     fn may_write(&self, caller: &Caller, event: &Event) -> bool;
+
+    /// A name for what the caller may read. When it is another than at the last sync, the caller looks again at what it was
+    /// passed over for: so a right that is granted later brings what is old. Without names nobody does.
+    fn rights(&self, caller: &Caller) -> Option<String> {
+        let _ = caller;
+        None
+    }
 }
 
-/// Callers read everything and write only what they authored, under their name or one it was derived from after a
-/// restore, and resolutions, which have no author. For hubs whose replicas sync with nobody else.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OwnEvents;
+/// Callers read everything and write only what they authored, under the name a person chose for them, whatever synckit has
+/// appended to it after a `~`. For hubs whose replicas sync with nobody else.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnEvents {
+    /// Whether callers may settle conflicts: resolutions have no author. Where they may not, the hub does.
+    pub resolutions: bool,
+}
+
+impl Default for OwnEvents {
+    fn default() -> Self {
+        OwnEvents { resolutions: true }
+    }
+}
 
 impl Access for OwnEvents {
     fn may_read(&self, _: &Caller, _: &Event) -> bool {
@@ -26,7 +42,12 @@ impl Access for OwnEvents {
     }
 
     fn may_write(&self, caller: &Caller, event: &Event) -> bool {
-        let name = |node: &str| node.rsplit_once('~').map_or(node, |(name, _)| name).to_owned();
-        event.dot.as_ref().is_none_or(|dot| name(dot.node.as_str()) == name(caller.node.as_str()))
+        let own = |node: &NodeId| !node.chosen().is_empty() && node.chosen() == caller.node.chosen();
+        match &event.dot {
+            Some(dot) => own(&dot.node),
+            None if event.is_restamp() => Restamp::read(event)
+                .is_ok_and(|restamp| restamp.dot.node.is_alias() || own(&restamp.dot.node)),
+            None => self.resolutions,
+        }
     }
 }

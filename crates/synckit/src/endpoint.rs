@@ -26,9 +26,6 @@ use crate::sugar::StoreExt;
 /// passes little never makes a caller wait long.
 const MAX_SCAN: Position = 50_000;
 
-/// The most places that are looked at for ids.
-const MAX_IDS: usize = 10_000;
-
 /// How long a subscription stays silent before it shows that it is alive, and looks for events that nobody
 /// announced.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -120,8 +117,7 @@ impl<S: EventStore> Endpoint<S> {
     async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         // Of ids a page has at most as many as it looks at places, and no place beyond that is looked at.
-        let most = if sent.is_some() { MAX_IDS } else { self.limits.batch_events.max(1) };
-        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, most);
+        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
         let source = sent.is_none().then_some(request.caller.store);
         let secret = &self.known().await?.secret;
         let mut page = PullResponse {
@@ -137,7 +133,6 @@ impl<S: EventStore> Endpoint<S> {
                 Some(_) => (limit - (reached - start) as usize, usize::MAX),
                 None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
             };
-            let left = left.min(self.limits.batch_events.max(1));
             let query = Query::after(reached).at_most(left, room).except_source(source);
             let read = self.store.read(query).await?;
             if reached == start
@@ -148,8 +143,9 @@ impl<S: EventStore> Endpoint<S> {
             reached = read.scanned_to;
             (page.next, page.more) = (read.cursor(secret)?, read.more);
             for stored in read.events {
-                let wanted =
-                    sent.is_none_or(|sent| stored.source.is_some_and(|source| sent.contains(&source)));
+                let wanted = sent.is_none_or(|sent| {
+                    sent.is_empty() || stored.source.is_some_and(|source| sent.contains(&source))
+                });
                 if !wanted
                     || !request.filter.matches(&stored.event)
                     || !self.may_read(&request.caller, &stored.event)
@@ -363,6 +359,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             counter_event: latest.map(|latest| latest.event),
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
             known: places_in(request.caller.store, &facts)?,
+            rights: self.access.as_ref().and_then(|access| access.rights(&request.caller)),
             cursor_known: request.cursor.as_ref().is_none_or(|cursor| ours(cursor) && facts.holds(cursor)),
             ahead: None,
             node: identity.author,
@@ -407,7 +404,10 @@ impl<S: EventStore> Transport for Endpoint<S> {
 
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.check_batch(request.ids.len())?;
-        Ok(MissingResponse { ids: self.store.not_held(request.ids).await? })
+        let ids = self.store.not_held(request.ids).await?;
+        // The place is read afterwards: a log that holds it holds all that was held when the ids were looked up.
+        let place = self.store.cursor_at(self.store.head().await?.position).await?;
+        Ok(MissingResponse { ids, place: Some(place) })
     }
 
     async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {

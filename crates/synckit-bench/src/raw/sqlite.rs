@@ -12,6 +12,7 @@ use crate::sample::{PAGE, events};
 const SCHEMA: &str = "
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
+    mark INTEGER NOT NULL,
     id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     aggregate TEXT NOT NULL,
@@ -27,7 +28,7 @@ CREATE UNIQUE INDEX events_dot ON events (origin, counter) WHERE origin IS NOT N
 CREATE INDEX events_aggregate ON events (position >> 14, aggregate);
 ";
 
-const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const SELECT: &str = "SELECT * FROM events WHERE position > ?1 ORDER BY position LIMIT ?2 + 0";
 
 pub(crate) fn open(path: &Path) -> Measured<Connection> {
@@ -52,6 +53,7 @@ pub(crate) fn insert(connection: &mut Connection, after: usize, page: &[Event]) 
             let dot = event.dot.as_ref().ok_or("a sample without a dot")?;
             insert.execute(params![
                 (after + at + 1) as i64,
+                0x0123_4567_89ab_cdef_i64,
                 event.id.as_str(),
                 event.event_type.as_str(),
                 event.aggregate_id.as_str(),
@@ -73,6 +75,7 @@ pub(crate) fn insert(connection: &mut Connection, after: usize, page: &[Event]) 
 #[allow(dead_code, reason = "the values are read, which is what is measured; nobody looks at them")]
 struct Owned {
     position: i64,
+    mark: i64,
     texts: [String; 4],
     dot: (String, i64),
     time: i64,
@@ -86,11 +89,12 @@ pub(crate) fn read(connection: &Connection, after: usize) -> Measured<usize> {
     let rows = select.query_map(params![after as i64, PAGE as i64], |row| {
         Ok(Owned {
             position: row.get(0)?,
-            texts: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(10)?],
-            dot: (row.get(4)?, row.get(5)?),
-            time: row.get(6)?,
-            blobs: [row.get(7)?, row.get(8)?],
-            metadata: row.get(9)?,
+            mark: row.get(1)?,
+            texts: [row.get(2)?, row.get(3)?, row.get(4)?, row.get(11)?],
+            dot: (row.get(5)?, row.get(6)?),
+            time: row.get(7)?,
+            blobs: [row.get(8)?, row.get(9)?],
+            metadata: row.get(10)?,
         })
     })?;
     let page = rows.collect::<Result<Vec<_>, _>>()?;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use synckit::notes::{self, Identity, Note};
 use synckit::plan::{Intent, Planning, Receive, Step};
-use synckit::{Facts, Limits, LogHead, NodeId, Plan, StoreId};
+use synckit::{Facts, Limits, LogHead, NodeId, Plan, Secret, StoreId};
 
 use crate::measure::{Measured, Scale};
-use crate::sample::{NOW, PAGE, Samples, Spread};
+use crate::sample::{NOW, PAGE, Samples, Spread, entropy};
 
 /// How many pages are planned in one measurement.
 const PAGES: u32 = 50;
@@ -25,7 +25,10 @@ impl Planner {
     /// # Errors
     /// None that a sample could give rise to.
     pub fn new() -> synckit::Result<Planner> {
-        let identity = Note::json(notes::NODE.to_owned(), &Identity::new(NodeId::new("bench")?))?;
+        let identity = Note::json(
+            notes::NODE.to_owned(),
+            &Identity::new(NodeId::new("bench")?, Secret::from_bytes([9; 16])),
+        )?;
         let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
         let mut known = Facts::at(head);
         known.notes.insert(identity.key, identity.value);
@@ -38,7 +41,8 @@ impl Planner {
     /// When the planning asks twice.
     pub fn page(&mut self) -> Measured<Duration> {
         let events = self.samples.take(PAGE)?;
-        let receive = Receive::new(Some(StoreId::from_bytes([9; 16])), events, NOW, Limits::default());
+        let receive =
+            Receive::new(Some(StoreId::from_bytes([9; 16])), events, NOW, Limits::default(), entropy());
         let started = Instant::now();
         let (mut planning, needs) = Planning::begin(Intent::Receive(receive));
         let asking = started.elapsed();

@@ -12,7 +12,7 @@ use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 
 use crate::measure::{Measured, Sample, Scale};
-use crate::sample::{NOW, PAGE, Samples, events, new_events};
+use crate::sample::{NOW, PAGE, Samples, entropy, events, new_events};
 
 /// How many tasks record at once.
 const TASKS: usize = 64;
@@ -49,7 +49,7 @@ pub(super) async fn receive_all(store: &impl EventStore, events: Vec<Event>) -> 
             return Ok(());
         }
         reached += page.len();
-        let mut receive = Receive::new(Some(source), page, NOW, Limits::default());
+        let mut receive = Receive::new(Some(source), page, NOW, Limits::default(), entropy());
         let value = format!("{source}.{reached}.e").into_bytes();
         receive.notes.push(Note { key: notes::pushed(source, "all"), value });
         let received = store.commit_receive(receive).await?;
@@ -92,6 +92,7 @@ async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::Ne
         expect: Vec::new(),
         now: NOW,
         limits: Limits::default(),
+        entropy: entropy(),
     };
     store.commit_record(record).await?;
     Ok(())

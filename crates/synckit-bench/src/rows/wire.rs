@@ -15,7 +15,7 @@ const PAGES: usize = 30;
 
 fn page() -> Measured<PullResponse> {
     let next = Cursor::start(StoreId::from_bytes([7; 16]));
-    Ok(PullResponse { events: events(PAGE)?, unreadable: Vec::new(), next, more: true })
+    Ok(PullResponse { events: events(PAGE)?, ids: Vec::new(), unreadable: Vec::new(), next, more: true })
 }
 
 pub(super) fn json(_: Scale) -> Measured<Sample> {

@@ -28,6 +28,11 @@ impl Head {
         Head { id: event.id.clone(), dot: event.dot.clone(), clock: event.clock.clone(), time: event.time }
     }
 
+    /// Whether it has seen this event of its aggregate.
+    pub(crate) fn has_seen(&self, event: &Event) -> bool {
+        self.stamp().has_seen(&Stamp::of(event))
+    }
+
     fn stamp(&self) -> Stamp<'_> {
         Stamp { id: &self.id, dot: self.dot.as_ref(), clock: &self.clock, time: self.time }
     }
@@ -35,16 +40,18 @@ impl Head {
 
 /// The events that no other of them has seen, each once, in canonical order.
 ///
-/// Nobody has seen what is later in canonical order, so the last is one of them, and each other has to be looked for only
-/// among those after it. Most often it was seen by one of those that were found.
+/// Nobody has seen what is later in canonical order, resolutions aside; most often an event was seen by one of those that were
+/// found before.
 pub(super) fn tops<'a, T: Borrow<Event>>(events: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
     let mut events: Vec<&T> = events.collect();
     events.sort_by(|left, right| (*right).borrow().canonical_cmp((*left).borrow()));
     events.dedup_by(|left, right| (*left).borrow().id == (*right).borrow().id);
     let mut tops: Vec<&T> = Vec::new();
     for (at, event) in events.iter().enumerate() {
+        let derived = (**event).borrow().is_derived();
         let seen = |by: &&T| (**by).borrow().has_seen((**event).borrow());
-        if !tops.iter().any(|top| seen(top)) && !events[..at].iter().any(seen) {
+        let others = if derived { &events[..] } else { &events[..at] };
+        if !tops.iter().any(|top| seen(top)) && !others.iter().any(seen) {
             tops.push(event);
         }
     }
@@ -84,10 +91,6 @@ impl Heads {
     /// when it comes. Told from the binary form: what stands last in a clock is never 0.
     pub(crate) fn awaits_in(encoded: &[u8]) -> bool {
         encoded.last() == Some(&0)
-    }
-
-    pub(crate) fn awaits(&self) -> bool {
-        self.awaits
     }
 
     pub(crate) fn set_awaits(&mut self, awaits: bool) {

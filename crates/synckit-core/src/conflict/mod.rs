@@ -27,7 +27,7 @@ use crate::clock::{Dot, VectorClock};
 use crate::conflict::events::Events;
 use crate::conflict::heads::tops;
 use crate::conflict::side::{Candidate, factor, unseen};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, NewEvent};
 use crate::ids::{AggregateId, EventId};
 use crate::timestamp::Timestamp;
@@ -229,12 +229,10 @@ impl Conflict {
         let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round };
         let clock = resolution.clock()?;
         let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
-        if !heads.all(|head| head.clock.is_covered_by(&clock)) {
-            return Err(Error::invalid(
-                "an author of these events claims to have seen an event, but not what that had seen; record an \
-                 event on top of all sides instead",
-            )
-            .with("aggregate", &self.aggregate_id));
+        if resolution.sides.len() < 2 || !heads.all(|head| head.clock.is_covered_by(&clock)) {
+            let message = "the clocks of these events contradict each other: a dot has named two events; sync again, or \
+                           record an event on top of all sides";
+            return Err(Error::new(ErrorKind::Conflict, message).with("aggregate", &self.aggregate_id));
         }
         resolution.is_possible(&self.aggregate_id, &clock)?;
         Ok(Some(resolution.into_event(self.aggregate_id.clone(), time)?))

@@ -66,9 +66,9 @@ impl Event {
 
     /// Whether the author of this event had seen the other event of the same aggregate.
     ///
-    /// Nobody has seen what is later in [canonical order](Event::canonical_cmp), whatever clocks say: of two resolutions with
-    /// equal clocks the later has seen the other, and a clock that speaks of a dot under which there are two events is not
-    /// taken for one that knows the later of them.
+    /// Nobody has seen a plain event that is later in [canonical order](Event::canonical_cmp), whatever clocks say: one that
+    /// speaks of a dot under which there are two events is not taken for one that knows the later of them. Of two
+    /// resolutions with equal clocks the later has seen the other.
     pub fn has_seen(&self, other: &Event) -> bool {
         Stamp::of(self).has_seen(&Stamp::of(other))
     }
@@ -144,11 +144,16 @@ impl<'a> Stamp<'a> {
     }
 
     pub(crate) fn has_seen(&self, other: &Stamp<'_>) -> bool {
-        let covered = || match other.dot {
-            Some(dot) => self.clock.has_seen(dot),
-            None => other.clock.is_covered_by(self.clock),
-        };
-        self.time >= other.time && self.id != other.id && covered() && self.canonical_cmp(other).is_gt()
+        if self.id == other.id {
+            return false;
+        }
+        match other.dot {
+            Some(dot) => {
+                self.time >= other.time && self.clock.has_seen(dot) && self.canonical_cmp(other).is_gt()
+            }
+            None if !other.clock.is_covered_by(self.clock) => false,
+            None => self.dot.is_some() || self.clock != other.clock || self.canonical_cmp(other).is_gt(),
+        }
     }
 
     pub(crate) fn canonical_cmp(&self, other: &Stamp<'_>) -> Ordering {

@@ -96,6 +96,27 @@ impl Forks {
         self.write_down(id, &before)
     }
 
+    /// Gives an alias to events that a head says to have seen, and cannot have: nobody has seen what is later, or an event and
+    /// not what that had seen. No resolution could name such heads.
+    pub(super) fn alias_contradictions(&mut self) -> Result<()> {
+        for aggregate in self.aggregates.clone() {
+            let heads = Heads::among(self.of_aggregate(&aggregate));
+            let cannot = |event: &&Event| {
+                heads.iter().filter(|head| head.id != event.id).any(|head| {
+                    let says = event.dot.as_ref().is_some_and(|dot| head.clock.has_seen(dot));
+                    says && !(head.has_seen(event) && event.clock.is_covered_by(&head.clock))
+                })
+            };
+            let doubtful = self.of_aggregate(&aggregate).filter(cannot).map(|event| event.id.clone());
+            doubtful.collect::<Vec<_>>().iter().try_for_each(|id| self.alias(id))?;
+        }
+        Ok(())
+    }
+
+    fn of_aggregate(&self, aggregate: &AggregateId) -> impl Iterator<Item = &Event> + Clone {
+        self.events.values().map(|(_, event)| event).filter(move |event| event.aggregate_id == *aggregate)
+    }
+
     fn alias(&mut self, id: &EventId) -> Result<()> {
         let Some((_, event)) = self.events.get(id) else { return Ok(()) };
         if event.dot.as_ref().is_some_and(|dot| dot.node.is_alias()) {
@@ -155,8 +176,7 @@ impl Forks {
         let changed = self.changed.iter().filter_map(|id| self.events.get(id));
         plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
         for aggregate in &self.aggregates {
-            let of =
-                self.events.values().map(|(_, event)| event).filter(|event| event.aggregate_id == *aggregate);
+            let of = self.of_aggregate(aggregate);
             let mut heads = Heads::among(of.clone());
             let mut restamps = of.filter(|event| event.is_restamp()).map(Restamp::read);
             heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));

@@ -1,19 +1,21 @@
 //! The heads of aggregates, counted again from all of their events.
 //!
 //! Heads follow along with each event. Where dots have named two events, what follows may be more than there is: an event
-//! that was seen by one that is no head any more.
+//! that was seen by one that is no head any more. And clocks may contradict each other, so that no resolution can name all
+//! heads: those get dots of their own.
 
 use std::collections::BTreeSet;
 
-use crate::conflict::Heads;
 use crate::error::Result;
 use crate::ids::AggregateId;
 use crate::notes;
+use crate::plan::forks::Forks;
 use crate::plan::ledger::Ledger;
 use crate::plan::{Entropy, Outcome, Step};
 use crate::store::{Facts, Needs, Plan};
 
-/// Counts the heads of these aggregates again, and with them whether they are in conflict.
+/// Counts the heads of these aggregates again, and with them whether they are in conflict. Heads whose clocks contradict each
+/// other get an alias.
 #[derive(Clone, Debug)]
 pub struct Recount {
     /// The aggregates.
@@ -33,11 +35,9 @@ impl Recount {
 
     pub(super) fn plan(&self, facts: &Facts) -> Result<Step> {
         let mut ledger = Ledger::open(facts, self.aggregates.len())?;
-        for (aggregate, stored) in &facts.histories {
-            let mut heads = Heads::among(stored.iter().map(|stored| &stored.event));
-            heads.set_awaits(ledger.heads(aggregate)?.awaits());
-            ledger.set_heads(aggregate, heads)?;
-        }
-        Ok(Step::Write(ledger.finish(self.now, &self.entropy, Plan::default(), [])?, Outcome::Edited))
+        let (mut forks, mut plan) = (Forks::of(facts)?, Plan::default());
+        forks.alias_contradictions()?;
+        forks.settle(&mut ledger, &mut plan)?;
+        Ok(Step::Write(ledger.finish(self.now, &self.entropy, plan, [])?, Outcome::Edited))
     }
 }

@@ -101,6 +101,10 @@ pub struct HelloResponse {
     pub known: Vec<Cursor>,
     /// Whether the caller's cursor names an event of this log; true when it sent none.
     pub cursor_known: bool,
+    /// A name for what the caller may read here; none where everybody may read everything. Under another name than before
+    /// it may read what was passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
     /// What became of the events that came with the hello. `None` where there were none, where something is not as the
     /// caller expected, and where one of them was refused: push says which. All else in the answer is as it was before
     /// they were stored.
@@ -142,7 +146,7 @@ pub enum Scope {
     #[default]
     Others,
     /// Only the ids, in [`PullResponse::ids`], of those that came from these stores: the caller went under these ids. The
-    /// limit is that of the places that are looked at.
+    /// limit is that of the places that are looked at. Where none is named, the ids of all.
     Sent(Vec<StoreId>),
     /// These, if they are held, wherever they came from; the cursor does not matter.
     Named(Vec<EventId>),
@@ -295,4 +299,7 @@ pub struct MissingRequest {
 pub struct MissingResponse {
     /// The events.
     pub ids: Vec<EventId>,
+    /// A place in the peer's log: it holds the others at or before it. A log that does not hold this place may lack them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Cursor>,
 }

@@ -110,7 +110,7 @@ impl Transport for Double {
 
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.enter().await?;
-        Ok(MissingResponse { ids: request.ids })
+        Ok(MissingResponse { ids: request.ids, place: None })
     }
 
     async fn subscribe(&self, _: PullRequest) -> Result<PageStream> {

@@ -32,11 +32,10 @@ pub(super) fn seen(x: &Event, y: &Event) -> bool {
     if x.id == y.id {
         return false;
     }
-    let covered = match &y.dot {
-        Some(dot) => x.clock.counter(&dot.node) >= dot.counter,
-        None => below(y, x),
-    };
-    covered && key(x) > key(y)
+    match &y.dot {
+        Some(dot) => x.clock.counter(&dot.node) >= dot.counter && key(x) > key(y),
+        None => below(y, x) && (x.dot.is_some() || x.clock != y.clock || key(x) > key(y)),
+    }
 }
 
 fn live(log: &[&Event], y: &Event) -> bool {

@@ -422,11 +422,25 @@ impl World {
             self.summary.resolutions = log.iter().filter(|stored| stored.event.is_resolution()).count();
             self.summary.restamps = log.iter().filter(|stored| stored.event.is_restamp()).count();
         }
-        if let Some(other) = digests.iter().find(|digest| **digest != digests[0]) {
-            return Err(format!("P3: the replicas differ: {:?} and {other:?}", digests[0]));
+        if let Some(at) = digests.iter().position(|digest| *digest != digests[0]) {
+            return Err(self.difference(at).await?);
         }
         self.summary.digest = format!("{} {}", digests[0].set, digests[0].view);
         Ok(self.summary.clone())
+    }
+
+    /// Says in which event a replica differs from the first.
+    async fn difference(&self, at: usize) -> Checked<String> {
+        let (first, other) = (&self.replicas[0], &self.replicas[at]);
+        let theirs = check::log(&other.store).await?;
+        for stored in check::log(&first.store).await? {
+            let same = theirs.iter().find(|other| other.event.id == stored.event.id);
+            if same.is_none_or(|same| same.event != stored.event) {
+                let same = same.map(|same| &same.event);
+                return Ok(format!("P3: {} holds {:?}, {} {same:?}", first.name, stored.event, other.name));
+            }
+        }
+        Ok(format!("P3: {} and {} show different views", first.name, other.name))
     }
 }
 

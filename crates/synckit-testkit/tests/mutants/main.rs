@@ -9,7 +9,8 @@ use std::pin::Pin;
 
 use store::{Kept, Mutation};
 use synckit_testkit::store_suite::{
-    adopt, commit, conflicts, drops, log, notes, read, reauthor, receive, record, reopen,
+    adopt, commit, conflicts, drops, log, marks, notes, read, receive, record, renew, renumber, reopen,
+    restamp,
 };
 use synckit_testkit::{CaseResult, run};
 
@@ -55,8 +56,8 @@ mutants! {
     loses_the_last_event_adopt:
         LosesTheLastEventOfABatch is caught by adopt::one_bad_event_does_not_stop_the_rest;
     forgets_counters_adopt_name: ForgetsCounters is caught by adopt::a_name_that_is_taken_is_not_written_under;
-    forgets_what_was_seen_adopt_successor:
-        ForgetsWhatWasSeen is caught by adopt::a_successor_of_the_store_renames_whom_it_adopts;
+    forgets_what_was_seen_adopt_renewal:
+        ForgetsWhatWasSeen is caught by adopt::a_renewal_of_the_store_renames_whom_it_adopts;
     loses_the_identity_adopt_back:
         LosesTheIdentity is caught by adopt::an_adopted_event_that_comes_back_renames;
     scans_no_further_than_the_head: ScansNoFurtherThanTheHead is caught by log::an_empty_log;
@@ -71,11 +72,14 @@ mutants! {
     cuts_clocks: CutsClocks is caught by log::a_clock_of_a_thousand_nodes_survives;
     caps_a_commit: CapsACommit is caught by log::ten_thousand_events_in_one_commit;
     forgets_counters_record: ForgetsCounters is caught by record::events_are_stamped;
-    believes_the_caller_reauthor: BelievesTheCaller is caught by reauthor::a_log_that_moved_on_is_left_alone;
+    believes_the_caller_renumber: BelievesTheCaller is caught by renumber::a_log_that_moved_on_is_left_alone;
+    believes_the_caller_renew: BelievesTheCaller is caught by renumber::a_renewal_is_for_the_id_it_names;
     forgets_heads_record: ForgetsHeads is caught by record::an_effect_is_later_than_its_cause;
     forgets_heads_concurrent_events_are_a_conflict: ForgetsHeads is caught by conflicts::concurrent_events_are_a_conflict;
     forgets_heads_what_was_seen_is_no_head: ForgetsHeads is caught by conflicts::what_was_seen_is_no_head;
-    forgets_the_time: ForgetsTheTime is caught by record::the_wall_clock_may_go_backwards;
+    forgets_heads_the_wall_clock_may_go_backwards: ForgetsHeads is caught by record::the_wall_clock_may_go_backwards;
+    forgets_heads_a_restamp_waits_for_its_event: ForgetsHeads is caught by receive::a_restamp_waits_for_its_event;
+    forgets_heads_a_time_far_ahead: ForgetsHeads is caught by receive::a_time_far_ahead_is_stored_and_lifts_no_other_aggregate;
     forgets_the_limits_one_bad_event_stops_the_whole_record: ForgetsTheLimits is caught by record::one_bad_event_stops_the_whole_record;
     forgets_the_limits_the_largest_event_and_one_byte_more: ForgetsTheLimits is caught by record::the_largest_event_and_one_byte_more;
     forgets_the_limits_receive: ForgetsTheLimits is caught by receive::too_large_is_refused_and_the_rest_accepted;
@@ -87,14 +91,15 @@ mutants! {
     allows_one_byte_less_receive: AllowsOneByteLess is caught by receive::the_largest_event_is_accepted_and_one_byte_more_refused;
     believes_the_caller: BelievesTheCaller is caught by record::a_wrong_guess_of_the_author_is_put_right;
     writes_an_event_twice_an_event_twice_in_one_batch: WritesAnEventTwice is caught by receive::an_event_twice_in_one_batch;
-    writes_an_event_twice_a_forked_dot_within_one_batch_is_refused: WritesAnEventTwice is caught by receive::a_forked_dot_within_one_batch_is_refused;
-    forgets_dots_receive: ForgetsDots is caught by receive::a_forked_dot_is_refused_and_the_rest_accepted;
+    writes_an_event_twice_a_forked_dot_within_one_batch: WritesAnEventTwice is caught by receive::a_forked_dot_within_one_batch_gets_an_alias;
+    forgets_dots_receive: ForgetsDots is caught by receive::a_forked_dot_gets_an_alias_and_nothing_is_refused;
     forgets_dots_commit: ForgetsDots is caught by commit::asking_tells_what_is_there;
-    forgets_drift: ForgetsDrift is caught by receive::a_time_too_far_ahead_is_refused;
     never_sets_aside: NeverSetsAside is caught by receive::refused_events_are_set_aside;
     writes_notes_only_with_events: WritesNotesOnlyWithEvents is caught by receive::notes_are_written_with_the_events;
-    writes_notes_if_complete_always: WritesNotesIfCompleteAlways is caught by receive::notes_if_complete_wait_for_a_batch_without_refusals;
-    loses_the_identity: LosesTheIdentity is caught by receive::an_own_event_that_is_not_held_renames_the_author;
+    puts_on_record_always: PutsOnRecordAlways is caught by receive::what_is_on_record_waits_for_a_batch_without_refusals;
+    forgets_what_is_on_record: ForgetsWhatIsOnRecord is caught by receive::what_is_on_record_moves_only_from_where_it_is;
+    loses_the_identity_an_own_event: LosesTheIdentity is caught by receive::an_own_event_that_is_not_held_renews_the_store;
+    loses_the_identity_a_clock: LosesTheIdentity is caught by receive::a_clock_that_knows_more_of_the_own_name_renews_the_store;
     loses_deletes_recording_on_all_heads_settles_it: LosesDeletes is caught by conflicts::recording_on_all_heads_settles_it;
     loses_deletes_a_resolution_settles_it_and_is_one_event: LosesDeletes is caught by conflicts::a_resolution_settles_it_and_is_one_event;
     loses_deletes_notes: LosesDeletes is caught by notes::put_read_delete;
@@ -107,7 +112,7 @@ mutants! {
     ignores_the_aggregate: IgnoresTheAggregate is caught by read::an_aggregate_is_read_alone;
     reads_the_first_aggregate: ReadsTheFirstAggregate is caught by read::aggregates_are_read_together;
     ignores_the_source: IgnoresTheSource is caught by read::one_source_is_left_out;
-    misnames_the_end_of_a_page: MisnamesTheEndOfAPage is caught by read::a_page_names_the_events_at_its_ends;
+    misnames_the_end_of_a_page: MisnamesTheEndOfAPage is caught by read::a_page_names_the_marks_at_its_ends;
     forgets_notes_under_a_prefix: ForgetsNotesUnderAPrefix is caught by commit::asking_tells_what_is_there;
     pages_never_move_on: PagesNeverMoveOn is caught by read::a_page_without_matches_moves_on;
     keeps_the_first_value: KeepsTheFirstValue is caught by notes::the_last_value_counts;
@@ -121,7 +126,7 @@ mutants! {
     commits_in_two_halves_commit: CommitsInTwoHalves is caught by commit::readers_see_only_prefixes;
     commits_in_two_halves_a_dropped_record_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_record_is_whole_or_absent;
     commits_in_two_halves_a_dropped_edit_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_edit_is_whole_or_absent;
-    commits_in_two_halves_a_dropped_reauthor_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_reauthor_is_whole_or_absent;
+    commits_in_two_halves_a_dropped_renumber_is_whole_or_absent: CommitsInTwoHalves is caught by drops::a_dropped_renumber_is_whole_or_absent;
     commits_the_checkpoint_first_commit: CommitsTheCheckpointFirst is caught by commit::a_plan_that_is_refused_changes_nothing;
     commits_the_checkpoint_first_drops: CommitsTheCheckpointFirst is caught by drops::a_dropped_receive_is_whole_or_absent;
     plans_before_its_turn_concurrent_records_get_distinct_dots: PlansBeforeItsTurn is caught by commit::concurrent_records_get_distinct_dots;
@@ -130,8 +135,21 @@ mutants! {
     stays_open_when_closed: StaysOpenWhenClosed is caught by commit::a_closed_store_says_so;
     loses_a_connection: LosesAConnection is caught by drops::dropped_reads_do_no_harm;
     empties_when_closing: EmptiesWhenClosing is caught by drops::a_dropped_close_leaves_the_log_whole;
-    loses_restamps_reauthor: LosesRestamps is caught by reauthor::events_get_the_dots_of_the_successor;
-    loses_restamps_reopen: LosesRestamps is caught by reopen::what_was_authored_again_survives_closing;
+    loses_restamps_events_get_dots_of_an_unused_name: LosesRestamps is caught by renumber::events_get_dots_of_an_unused_name;
+    loses_restamps_events_far_ahead_get_the_right_time: LosesRestamps is caught by renumber::events_far_ahead_get_the_right_time;
+    loses_restamps_receive: LosesRestamps is caught by receive::an_event_with_two_stamps_takes_the_greater;
+    loses_restamps_reopen: LosesRestamps is caught by reopen::what_was_renumbered_survives_closing;
+    restamps_one_by_one: RestampsOneByOne is caught by restamp::a_dot_that_is_given_up_is_taken_in_the_same_commit;
+    keeps_ids: KeepsIds is caught by restamp::an_event_may_get_another_id_in_its_place;
+    cuts_histories: CutsHistories is caught by restamp::asking_tells_whole_histories;
+    marks_each_event: MarksEachEvent is caught by marks::a_commit_gives_one_mark_to_what_it_appends;
+    cuts_marks: CutsMarks is caught by marks::a_commit_gives_one_mark_to_what_it_appends;
+    forgets_late_places: ForgetsLatePlaces is caught by marks::asking_tells_the_marks_at_places;
+    forgets_marks_when_reopened: ForgetsMarksWhenReopened is caught by marks::marks_survive_closing;
+    derives_in_the_name_of_the_source: DerivesInTheNameOfTheSource is caught by marks::what_is_derived_here_has_no_source;
+    keeps_its_id: KeepsItsId is caught by renew::every_handle_goes_by_the_new_id;
+    remembers_the_id_it_was_opened_with: RemembersTheIdItWasOpenedWith is caught by renew::every_handle_goes_by_the_new_id;
+    takes_a_new_id_when_reopened_renew: TakesANewIdWhenReopened is caught by renew::a_new_id_survives_closing;
     forgets_what_it_held_what_was_acknowledged_survives_closing: ForgetsWhatItHeld is caught by reopen::what_was_acknowledged_survives_closing;
     forgets_what_it_held_what_was_acknowledged_survives_a_crash: ForgetsWhatItHeld is caught by reopen::what_was_acknowledged_survives_a_crash;
     forgets_notes_when_reopened_what_was_acknowledged_survives_closing: ForgetsNotesWhenReopened is caught by reopen::what_was_acknowledged_survives_closing;

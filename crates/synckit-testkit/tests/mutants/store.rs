@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use synckit_core::notes::{self, Identity, Note};
-use synckit_core::plan::{Edit, Intent, Outcome, Planning};
+use synckit_core::plan::{Edit, Intent, OnRecord, Outcome, Planning};
 use synckit_core::{
-    Data, Error, ErrorKind, EventStore, Facts, LogHead, MemoryLog, Needs, NodeId, NoteQuery, Page, Plan,
-    Query, Result, StoreId, StoredEvent, VectorClock,
+    Data, Error, ErrorKind, EventStore, Facts, LogHead, Mark, MemoryLog, Needs, NodeId, NoteQuery, Page,
+    Plan, Position, Query, Result, Secret, StoreId, StoredEvent, VectorClock,
 };
 use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;
@@ -25,19 +25,20 @@ pub(crate) enum Mutation {
     // What it knows when it plans.
     ForgetsADuplicate,
     ForgetsDots,
+    ForgetsLatePlaces,
+    CutsHistories,
     ForgetsNotesUnderAPrefix,
     MisnamesTheEndOfAPage,
     ForgetsCounters,
-    ForgetsTheTime,
     ForgetsHeads,
+    ForgetsWhatIsOnRecord,
     ForgetsWhatWasSeen,
     BelievesTheCaller,
     PlansBeforeItsTurn,
     // What it takes of an intent.
     ForgetsTheLimits,
     AllowsOneByteLess,
-    ForgetsDrift,
-    WritesNotesIfCompleteAlways,
+    PutsOnRecordAlways,
     NeverSetsAside,
     ForgetsTheSource,
     // What it writes of a plan.
@@ -47,8 +48,13 @@ pub(crate) enum Mutation {
     WritesAnEventTwice,
     CapsACommit,
     LosesRestamps,
+    RestampsOneByOne,
+    KeepsIds,
+    MarksEachEvent,
+    DerivesInTheNameOfTheSource,
     LosesDeletes,
     LosesTheIdentity,
+    KeepsItsId,
     WritesNotesOnlyWithEvents,
     KeepsTheFirstValue,
     TrimsKeys,
@@ -69,6 +75,7 @@ pub(crate) enum Mutation {
     RereadsJson,
     LosesACharacter,
     CutsClocks,
+    CutsMarks,
     PrefixesFoldCase,
     PagesOfNotesRepeatTheirFirst,
     AnswersKeysAsAsked,
@@ -79,6 +86,8 @@ pub(crate) enum Mutation {
     EmptiesWhenClosing,
     ForgetsWhatItHeld,
     ForgetsNotesWhenReopened,
+    ForgetsMarksWhenReopened,
+    RemembersTheIdItWasOpenedWith,
     TakesANewIdWhenReopened,
     OpensForAnyNode,
 }
@@ -89,12 +98,22 @@ use Mutation as M;
 pub(crate) struct State {
     log: MemoryLog,
     closed: bool,
+    reopened: bool,
 }
 
 pub(crate) struct Mutant {
     state: Arc<Mutex<State>>,
     mutation: Mutation,
+    opened_as: StoreId,
     connections: AtomicUsize,
+}
+
+/// What a caller says of the log.
+enum Caller {
+    Author(Note),
+    End(Position),
+    Id(StoreId),
+    Nothing,
 }
 
 impl Mutant {
@@ -107,39 +126,41 @@ impl Mutant {
     }
 
     /// What the broken store believes to know.
-    fn facts(&self, log: &MemoryLog, needs: Needs, caller: Option<&Note>) -> Result<Facts> {
+    fn facts(&self, log: &MemoryLog, needs: Needs, caller: &Caller) -> Result<Facts> {
         let Outcome::Facts(mut facts) = log.plan(Intent::Ask(needs))?.1 else { unreachable!("it was asked") };
         match self.mutation {
             M::ForgetsADuplicate => facts.held.clear(),
             M::ForgetsDots => facts.dots.clear(),
+            M::ForgetsLatePlaces => facts.places.retain(|position, _| *position < 12),
+            M::CutsHistories => facts.histories.values_mut().for_each(|history| history.truncate(1_000)),
+            M::RemembersTheIdItWasOpenedWith => facts.head.store = self.opened_as,
             M::ForgetsNotesUnderAPrefix => facts.notes.retain(|key, _| !key.starts_with("a/")),
             M::ForgetsCounters => facts.notes.retain(|key, _| !key.starts_with("origin/")),
-            M::ForgetsTheTime => facts.notes.retain(|key, _| key != notes::TIME),
             M::ForgetsWhatWasSeen => facts.notes.retain(|key, _| !key.starts_with("seen/")),
+            M::ForgetsWhatIsOnRecord => facts.notes.retain(|key, _| key != "pushed"),
             M::ForgetsHeads => facts.notes.retain(|key, _| !key.starts_with("heads/")),
-            M::BelievesTheCaller => {
-                if let Some(caller) = caller {
-                    facts.notes.insert(caller.key.clone(), caller.value.clone());
-                }
-            }
+            M::BelievesTheCaller => match caller {
+                Caller::Author(note) => drop(facts.notes.insert(note.key.clone(), note.value.clone())),
+                Caller::End(position) => facts.head.position = *position,
+                Caller::Id(id) => facts.head.store = *id,
+                Caller::Nothing => {}
+            },
             _ => {}
         }
         Ok(facts)
     }
 
     fn plan(&self, log: &MemoryLog, intent: Intent) -> Result<(Plan, Outcome)> {
-        // What the caller says of the log.
         let caller = match &intent {
             Intent::Record(record) => {
-                Some(Note::json(notes::NODE.to_owned(), &Identity::new(record.author.clone()))?)
+                let identity = Identity::new(record.author.clone(), Secret::from_bytes([9; 16]));
+                Caller::Author(Note::json(notes::NODE.to_owned(), &identity)?)
             }
-            Intent::Reauthor(reauthor) => Some(Note {
-                key: notes::origin(&reauthor.author),
-                value: format!("{} believed", reauthor.last).into_bytes(),
-            }),
-            _ => None,
+            Intent::Renumber(renumber) => Caller::End(renumber.head),
+            Intent::Renew(renew) => Caller::Id(renew.store),
+            _ => Caller::Nothing,
         };
-        Planning::run(intent, |needs| self.facts(log, needs, caller.as_ref()))
+        Planning::run(intent, |needs| self.facts(log, needs, &caller))
     }
 
     /// What the broken store makes of an intent.
@@ -149,9 +170,10 @@ impl Mutant {
             (M::ForgetsTheLimits, Intent::Record(record)) => record.limits.event_bytes = usize::MAX,
             (M::AllowsOneByteLess, Intent::Receive(receive)) => receive.limits.event_bytes -= 1,
             (M::AllowsOneByteLess, Intent::Record(record)) => record.limits.event_bytes -= 1,
-            (M::ForgetsDrift, Intent::Receive(receive)) => receive.limits.drift_seconds = u64::MAX >> 12,
-            (M::WritesNotesIfCompleteAlways, Intent::Receive(receive)) => {
-                receive.notes.append(&mut receive.notes_if_complete);
+            (M::PutsOnRecordAlways, Intent::Receive(receive)) => {
+                if let Some(OnRecord { key, upto: Some(upto), .. }) = receive.on_record.take() {
+                    receive.notes.push(Note { key, value: upto.to_string().into_bytes() });
+                }
             }
             (M::NeverSetsAside, Intent::Receive(receive)) => receive.set_aside = false,
             (M::ForgetsTheSource, Intent::Receive(receive)) => receive.source = None,
@@ -166,6 +188,15 @@ impl Mutant {
             M::WritesAnEventTwice => plan.append.extend(plan.append.last().cloned()),
             M::CapsACommit => plan.append.truncate(5_000),
             M::LosesRestamps => plan.restamp.clear(),
+            M::KeepsIds => {
+                for (position, event) in &mut plan.restamp {
+                    let query = Query::after(*position - 1).at_most(1, usize::MAX);
+                    let held = state.log.read(&query).expect("the log is whole").events.remove(0);
+                    event.id = held.event.id;
+                }
+            }
+            M::DerivesInTheNameOfTheSource => plan.append.append(&mut plan.derived),
+            M::KeepsItsId => plan.put.retain(|note| note.key != notes::STORE),
             M::LosesDeletes => plan.delete.clear(),
             M::LosesTheIdentity => plan.put.retain(|note| note.key != notes::NODE),
             M::WritesNotesOnlyWithEvents if plan.append.is_empty() && plan.restamp.is_empty() => {
@@ -183,9 +214,12 @@ impl Mutant {
     }
 
     /// What the broken store makes of an event that it reads.
-    fn distort(&self, stored: &mut StoredEvent) {
+    fn distort(&self, stored: &mut StoredEvent, reopened: bool) {
         match self.mutation {
             M::LeavesAGap if stored.position > 2 => stored.position += 1,
+            M::MarksEachEvent => stored.mark.0 ^= stored.position,
+            M::CutsMarks => stored.mark.0 &= i64::MAX as u64,
+            M::ForgetsMarksWhenReopened if reopened => stored.mark = Mark::default(),
             M::RereadsJson => {
                 if let Ok(value) = stored.event.data.parse::<serde_json::Value>() {
                     stored.event.data = Data::of(&value).expect("it was JSON");
@@ -237,6 +271,11 @@ impl EventStore for Mutant {
             self.spoil(&state, &mut plan);
             if !matches!(self.mutation, M::PlansBeforeItsTurn | M::CommitsInTwoHalves) {
                 let mut state = state;
+                if self.mutation == M::RestampsOneByOne {
+                    for one in std::mem::take(&mut plan.restamp) {
+                        state.log.apply(Plan { restamp: vec![one], ..Plan::default() })?;
+                    }
+                }
                 state.log.apply(plan)?;
                 return Ok(outcome);
             }
@@ -248,6 +287,8 @@ impl EventStore for Mutant {
             let rest = Plan {
                 append: plan.append.split_off(half),
                 source: plan.source,
+                derived: std::mem::take(&mut plan.derived),
+                mark: plan.mark,
                 put: last.into_iter().collect(),
                 ..Plan::default()
             };
@@ -274,11 +315,12 @@ impl EventStore for Mutant {
         let state = self.open()?;
         let mut page = state.log.read(&query)?;
         match self.mutation {
-            M::MisnamesTheEndOfAPage => page.upto = page.events.last().map(|last| last.event.id.clone()),
+            M::MisnamesTheEndOfAPage => page.upto = page.events.last().map(|last| last.mark),
             M::PagesNeverMoveOn if page.events.is_empty() => {
                 page.more = page.scanned_to > asked.after;
                 page.scanned_to = asked.after;
             }
+            M::RemembersTheIdItWasOpenedWith => page.store = self.opened_as,
             M::ScansNoFurtherThanTheHead => page.scanned_to = page.scanned_to.min(state.log.head()?.position),
             M::StaysEmptyWhenAnEventIsTooLarge
                 if page.events.first().is_some_and(|stored| stored.event.size() > asked.max_bytes) =>
@@ -293,7 +335,7 @@ impl EventStore for Mutant {
             }),
             _ => {}
         }
-        page.events.iter_mut().for_each(|stored| self.distort(stored));
+        page.events.iter_mut().for_each(|stored| self.distort(stored, state.reopened));
         Ok(page)
     }
 
@@ -328,7 +370,11 @@ impl EventStore for Mutant {
 
     async fn head(&self) -> Result<LogHead> {
         self.connect().await?;
-        self.open()?.log.head()
+        let mut head = self.open()?.log.head()?;
+        if self.mutation == M::RemembersTheIdItWasOpenedWith {
+            head.store = self.opened_as;
+        }
+        Ok(head)
     }
 
     async fn close(&self) -> Result<()> {
@@ -353,10 +399,14 @@ impl Kept {
         Kept { mutation, log: Mutex::new(None) }
     }
 
+    fn new_store(&self, node: &NodeId, id: u8) -> Result<Plan> {
+        let (id, secret) = (StoreId::from_bytes([id; 16]), Secret::from_bytes([id; 16]));
+        Ok(Plan { put: notes::of_new_store(node.clone(), id, secret)?.into(), ..Plan::default() })
+    }
+
     fn first(&self, node: &NodeId, id: u8) -> Result<MemoryLog> {
         let mut log = MemoryLog::default();
-        let put = notes::of_new_store(node.clone(), StoreId::from_bytes([id; 16]))?.into();
-        log.apply(Plan { put, ..Plan::default() })?;
+        log.apply(self.new_store(node, id)?)?;
         Ok(log)
     }
 }
@@ -368,26 +418,30 @@ impl StoreFixture for Kept {
         let mut kept = self.log.lock().expect("no case panics while it holds the lock");
         let state = match kept.take() {
             Some(state) if self.mutation != M::ForgetsWhatItHeld => state,
-            _ => Arc::new(Mutex::new(State { log: self.first(node, 200)?, closed: false })),
+            _ => Arc::new(Mutex::new(State { log: self.first(node, 200)?, ..State::default() })),
         };
-        {
+        let opened_as = {
             let mut open = state.lock().expect("no case panics while it holds the lock");
             let reopened = std::mem::take(&mut open.closed);
+            open.reopened |= reopened;
             let log = &mut open.log;
             if log.head().is_ok() && self.mutation != M::OpensForAnyNode {
                 log.identity()?.expect(node).inspect_err(|_| *kept = Some(state.clone()))?;
             }
             if reopened && self.mutation == M::TakesANewIdWhenReopened {
-                let put = notes::of_new_store(node.clone(), StoreId::from_bytes([201; 16]))?.into();
-                log.apply(Plan { put, ..Plan::default() })?;
+                log.apply(self.new_store(node, 201)?)?;
             }
             if reopened && self.mutation == M::ForgetsNotesWhenReopened {
-                let delete = vec![format!("origin/{node}~2"), "here".to_owned()];
+                let prefix = "origin/".to_owned();
+                let origins = log.notes(NoteQuery::Prefix { prefix, after: String::new(), limit: 100 });
+                let mut delete: Vec<_> = origins.into_iter().map(|note| note.key).collect();
+                delete.push("here".to_owned());
                 log.apply(Plan { delete, ..Plan::default() })?;
             }
-        }
+            log.head().map_or(StoreId::from_bytes([0; 16]), |head| head.store)
+        };
         *kept = Some(state.clone());
-        Ok(Mutant { state, mutation: self.mutation, connections: AtomicUsize::new(0) })
+        Ok(Mutant { state, mutation: self.mutation, opened_as, connections: AtomicUsize::new(0) })
     }
 
     fn survives_reopen(&self) -> bool {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
-    Caller, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PushResponse, RefusalCode,
-    Refused, Result, Scope,
+    Caller, Cursor, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PushResponse,
+    RefusalCode, Refused, Result, Scope,
 };
 
 use super::batch::bounded;
@@ -162,12 +162,13 @@ impl FromJson for MissingRequest {
 struct MissingAnswer<'a> {
     #[serde(borrow)]
     ids: &'a RawValue,
+    place: Option<Cursor>,
 }
 
 impl FromJson for MissingResponse {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let form: MissingAnswer<'_> = parse_plain(bytes, limits, Side::Answer)?;
         let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Answer)?;
-        Ok(MissingResponse { ids })
+        Ok(MissingResponse { ids, place: form.place })
     }
 }

@@ -83,6 +83,10 @@ pub struct HelloResponse {
     /// The ids under which the answering store went before, oldest first: places in its log may still name them. At most 16.
     #[prost(string, repeated, tag = "13")]
     pub former: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// A name for what the caller may read; absent where everybody may read everything. Under another name than before it may
+    /// read what was passed over.
+    #[prost(string, optional, tag = "14")]
+    pub rights: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What became of events of which none was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -263,6 +267,9 @@ pub struct MissingResponse {
     /// Always true, so that an empty message is never taken for an answer.
     #[prost(bool, tag = "2")]
     pub answered: bool,
+    /// A cursor of the peer's log, at or before which it holds the others.
+    #[prost(string, optional, tag = "3")]
+    pub place: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// An immutable fact about one aggregate. Two copies of an event are the same when all of this is equal.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -89,6 +89,7 @@ impl ToProtobuf for HelloResponse {
                 placed: placed_form(stored.placed.as_ref()),
             }),
             former: self.former.iter().map(ToString::to_string).collect(),
+            rights: self.rights.clone(),
         }
         .encode_to_vec()
     }
@@ -131,6 +132,7 @@ impl FromProtobuf for HelloResponse {
                 pushed: cursor(form.pushed)?,
                 known,
                 cursor_known: form.cursor_known,
+                rights: form.rights,
                 ahead: form.ahead.map(stored).transpose()?,
             })
         })

@@ -4,7 +4,7 @@ use prost::Message;
 use synckit_core::{EventId, MissingRequest, MissingResponse, Result};
 
 use super::fields::{Split, split};
-use super::parts::{caller, caller_form, check_plain, names, put_names, request};
+use super::parts::{answer, caller, caller_form, check_plain, cursor, names, put_names, request, text};
 use super::{FromProtobuf, ToProtobuf, generated as form, parse};
 use crate::checks::Side;
 use crate::limits::WireLimits;
@@ -35,7 +35,9 @@ impl FromProtobuf for MissingRequest {
 
 impl ToProtobuf for MissingResponse {
     fn to_protobuf(&self) -> Vec<u8> {
-        let mut out = form::MissingResponse { ids: Vec::new(), answered: true }.encode_to_vec();
+        let mut out =
+            form::MissingResponse { ids: Vec::new(), answered: true, place: text(self.place.as_ref()) }
+                .encode_to_vec();
         put_names(&mut out, 1, &self.ids);
         out
     }
@@ -48,6 +50,6 @@ impl FromProtobuf for MissingResponse {
         if !form.answered {
             return Err(Side::Answer.unreadable("it does not say that it is an answer"));
         }
-        Ok(MissingResponse { ids })
+        Ok(MissingResponse { ids, place: answer(|| cursor(form.place))? })
     }
 }

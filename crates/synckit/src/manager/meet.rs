@@ -164,6 +164,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             head: hello.head,
             time: hello.time,
             cursor_known: hello.cursor_known,
+            rights: hello.rights.clone(),
             caller,
             handed: handed(facts)?,
             identity,

@@ -14,6 +14,8 @@ pub(crate) struct Peer {
     pub(crate) time: u64,
     /// Whether it holds the furthest place that is known in its log.
     pub(crate) cursor_known: bool,
+    /// What this replica may read there, by the peer's name for it.
+    pub(crate) rights: Option<String>,
     pub(crate) caller: Caller,
     /// Who this replica was when the sync began.
     pub(crate) identity: Identity,
@@ -39,6 +41,7 @@ impl Peer {
                 note.held_by == self.caller.store
                     && note.cursor.store() == self.store
                     && note.cursor.position() == self.head
+                    && note.rights == self.rights
             })
     }
 

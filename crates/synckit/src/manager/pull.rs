@@ -81,7 +81,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn store_together(&mut self, peer: &mut Peer, pages: Vec<PullResponse>) -> Result<()> {
         let Some(last) = pages.last() else { return Ok(()) };
-        let note = PullNote::at(last.next.clone(), peer.caller.store);
+        let note = PullNote::at(last.next.clone(), peer.caller.store, peer.rights.clone());
         let unchanged = peer.pull.as_ref() == Some(&note);
         if unchanged && pages.iter().all(|page| page.events.is_empty() && page.unreadable.is_empty()) {
             return Ok(());

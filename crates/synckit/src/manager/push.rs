@@ -94,7 +94,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             offered.iter().filter(|stored| foreign(stored)).map(|stored| stored.event.id.clone()).collect();
         if !asked.is_empty() {
             let request = MissingRequest { caller: peer.caller.clone(), ids: asked };
-            let missing: HashSet<EventId> = self.calls.missing(request).await?.ids.into_iter().collect();
+            let answer = self.calls.missing(request).await?;
+            let missing: HashSet<EventId> = answer.ids.into_iter().collect();
+            peer.push.placed = answer.place.or(peer.push.placed.take());
             offered.retain(|stored| !foreign(stored) || missing.contains(&stored.event.id));
         }
         if offered.is_empty() {

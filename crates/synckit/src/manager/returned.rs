@@ -15,22 +15,23 @@ use crate::manager::peer::Peer;
 use crate::manager::session::Session;
 use crate::sugar::StoreExt;
 
-/// How many pages of places are looked at in one request: of each there is an id at most.
-const PAGES: usize = 10;
-
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Takes back what is in the part of the peer's log that was pulled, and not here.
     pub(super) async fn take_back(&mut self, peer: &mut Peer) -> Result<()> {
-        let Some(note) = peer.pull.clone().filter(|note| note.held_by != peer.caller.store) else {
+        let (own, rights) = (peer.caller.store, peer.rights.clone());
+        let Some(note) = peer.pull.clone().filter(|note| note.held_by != own || note.rights != rights) else {
             return Ok(());
         };
-        let own = peer.caller.store;
-        let former = peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own);
-        let stores: HashSet<_> = former.collect();
+        // Where this replica may read more than before, anything may have been passed over.
+        let stores: HashSet<_> = match note.rights == rights {
+            true => peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own).collect(),
+            false => HashSet::new(),
+        };
+        let any = note.rights != rights || !stores.is_empty();
         let upto = note.cursor.position();
-        let asked = note.asked.clone().filter(|asked| asked.by == own);
+        let asked = note.asked.clone().filter(|asked| asked.by == own && asked.rights == rights);
         let mut reached = asked.map(|asked| asked.to);
-        while reached.as_ref().map_or(0, Cursor::position) < upto && !stores.is_empty() {
+        while reached.as_ref().map_or(0, Cursor::position) < upto && any {
             let request = PullRequest {
                 caller: peer.caller.clone(),
                 cursor: reached.clone(),
@@ -40,16 +41,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             };
             // Not beyond what was pulled: the rest comes in its order.
             let left = upto - reached.as_ref().map_or(0, Cursor::position);
-            let most = (PAGES * peer.limits.batch_events).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let most = peer.limits.batch_events.min(usize::try_from(left).unwrap_or(usize::MAX));
             let page = self.calls.pull(request, most).await?;
-            let mut lacking = Vec::new();
-            for ids in page.ids.chunks(peer.limits.batch_events) {
-                lacking.extend(self.store.not_held(ids.to_vec()).await?);
-            }
+            let lacking = self.store.not_held(page.ids).await?;
             self.fetch(peer, lacking).await?;
             reached = Some(page.next.clone());
             if let Some(note) = &mut peer.pull {
-                note.asked = Some(Asked { by: own, to: page.next });
+                note.asked = Some(Asked { by: own, rights: rights.clone(), to: page.next });
             }
             if !page.more {
                 break;
@@ -58,7 +56,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             self.store.edit(vec![note], Vec::new()).await?;
         }
         if let Some(note) = &mut peer.pull {
-            (note.held_by, note.asked) = (own, None);
+            (note.held_by, note.rights, note.asked) = (own, rights, None);
             peer.unsaved = true;
         }
         Ok(())

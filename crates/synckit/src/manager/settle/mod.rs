@@ -85,7 +85,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 match batch {
                     Ok(mut decisions) => {
                         none.append(&mut decisions.none);
-                        self.take(decisions, &mut settled);
+                        self.take(decisions, &mut settled, &mut none);
                     }
                     Err(error) => failed = Some(error),
                 }
@@ -102,7 +102,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    /// Has the heads of aggregates counted again that are listed and in no conflict.
+    /// Has the heads of aggregates counted again that are listed and in no conflict, or cannot be settled.
     async fn recount(&self, aggregates: BTreeSet<AggregateId>) -> Result<()> {
         if aggregates.is_empty() {
             return Ok(());
@@ -113,7 +113,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     /// Takes note of what is not settled; what is, is yet to be committed.
-    fn take(&mut self, decisions: Decisions, settled: &mut Vec<(Event, String)>) {
+    fn take(
+        &mut self,
+        decisions: Decisions,
+        settled: &mut Vec<(Event, String)>,
+        recount: &mut BTreeSet<AggregateId>,
+    ) {
         let Decisions { conflicts, verdicts, unreadable, .. } = decisions;
         for (aggregate, error) in unreadable {
             self.fail(aggregate, &error);
@@ -136,7 +141,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
                     self.report.conflicts.leave(aggregate.clone(), false, reason);
                 }
-                Err(error) => self.fail(aggregate.clone(), &error),
+                Err(error) => {
+                    if error.kind() == ErrorKind::Conflict {
+                        // The clocks contradict each other: the next sync settles what is then told apart.
+                        recount.insert(aggregate.clone());
+                    }
+                    self.fail(aggregate.clone(), &error);
+                }
             }
         }
     }
