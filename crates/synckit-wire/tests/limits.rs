@@ -537,6 +537,7 @@ fn hello_answer(known: usize, former: usize) -> HelloResponse {
         pushed: None,
         known: vec![Cursor::start(store()); known],
         cursor_known: true,
+        rights: None,
         ahead: None,
     }
 }

@@ -123,11 +123,11 @@ proptest! {
     }
 
     #[test]
-    fn hello_answer(caller in caller(), former in stores(), head: u64, time: u64, counter: u64, id in option::of(id()), pushed in option::of(cursor()), known in vec(cursor(), 0..4), stored in option::of(stored())) {
+    fn hello_answer(caller in caller(), former in stores(), head: u64, time: u64, counter: u64, id in option::of(id()), pushed in option::of(cursor()), known in vec(cursor(), 0..4), rights in option::of(".*"), stored in option::of(stored())) {
         let Caller { node, store } = caller;
         let limits = Limits::default();
         let answer = HelloResponse {
-            protocol: 1, store, former, node, head, limits, time, counter, counter_event: id, known, pushed, cursor_known: head % 2 == 0, ahead: stored,
+            protocol: 1, store, former, node, head, limits, time, counter, counter_event: id, known, pushed, cursor_known: head % 2 == 0, rights, ahead: stored,
         };
         prop_assert_eq!(again(&answer), answer);
     }

@@ -89,6 +89,7 @@ impl Transport for Double {
             pushed: request.cursor,
             known: Vec::new(),
             cursor_known: true,
+            rights: None,
             ahead: None,
         })
     }

@@ -109,8 +109,9 @@ impl FromJson for PushResponse {
         let most = limits.limits.batch_events;
         let refused: Vec<RefusedForm<'_>> = bounded(refused, "refusals", most, Side::Answer)?;
         let refused = refused.into_iter().map(|RefusedForm { index, id, code, message }| {
-            let code = RefusalCode::deserialize(code.into_deserializer());
-            let code = code.unwrap_or_else(|_: serde::de::value::Error| RefusalCode::Invalid);
+            let known: Result<_, serde::de::value::Error> =
+                RefusalCode::deserialize(code.into_deserializer());
+            let code = known.unwrap_or(RefusalCode::Invalid);
             Refused { index, id: id.into_owned(), code, message: message.into_owned() }
         });
         Ok(PushResponse { accepted, duplicates, refused: refused.collect(), placed })

@@ -339,7 +339,8 @@ pub struct Error {
 pub enum Scope {
     /// Those that did not come from the caller's store.
     Others = 0,
-    /// Only the ids, in `ids` of the page, of those that came from `stores`: the caller went under these ids.
+    /// Only the ids, in `ids` of the page, of those that came from `stores`: the caller went under these ids. Of all where
+    /// none is named. The limit is that of the places that are looked at.
     Sent = 2,
     /// Those in `ids` that are held, wherever they came from, as many as fit into one page. The cursor does not matter.
     Named = 3,
