@@ -13,7 +13,7 @@ impl Resolution {
     /// Checks a resolution that came from elsewhere: that it can be read, that its id is the hash of what it says, and
     /// that what it says is possible.
     ///
-    /// - There are two sides or more, sorted by dot, and none has seen another.
+    /// - There are two sides or more, sorted by dot, and none has seen another with all that it had seen.
     /// - The base is what all sides have seen, and no side repeats it.
     /// - The clock of the event is what the sides have seen together.
     /// - What is kept is a side, was seen by one, or is an earlier resolution; what is merged into is of the aggregate.
@@ -47,6 +47,7 @@ impl Resolution {
     /// Checks what it says against the aggregate and the clock of its event.
     pub(super) fn is_possible(&self, aggregate: &AggregateId, clock: &VectorClock) -> Result<()> {
         order(&self.sides)?;
+        apart(&self.base, &self.sides)?;
         factoring(&self.base, &self.sides, clock)?;
         match &self.decision {
             Decision::Keep(kept) => self.can_keep(kept, clock),
@@ -91,7 +92,7 @@ fn invalid(message: &str) -> Result<()> {
     Err(Error::invalid(message))
 }
 
-/// Two sides or more, sorted. Two of one node are in order of time: the later has seen the earlier.
+/// Two sides or more, sorted.
 fn order(sides: &[Side]) -> Result<()> {
     if sides.len() < 2 {
         return invalid("a resolution has fewer than two sides");
@@ -100,11 +101,29 @@ fn order(sides: &[Side]) -> Result<()> {
         if pair[0].dot >= pair[1].dot {
             return invalid("the sides of a resolution are not sorted, each once");
         }
-        if pair[0].dot.node == pair[1].dot.node {
-            return invalid("a side of a resolution has seen another");
-        }
     }
     Ok(())
+}
+
+/// No side has seen another with all that it had seen. A dot that is seen without what it had seen has named two events.
+fn apart(base: &VectorClock, sides: &[Side]) -> Result<()> {
+    let covers = |by: &Side, side: &Side| by.dot != side.dot && by.covers(base, &side.above);
+    for by in sides {
+        let seen = by.above.iter().chain([(&by.dot.node, by.dot.counter)]);
+        for (node, counter) in seen {
+            let from = sides.partition_point(|side| side.dot.node < *node);
+            let of =
+                sides[from..].iter().take_while(|side| side.dot.node == *node && side.dot.counter <= counter);
+            if of.into_iter().any(|side| covers(by, side)) {
+                return invalid("a side of a resolution has seen another");
+            }
+        }
+    }
+    let by_all = |side: &&Side| side.dot.counter <= base.counter(&side.dot.node);
+    match sides.iter().filter(by_all).any(|side| sides.iter().any(|by| covers(by, side))) {
+        true => invalid("a side of a resolution was seen by all"),
+        false => Ok(()),
+    }
 }
 
 /// What the sides say of one node.
@@ -132,20 +151,16 @@ fn factoring(base: &VectorClock, sides: &[Side], clock: &VectorClock) -> Result<
         see(node, counter, 0)?;
     }
     for Side { dot, above } in sides {
-        if dot.counter <= base.counter(&dot.node) {
-            return invalid("a side of a resolution was seen by all");
+        if dot.counter < base.counter(&dot.node) {
+            return invalid("all sides of a resolution say to have seen more of a node than one of its own");
         }
-        see(&dot.node, dot.counter, 1)?;
+        see(&dot.node, dot.counter, usize::from(dot.counter > base.counter(&dot.node)))?;
         for (node, counter) in above.iter() {
             if *node == dot.node {
                 return invalid("a side of a resolution repeats its own dot");
             }
             if counter <= base.counter(node) {
                 return invalid("a side of a resolution repeats what all had seen");
-            }
-            let other = sides.binary_search_by(|side| side.dot.node.cmp(node));
-            if other.is_ok_and(|at| sides[at].dot.counter <= counter) {
-                return invalid("a side of a resolution has seen another");
             }
             see(node, counter, 1)?;
         }

@@ -28,11 +28,6 @@ impl Head {
         Head { id: event.id.clone(), dot: event.dot.clone(), clock: event.clock.clone(), time: event.time }
     }
 
-    /// Whether it has seen this event of its aggregate.
-    pub(crate) fn has_seen(&self, event: &Event) -> bool {
-        self.stamp().has_seen(&Stamp::of(event))
-    }
-
     fn stamp(&self) -> Stamp<'_> {
         Stamp { id: &self.id, dot: self.dot.as_ref(), clock: &self.clock, time: self.time }
     }

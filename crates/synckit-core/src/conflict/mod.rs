@@ -253,8 +253,14 @@ impl Conflict {
             candidates.extend(head.dot.as_ref().map(|dot| Candidate::Head(dot, &head.clock)));
         }
         let sides = unseen(candidates)?;
-        let dots: Vec<Dot> = sides.iter().map(|side| side.dot().clone()).collect();
-        factor(&dots, |at| sides[at].clock())
+        let dots: Vec<Dot> = sides.iter().map(|side| side[0].dot().clone()).collect();
+        factor(&dots, |at| {
+            let mut clock = sides[at][0].clock()?;
+            for more in &sides[at][1..] {
+                clock.to_mut().merge(&*more.clock()?)?;
+            }
+            Ok(clock)
+        })
     }
 }
 

@@ -71,10 +71,10 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Those that no other of them has seen, each once, sorted by dot. Looks at each clock once.
-pub(super) fn unseen(mut candidates: Vec<Candidate<'_>>) -> Result<Vec<Candidate<'_>>> {
+/// Those that no other of them has seen, with all that it had seen, sorted by dot. Those of one dot come together: their
+/// clocks differ only where the dot has named two events. Looks at most clocks once.
+pub(super) fn unseen(mut candidates: Vec<Candidate<'_>>) -> Result<Vec<Vec<Candidate<'_>>>> {
     candidates.sort_by(|left, right| left.dot().cmp(right.dot()));
-    candidates.dedup_by(|left, right| left.dot() == right.dot());
     // For each node of theirs the highest counter that others have seen.
     let mut seen: HashMap<&NodeId, u64> = candidates.iter().map(|one| (&one.dot().node, 0)).collect();
     for candidate in &candidates {
@@ -85,13 +85,32 @@ pub(super) fn unseen(mut candidates: Vec<Candidate<'_>>) -> Result<Vec<Candidate
             }
         }
     }
-    // Of one node's the last has seen those before.
-    let last = |at: usize, node: &NodeId| candidates.get(at + 1).is_none_or(|next| next.dot().node != *node);
-    let stands = |(at, one): &(usize, &Candidate<'_>)| {
+    let mut unseen: Vec<Vec<Candidate<'_>>> = Vec::new();
+    for (at, one) in candidates.iter().enumerate() {
         let Dot { node, counter } = one.dot();
-        last(*at, node) && seen[node] < *counter
-    };
-    Ok(candidates.iter().enumerate().filter(stands).map(|(_, one)| *one).collect())
+        let more = |next: &Candidate<'_>| next.dot().node == *node && next.dot().counter >= *counter;
+        let alone = seen[node] < *counter && !candidates.get(at + 1).is_some_and(more);
+        if !alone && covered(&candidates, at)? {
+            continue;
+        }
+        match unseen.last_mut().filter(|last| last[0].dot() == one.dot()) {
+            Some(last) => last.push(*one),
+            None => unseen.push(vec![*one]),
+        }
+    }
+    Ok(unseen)
+}
+
+/// Whether another candidate has seen this one and all that it had seen. Of equal ones the last counts.
+fn covered(candidates: &[Candidate<'_>], at: usize) -> Result<bool> {
+    let (one, clock) = (candidates[at].dot(), candidates[at].clock()?);
+    for (number, other) in candidates.iter().enumerate().filter(|(number, _)| *number != at) {
+        let theirs = other.clock()?;
+        if theirs.has_seen(one) && clock.is_covered_by(&theirs) && (number > at || *theirs != *clock) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The base and the sides of events with these dots and clocks. The base is what all have seen.

@@ -96,19 +96,16 @@ impl Forks {
         self.write_down(id, &before)
     }
 
-    /// Gives an alias to events that a head says to have seen, and cannot have: nobody has seen what is later, or an event and
-    /// not what that had seen. No resolution could name such heads.
+    /// Gives an alias to heads that another says to have seen, and cannot have, being earlier. No resolution could name them.
     pub(super) fn alias_contradictions(&mut self) -> Result<()> {
         for aggregate in self.aggregates.clone() {
             let heads = Heads::among(self.of_aggregate(&aggregate));
-            let cannot = |event: &&Event| {
-                heads.iter().filter(|head| head.id != event.id).any(|head| {
-                    let says = event.dot.as_ref().is_some_and(|dot| head.clock.has_seen(dot));
-                    says && !(head.has_seen(event) && event.clock.is_covered_by(&head.clock))
-                })
+            let says = |dot: &Dot| {
+                heads.iter().any(|head| head.dot.as_ref() != Some(dot) && head.clock.has_seen(dot))
             };
-            let doubtful = self.of_aggregate(&aggregate).filter(cannot).map(|event| event.id.clone());
-            doubtful.collect::<Vec<_>>().iter().try_for_each(|id| self.alias(id))?;
+            let doubtful = heads.iter().filter(|head| head.dot.as_ref().is_some_and(says));
+            let doubtful: Vec<EventId> = doubtful.map(|head| head.id.clone()).collect();
+            doubtful.iter().try_for_each(|id| self.alias(id))?;
         }
         Ok(())
     }

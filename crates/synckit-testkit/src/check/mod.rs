@@ -96,8 +96,7 @@ pub(crate) fn after_causes(name: &str, log: &[StoredEvent], seen: &Seen) -> Chec
 /// P3: the view is the one of the reference model, and canonical order is never against causality.
 pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent]) -> Checked<Digest> {
     let mut by_aggregate: BTreeMap<AggregateId, Vec<Event>> = BTreeMap::new();
-    let restamps = log.iter().map(|stored| &stored.event).filter(|event| event.is_restamp());
-    let forked: BTreeSet<&AggregateId> = restamps.map(|event| &event.aggregate_id).collect();
+    let forked = forked(log);
     for stored in log.iter().filter(|stored| !stored.event.is_restamp()) {
         by_aggregate.entry(stored.event.aggregate_id.clone()).or_default().push(stored.event.clone());
     }
@@ -133,6 +132,19 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
         }
     }
     Digest::of(store).await.map_err(failed)
+}
+
+/// The aggregates in which a dot has named two events, or a clock speaks of an author one of whose dots did.
+fn forked(log: &[StoredEvent]) -> BTreeSet<&AggregateId> {
+    let restamps = log.iter().filter_map(|stored| Restamp::read(&stored.event).ok());
+    let authors: BTreeSet<NodeId> = restamps.map(|restamp| restamp.was.node).collect();
+    let speaks =
+        |event: &Event| event.is_restamp() || event.clock.iter().any(|(node, _)| authors.contains(node));
+    log.iter()
+        .map(|stored| &stored.event)
+        .filter(|event| speaks(event))
+        .map(|event| &event.aggregate_id)
+        .collect()
 }
 
 /// P5: everything up to the checkpoint for a filter is held, but for what came from the store that the peer took the caller

@@ -248,6 +248,12 @@ impl World {
                 report.refused_count,
             ));
         }
+        let open = report.conflicts.open.iter();
+        let left: Vec<_> =
+            open.filter_map(|left| Some(format!("{}: {}", left.aggregate, left.reason.as_ref()?))).collect();
+        if how.crash.is_none() && how.loss == 0 && !left.is_empty() {
+            self.trace.push(format!("  left: {}", left.join("; ")));
+        }
         self.summary.renewals += usize::from(report.recovery.renewed.is_some());
         if report.refused_count > 0 {
             return Err(format!("P2: an event was refused: {:?}", report.refused));

@@ -134,7 +134,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.local_head = facts.head.position;
         self.report.clock_skew_millis =
             hello.time.cast_signed().saturating_sub(self.settings.environment.now().cast_signed());
-        self.report.recovery.peer_was_reset |= about.is_some_and(|about| hello.former.contains(&about));
+        let is_new = !facts.notes.keys().any(|key| key.starts_with(&notes::push(hello.store, "")));
+        self.report.recovery.peer_was_reset |=
+            is_new && about.is_some_and(|about| hello.former.contains(&about));
         self.conflicts_listed = facts.notes.keys().any(|key| key.starts_with(notes::CONFLICTS));
     }
 
