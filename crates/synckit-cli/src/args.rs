@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    conflicts, demo, digest, explain, history, import, log, record, refused, rules, serve, status, sync,
+    conflicts, demo, digest, doctor, explain, history, import, log, record, refused, reidentify, rules,
+    serve, status, sync,
 };
 use crate::failure::Exit;
 use crate::output;
@@ -17,6 +18,8 @@ Examples:
   synckit log --db a.db --follow                   watch them arrive
   synckit conflicts --db a.db                      what waits for a person
   synckit digest --db a.db                         the same on all replicas that agree
+  synckit reidentify --db copy.db                  make a copied file a replica of its own
+  synckit doctor --db a.db                         who this replica is, and what is wrong with it
 
 Exit codes:
   0  done
@@ -57,6 +60,8 @@ pub(crate) enum Command {
     History(history::Args),
     Status(status::Args),
     Digest(digest::Args),
+    Doctor(doctor::Args),
+    Reidentify(reidentify::Args),
     Refused(refused::Args),
     Conflicts(conflicts::Args),
     Explain(explain::Args),

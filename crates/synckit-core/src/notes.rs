@@ -30,6 +30,7 @@ use crate::clock::VectorClock;
 use crate::cursor::{Cursor, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AggregateId, EventId, NodeId, StoreId};
+use crate::timestamp::Timestamp;
 use crate::transport::RefusalCode;
 use crate::varint::{put_varint, take_varint};
 use crate::version::Position;
@@ -199,6 +200,10 @@ pub struct Identity {
     /// Whether events that were never handed out may stand under dots that are taken: they get others before that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspect: bool,
+    /// When an event came that another copy of this store, or another device of its name, has authored: in Unix milliseconds
+    /// by the clock here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_seen: Option<u64>,
     /// The names under which events of others were adopted here, as they were given, without a suffix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopts: Vec<NodeId>,
@@ -239,7 +244,15 @@ impl Identity {
     /// The identity of a new store.
     pub fn new(node: NodeId, secret: Secret) -> Self {
         let author = node.clone();
-        Identity { node, author, secret, former: Vec::new(), suspect: false, adopts: Vec::new() }
+        Identity {
+            node,
+            author,
+            secret,
+            former: Vec::new(),
+            suspect: false,
+            copy_seen: None,
+            adopts: Vec::new(),
+        }
     }
 
     /// The identity after the store with this id has taken a fresh name with this suffix, which must be random.
@@ -268,6 +281,15 @@ impl Identity {
     /// Whether this replica authors, or has authored, under this name.
     pub fn is_own(&self, author: &NodeId) -> bool {
         *author == self.author || self.former.iter().any(|former| former.author == *author)
+    }
+
+    /// Whether an event that comes was authored by another copy of this store, or another device of its name: under one of
+    /// its names, after it had given that up.
+    pub fn shows_copy(&self, author: &NodeId, time: Timestamp) -> bool {
+        const MINUTE: u64 = 60_000;
+        let same = *author != self.author && author.as_str().starts_with(self.node.as_str());
+        let later = |former: &Former| time.millis() > former.at.saturating_add(MINUTE);
+        same && author.chosen() == self.node.as_str() && self.former.last().is_none_or(later)
     }
 
     /// Whether the store went under this id before.
@@ -414,6 +436,9 @@ pub struct PeerNote {
     pub node: NodeId,
     /// When a sync with it last ended well, in Unix milliseconds.
     pub synced_at: u64,
+    /// How far its clock was ahead of the own then, in milliseconds.
+    #[serde(default)]
+    pub clock_skew_millis: i64,
 }
 
 /// An event that could not be stored, here or at a peer.

@@ -226,7 +226,7 @@ async fn the_id_that_a_commit_puts_holds_for_those_behind_it_in_the_group_and_fo
     let before = store.head().await.expect("a head").store;
     recorded(store.commit(one("e1")).await);
     disk.hold_back(true);
-    let renew = || Intent::Renew(Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() });
+    let renew = || Intent::Renew(Renew::new(before, Renewal::Asked, NOW, entropy()));
     let mut commits = waiting(&store, vec![renew(), one("e2"), renew()]).await;
     disk.hold_back(false);
     let Outcome::Renewed(again) = commits.remove(2).await.expect("commits") else { panic!("not renewed") };

@@ -64,7 +64,7 @@ async fn after_a_power_cut_there_is_all_that_was_acknowledged_and_nothing_by_hal
     assert!(matches!(outcome, Outcome::Renumbered(Some(_))), "{outcome:?}");
     acknowledged.push((disk.syncs(), log_and_notes(&store).await));
     let id = store.head().await.expect("a head").store;
-    let renew = Renew { store: id, why: Renewal::Asked, now: NOW, entropy: entropy() };
+    let renew = Renew::new(id, Renewal::Asked, NOW, entropy());
     store.commit(Intent::Renew(renew)).await.expect("commits");
     acknowledged.push((disk.syncs(), log_and_notes(&store).await));
     assert_ne!(acknowledged[acknowledged.len() - 1].1.store, id);

@@ -404,7 +404,7 @@ async fn every_handle_goes_by_the_id_that_the_store_has_now() {
         }
         let before = renews.head().await.expect("a head").store;
         ids.push(before);
-        let renew = Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() };
+        let renew = Renew::new(before, Renewal::Asked, NOW, entropy());
         let renewed = renews.commit(Intent::Renew(renew)).await.expect("commits");
         let Outcome::Renewed(identity) = renewed else { panic!("{renewed:?}") };
         assert_eq!(identity.former.len(), n + 1);
@@ -418,7 +418,7 @@ async fn every_handle_goes_by_the_id_that_the_store_has_now() {
             own.source = Some(head.store);
             let error = store.commit(Intent::Receive(own)).await.expect_err("comes from here");
             assert_eq!(error.kind(), ErrorKind::Conflict);
-            let stale = Renew { store: before, why: Renewal::Asked, now: NOW, entropy: entropy() };
+            let stale = Renew::new(before, Renewal::Asked, NOW, entropy());
             store.commit(Intent::Renew(stale)).await.expect("changes nothing");
             assert_eq!(store.head().await.expect("a head"), head);
         }

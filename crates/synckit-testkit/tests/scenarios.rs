@@ -120,7 +120,7 @@ impl EventStore for BuggyStore {
             (StoreBug::ForgetsTheLimits, Intent::Receive(receive)) => receive.limits.event_bytes = usize::MAX,
             (StoreBug::ForgetsCheckpoints, Intent::Receive(receive)) => {
                 receive.notes.clear();
-                receive.notes_if_complete.clear();
+                receive.on_record = None;
             }
             (StoreBug::ForgetsCheckpoints, Intent::Edit(edit)) => {
                 edit.put.retain(|note| !note.key.starts_with("pull/"));
@@ -193,7 +193,7 @@ impl Transport for BuggyHub {
                 counter: 0,
                 counter_event: None,
                 pushed: None,
-                known: None,
+                known: Vec::new(),
                 ..answer
             });
         }
@@ -272,7 +272,7 @@ fn conflicts_catches_a_hub_that_loses_the_last_event_of_a_batch() {
 
 #[test]
 fn restored_catches_a_peer_that_does_not_say_what_it_knows() {
-    caught("restored", &on_the_wire(WireBug::HidesWhatItKnowsOfTheCaller), "restored_here: false");
+    caught("restored", &on_the_wire(WireBug::HidesWhatItKnowsOfTheCaller), "say hello again");
 }
 
 #[test]

@@ -36,6 +36,7 @@ enum Mutation {
     CutsLargeBatches,
     SendsLargeBatchesByHalves,
     DropsEmptyPushes,
+    ForgetsThePlaceBefore,
     MovesThePlaceAlways,
     ReordersAPush,
     SortsMissing,
@@ -48,6 +49,8 @@ enum Mutation {
     IgnoresTheLimit,
     AsksForMore,
     ReturnsTheCallersOwn,
+    ForgetsTheScope,
+    LosesAnId,
     IgnoresTheFilter,
     StaysWhereNothingMatches,
     StartsAgainAtAnUnknownCursor,
@@ -161,7 +164,8 @@ impl Transport for Mutant {
         match self.mutation {
             M::LosesTheCursor => request.cursor = None,
             M::IgnoresTheLimit => request.limit = None,
-            M::ReturnsTheCallersOwn => request.scope = Scope::Everything,
+            M::ReturnsTheCallersOwn => request.caller.store = synckit_core::StoreId::from_bytes([98; 16]),
+            M::ForgetsTheScope => request.scope = Scope::Others,
             M::IgnoresTheFilter => request.filter = Filter::new(),
             _ => {}
         }
@@ -172,6 +176,7 @@ impl Transport for Mutant {
         let mut page = self.end(answer)?;
         match self.mutation {
             M::DropsTheLastEventOfAPage => drop(page.events.pop()),
+            M::LosesAnId => drop(page.ids.pop()),
             M::SaysThereIsMore => page.more = true,
             M::RepeatsAPage if page.more => {
                 page.events.extend(page.events.clone());
@@ -195,6 +200,7 @@ impl Transport for Mutant {
         self.distort(&mut request.events);
         match self.mutation {
             M::ReordersAPush => request.events.reverse(),
+            M::ForgetsThePlaceBefore => request.from = None,
             M::CutsLargeBatches => request.events.truncate(500),
             M::DropsEmptyPushes if request.events.is_empty() => return Ok(PushResponse::default()),
             M::SendsLargeBatchesByHalves if request.events.len() > 10 && request.events.len() < 500 => {
@@ -210,7 +216,7 @@ impl Transport for Mutant {
             }
             _ => {}
         }
-        let upto = request.upto.clone();
+        let (from, upto) = (request.from.clone(), request.upto.clone());
         let caller = request.caller.clone();
         let filter = request.filter.clone();
         let mut answer = self.end(self.inner.push(request).await)?;
@@ -218,7 +224,7 @@ impl Transport for Mutant {
             M::LosesRefusals => answer.refused.clear(),
             M::ForgetsDuplicates => answer.accepted += std::mem::take(&mut answer.duplicates),
             M::MovesThePlaceAlways => {
-                self.inner.push(PushRequest { caller, filter, upto, events: Vec::new() }).await?;
+                self.inner.push(PushRequest { caller, filter, from, upto, events: Vec::new() }).await?;
             }
             _ => {}
         }
@@ -361,6 +367,8 @@ mutants! {
     no_empty_push: DropsEmptyPushes is caught by push::an_empty_push_moves_the_place_on_record;
     place_always:
         MovesThePlaceAlways is caught by push::a_push_with_refusals_does_not_move_the_place_on_record;
+    no_place_before:
+        ForgetsThePlaceBefore is caught by push::a_push_from_another_place_than_is_on_record_is_not_stored;
     sorted_missing: SortsMissing is caught by push::missing_events_are_named_in_order;
     cut_missing: CutsMissing is caught by push::asking_for_too_many_is_too_large;
     stuck: StaysWhereNothingMatches is caught by pull::a_filter_that_passes_nothing_moves_on;
@@ -375,6 +383,8 @@ mutants! {
     beyond_the_limit: AsksForMore is caught by pull::a_limit_above_the_hubs_is_the_hubs;
     no_cursor: LosesTheCursor is caught by pull::a_cursor_resumes;
     own_events: ReturnsTheCallersOwn is caught by pull::events_of_the_caller_are_left_out;
+    lost_id: LosesAnId is caught by pull::ids_of_what_came_from_some_stores_are_listed;
+    no_scope: ForgetsTheScope is caught by pull::named_events_are_sent_whoever_brought_them;
     no_filter: IgnoresTheFilter is caught by pull::filters_pass_what_they_name;
     other_kind: ChangesAnErrorsKind is caught by errors::the_kind_of_every_error_survives;
     other_delay: ChangesTheDelay is caught by errors::the_time_of_the_next_try_survives;

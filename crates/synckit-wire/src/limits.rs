@@ -27,7 +27,7 @@ impl WireLimits {
     pub const PLAIN_BYTES: usize = 2 << 20;
 
     /// The most places of the caller's log that the answer to a hello names. 1,000.
-    pub const KNOWN_PLACES: usize = 1_000;
+    pub const KNOWN_PLACES: usize = synckit_core::HelloResponse::MAX_KNOWN;
 
     /// The longest JSON text of an event that is within [`Limits::event_bytes`].
     ///

@@ -227,7 +227,7 @@ impl<S: EventStore> Endpoint<S> {
             "somebody knows a place in this log that is not there: it was set back, or a copy of it is in use"
         );
         let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
-        self.store.commit_renew(Renew { store, why: Renewal::SetBack, now, entropy }).await?;
+        self.store.commit_renew(Renew::new(store, Renewal::SetBack, now, entropy)).await?;
         Ok(())
     }
 
@@ -358,7 +358,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             counter: latest.as_ref().map_or(0, |latest| latest.counter),
             counter_event: latest.map(|latest| latest.event),
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?,
-            known: places_in(request.caller.store, &facts)?,
+            known: furthest(places_in(request.caller.store, &facts)?),
             rights: self.access.as_ref().and_then(|access| access.rights(&request.caller)),
             cursor_known: request.cursor.as_ref().is_none_or(|cursor| ours(cursor) && facts.holds(cursor)),
             ahead: None,
@@ -411,6 +411,10 @@ impl<S: EventStore> Transport for Endpoint<S> {
     }
 
     async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        if request.scope != Scope::Others {
+            let message = "only what others bring can be subscribed to; pull ids and named events";
+            return Err(Error::invalid(message).at("endpoint", "subscribe"));
+        }
         // The first page is read here, so that a cursor of another log is an error of the call.
         let first = self.page(&request).await?;
         let state = Some((self.clone(), request, Some(first), false));
@@ -456,6 +460,12 @@ fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused>
     }));
     denied.sort_by_key(|one| one.index);
     denied
+}
+
+/// The furthest places, as many as a message may name.
+fn furthest(mut places: Vec<Cursor>) -> Vec<Cursor> {
+    places.drain(..places.len().saturating_sub(HelloResponse::MAX_KNOWN));
+    places
 }
 
 fn same_store() -> Error {

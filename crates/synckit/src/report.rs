@@ -129,6 +129,8 @@ pub struct Recovery {
     pub peer_was_reset: bool,
     /// Why this replica has taken a fresh id and a fresh name: it was set back or copied, or its name is taken.
     pub renewed: Option<Renewal>,
+    /// Whether an event has shown that another copy of this replica, or another device of its name, is in use.
+    pub copy_in_use: bool,
     /// The new name this replica authors under.
     pub renamed_to: Option<NodeId>,
     /// Own events that nobody had, and that got fresh dots or the right time before they were handed out.

@@ -258,19 +258,14 @@ async fn an_own_dot_in_a_foreign_clock_is_evidence_and_no_trap() {
     forged.dot = Some(synckit::Dot::new(node("evil"), 1));
     forged.clock = VectorClock::from_entries([(node("evil"), 1), (node("a"), 50)]).expect("few");
     let entropy = Entropy::from_bytes([3; 32]);
-    let receive = Receive::new(
-        hub.head().await.ok().map(|head| head.store),
-        vec![forged.clone()],
-        NOW,
-        Limits::default(),
-        entropy,
-    );
+    let elsewhere = Some(synckit::StoreId::from_bytes([5; 16]));
+    let receive = Receive::new(elsewhere, vec![forged.clone()], NOW, Limits::default(), entropy);
     a.commit_receive(receive).await.expect("received");
     let event = record(&a, &hub, "n").await;
     assert!(event.has_seen(&forged) && event.check_stamp().is_ok());
     assert!(event.dot.as_ref().is_some_and(|dot| dot.node != node("a") && dot.counter == 1), "{event:?}");
     let report = manager(&a, &hub).sync().await.expect("syncs");
-    assert_eq!((report.refused_count, report.pushed), (0, 3), "{report:?}");
+    assert_eq!((report.refused_count, report.recovery.renewed), (0, None), "{report:?}");
     agree(&[&a, &hub]).await;
 }
 

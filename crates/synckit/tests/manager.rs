@@ -1,16 +1,13 @@
 //! The manager against an endpoint in the same process: directions, retries, timeouts, and what is set aside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use synckit::{
-    Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, Environment, ErrorKind, Event,
-    EventStore, Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest,
-    MissingResponse, NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest,
-    PushResponse, RefusalCode, RefusedBy, Result, RetryPolicy, StoreExt, SyncManager, SystemEnvironment,
-    Traffic, Transport,
+    Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore,
+    Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest, MissingResponse,
+    NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
+    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
@@ -25,20 +22,6 @@ fn note(text: &str, number: usize) -> NewEvent {
 
 async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
     Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
-}
-
-/// A wall clock that a test moves.
-#[derive(Clone)]
-struct Clock(Arc<AtomicU64>);
-
-impl Environment for Clock {
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn fill_random(&self, buffer: &mut [u8]) -> Result<()> {
-        SystemEnvironment.fill_random(buffer)
-    }
 }
 
 #[tokio::test]
@@ -453,7 +436,7 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
     }
-    assert!(syncs > 10, "the recovery was broken off {syncs} times only");
+    assert!(syncs >= 10, "the recovery was broken off {syncs} times only");
     let manager = manage(&restored, FaultPlan::new());
     manager.sync().await.expect("syncs");
     assert!(same(&restored, &hub).await);

@@ -1,14 +1,17 @@
 //! The commands, and what they share: opening stores and hearing the signal to stop.
 
+pub(crate) mod clock;
 pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod digest;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod record;
 pub(crate) mod refused;
+pub(crate) mod reidentify;
 pub(crate) mod rules;
 pub(crate) mod serve;
 pub(crate) mod status;
@@ -35,6 +38,8 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
         Command::History(args) => history::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,
         Command::Digest(args) => digest::run(args, output).await,
+        Command::Doctor(args) => doctor::run(args, output).await,
+        Command::Reidentify(args) => reidentify::run(args, output).await,
         Command::Refused(args) => refused::run(args, output).await,
         Command::Conflicts(args) => conflicts::run(args, output).await,
         Command::Explain(args) => explain::run(args, output).await,

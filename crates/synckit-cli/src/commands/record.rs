@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use serde::Serialize;
 use synckit::{Data, Error, Event, EventId, Limits, Metadata, NewEvent, Position};
 
-use crate::commands::{Replica, closing, local};
+use crate::commands::{Replica, clock, closing, local};
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -50,19 +50,25 @@ struct Answer {
     id: EventId,
     event: Option<Event>,
     head: Position,
+    /// What is wrong with the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<String>,
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // What cannot be recorded creates no file.
     let event = event(&args)?;
     let store = args.replica.open().await?;
-    let recorded = local(&store).record([event]).await.map_err(Failure::from);
-    let recorded = closing(&store, recorded).await?;
+    let recorded = async {
+        let recorded = local(&store).record([event]).await?;
+        Ok((recorded, clock::warning(&local(&store).status().await?)))
+    };
+    let (recorded, clock) = closing(&store, recorded.await).await?;
     let duplicate = recorded.duplicates.into_iter().next();
     let event = recorded.events.into_iter().next();
     let id = duplicate.clone().or_else(|| event.as_ref().map(|event| event.id.clone()));
     let id = id.ok_or_else(|| Error::corrupt("the store recorded nothing"))?;
-    output.answer(&Answer { duplicate: duplicate.is_some(), id, event, head: recorded.head })?;
+    output.answer(&Answer { duplicate: duplicate.is_some(), id, event, head: recorded.head, clock })?;
     Ok(Exit::Done)
 }
 
@@ -107,9 +113,10 @@ impl fmt::Display for Answer {
         match self.event.as_ref().and_then(|event| event.dot.as_ref()) {
             Some(dot) => {
                 let position = text::number(self.head);
-                write!(f, "recorded {id} as {}, at position {position}", text::plain(&dot.to_string()))
+                write!(f, "recorded {id} as {}, at position {position}", text::plain(&dot.to_string()))?;
             }
-            None => write!(f, "{id} was recorded before, with the same content"),
+            None => write!(f, "{id} was recorded before, with the same content")?,
         }
+        self.clock.iter().try_for_each(|warning| write!(f, "\n{warning}"))
     }
 }

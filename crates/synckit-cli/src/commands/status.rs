@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use synckit::{AggregateId, AnyStore, Status};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::doctor::why;
+use crate::commands::{Existing, clock, closing, local};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -51,7 +52,8 @@ impl fmt::Display for Answer {
         writeln!(f, "node       {}", text::plain(node.as_str()))?;
         if author != node {
             let author = text::plain(author.as_str());
-            writeln!(f, "author     {author}, since this replica was restored from an older copy")?;
+            let why = self.status.former.last().map_or("", why);
+            writeln!(f, "author     {author}, since {why}")?;
         }
         writeln!(f, "store      {store}")?;
         writeln!(f, "events     {}", text::number(events))?;
@@ -80,6 +82,16 @@ impl fmt::Display for Answer {
                 text::number(peer.refused),
             )?;
         }
-        Ok(())
+        if let Some(at) = self.status.copy_seen {
+            write!(
+                f,
+                "\ncopy       another copy of this database was in use {}; see `synckit doctor`",
+                text::time(at)
+            )?;
+        }
+        match clock::warning(&self.status) {
+            Some(warning) => write!(f, "\nclock      {warning}"),
+            None => Ok(()),
+        }
     }
 }

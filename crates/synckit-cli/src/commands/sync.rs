@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use synckit::notes::Renewal;
 use synckit::{
     AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
     SyncReport, Transport,
 };
 
 use crate::adapters::transports;
-use crate::commands::{Replica, closing, rules};
+use crate::commands::{Replica, clock, closing, rules};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -200,13 +201,24 @@ impl fmt::Display for Answer {
         if recovery.peer_was_reset {
             write!(f, "\nthe hub had lost events; everything it lacked was offered again")?;
         }
+        if let Some(why) = recovery.renewed {
+            f.write_str(match why {
+                Renewal::CopyInUse => "\nanother copy of this database is in use",
+                Renewal::NameTaken => "\nthe name of this replica belongs to another device",
+                _ => {
+                    "\nthis replica was set back to an older copy, or another copy of this database is in use"
+                }
+            })?;
+        }
         if let Some(name) = &recovery.renamed_to {
-            let (name, moved) = (text::plain(name.as_str()), text::count(recovery.renumbered, "event"));
-            write!(
-                f,
-                "\nthis replica was set back to an older copy, a copy of it is in use, or its name is taken; it goes on as \
-                 {name}, and {moved} that nobody had went with it"
-            )?;
+            write!(f, "\nit goes on as {}", text::plain(name.as_str()))?;
+        }
+        if recovery.renumbered > 0 {
+            let moved = text::count(recovery.renumbered, "event");
+            write!(f, "\n{moved} that nobody had got another number or the right time")?;
+        }
+        if recovery.copy_in_use {
+            write!(f, "\nanother copy of this database is in use; `synckit doctor` says what to do")?;
         }
         if recovery.taken_back > 0 {
             let back = text::count(recovery.taken_back, "event");
@@ -222,6 +234,9 @@ impl fmt::Display for Answer {
             };
             let (id, why) = (text::plain(&refusal.id), text::plain(&refusal.message));
             write!(f, "\n  {id}  {} {by}: {why}", refusal.code)?;
+        }
+        if let Some(warning) = clock::apart(peer, report.clock_skew_millis) {
+            write!(f, "\n{warning}")?;
         }
         let requests = text::count(report.round_trips, "request");
         let [sent, received] = [report.bytes_sent, report.bytes_received].map(text::bytes);

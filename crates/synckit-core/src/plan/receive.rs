@@ -86,6 +86,8 @@ pub struct Received {
     /// The name this replica authors under from now on, where it took a fresh one: an event under its name that it did not
     /// hold has shown that its log was set back, or that somebody else writes under its name.
     pub renewed: Option<NodeId>,
+    /// Whether an event shows that another copy of this store, or another device of its name, is in use.
+    pub copy_seen: bool,
     /// The last position of the log.
     pub head: Position,
 }
@@ -155,6 +157,10 @@ impl Receive {
                     let taken = author(event).is_some_and(|author| ledger.identity.writes_as(author));
                     if taken || ledger.lacks_own(&event.clock)? {
                         ledger.renew(Renewal::SetBack, self.now, &self.entropy);
+                    }
+                    if author(event).is_some_and(|author| ledger.identity.shows_copy(author, event.time)) {
+                        received.copy_seen = true;
+                        ledger.identity.copy_seen = Some(self.now);
                     }
                     ledger.add_at(place, event)?;
                     forks.add(event)?;

@@ -4,7 +4,7 @@
 //! happens under the former name is none of its business: a copy of the store may go on under it.
 
 use crate::error::Result;
-use crate::ids::StoreId;
+use crate::ids::{NodeId, StoreId};
 use crate::notes::{self, Renewal};
 use crate::plan::ledger::Ledger;
 use crate::plan::{Entropy, Outcome, Step};
@@ -17,6 +17,8 @@ pub struct Renew {
     pub store: StoreId,
     /// Why.
     pub why: Renewal,
+    /// A name that a person chose for it, in place of the one it was made for.
+    pub node: Option<NodeId>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
     /// Randomness for this commit.
@@ -24,6 +26,11 @@ pub struct Renew {
 }
 
 impl Renew {
+    /// Gives up this id.
+    pub fn new(store: StoreId, why: Renewal, now: u64, entropy: Entropy) -> Self {
+        Renew { store, why, node: None, now, entropy }
+    }
+
     pub(super) fn needs() -> Needs {
         Needs { notes: vec![notes::NODE.to_owned()], ..Needs::default() }
     }
@@ -32,6 +39,12 @@ impl Renew {
         let mut ledger = Ledger::open(facts, 0)?;
         if facts.head.store == self.store {
             ledger.renew(self.why, self.now, &self.entropy);
+            if let Some(node) = &self.node {
+                node.check_chosen()?;
+                ledger.identity.node.clone_from(node);
+                ledger.identity.author.clone_from(node);
+            }
+            ledger.identity.copy_seen = None;
         }
         let identity = ledger.identity.clone();
         let plan = ledger.finish(self.now, &self.entropy, Plan::default(), [])?;

@@ -113,6 +113,8 @@ pub struct HelloResponse {
 }
 
 impl HelloResponse {
+    /// The most places that an answer names.
+    pub const MAX_KNOWN: usize = 1_000;
     /// The most former ids that an answer names.
     pub const MAX_FORMER: usize = 16;
 
@@ -214,7 +216,8 @@ pub struct PushRequest {
     pub filter: String,
     /// The events, in the order of the caller's log.
     pub events: Vec<Event>,
-    /// The place in the caller's log that the caller believes to be on record. Where another is, nothing is stored.
+    /// The place in the caller's log that the caller believes to be on record; `None` for none. Where another is, nothing is
+    /// stored.
     pub from: Option<Cursor>,
     /// The place in the caller's log that is reached when all of these are held. Put on record by the peer in
     /// the same commit, unless it refused something.

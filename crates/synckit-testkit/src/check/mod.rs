@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use synckit::{Digest, StoreExt};
 use synckit_core::notes::{self, Latest, PullNote};
-use synckit_core::{AggregateId, Event, EventId, EventStore, Filter, Query, Standing, StoreId, StoredEvent};
+use synckit_core::{
+    AggregateId, Event, EventId, EventStore, Filter, NodeId, Query, Restamp, Standing, StoreId, StoredEvent,
+};
 
 /// What a check answers: the promise that was broken, in words.
 pub(crate) type Checked<T = ()> = Result<T, String>;

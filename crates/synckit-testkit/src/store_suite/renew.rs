@@ -12,7 +12,7 @@ use crate::samples::{Author, NOW, entropy, new_event};
 
 /// Renews the store that goes by this id.
 async fn renew(store: &impl EventStore, id: StoreId) -> Result<Identity> {
-    store.commit_renew(Renew { store: id, why: Renewal::Asked, now: NOW, entropy: entropy() }).await
+    store.commit_renew(Renew::new(id, Renewal::Asked, NOW, entropy())).await
 }
 
 /// Checks that all that a store says of its id is this, also where it decides about a commit.

@@ -27,7 +27,7 @@ pub(super) async fn log_to_move(store: &impl EventStore) -> Result<NodeId> {
 
 async fn renew(store: &impl EventStore) -> Result<NodeId> {
     let id = store.head().await?.store;
-    let renew = Renew { store: id, why: Renewal::SetBack, now: NOW, entropy: entropy() };
+    let renew = Renew::new(id, Renewal::SetBack, NOW, entropy());
     Ok(store.commit_renew(renew).await?.author)
 }
 
@@ -147,7 +147,7 @@ pub async fn a_renewal_is_for_the_id_it_names<F: StoreFixture>(fixture: &F) -> C
     let name = renew(&store).await?;
     let (identity, renewed) = (store.identity().await?, store.head().await?.store);
     assert!(identity.was(id) && renewed != id && name.chosen() == "n");
-    let again = Renew { store: id, why: Renewal::SetBack, now: NOW, entropy: entropy() };
+    let again = Renew::new(id, Renewal::SetBack, NOW, entropy());
     assert_eq!(store.commit_renew(again).await?, identity);
     assert_eq!(store.head().await?.store, renewed);
     Ok(())

@@ -76,8 +76,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         self.renewed_for.push(why);
         let environment = &*self.settings.environment;
-        let renew =
-            Renew { store: caller.store, why, now: environment.now(), entropy: entropy(environment)? };
+        let renew = Renew::new(caller.store, why, environment.now(), entropy(environment)?);
         let identity = self.store.commit_renew(renew).await?;
         self.renewed(identity.author, why);
         Ok(None)
@@ -153,7 +152,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut push = self.push_note(hello.store, facts)?;
         if push.acknowledged != hello.pushed {
             // An answer was lost, one of the two has a fresh id, or the peer was set back: what it has on record counts.
-            let own = hello.pushed.clone().filter(|place| place.store() == caller.store);
+            // A place without the own seal was made up by somebody; one that has it is held, or was taken for evidence.
+            let own = |place: &Cursor| place.store() == caller.store && identity.secret.sealed(place);
+            let own = hello.pushed.clone().filter(own);
             push.position = own.as_ref().map_or(0, Cursor::position);
             push.acknowledged.clone_from(&hello.pushed);
         }

@@ -30,7 +30,8 @@ mod status;
 use std::fmt;
 use std::sync::Arc;
 
-use synckit_core::notes::Aside;
+use synckit_core::notes::{Aside, Identity, Renewal};
+use synckit_core::plan::Renew;
 use synckit_core::{EventStore, NodeId, Result, StoreId, Transport};
 
 pub use builder::{Direction, SyncManagerBuilder};
@@ -38,7 +39,9 @@ pub use conflicts::OpenConflict;
 pub use settle::ConflictNotice;
 pub use status::{PeerStatus, Status};
 
+use crate::environment::entropy;
 use crate::report::{SyncError, SyncReport};
+use crate::sugar::StoreExt;
 use builder::Settings;
 use remembered::Remembered;
 use session::Session;
@@ -118,6 +121,21 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         let _turn = self.inner.syncing.lock().await;
         let Inner { store, transport, settings, met, .. } = &*self.inner;
         Session::new(store, transport, settings, met, direction).run().await
+    }
+
+    /// Makes this store a replica of its own, where it is a copy of another that goes on: it takes a fresh id, and this name
+    /// or a fresh one derived from its own. What it recorded and nobody has goes with it at the next sync. Answers who it is
+    /// now.
+    ///
+    /// A copy that nobody tells so is noticed when both have been in use; this is for those who know beforehand.
+    ///
+    /// # Errors
+    /// `Invalid` for a name with `~`, and those of the store.
+    pub async fn reidentify(&self, node: Option<NodeId>) -> Result<Identity> {
+        let environment = &*self.inner.settings.environment;
+        let store = self.inner.store.head().await?.store;
+        let renew = Renew::new(store, Renewal::Asked, environment.now(), entropy(environment)?);
+        self.inner.store.commit_renew(Renew { node, ..renew }).await
     }
 
     /// How things stand, without asking the network.

@@ -4,7 +4,7 @@
 //! set back, may have pushed events that it does not hold. They are in the part of the peer's log that was pulled already;
 //! only their ids are listed, and what is not held is fetched.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use synckit_core::notes::{self, Asked, Note};
 use synckit_core::plan::Receive;
@@ -23,9 +23,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             return Ok(());
         };
         // Where this replica may read more than before, anything may have been passed over.
-        let stores: HashSet<_> = match note.rights == rights {
+        let stores: BTreeSet<_> = match note.rights == rights {
             true => peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own).collect(),
-            false => HashSet::new(),
+            false => BTreeSet::new(),
         };
         let any = note.rights != rights || !stores.is_empty();
         let upto = note.cursor.position();

@@ -139,7 +139,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     async fn remember(&self, peer: &Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
-        let note = PeerNote { node, synced_at: self.settings.environment.now() };
+        let clock_skew_millis = self.report.clock_skew_millis;
+        let note = PeerNote { node, synced_at: self.settings.environment.now(), clock_skew_millis };
         let mut put = if peer.unsaved { self.checkpoint(peer)? } else { Vec::new() };
         put.push(Note::json(notes::peer(peer.store), &note)?);
         put.push(Note::json(notes::last(&self.filter), &peer.store)?);
@@ -149,6 +150,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     /// Takes note of what was stored.
     pub(crate) fn moved(&mut self, received: &Received) {
         self.report.local_head = self.report.local_head.max(received.head);
+        self.report.recovery.copy_in_use |= received.copy_seen;
         if let Some(name) = &received.renewed {
             self.is_stranger = true;
             self.renewed(name.clone(), Renewal::SetBack);

@@ -1,7 +1,7 @@
 //! How things stand at a replica, without asking the network.
 
 use serde::Serialize;
-use synckit_core::notes::{self, PeerNote, PullNote, PushNote};
+use synckit_core::notes::{self, Former, PeerNote, PullNote, PushNote};
 use synckit_core::{EventStore, NodeId, Position, Result, StoreId};
 
 use crate::sugar::StoreExt;
@@ -16,6 +16,12 @@ pub struct Status {
     pub author: NodeId,
     /// The store.
     pub store: StoreId,
+    /// Under which ids and names it went before, oldest first, and why it gave them up.
+    pub former: Vec<Former>,
+    /// Whether events that nobody has get fresh dots before they are handed out, with the next sync that pushes.
+    pub renumbers: bool,
+    /// When an event showed that another copy of this replica, or another device of its name, is in use.
+    pub copy_seen: Option<u64>,
     /// The number of events in the log.
     pub events: Position,
     /// Aggregates in conflict.
@@ -40,6 +46,8 @@ pub struct PeerStatus {
     pub filter: String,
     /// When a sync with it last ended well, in Unix milliseconds.
     pub synced_at: u64,
+    /// How far its clock was ahead of the own then, in milliseconds, the way there included.
+    pub clock_skew_millis: i64,
     /// The position in its log up to which it was pulled.
     pub pulled_to: Position,
     /// The position in the own log up to which everything was offered to it.
@@ -64,6 +72,9 @@ impl Status {
             node: identity.node,
             author: identity.author,
             store: head.store,
+            former: identity.former,
+            renumbers: identity.suspect,
+            copy_seen: identity.copy_seen,
             events: head.position,
             conflicts: store.notes_under(notes::CONFLICTS).await?.len(),
             refused_here: store.notes_under(notes::ASIDE_IN).await?.len(),
@@ -95,6 +106,7 @@ async fn of_peer(
         store: id,
         filter,
         synced_at: peer.synced_at,
+        clock_skew_millis: peer.clock_skew_millis,
         pulled_to,
         pushed_to,
         to_push: head.saturating_sub(pushed_to),
