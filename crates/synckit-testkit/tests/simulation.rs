@@ -2,7 +2,7 @@
 
 use synckit_testkit::sim;
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 5_000;
 
 #[test]
 fn every_seed_keeps_the_promises() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use synckit::notes::Renewal;
 use synckit::{
     Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore,
     Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest, MissingResponse,
@@ -229,13 +230,18 @@ async fn what_came_from_one_hub_reaches_another() {
 }
 
 #[tokio::test]
-async fn a_copy_of_oneself_and_a_namesake_are_refused() {
+async fn a_copy_of_oneself_and_a_namesake_take_a_fresh_name_and_oneself_is_refused() {
     let a = store("a");
-    let failed = SyncManager::new(a.clone(), Endpoint::new(a.copy())).sync().await.expect_err("a copy");
+    let copy = SyncManager::new(a.clone(), Endpoint::new(a.copy()));
+    copy.record([note("of the copy", 1)]).await.expect("recorded");
+    let report = copy.sync().await.expect("syncs");
+    assert_eq!((report.recovery.renewed, report.pushed), (Some(Renewal::CopyInUse), 2), "{report:?}");
+    let namesake = SyncManager::new(store("b"), Endpoint::new(store("b")));
+    let report = namesake.sync().await.expect("syncs");
+    assert_eq!(report.recovery.renewed, Some(Renewal::NameTaken), "{report:?}");
+    let failed = SyncManager::new(a.clone(), Endpoint::new(a)).sync().await.expect_err("it is the same");
     assert_eq!(failed.error.kind(), ErrorKind::Conflict);
-    let failed = SyncManager::new(a, Endpoint::new(store("a"))).sync().await.expect_err("a namesake");
-    assert_eq!(failed.error.kind(), ErrorKind::Conflict);
-    assert!(failed.to_string().contains("node id"), "{failed}");
+    assert!(failed.to_string().contains("same store"), "{failed}");
 }
 
 #[tokio::test]

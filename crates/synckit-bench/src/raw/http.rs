@@ -22,7 +22,7 @@ use crate::sample::{PAGE, events};
 
 const SELECT: &str = "SELECT id, type, aggregate, data, metadata, origin, counter, clock, time FROM events
                       WHERE position > ? ORDER BY position LIMIT ?";
-const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const INSERT: &str = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 fn read(connection: &Connection, after: usize) -> Measured<Page> {
     let mut select = connection.prepare_cached(SELECT)?;
@@ -60,6 +60,7 @@ fn store(connection: &mut Connection, after: usize, page: &Page) -> Measured<()>
             }
             insert.execute(params![
                 (after + at + 1) as i64,
+                0x0123_4567_89ab_cdef_i64,
                 event.id,
                 event.event_type,
                 event.aggregate_id,
