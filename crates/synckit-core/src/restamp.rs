@@ -113,9 +113,9 @@ pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
 /// The clock of an event under its alias: what it had seen, its author only as far as before it.
 pub(crate) fn aliased(event: &Event, alias: &NodeId) -> Result<VectorClock> {
     let own = event.dot.as_ref().map(|dot| (&dot.node, dot.counter));
-    let seen = event.clock.iter().filter_map(|(node, counter)| match own {
-        Some((author, own)) if author == node => Some((node.clone(), own - 1)),
-        _ => Some((node.clone(), counter)),
+    let seen = event.clock.iter().map(|(node, counter)| match own {
+        Some((author, own)) if author == node => (node.clone(), own - 1),
+        _ => (node.clone(), counter),
     });
     VectorClock::from_entries(seen.chain([(alias.clone(), 1)]))
 }

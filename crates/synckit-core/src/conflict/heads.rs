@@ -46,7 +46,7 @@ pub(super) fn tops<'a, T: Borrow<Event>>(events: impl Iterator<Item = &'a T>) ->
         let derived = (**event).borrow().is_derived();
         let seen = |by: &&T| (**by).borrow().has_seen((**event).borrow());
         let others = if derived { &events[..] } else { &events[..at] };
-        if !tops.iter().any(|top| seen(top)) && !others.iter().any(seen) {
+        if !tops.iter().any(seen) && !others.iter().any(seen) {
             tops.push(event);
         }
     }

@@ -85,6 +85,7 @@ pub enum Outcome {
 
 /// What a store does next in a commit.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Step {
     /// Fetch these facts and call [`Planning::step`] with them.
     Fetch(Needs),

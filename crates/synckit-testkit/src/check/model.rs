@@ -10,6 +10,19 @@ pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
     log.iter().filter(|event| shows(event)).map(|event| (event.id.clone(), live(&log, event))).collect()
 }
 
+/// Whether all that decisions name is in the log.
+pub(super) fn knows_all(log: &[Event]) -> bool {
+    let held = |dot: &Dot| log.iter().any(|event| event.dot.as_ref() == Some(dot));
+    log.iter().filter_map(decision).all(|resolution| {
+        let kept = match &resolution.decision {
+            Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => held(dot),
+            Decision::Keep(Kept::Resolution(id, _)) => log.iter().any(|event| event.id == *id),
+            Decision::KeepAll | Decision::Merge(_) => true,
+        };
+        kept && resolution.sides.iter().all(|side| held(&side.dot))
+    })
+}
+
 fn decision(event: &Event) -> Option<Resolution> {
     event.dot.is_none().then(|| Resolution::read(event).expect("only well-formed resolutions are stored"))
 }
