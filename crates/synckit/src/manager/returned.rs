@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use synckit_core::notes::{self, Asked, Note};
 use synckit_core::plan::Receive;
-use synckit_core::{Cursor, EventId, EventStore, PullRequest, Result, Scope, Transport};
+use synckit_core::{Cursor, ErrorKind, EventId, EventStore, PullRequest, Result, Scope, StoreId, Transport};
 
 use crate::environment::entropy;
 use crate::manager::peer::Peer;
@@ -28,6 +28,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             false => BTreeSet::new(),
         };
         let any = note.rights != rights || !stores.is_empty();
+        if any && !self.holds(peer, &note.cursor, &stores).await? {
+            // It was pulled from a copy of the peer: this one is pulled from the start.
+            peer.pull = None;
+            return Ok(());
+        }
         let upto = note.cursor.position();
         let asked = note.asked.clone().filter(|asked| asked.by == own && asked.rights == rights);
         let mut reached = asked.map(|asked| asked.to);
@@ -60,6 +65,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.unsaved = true;
         }
         Ok(())
+    }
+
+    /// Whether the peer's log holds a place.
+    async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<bool> {
+        let request = PullRequest {
+            caller: peer.caller.clone(),
+            cursor: Some(place.clone()).filter(|place| place.position() > 0),
+            limit: None,
+            filter: self.settings.filter.clone(),
+            scope: Scope::Sent(stores.iter().copied().collect()),
+        };
+        match self.calls.pull(request, 1).await {
+            Err(error) if error.kind() == ErrorKind::CursorUnknown => Ok(false),
+            answer => answer.map(|_| true),
+        }
     }
 
     /// Fetches events by their ids.
