@@ -284,13 +284,16 @@ impl Receive {
             concerned.extend(facts.held.get(twin).map(|held| held.aggregate.clone()));
         }
         let mut named: HashMap<&Dot, &Event> = HashMap::new();
+        // Most often there is no such note, and no key has to be made.
+        let awaits = facts.notes.values().any(|note| Heads::awaits_in(note));
         for event in &self.events {
             let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
             let twin = dot.and_then(|dot| named.insert(dot, event));
             if let Some(twin) = twin.filter(|twin| twin.id != event.id) {
                 concerned.extend([twin.aggregate_id.clone(), event.aggregate_id.clone()]);
             }
-            let awaited = || facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
+            let awaited =
+                || awaits && facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
             if match facts.held.get(&event.id) {
                 Some(held) => held.digest != event.digest(),
                 None => event.is_restamp() || awaited(),
