@@ -35,14 +35,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     async fn pull_pages(&mut self, peer: &mut Peer) -> Result<()> {
-        let reached = peer.pull.as_ref().map(|note| &note.cursor);
-        let request = PullRequest {
-            caller: peer.caller.clone(),
-            cursor: reached.filter(|cursor| cursor.position() > 0).cloned(),
-            limit: None,
-            filter: self.settings.filter.clone(),
-            scope: Scope::Others,
-        };
+        let reached =
+            peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0);
+        let request = self.request(peer, reached, Scope::Others);
         let (pages, fetched) = mpsc::channel(AHEAD);
         let fetch = fetch(self.calls.clone(), request, peer.limits.batch_events, pages);
         let mut stored = pin!(self.store_pages(peer, fetched));

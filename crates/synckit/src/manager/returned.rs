@@ -37,13 +37,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let asked = note.asked.clone().filter(|asked| asked.by == own && asked.rights == rights);
         let mut reached = asked.map(|asked| asked.to);
         while reached.as_ref().map_or(0, Cursor::position) < upto && any {
-            let request = PullRequest {
-                caller: peer.caller.clone(),
-                cursor: reached.clone(),
-                limit: None,
-                filter: self.settings.filter.clone(),
-                scope: Scope::Sent(stores.iter().copied().collect()),
-            };
+            let request = self.request(peer, reached.clone(), Scope::Sent(stores.iter().copied().collect()));
             // Not beyond what was pulled: the rest comes in its order.
             let left = upto - reached.as_ref().map_or(0, Cursor::position);
             let most = peer.limits.batch_events.min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -67,15 +61,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    /// Whether the peer's log holds a place.
-    async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<bool> {
-        let request = PullRequest {
+    /// A request for the part of the peer's log in `scope` that the filter lets through.
+    pub(super) fn request(&self, peer: &Peer, cursor: Option<Cursor>, scope: Scope) -> PullRequest {
+        PullRequest {
             caller: peer.caller.clone(),
-            cursor: Some(place.clone()).filter(|place| place.position() > 0),
+            cursor,
             limit: None,
             filter: self.settings.filter.clone(),
-            scope: Scope::Sent(stores.iter().copied().collect()),
-        };
+            scope,
+        }
+    }
+
+    /// Whether the peer's log holds a place.
+    async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<bool> {
+        let cursor = Some(place.clone()).filter(|place| place.position() > 0);
+        let request = self.request(peer, cursor, Scope::Sent(stores.iter().copied().collect()));
         match self.calls.pull(request, 1).await {
             Err(error) if error.kind() == ErrorKind::CursorUnknown => Ok(false),
             answer => answer.map(|_| true),
@@ -86,14 +86,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn fetch(&mut self, peer: &Peer, mut ids: Vec<EventId>) -> Result<()> {
         while !ids.is_empty() {
             let wanted = ids.iter().take(peer.limits.batch_events).cloned().collect();
-            let request = PullRequest {
-                caller: peer.caller.clone(),
-                cursor: None,
-                limit: None,
-                filter: self.settings.filter.clone(),
-                scope: Scope::Named(wanted),
-            };
-            let page = self.calls.pull(request, peer.limits.batch_events).await?;
+            let page = self
+                .calls
+                .pull(self.request(peer, None, Scope::Named(wanted)), peer.limits.batch_events)
+                .await?;
             let got: HashSet<EventId> = page.events.iter().map(|event| event.id.clone()).collect();
             let before = ids.len();
             ids.retain(|id| !got.contains(id));
