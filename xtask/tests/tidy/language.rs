@@ -123,7 +123,7 @@ fn is_prose(file: &File) -> bool {
 fn not_yet_clean(path: &str) -> Option<&'static str> {
     let covers =
         |entry: &&str| path == *entry || path.strip_prefix(*entry).is_some_and(|rest| rest.starts_with('/'));
-    NOT_YET_CLEAN.into_iter().find(|entry| covers(&entry))
+    NOT_YET_CLEAN.into_iter().find(covers)
 }
 
 #[test]
