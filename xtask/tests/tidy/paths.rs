@@ -74,6 +74,9 @@ fn path_problems(document: &File, files: &BTreeSet<String>, page: impl Fn(&str) 
     let mut problems = Vec::new();
     for (number, line) in prose(&document.text) {
         let mut report = |what: String| problems.push(format!("{}:{number}: {what}", document.path));
+        if line.matches('`').count() % 2 == 1 {
+            report("a code span goes on in the next line, where no check finds it".to_owned());
+        }
         for path in code_spans(line).filter_map(path_in).filter(|path| !exists(path)) {
             report(format!("`{path}` does not exist"));
         }
@@ -132,6 +135,7 @@ fn a_path_that_leads_nowhere_is_found() {
         "[here](#none)",
         "see [b](b.md) and [d](d.md)",
         "run `xtask/gone --flag`",
+        "the text `of two",
     ];
     for text in bad {
         assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
