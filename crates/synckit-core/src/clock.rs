@@ -10,9 +10,9 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::binary::{put_bytes, put_varint, take_text, take_varint};
 use crate::error::{Error, Result};
 use crate::ids::NodeId;
-use crate::varint::{put_bytes, put_varint, take_text, take_varint};
 
 /// The n-th event authored at a node: names one event, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -148,23 +148,6 @@ impl VectorClock {
             true
         });
         VectorClock(common)
-    }
-
-    /// The entries that are greater than in another clock, but for that of one node.
-    pub(crate) fn beyond(&self, other: &VectorClock, except: &NodeId) -> VectorClock {
-        let mut more = Vec::new();
-        walk(&self.0, &other.0, |node, mine, theirs| {
-            if mine > theirs && node != except {
-                more.push((node.clone(), mine));
-            }
-            true
-        });
-        VectorClock(more)
-    }
-
-    /// The place of a node among the entries.
-    pub(crate) fn place(&self, node: &NodeId) -> Option<usize> {
-        self.find(node).ok()
     }
 
     /// Compares two clocks without allocating.

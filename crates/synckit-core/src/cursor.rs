@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::ids::StoreId;
 use crate::text::serde_as_text;
-use crate::version::Position;
+
+/// The place of an event in one store's log, in order of arrival: 1, 2, 3, without gaps. 0 is before the first.
+pub type Position = u64;
 
 /// A random number that a commit draws and that is kept beside each event it appends.
 ///

@@ -92,18 +92,11 @@ impl Data {
             .map_err(|error| Error::invalid("the data has another shape").with_source(error))
     }
 
-    /// Appends `"data":…` or, for bytes, `"data_base64":"…"`.
-    pub(crate) fn put_field(&self, out: &mut Vec<u8>) {
+    /// Returns bytes as base64, as they are in the JSON form; `None` for JSON.
+    pub fn to_base64(&self) -> Option<String> {
         match &self.0 {
-            Repr::Json(text) => {
-                out.extend_from_slice(b"\"data\":");
-                out.extend_from_slice(text.as_bytes());
-            }
-            Repr::Bytes(bytes) => {
-                out.extend_from_slice(b"\"data_base64\":\"");
-                out.extend_from_slice(BASE64.encode(bytes).as_bytes());
-                out.push(b'"');
-            }
+            Repr::Json(_) => None,
+            Repr::Bytes(bytes) => Some(BASE64.encode(bytes)),
         }
     }
 

@@ -1,8 +1,6 @@
 //! Which events a sync is about.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,14 +22,11 @@ use crate::ids::{AggregateId, EventType};
 /// assert_ne!(filter.fingerprint(), Filter::new().fingerprint());
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
-pub struct Filter {
-    form: Form,
-    closure: Option<Closure>,
-}
+pub struct Filter(Form);
 
-/// The serialisable part.
+/// The form of a filter whose criteria were not counted yet.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Form {
@@ -43,12 +38,6 @@ struct Form {
     aggregate_prefixes: BTreeSet<AggregateId>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, BTreeSet<String>>,
-}
-
-#[derive(Clone)]
-struct Closure {
-    name: String,
-    matches: Arc<dyn Fn(&Event) -> bool + Send + Sync>,
 }
 
 impl Filter {
@@ -65,7 +54,7 @@ impl Filter {
     /// # Errors
     /// `Invalid` or `TooLarge` for a name that is none, or above 1,000 criteria.
     pub fn with_type(mut self, event_type: impl AsRef<str>) -> Result<Self> {
-        self.form.types.insert(EventType::new(event_type)?);
+        self.0.types.insert(EventType::new(event_type)?);
         self.checked()
     }
 
@@ -74,7 +63,7 @@ impl Filter {
     /// # Errors
     /// As [`Filter::with_type`].
     pub fn with_aggregate(mut self, aggregate: impl AsRef<str>) -> Result<Self> {
-        self.form.aggregates.insert(AggregateId::new(aggregate)?);
+        self.0.aggregates.insert(AggregateId::new(aggregate)?);
         self.checked()
     }
 
@@ -83,7 +72,7 @@ impl Filter {
     /// # Errors
     /// As [`Filter::with_type`].
     pub fn with_aggregate_prefix(mut self, prefix: impl AsRef<str>) -> Result<Self> {
-        self.form.aggregate_prefixes.insert(AggregateId::new(prefix)?);
+        self.0.aggregate_prefixes.insert(AggregateId::new(prefix)?);
         self.checked()
     }
 
@@ -93,39 +82,18 @@ impl Filter {
     /// # Errors
     /// As [`Filter::with_type`].
     pub fn with_metadata(mut self, field: impl Into<String>, value: impl Into<String>) -> Result<Self> {
-        self.form.metadata.entry(field.into()).or_default().insert(value.into());
+        self.0.metadata.entry(field.into()).or_default().insert(value.into());
         self.checked()
-    }
-
-    /// Passes only events for which the closure is true as well.
-    ///
-    /// A closure cannot be sent: it is applied on this side, to what is pushed and to what was pulled. The
-    /// name stands for it in the fingerprint, so change the name when the closure changes.
-    ///
-    /// # Errors
-    /// `Invalid` when the name is empty.
-    pub fn with_closure(
-        mut self,
-        name: impl Into<String>,
-        matches: impl Fn(&Event) -> bool + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(Error::invalid("a closure filter needs a name, by which its checkpoints are kept"));
-        }
-        self.closure = Some(Closure { name, matches: Arc::new(matches) });
-        Ok(self)
     }
 
     /// Whether everything passes.
     pub fn is_empty(&self) -> bool {
-        self.closure.is_none() && self.form == Form::default()
+        self.0 == Form::default()
     }
 
     /// Whether this event passes.
     pub fn matches(&self, event: &Event) -> bool {
-        self.form.matches(event)
-            && self.closure.as_ref().is_none_or(|closure| event.is_derived() || (closure.matches)(event))
+        self.0.matches(event)
     }
 
     /// A name for this filter that is the same in every process: `all`, or 16 hex digits. Checkpoints are kept
@@ -135,15 +103,14 @@ impl Filter {
             return "all".to_owned();
         }
         let mut hash = Sha256::new();
-        let form = serde_json::to_vec(&self.form).unwrap_or_default();
+        let form = serde_json::to_vec(&self.0).unwrap_or_default();
         hash.update((form.len() as u64).to_be_bytes());
         hash.update(form);
-        hash.update(self.closure.as_ref().map_or("", |closure| &closure.name));
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn checked(self) -> Result<Self> {
-        let form = &self.form;
+        let form = &self.0;
         let values: usize = form.metadata.values().map(BTreeSet::len).sum();
         if form.types.len() + form.aggregates.len() + form.aggregate_prefixes.len() + values
             > Self::MAX_CRITERIA
@@ -178,20 +145,13 @@ impl TryFrom<Form> for Filter {
     type Error = Error;
 
     fn try_from(form: Form) -> Result<Self> {
-        Filter { form, closure: None }.checked()
+        Filter(form).checked()
     }
 }
 
 impl From<Filter> for Form {
     fn from(filter: Filter) -> Form {
-        filter.form
-    }
-}
-
-impl fmt::Debug for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.closure.as_ref().map(|closure| &closure.name);
-        f.debug_struct("Filter").field("form", &self.form).field("closure", &name).finish()
+        filter.0
     }
 }
 
@@ -241,9 +201,6 @@ mod tests {
         let same = Filter::new().with_type("B")?.with_type("A")?;
         assert_eq!(one.fingerprint(), same.fingerprint());
         assert_eq!(one.fingerprint(), "723ce8b200c1138d");
-        let named = one.clone().with_closure("big", |event| event.size() > 100)?;
-        assert_ne!(named.fingerprint(), one.fingerprint());
-        assert!(Filter::new().with_closure("", |_| true).is_err());
         Ok(())
     }
 

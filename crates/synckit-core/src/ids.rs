@@ -6,9 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use crate::error::{Error, Result};
-use crate::short::ShortText;
 use crate::text::serde_as_text;
 
 /// The longest text name in bytes.
@@ -31,7 +31,7 @@ macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(ShortText);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks the text: 1 to 255 bytes.
@@ -40,7 +40,7 @@ macro_rules! text_name {
             /// `Invalid` when it is empty, `TooLarge` when it is longer.
             pub fn new(text: impl AsRef<str>) -> Result<Self> {
                 check_name($what, text.as_ref())?;
-                Ok($name(ShortText::from(text.as_ref())))
+                Ok($name(SmolStr::new(text)))
             }
 
             /// The text.
@@ -51,7 +51,7 @@ macro_rules! text_name {
 
             /// The bytes of the text.
             #[inline]
-            pub(crate) fn as_bytes(&self) -> &[u8] {
+            pub fn as_bytes(&self) -> &[u8] {
                 self.0.as_bytes()
             }
         }
@@ -135,7 +135,7 @@ impl NodeId {
         while !name.is_char_boundary(end) {
             end -= 1;
         }
-        NodeId(ShortText::from(&*format!("{}{suffix}", &name[..end])))
+        NodeId(smol_str::format_smolstr!("{}{suffix}", &name[..end]))
     }
 
     /// The part of the name that a person chose: what stands before `~`. Empty for an [alias](NodeId::alias).
@@ -148,7 +148,7 @@ impl NodeId {
     pub fn alias(event: &EventId) -> NodeId {
         let hash = Sha256::new_with_prefix(b"synckit alias 1").chain_update(event.as_bytes()).finalize();
         let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        NodeId(ShortText::from(&*format!("~{hex}")))
+        NodeId(smol_str::format_smolstr!("~{hex}"))
     }
 
     /// Whether this is an [alias](NodeId::alias).
@@ -177,14 +177,14 @@ impl EventId {
         EventId::uuid(uuid::Builder::from_unix_timestamp_millis(unix_millis, random).into_uuid())
     }
 
-    /// A UUIDv8 from bytes that are a hash (RFC 9562, section 5.8).
-    pub(crate) fn uuid_v8(hash: [u8; 16]) -> EventId {
+    /// Makes a UUIDv8 from bytes that are a hash (RFC 9562, section 5.8).
+    pub fn uuid_v8(hash: [u8; 16]) -> EventId {
         EventId::uuid(uuid::Builder::from_custom_bytes(hash).into_uuid())
     }
 
     fn uuid(uuid: uuid::Uuid) -> EventId {
         let mut buffer = uuid::Uuid::encode_buffer();
-        EventId(ShortText::from(&*uuid.hyphenated().encode_lower(&mut buffer)))
+        EventId(SmolStr::new(uuid.hyphenated().encode_lower(&mut buffer)))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 
@@ -58,38 +57,6 @@ pub(crate) fn checked(text: &str) -> Result<Arc<str>> {
     Ok(Arc::from(text))
 }
 
-/// The text as a raw value, for serialisers other than the hand-written one.
-pub(crate) fn raw<E: serde::ser::Error>(text: &str) -> Result<&RawValue, E> {
-    serde_json::from_str(text).map_err(E::custom)
-}
-
-/// Appends a number.
-pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[first..]);
-}
-
-/// Appends a JSON string literal.
-pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        let literal = serde_json::Value::from(text).to_string();
-        out.extend_from_slice(literal.as_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,26 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_they_are_shown() {
-        for number in [0, 7, 10, 99, 1_000, 1 << 53, u64::MAX] {
-            let mut out = b"n".to_vec();
-            put_number(&mut out, number);
-            assert_eq!(out, format!("n{number}").as_bytes());
-        }
-    }
-
-    #[test]
     fn brackets_in_strings_do_not_count_however_many() {
         let brackets = format!("\"{}\"", "[{".repeat(10_000));
         assert!(check_depth(brackets.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn string_literals_parse_back() {
-        for text in ["plain", "quo\"te", "back\\slash", "\u{0}\n\u{1f}", "é…😀"] {
-            let mut out = Vec::new();
-            put_string(&mut out, text);
-            assert_eq!(serde_json::from_slice::<String>(&out).expect("parses"), text);
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -11,74 +10,46 @@ use crate::data::{Data, Metadata};
 use crate::error::Result;
 use crate::event::{Event, NewEvent};
 use crate::ids::{AggregateId, EventId, EventType};
-use crate::json;
 use crate::timestamp::Timestamp;
-
-impl Event {
-    /// Appends the JSON form, without parsing the data or the metadata.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":");
-        json::put_string(out, self.id.as_str());
-        out.extend_from_slice(b",\"type\":");
-        json::put_string(out, self.event_type.as_str());
-        out.extend_from_slice(b",\"aggregate_id\":");
-        json::put_string(out, self.aggregate_id.as_str());
-        out.push(b',');
-        self.data.put_field(out);
-        if !self.metadata.is_empty() {
-            out.extend_from_slice(b",\"metadata\":");
-            out.extend_from_slice(self.metadata.as_json().as_bytes());
-        }
-        if let Some(dot) = &self.dot {
-            out.extend_from_slice(b",\"dot\":{\"node\":");
-            json::put_string(out, dot.node.as_str());
-            out.extend_from_slice(b",\"counter\":");
-            json::put_number(out, dot.counter);
-            out.push(b'}');
-        }
-        out.extend_from_slice(b",\"clock\":{");
-        for (at, (node, counter)) in self.clock.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            json::put_string(out, node.as_str());
-            out.push(b':');
-            json::put_number(out, counter);
-        }
-        out.extend_from_slice(b"},\"time\":\"");
-        json::put_number(out, self.time.millis());
-        out.push(b'-');
-        json::put_number(out, self.time.counter().into());
-        out.extend_from_slice(b"\"}");
-    }
-}
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::with_capacity(self.size() + 128);
-        self.write_json(&mut bytes);
-        let text = std::str::from_utf8(&bytes).map_err(serde::ser::Error::custom)?;
-        json::raw::<S::Error>(text)?.serialize(serializer)
+        let form =
+            EventForm::of(Some(&self.id), &self.event_type, &self.aggregate_id, &self.data, &self.metadata);
+        let form = form.map_err(serde::ser::Error::custom)?;
+        let (dot, clock) = (self.dot.as_ref().map(Cow::Borrowed), Some(Cow::Borrowed(&self.clock)));
+        EventForm { dot, clock, time: Some(self.time), ..form }.serialize(serializer)
     }
 }
 
-/// The JSON form of events and new events, as it is read.
-#[derive(Deserialize)]
+impl Serialize for NewEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let id = self.id.as_ref();
+        let form = EventForm::of(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata);
+        form.map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// The JSON form of events and new events.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventForm<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
-    event_type: EventType,
-    aggregate_id: AggregateId,
-    #[serde(borrow, default, deserialize_with = "present")]
+    event_type: Cow<'a, EventType>,
+    aggregate_id: Cow<'a, AggregateId>,
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     data_base64: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a RawValue>,
-    dot: Option<Dot>,
-    clock: Option<VectorClock>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dot: Option<Cow<'a, Dot>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<Cow<'a, VectorClock>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Timestamp>,
 }
 
@@ -87,12 +58,32 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     <&'a RawValue>::deserialize(deserializer).map(Some)
 }
 
-impl EventForm<'_> {
+impl<'a> EventForm<'a> {
+    fn of(
+        id: Option<&'a EventId>,
+        event_type: &'a EventType,
+        aggregate_id: &'a AggregateId,
+        data: &'a Data,
+        metadata: &'a Metadata,
+    ) -> serde_json::Result<Self> {
+        Ok(EventForm {
+            id: id.map(|id| Cow::Borrowed(id.as_str())),
+            event_type: Cow::Borrowed(event_type),
+            aggregate_id: Cow::Borrowed(aggregate_id),
+            data: data.as_json().map(serde_json::from_str).transpose()?,
+            data_base64: data.to_base64().map(Cow::Owned),
+            metadata: (!metadata.is_empty()).then(|| serde_json::from_str(metadata.as_json())).transpose()?,
+            dot: None,
+            clock: None,
+            time: None,
+        })
+    }
+
     fn new_event(self) -> Result<NewEvent> {
         Ok(NewEvent {
             id: self.id.map(EventId::new).transpose()?,
-            event_type: self.event_type,
-            aggregate_id: self.aggregate_id,
+            event_type: self.event_type.into_owned(),
+            aggregate_id: self.aggregate_id.into_owned(),
             data: Data::from_fields(self.data, self.data_base64.as_deref())?,
             metadata: self.metadata.map(Metadata::from_field).transpose()?.unwrap_or_default(),
         })
@@ -109,7 +100,7 @@ impl<'de> Deserialize<'de> for Event {
         let dot = form.dot.take();
         let mut new = form.new_event().map_err(serde::de::Error::custom)?;
         let id = new.id.take().ok_or_else(|| missing("id"))?;
-        Ok(new.stamped(id, dot, clock, time))
+        Ok(new.stamped(id, dot.map(Cow::into_owned), clock.into_owned(), time))
     }
 }
 
@@ -123,27 +114,6 @@ impl<'de> Deserialize<'de> for NewEvent {
             ));
         }
         form.new_event().map_err(serde::de::Error::custom)
-    }
-}
-
-impl Serialize for NewEvent {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(id) = &self.id {
-            map.serialize_entry("id", id)?;
-        }
-        map.serialize_entry("type", &self.event_type)?;
-        map.serialize_entry("aggregate_id", &self.aggregate_id)?;
-        let mut field = vec![b'{'];
-        self.data.put_field(&mut field);
-        field.push(b'}');
-        let fields: std::collections::BTreeMap<&str, &RawValue> =
-            serde_json::from_slice(&field).map_err(serde::ser::Error::custom)?;
-        for (name, value) in fields {
-            map.serialize_entry(name, value)?;
-        }
-        map.serialize_entry("metadata", json::raw::<S::Error>(self.metadata.as_json())?)?;
-        map.end()
     }
 }
 

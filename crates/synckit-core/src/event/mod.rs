@@ -8,16 +8,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::binary::put_bytes;
 use crate::clock::{Dot, VectorClock};
 use crate::data::{Data, Metadata};
 use crate::error::{Error, Result};
 use crate::ids::{AggregateId, EventId, EventType, NodeId};
-use crate::restamp::RESTAMP_TYPE;
 use crate::timestamp::Timestamp;
-use crate::varint::put_bytes;
 
 /// The largest counter of a dot: the largest integer that every JSON reader keeps exactly.
 pub const MAX_COUNTER: u64 = (1 << 53) - 1;
+
+/// The type of every restamp event.
+pub const RESTAMP_TYPE: &str = "synckit.restamp";
 
 /// An immutable fact about one aggregate, stamped by its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,11 @@ impl Event {
     /// `Invalid` when the data is binary or of another shape.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
         self.data.parse().map_err(|error| error.with("event", &self.id))
+    }
+
+    /// The node that authored this event; `None` for a derived one.
+    pub fn author(&self) -> Option<&NodeId> {
+        self.dot.as_ref().map(|dot| &dot.node)
     }
 
     /// Whether any replica may derive this event: a resolution or a restamp. It has no author.
@@ -131,19 +138,25 @@ impl Event {
 
 /// What causality and canonical order need of an event, borrowed from wherever it stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp<'a> {
-    pub(crate) id: &'a EventId,
-    pub(crate) dot: Option<&'a Dot>,
-    pub(crate) clock: &'a VectorClock,
-    pub(crate) time: Timestamp,
+pub struct Stamp<'a> {
+    /// The id.
+    pub id: &'a EventId,
+    /// The dot; `None` for a derived event.
+    pub dot: Option<&'a Dot>,
+    /// The clock.
+    pub clock: &'a VectorClock,
+    /// The time.
+    pub time: Timestamp,
 }
 
 impl<'a> Stamp<'a> {
-    pub(crate) fn of(event: &'a Event) -> Self {
+    /// Borrows the stamp of an event.
+    pub fn of(event: &'a Event) -> Self {
         Stamp { id: &event.id, dot: event.dot.as_ref(), clock: &event.clock, time: event.time }
     }
 
-    pub(crate) fn has_seen(&self, other: &Stamp<'_>) -> bool {
+    /// As [`Event::has_seen`].
+    pub fn has_seen(&self, other: &Stamp<'_>) -> bool {
         if self.id == other.id {
             return false;
         }
@@ -156,7 +169,8 @@ impl<'a> Stamp<'a> {
         }
     }
 
-    pub(crate) fn canonical_cmp(&self, other: &Stamp<'_>) -> Ordering {
+    /// As [`Event::canonical_cmp`].
+    pub fn canonical_cmp(&self, other: &Stamp<'_>) -> Ordering {
         self.time
             .cmp(&other.time)
             .then_with(|| self.clock.sum().cmp(&other.clock.sum()))
@@ -231,7 +245,8 @@ impl NewEvent {
         content_digest(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 
-    pub(crate) fn stamped(self, id: EventId, dot: Option<Dot>, clock: VectorClock, time: Timestamp) -> Event {
+    /// Makes the event, with its stamp.
+    pub fn stamped(self, id: EventId, dot: Option<Dot>, clock: VectorClock, time: Timestamp) -> Event {
         let NewEvent { event_type, aggregate_id, data, metadata, .. } = self;
         Event { id, event_type, aggregate_id, data, metadata, dot, clock, time }
     }
@@ -252,11 +267,6 @@ fn content_digest(
     put_bytes(&mut bytes, data.as_bytes());
     put_bytes(&mut bytes, metadata.as_json().as_bytes());
     Sha256::digest(&bytes).into()
-}
-
-/// The node that authored an event, if it has one author.
-pub(crate) fn author(event: &Event) -> Option<&NodeId> {
-    event.dot.as_ref().map(|dot| &dot.node)
 }
 
 #[cfg(test)]

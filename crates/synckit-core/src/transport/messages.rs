@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
+use crate::cursor::Position;
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::ids::{EventId, NodeId, StoreId};
 use crate::limits::Limits;
-use crate::version::Position;
 
 /// Bytes on the wire, as compressed, headers included where the transport knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct HelloRequest {
 
 /// Events that come with the first message, so that few of them cost one round trip.
 ///
-/// They are stored only where the answer says what the caller [expects](HelloResponse::is_as_expected): that neither side
+/// They are stored only where the answer is what the caller expects: that neither side
 /// was set back or copied since the last push. Else nothing of them is stored, and the caller pushes them once it has seen
 /// why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,15 +117,6 @@ impl HelloResponse {
     pub const MAX_KNOWN: usize = 1_000;
     /// The most former ids that an answer names.
     pub const MAX_FORMER: usize = 16;
-
-    /// Whether this is what a caller expects that hands over events ahead.
-    pub fn is_as_expected(&self, ahead: &Ahead) -> bool {
-        self.store == ahead.peer
-            && self.cursor_known
-            && self.pushed.as_ref() == Some(&ahead.after)
-            && self.known.iter().all(|known| *known == ahead.after)
-            && self.counter_event == ahead.latest
-    }
 }
 
 /// What became of events of which none was refused.

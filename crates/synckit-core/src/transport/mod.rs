@@ -5,13 +5,12 @@
 
 mod messages;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_core::Stream;
 
+use crate::boxed::boxed;
 use crate::error::Result;
 
 pub use messages::{
@@ -79,91 +78,29 @@ pub trait Transport: Send + Sync + 'static {
 /// The pages of a subscription.
 pub type PageStream = Pin<Box<dyn Stream<Item = Result<PullResponse>> + Send>>;
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
-
-/// Any [`Transport`], chosen at run time. Clones share the transport.
-#[derive(Clone)]
-pub struct BoxTransport(Arc<dyn DynTransport>);
-
-impl BoxTransport {
-    /// Boxes a transport.
-    pub fn new(transport: impl Transport) -> Self {
-        BoxTransport(Arc::new(transport))
+boxed! {
+    /// Any [`Transport`], chosen at run time. Clones share the transport.
+    BoxTransport: Transport, DynTransport: DynTraffic {
+        async fn hello(request: HelloRequest) -> HelloResponse;
+        async fn pull(request: PullRequest) -> PullResponse;
+        async fn push(request: PushRequest) -> PushResponse;
+        async fn missing(request: MissingRequest) -> MissingResponse;
+        async fn subscribe(request: PullRequest) -> PageStream;
+        async fn close() -> ();
+    }
+    {
+        fn traffic(&self) -> Traffic {
+            self.0.traffic_boxed()
+        }
     }
 }
 
-impl fmt::Debug for BoxTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BoxTransport")
-    }
+trait DynTraffic {
+    fn traffic_boxed(&self) -> Traffic;
 }
 
-trait DynTransport: Send + Sync {
-    fn hello(&self, request: HelloRequest) -> Boxed<'_, HelloResponse>;
-    fn pull(&self, request: PullRequest) -> Boxed<'_, PullResponse>;
-    fn push(&self, request: PushRequest) -> Boxed<'_, PushResponse>;
-    fn missing(&self, request: MissingRequest) -> Boxed<'_, MissingResponse>;
-    fn subscribe(&self, request: PullRequest) -> Boxed<'_, PageStream>;
-    fn traffic(&self) -> Traffic;
-    fn close(&self) -> Boxed<'_, ()>;
-}
-
-impl<T: Transport> DynTransport for T {
-    fn hello(&self, request: HelloRequest) -> Boxed<'_, HelloResponse> {
-        Box::pin(Transport::hello(self, request))
-    }
-
-    fn pull(&self, request: PullRequest) -> Boxed<'_, PullResponse> {
-        Box::pin(Transport::pull(self, request))
-    }
-
-    fn push(&self, request: PushRequest) -> Boxed<'_, PushResponse> {
-        Box::pin(Transport::push(self, request))
-    }
-
-    fn missing(&self, request: MissingRequest) -> Boxed<'_, MissingResponse> {
-        Box::pin(Transport::missing(self, request))
-    }
-
-    fn subscribe(&self, request: PullRequest) -> Boxed<'_, PageStream> {
-        Box::pin(Transport::subscribe(self, request))
-    }
-
-    fn traffic(&self) -> Traffic {
-        Transport::traffic(self)
-    }
-
-    fn close(&self) -> Boxed<'_, ()> {
-        Box::pin(Transport::close(self))
-    }
-}
-
-impl Transport for BoxTransport {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
-
-    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        self.0.pull(request).await
-    }
-
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
+impl<T: Transport> DynTraffic for T {
+    fn traffic_boxed(&self) -> Traffic {
+        self.traffic()
     }
 }

@@ -1,0 +1,87 @@
+//! The contract of a store: one durable log and a notebook, committed together.
+//!
+//! A store knows nothing of causality. It fetches and it persists; a [`Planner`] decides, as pure code that runs *inside
+//! the store's transaction*.
+
+// - `planner.rs`: who decides what a commit writes
+// - `plan.rs`: what passes between a store and a planner
+// - `query.rs`: what is read
+// - `note.rs`: the notebook
+// - `boxed.rs`: any store behind a pointer
+
+mod boxed;
+mod note;
+mod plan;
+mod planner;
+mod query;
+
+use std::future::Future;
+
+pub use boxed::BoxStore;
+pub use note::Note;
+pub use plan::{Facts, Held, Needs, Plan};
+pub use planner::{BoxPlanner, Edit, Planner, Planning, Step};
+pub use query::{LogHead, NoteQuery, Page, Query, StoredEvent};
+
+use crate::cursor::Position;
+use crate::error::Result;
+
+/// One durable, append-only log and a notebook of keys and values.
+///
+/// # What an implementor must do
+///
+/// - [`commit`](EventStore::commit) is one transaction: it MUST read its facts, write its plan and be durable
+///   as a whole before it returns, and MUST leave nothing when it fails. Commits of one log MUST be
+///   serialised: no other commit lies between the facts of one and its plan.
+/// - Positions MUST be 1, 2, 3, … in commit order, without gaps, and never move.
+/// - A reader that sees a position MUST see every position before it.
+/// - Dropping any future at any await MUST leave the store as before or as after the whole call.
+/// - Data and metadata MUST come back byte for byte.
+///
+/// The conformance suite of `synckit-testkit` checks all of it. `docs/writing-an-adapter.md` builds a whole store, step
+/// by step, and `synckit-memory` is the shortest one to read.
+pub trait EventStore: Send + Sync + 'static {
+    /// The only write: fetches what the planner needs, plans, persists, and returns the outcome when it is durable.
+    ///
+    /// # Errors
+    /// Those of the planner and of the engine. Nothing was written then, except that after `Unavailable`, `Timeout` and
+    /// `Internal` the write is either whole or absent.
+    fn commit<P: Planner>(&self, planner: P) -> impl Future<Output = Result<P::Outcome>> + Send;
+
+    /// Reads facts, all of one moment.
+    ///
+    /// # Errors
+    /// Those of the engine, `Corrupt` for a row that cannot be read.
+    fn facts(&self, needs: Needs) -> impl Future<Output = Result<Facts>> + Send;
+
+    /// Reads events in log order.
+    ///
+    /// # Errors
+    /// Those of the engine, `Corrupt` for a row that cannot be read.
+    fn read(&self, query: Query) -> impl Future<Output = Result<Page>> + Send;
+
+    /// Reads the notebook, sorted by key. Keys that do not exist are left out.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn notes(&self, query: NoteQuery) -> impl Future<Output = Result<Vec<Note>>> + Send;
+
+    /// Returns the store id and the last position.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn head(&self) -> impl Future<Output = Result<LogHead>> + Send;
+
+    /// Waits until the last position is beyond this one, and returns it. A hint: whoever is woken reads the log to know.
+    /// Can be dropped at any time.
+    ///
+    /// # Errors
+    /// `Closed` when the store is closed meanwhile, and those of the engine.
+    fn moved(&self, after: Position) -> impl Future<Output = Result<Position>> + Send;
+
+    /// Closes the store; every later call fails with `Closed`. Closing twice is closing once.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn close(&self) -> impl Future<Output = Result<()>> + Send;
+}

@@ -1,0 +1,193 @@
+//! Events by an author who cannot stamp: the store stamps them in its name.
+//!
+//! A clock says what that author had seen of the aggregate, as far as it is known: what the caller says, and what was
+//! known before. It never says more, so a concurrent edit is found as one. Everything an author wrote himself he has
+//! seen, whatever he wrote it on top of.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use synckit_core::{
+    Dot, Error, ErrorKind, Event, EventId, Facts, Limits, MAX_COUNTER, Needs, NewEvent, NodeId, Note, Plan,
+    Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId, Timestamp, VectorClock,
+};
+
+use crate::Entropy;
+use crate::ledger::Ledger;
+use crate::notes::{self, Seen};
+
+/// Stores events by an author who cannot stamp. Each is new, held already, or refused with its reason; none stops the
+/// rest.
+#[derive(Clone, Debug)]
+pub struct Adopt {
+    /// The name under which they are authored. After the store took a fresh name for itself, as it does when it was set
+    /// back to an older copy, this name gets the same suffix.
+    pub author: NodeId,
+    /// What stands for the author's own log, so that events can be read without those that came from there: see
+    /// [`Adopt::source`].
+    pub source: StoreId,
+    /// The events, in the order in which they were written.
+    pub events: Vec<Adoptee>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// What an event may be at most.
+    pub limits: Limits,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+    /// Notes written in the same commit.
+    pub notes: Vec<Note>,
+}
+
+/// An event to adopt.
+#[derive(Clone, Debug)]
+pub struct Adoptee {
+    /// Its id, which stays.
+    pub id: EventId,
+    /// What it says.
+    pub event: NewEvent,
+    /// What its author is known to have seen of the aggregate when it was written.
+    pub seen: Seen,
+}
+
+/// What became of adopted events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// The new events, stamped, in the order given.
+    pub events: Vec<Event>,
+    /// How many were held already, with the same content.
+    pub duplicates: usize,
+    /// Those that were not stored, and why.
+    pub refused: Vec<Refused>,
+    /// The last position of the log.
+    pub head: Position,
+}
+
+impl Planner for Adopt {
+    type Outcome = Adopted;
+
+    fn needs(&mut self) -> Needs {
+        let mut keys = vec![Note::NODE.to_owned()];
+        for adoptee in &self.events {
+            keys.push(notes::heads(&adoptee.event.aggregate_id));
+            keys.push(notes::seen(&self.author, &adoptee.event.aggregate_id));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let ids = self.events.iter().map(|adoptee| adoptee.id.clone()).collect();
+        Needs { ids, notes: keys, ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Adopted>> {
+        let mut ledger = Ledger::open(facts, self.events.len())?;
+        let author = ledger.identity.adopting(&self.author);
+        if round == 1 {
+            return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&author)], ..Needs::default() }));
+        }
+        if !ledger.identity.adopts.contains(&self.author) {
+            // Events are known under a name that this store has not written under yet: it did, before it was set back to
+            // an older copy, or somebody else does. Either way its dots are not free.
+            if ledger.counter(&author)? > 0 {
+                ledger.renew(Renewal::NameTaken, self.now, &self.entropy);
+            }
+            ledger.identity.adopts.push(self.author.clone());
+        }
+        let author = ledger.identity.adopting(&self.author);
+        let mut adopted = Adopted::default();
+        let mut batch = HashMap::new();
+        let mut seen = HashMap::new();
+        for (index, adoptee) in std::mem::take(&mut self.events).into_iter().enumerate() {
+            let content = adoptee.event.content_digest(&adoptee.id);
+            let held = facts.held.get(&adoptee.id).map(|held| held.content);
+            match batch.get(&adoptee.id).copied().or(held) {
+                Some(held) if held == content => {
+                    adopted.duplicates += 1;
+                    continue;
+                }
+                Some(_) => {
+                    let message = "the id already names an event with other content".to_owned();
+                    let id = adoptee.id.to_string();
+                    adopted.refused.push(Refused { index, id, code: RefusalCode::IdTaken, message });
+                    continue;
+                }
+                None => {}
+            }
+            let id = adoptee.id.clone();
+            match self.stamp(&mut ledger, facts, &mut seen, &author, adoptee) {
+                Ok(event) => {
+                    batch.insert(id, content);
+                    ledger.add(&event)?;
+                    adopted.events.push(event);
+                }
+                Err(error) => {
+                    let code = match error.kind() {
+                        ErrorKind::TooLarge => RefusalCode::TooLarge,
+                        ErrorKind::Invalid => RefusalCode::Invalid,
+                        _ => return Err(error),
+                    };
+                    let (id, message) = (id.to_string(), error.message().to_owned());
+                    adopted.refused.push(Refused { index, id, code, message });
+                }
+            }
+        }
+        adopted.head = facts.head.position + adopted.events.len() as Position;
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() }));
+        let plan = Plan { append: adopted.events.clone(), source: Some(self.source), ..Plan::default() };
+        let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
+        Ok(Step::Write(plan, adopted))
+    }
+}
+
+impl Adopt {
+    /// What stands for the log of an author who has none, in this store: the first 16 bytes of a SHA-256 over both.
+    pub fn source(author: &NodeId, store: StoreId) -> StoreId {
+        let hash = Sha256::new_with_prefix(b"synckit adopted 1");
+        let hash = hash.chain_update(store.to_string()).chain_update(author.as_str()).finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash[..16]);
+        StoreId::from_bytes(id)
+    }
+
+    /// The event with its stamp, if it may be stored. What is known to be seen of the aggregate moves on only then.
+    fn stamp(
+        &self,
+        ledger: &mut Ledger<'_>,
+        facts: &Facts,
+        seen: &mut HashMap<String, Seen>,
+        author: &NodeId,
+        adoptee: Adoptee,
+    ) -> Result<Event> {
+        let Adoptee { id, event: new, seen: more } = adoptee;
+        if new.event_type.as_str().starts_with("synckit.") {
+            return Err(Error::invalid("types that begin with `synckit.` are reserved; choose another"));
+        }
+        let counter = ledger.counter(author)? + 1;
+        if counter > MAX_COUNTER {
+            return Err(Error::too_large("this node has authored as many events as a counter can count"));
+        }
+        let key = notes::seen(&self.author, &new.aggregate_id);
+        let mut known = match (seen.get(&key), facts.notes.get(&key)) {
+            (Some(known), _) => known.clone(),
+            (None, Some(value)) => Seen::decode(&key, value)?,
+            (None, None) => Seen::default(),
+        };
+        known.merge(&more)?;
+        let dot = Dot::new(author.clone(), counter);
+        known.clock.observe(&dot)?;
+        let heads = ledger.heads(&new.aggregate_id)?;
+        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time));
+        let mut all: VectorClock = heads.clock()?;
+        all.merge(&known.clock)?;
+        let event = new.stamped(id, Some(dot), known.clock.clone(), time);
+        if event.size() > self.limits.event_bytes {
+            return Err(Error::too_large(format!(
+                "the event has {} bytes; at most {} are allowed",
+                event.size(),
+                self.limits.event_bytes
+            )));
+        }
+        seen.insert(key, known);
+        Ok(event)
+    }
+}

@@ -1,0 +1,343 @@
+//! Concurrent edits: how they are shown to a resolver, and how its answer becomes an event.
+//!
+//! - this file: [`Conflict`], [`Branch`], [`Ruling`] and the [`ConflictResolver`] contract
+//! - `resolution.rs`: the decision as it is written into an event; `side.rs`: what it says of each side; `form.rs`: its
+//!   JSON form; `check.rs`: what is asked of one that came from elsewhere
+//! - `heads.rs`: which events of an aggregate no other has seen
+//! - `history.rs`: which events stand, given all resolutions
+
+mod check;
+mod events;
+mod form;
+mod heads;
+mod history;
+mod resolution;
+mod side;
+
+pub use heads::{Head, Heads};
+pub use history::{Entry, History, Standing};
+pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
+pub use side::Side;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use synckit_core::{
+    AggregateId, Dot, Error, ErrorKind, Event, EventId, NewEvent, Result, Timestamp, VectorClock,
+};
+
+use crate::conflict::events::Events;
+use crate::conflict::heads::tops;
+use crate::conflict::side::{Candidate, factor, unseen};
+
+/// Edits of one aggregate that have not seen each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The aggregate.
+    pub aggregate_id: AggregateId,
+    /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the
+    /// aggregate began in several places.
+    pub base: Vec<Arc<Event>>,
+    /// Whether the log holds the base and all that the branches show. A filter may have left some of it out;
+    /// whoever needs it had better leave the conflict to a replica that holds it.
+    pub whole: bool,
+    /// The branches, at least two, in canonical order of their heads: the same order on every replica.
+    pub branches: Vec<Branch>,
+    /// The resolution that has settled it, where [`Conflict::decided_by`] brings a settled conflict back. What is
+    /// decided anew goes on top of it.
+    pub settled_by: Option<Arc<Event>>,
+}
+
+/// One side of a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// The event at its top: a plain event, or a resolution of an earlier conflict.
+    pub head: Arc<Event>,
+    /// The event this branch stands for: the head, or the event that the resolution at its top keeps.
+    pub stands_for: Arc<Event>,
+    /// What the application sees on top of this branch: one event, with the content of a merge put in place
+    /// of the resolution; several where all sides of an earlier conflict stand; none where a filter left it
+    /// out.
+    pub shows: Vec<Arc<Event>>,
+    /// The events of this branch that not all branches have seen, in canonical order, the head included.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// What a resolver says of a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This event stands, with all it had seen. It is one that a branch stands for.
+    Keep(EventId),
+    /// All branches stand side by side.
+    KeepAll,
+    /// This event takes the place of all branches.
+    Merge(NewEvent),
+    /// A person shall decide; the conflict stays listed.
+    Review,
+}
+
+/// An answer, and why it was given. The reasons are part of the decision that is written down, so they are as
+/// pure as the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What becomes of the conflict.
+    pub answer: Answer,
+    /// The rule that matched, where the resolver goes by rules.
+    pub rule: Option<String>,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+impl From<Answer> for Ruling {
+    fn from(answer: Answer) -> Self {
+        Ruling { answer, rule: None, reason: None }
+    }
+}
+
+impl Ruling {
+    /// Says why.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// Settles conflicts.
+///
+/// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Look
+/// at timestamps, ids and content, never at who is local. One that is not so still converges, by the
+/// canonical order of the differing answers, but at the price of extra events.
+pub trait ConflictResolver: Send + Sync {
+    /// The name under which the decision is recorded.
+    fn name(&self) -> &str;
+
+    /// Decides.
+    ///
+    /// # Errors
+    /// An error leaves the conflict listed and stops nothing else.
+    fn resolve(&self, conflict: &Conflict) -> Result<Ruling>;
+}
+
+impl Conflict {
+    /// The conflict in the history of an aggregate, if there is one. The events may come in any order.
+    ///
+    /// # Errors
+    /// `Corrupt` when a resolution in the history cannot be read.
+    pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
+        let events = Events::of(events)?;
+        let heads = tops(events.iter());
+        let [first, others @ ..] = &heads[..] else { return Ok(None) };
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let common = others.iter().fold(first.clock.clone(), |common, head| common.meet(&head.clock));
+        let shared = |event: &Event| match &event.dot {
+            Some(dot) => common.has_seen(dot),
+            None => event.clock.is_covered_by(&common),
+        };
+        let (mut known, mut base, mut whole) = (VectorClock::new(), Vec::new(), true);
+        for head in tops(events.iter().filter(|event| shared(event))) {
+            known.merge(&head.clock)?;
+            let shown = shows(head, &events)?;
+            whole &= !shown.is_empty();
+            base.extend(shown);
+        }
+        base.sort_by(|left, right| left.canonical_cmp(right));
+        whole &= common.is_covered_by(&known);
+        let head_ids: HashSet<&EventId> = heads.iter().map(|head| &head.id).collect();
+        let below = |event: &&Arc<Event>| !head_ids.contains(&event.id) && !shared(event);
+        let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
+        apart.sort_by(|left, right| left.canonical_cmp(right));
+        let branches: Vec<Branch> =
+            heads.iter().map(|head| Branch::of(head, &events, &apart)).collect::<Result<_>>()?;
+        whole &= branches.iter().all(|branch| !branch.shows.is_empty());
+        let aggregate_id = first.aggregate_id.clone();
+        Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
+    }
+
+    /// The conflict as it was before this resolution in the history of its aggregate, so that it can be
+    /// decided otherwise. `None` where the log does not hold the sides.
+    ///
+    /// # Errors
+    /// `Corrupt` when a resolution in the history cannot be read.
+    pub fn decided_by(resolution: &Event, events: &[Event]) -> Result<Option<Conflict>> {
+        let before = |event: &&Event| event.clock != resolution.clock && resolution.has_seen(event);
+        let before = events.iter().filter(before).cloned();
+        let settled_by = Some(Arc::new(resolution.clone()));
+        Ok(Conflict::in_history(before)?.map(|conflict| Conflict { settled_by, ..conflict }))
+    }
+
+    /// The resolution event that writes down a ruling; `None` for [`Answer::Review`].
+    ///
+    /// The event is a function of the plain events on top of the branches, the ruling and who gave it
+    /// alone: replicas that decide alike write the same event.
+    ///
+    /// # Errors
+    /// `Invalid` when the answer keeps an event that no branch stands for, or merges into another aggregate.
+    pub fn settle(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
+        self.write_down(ruling.into(), by, 0)
+    }
+
+    /// As [`Conflict::settle`], for a person: overrides what resolvers, and people before, have decided over
+    /// the same heads.
+    ///
+    /// # Errors
+    /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
+    pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
+        let decided = self.settled_by.as_deref().map(Resolution::read).transpose()?;
+        let round = decided.map_or(0, |decided| decided.round).checked_add(1);
+        let round = round.ok_or_else(|| Error::too_large("people have decided here 65,535 times"))?;
+        self.write_down(ruling.into(), by, round)
+    }
+
+    fn write_down(&self, ruling: Ruling, by: &str, round: u16) -> Result<Option<Event>> {
+        let Ruling { answer, rule, reason } = ruling;
+        let settled_by = self.settled_by.as_deref();
+        let before = settled_by.map(Resolution::read).transpose()?;
+        let mut earlier = Vec::new();
+        for Branch { head, .. } in &self.branches {
+            earlier.push(head.is_resolution().then(|| Resolution::read(head)).transpose()?);
+        }
+        let (base, sides) = self.sides(before.as_ref(), &earlier)?;
+        let decision = match answer {
+            Answer::Review => return Ok(None),
+            Answer::KeepAll => Decision::KeepAll,
+            Answer::Merge(content) if content.aggregate_id != self.aggregate_id => {
+                return Err(Error::invalid("a merge must be an event of the aggregate in conflict")
+                    .with("aggregate", &self.aggregate_id)
+                    .with("merged into", &content.aggregate_id));
+            }
+            Answer::Merge(content) => Decision::Merge(content),
+            Answer::Keep(id) => {
+                let kept = self.branches.iter().position(|branch| branch.stands_for.id == id);
+                let kept = kept.ok_or_else(|| {
+                    Error::invalid("a resolver can keep only an event that a branch stands for")
+                        .with("event", &id)
+                })?;
+                Decision::Keep(self.branches[kept].kept(&sides, earlier[kept].as_ref())?)
+            }
+        };
+        // The log may lack some of what was settled. A resolution is one tick later than the plain events it settled:
+        // its time stands for theirs.
+        let times = self.branches.iter().map(|Branch { head, .. }| match head.is_resolution() {
+            true => head.time,
+            false => head.time.next(),
+        });
+        let time = times.chain(settled_by.map(|before| before.time)).max().unwrap_or(Timestamp::ZERO);
+        let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round };
+        let clock = resolution.clock()?;
+        let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
+        if resolution.sides.len() < 2 || !heads.all(|head| head.clock.is_covered_by(&clock)) {
+            let message = "the clocks of these events contradict each other: a dot has named two events; sync again, or \
+                           record an event on top of all sides";
+            return Err(Error::new(ErrorKind::Conflict, message).with("aggregate", &self.aggregate_id));
+        }
+        resolution.is_possible(&self.aggregate_id, &clock)?;
+        Ok(Some(resolution.into_event(self.aggregate_id.clone(), time)?))
+    }
+
+    /// The sides of a resolution of this conflict: the plain events on top of the branches, those of earlier
+    /// resolutions among them, without those that another has seen.
+    fn sides(
+        &self,
+        before: Option<&Resolution>,
+        earlier: &[Option<Resolution>],
+    ) -> Result<(VectorClock, Vec<Side>)> {
+        let mut candidates = Vec::new();
+        for resolution in before.into_iter().chain(earlier.iter().flatten()) {
+            candidates.extend(resolution.sides.iter().map(|side| Candidate::Side(side, &resolution.base)));
+        }
+        for Branch { head, .. } in &self.branches {
+            candidates.extend(head.dot.as_ref().map(|dot| Candidate::Head(dot, &head.clock)));
+        }
+        let sides = unseen(candidates)?;
+        let dots: Vec<Dot> = sides.iter().map(|side| side[0].dot().clone()).collect();
+        factor(&dots, |at| {
+            let mut clock = sides[at][0].clock()?;
+            for more in &sides[at][1..] {
+                clock.to_mut().merge(&*more.clock()?)?;
+            }
+            Ok(clock)
+        })
+    }
+}
+
+impl Branch {
+    /// `apart` are the events below the heads that not all branches have seen, in canonical order.
+    fn of(head: &Arc<Event>, events: &Events, apart: &[&Arc<Event>]) -> Result<Branch> {
+        // Where a filter left the kept event out, the resolution itself stands for it.
+        let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
+            Some(Resolution { decision: Decision::Keep(kept), .. }) => events.kept(&kept),
+            _ => None,
+        };
+        let own = apart.iter().filter(|event| head.has_seen(event));
+        let mut own: Vec<Arc<Event>> = own.map(|event| (*event).clone()).collect();
+        let at = own.partition_point(|event| event.canonical_cmp(head).is_lt());
+        own.insert(at, head.clone());
+        Ok(Branch {
+            stands_for: stands_for.unwrap_or(head).clone(),
+            shows: shows(head, events)?,
+            head: head.clone(),
+            events: own,
+        })
+    }
+
+    /// How a resolution with these sides names what this branch stands for. `earlier` is the decision of the resolution
+    /// at its top, if there is one: it says what it keeps also where a filter left that out.
+    fn kept(&self, sides: &[Side], earlier: Option<&Resolution>) -> Result<Kept> {
+        let (dot, clock) = match (&self.stands_for.dot, earlier) {
+            (Some(dot), _) => (dot, Cow::Borrowed(&self.stands_for.clock)),
+            (None, Some(Resolution { base, decision: Decision::Keep(kept), .. }))
+                if self.stands_for.id == self.head.id =>
+            {
+                match kept {
+                    Kept::Seen(dot, clock) => (dot, Cow::Borrowed(clock)),
+                    Kept::Resolution(..) => return Ok(kept.clone()),
+                    Kept::Side(dot) => {
+                        let side = earlier.and_then(|earlier| earlier.side(dot));
+                        let side =
+                            side.ok_or_else(|| Error::corrupt("a resolution keeps what is no side"))?;
+                        (dot, Cow::Owned(side.clock(base)?))
+                    }
+                }
+            }
+            (None, _) => {
+                let (id, clock) = (self.stands_for.id.clone(), self.stands_for.clock.clone());
+                return Ok(Kept::Resolution(id, clock));
+            }
+        };
+        let is_side = sides.binary_search_by(|side| side.dot.cmp(dot)).is_ok();
+        Ok(if is_side { Kept::Side(dot.clone()) } else { Kept::Seen(dot.clone(), clock.into_owned()) })
+    }
+}
+
+/// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges
+/// into, or all that it keeps, in canonical order. Empty where a filter left that out.
+fn shows(event: &Arc<Event>, events: &Events) -> Result<Vec<Arc<Event>>> {
+    let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
+    while let Some(event) = open.pop() {
+        if !event.is_resolution() {
+            shown.push(event.clone());
+            continue;
+        }
+        let resolution = Resolution::read(event)?;
+        let kept = match resolution.decision {
+            Decision::Merge(_) => {
+                shown.push(Arc::new(History::content(event)?));
+                continue;
+            }
+            Decision::Keep(kept) => vec![kept],
+            Decision::KeepAll => resolution.sides.into_iter().map(|side| Kept::Side(side.dot)).collect(),
+        };
+        for kept in kept {
+            match events.kept(&kept) {
+                Some(event) if looked_at.insert(&event.id) => open.push(event),
+                Some(_) => {}
+                None => return Ok(Vec::new()),
+            }
+        }
+    }
+    shown.sort_by(|left, right| left.canonical_cmp(right));
+    Ok(shown)
+}

@@ -1,0 +1,190 @@
+//! The decision on a conflict, as it is written into an event. `check.rs` says which are refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use synckit_core::{
+    AggregateId, Data, Dot, Error, Event, EventId, EventType, Metadata, NewEvent, Result, Timestamp,
+    VectorClock,
+};
+
+use crate::conflict::form;
+use crate::conflict::side::{Side, factor};
+
+/// The type of every resolution event. Types that begin with `synckit.` cannot be recorded.
+pub const RESOLUTION_TYPE: &str = "synckit.resolution";
+
+/// A decision on a conflict: the JSON data of a resolution event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// What all sides had seen: the meet of their clocks.
+    #[serde(default, skip_serializing_if = "VectorClock::is_empty")]
+    pub base: VectorClock,
+    /// The plain events on top of the branches, sorted by dot: none has seen another.
+    #[serde(deserialize_with = "form::sides")]
+    pub sides: Vec<Side>,
+    /// Which side stands.
+    pub decision: Decision,
+    /// The name of the resolver, or who decided.
+    pub by: String,
+    /// The rule that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// 0 for a resolver; a person's decision is one above those over the same heads that the person saw. The
+    /// id begins with it, so that the later decision is the later in canonical order.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u16,
+}
+
+fn is_zero(round: &u16) -> bool {
+    *round == 0
+}
+
+/// Which side of a conflict stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// This event and what it had seen.
+    Keep(Kept),
+    /// All sides.
+    KeepAll,
+    /// This content, in the place of all sides.
+    Merge(NewEvent),
+}
+
+/// The event that a decision keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// One of the sides.
+    Side(Dot),
+    /// A plain event that a side had seen, with its clock: what an earlier resolution on top of a branch keeps.
+    Seen(Dot, VectorClock),
+    /// A resolution on top of a branch that keeps all or merges, with its clock.
+    Resolution(EventId, VectorClock),
+}
+
+impl Kept {
+    /// Whether it is this event.
+    pub fn is(&self, event: &Event) -> bool {
+        match self {
+            Kept::Side(dot) | Kept::Seen(dot, _) => event.dot.as_ref() == Some(dot),
+            Kept::Resolution(id, _) => event.is_resolution() && event.id == *id,
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    /// Shows the dot, or the id of a resolution.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Side(dot) | Kept::Seen(dot, _) => dot.fmt(f),
+            Kept::Resolution(id, _) => id.fmt(f),
+        }
+    }
+}
+
+impl Resolution {
+    /// Reads the decision from a resolution event.
+    ///
+    /// # Errors
+    /// `Corrupt` when the event is not a resolution.
+    pub fn read(event: &Event) -> Result<Self> {
+        let bad = || Error::corrupt("a resolution cannot be read").with("event", &event.id);
+        if !event.is_resolution() || event.event_type.as_str() != RESOLUTION_TYPE {
+            return Err(bad());
+        }
+        event.data.parse().map_err(|error| bad().with_source(error))
+    }
+
+    /// The side with this dot.
+    pub fn side(&self, dot: &Dot) -> Option<&Side> {
+        let at = self.sides.binary_search_by(|side| side.dot.cmp(dot)).ok()?;
+        self.sides.get(at)
+    }
+
+    /// What the sides have seen together: the clock of the resolution event.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes.
+    pub fn clock(&self) -> Result<VectorClock> {
+        let mut clock = self.base.clone();
+        for side in &self.sides {
+            clock.merge(&side.above)?;
+            clock.observe(&side.dot)?;
+        }
+        Ok(clock)
+    }
+
+    /// The resolution event. Its clock is what the sides have seen together, its id the hash of all that it says.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes.
+    pub fn into_event(self, aggregate: AggregateId, time: Timestamp) -> Result<Event> {
+        let (data, clock) = (Data::of(&self)?, self.clock()?);
+        Ok(Event {
+            id: id(self.round, &aggregate, time, &clock, &data),
+            event_type: EventType::new(RESOLUTION_TYPE)?,
+            aggregate_id: aggregate,
+            data,
+            metadata: Metadata::default(),
+            dot: None,
+            clock,
+            time,
+        })
+    }
+
+    /// The id that an event has which says this.
+    pub(super) fn id_of(&self, event: &Event) -> EventId {
+        id(self.round, &event.aggregate_id, event.time, &event.clock, &event.data)
+    }
+
+    /// The same decision where events have other dots, clocks other entries and earlier resolutions other ids. The
+    /// sides are sorted again, and the base is again what all had seen.
+    ///
+    /// # Errors
+    /// Those of `clock`, and `TooLarge` when a side has more than 1,000 nodes.
+    pub fn map_dots(
+        &self,
+        dot: impl Fn(&Dot) -> Dot,
+        clock: impl Fn(&VectorClock) -> Result<VectorClock>,
+        resolution: impl Fn(&EventId) -> EventId,
+    ) -> Result<Resolution> {
+        let dots: Vec<Dot> = self.sides.iter().map(|side| dot(&side.dot)).collect();
+        let side = |at: usize| clock(&self.sides[at].clock(&self.base)?).map(Cow::Owned);
+        let (base, sides) = factor(&dots, side)?;
+        let decision = match &self.decision {
+            Decision::Keep(Kept::Side(kept)) => Decision::Keep(Kept::Side(dot(kept))),
+            Decision::Keep(Kept::Seen(kept, own)) => Decision::Keep(Kept::Seen(dot(kept), clock(own)?)),
+            Decision::Keep(Kept::Resolution(id, own)) => {
+                Decision::Keep(Kept::Resolution(resolution(id), clock(own)?))
+            }
+            decision @ (Decision::KeepAll | Decision::Merge(_)) => decision.clone(),
+        };
+        let (by, rule, reason) = (self.by.clone(), self.rule.clone(), self.reason.clone());
+        Ok(Resolution { base, sides, decision, by, rule, reason, round: self.round })
+    }
+}
+
+/// The id of a resolution event: a UUIDv8 of the round and 14 bytes of the SHA-256 over all else that it says, each part
+/// preceded by its length.
+fn id(round: u16, aggregate: &AggregateId, time: Timestamp, clock: &VectorClock, data: &Data) -> EventId {
+    let mut binary = Vec::new();
+    clock.encode(&mut binary);
+    let time = time.to_bits().to_be_bytes();
+    let mut hash = Sha256::new();
+    for part in [b"synckit resolution 2", aggregate.as_bytes(), &time, &binary, data.as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&round.to_be_bytes());
+    bytes[2..].copy_from_slice(&hash.finalize()[..14]);
+    EventId::uuid_v8(bytes)
+}

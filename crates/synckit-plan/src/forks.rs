@@ -1,0 +1,183 @@
+//! What becomes of two events under one dot, and of one event under two stamps.
+//!
+//! Such forks come from copies of a store that were used without knowing of each other. None of the events is refused: see
+//! [`Restamp`]. It works on the whole histories of the aggregates concerned, which are asked for only where there is a fork.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use synckit_core::{AggregateId, Dot, Event, EventId, Facts, NodeId, Plan, Position, Result};
+
+use crate::conflict::Heads;
+use crate::ledger::Ledger;
+use crate::restamp::{self, Restamp};
+
+/// The events of the aggregates concerned, as the plan leaves them.
+#[derive(Debug, Default)]
+pub(super) struct Forks {
+    events: BTreeMap<EventId, (Option<Position>, Event)>,
+    by_dot: HashMap<Dot, EventId>,
+    /// The restamps of each event.
+    restamps: HashMap<EventId, Vec<EventId>>,
+    aggregates: BTreeSet<AggregateId>,
+    /// Events whose stamp has changed.
+    changed: BTreeSet<EventId>,
+    derived: Vec<Event>,
+}
+
+impl Forks {
+    /// Those that the facts tell of.
+    pub(super) fn of(facts: &Facts) -> Result<Self> {
+        let mut forks = Forks::default();
+        forks.aggregates.extend(facts.histories.keys().cloned());
+        for stored in facts.histories.values().flatten() {
+            forks.put(Some(stored.position), &stored.event)?;
+        }
+        Ok(forks)
+    }
+
+    fn put(&mut self, position: Option<Position>, event: &Event) -> Result<()> {
+        if event.is_restamp() {
+            let of = Restamp::read(event)?.event;
+            self.restamps.entry(of).or_default().push(event.id.clone());
+        }
+        self.by_dot.extend(event.dot.clone().map(|dot| (dot, event.id.clone())));
+        self.events.insert(event.id.clone(), (position, event.clone()));
+        Ok(())
+    }
+
+    /// Takes in a new event.
+    pub(super) fn add(&mut self, event: &Event) -> Result<()> {
+        if !self.aggregates.contains(&event.aggregate_id) {
+            return Ok(());
+        }
+        let twin = event.dot.as_ref().and_then(|dot| self.by_dot.get(dot)).cloned();
+        self.put(None, event)?;
+        if let Some(twin) = twin {
+            let greater = twin.max(event.id.clone());
+            self.alias(&greater)?;
+        }
+        for restamp in self.restamps.get(&event.id).cloned().unwrap_or_default() {
+            self.apply(&restamp)?;
+        }
+        if event.is_restamp() { self.apply(&event.id) } else { Ok(()) }
+    }
+
+    /// Gives the event that a restamp is about the stamp it carries, if that is the greater.
+    fn apply(&mut self, restamp: &EventId) -> Result<()> {
+        let Some((_, event)) = self.events.get(restamp) else { return Ok(()) };
+        let Restamp { event: of, dot, .. } = Restamp::read(event)?;
+        let stamp = Event { dot: Some(dot), ..event.clone() };
+        self.meet(&of, &stamp)
+    }
+
+    /// An event that is held, or new, meets another stamp of its own. The greater stands, and is written down.
+    pub(super) fn meet(&mut self, id: &EventId, stamp: &Event) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        let (Some(before), Some(dot)) = (event.dot.clone(), stamp.dot.clone()) else { return Ok(()) };
+        match restamp::compare(stamp, event) {
+            Ordering::Equal => return Ok(()),
+            Ordering::Less => return self.write_down(id, &dot),
+            Ordering::Greater => {}
+        }
+        let twin = self.by_dot.get(&dot).filter(|twin| *twin != id).cloned();
+        self.change(id, stamp.clone());
+        if let Some(twin) = twin {
+            // Whoever is the greater gives way; by then the other has the dot.
+            let greater = twin.clone().max(id.clone());
+            let lesser = twin.min(id.clone());
+            self.alias(&greater)?;
+            self.by_dot.insert(dot, lesser);
+        }
+        self.write_down(id, &before)
+    }
+
+    /// Gives an alias to heads that another says to have seen, and cannot have, being earlier. No resolution could name them.
+    pub(super) fn alias_contradictions(&mut self) -> Result<()> {
+        for aggregate in self.aggregates.clone() {
+            let heads = Heads::among(self.of_aggregate(&aggregate));
+            let says = |dot: &Dot| {
+                heads.iter().any(|head| head.dot.as_ref() != Some(dot) && head.clock.has_seen(dot))
+            };
+            let doubtful = heads.iter().filter(|head| head.dot.as_ref().is_some_and(says));
+            let doubtful: Vec<EventId> = doubtful.map(|head| head.id.clone()).collect();
+            doubtful.iter().try_for_each(|id| self.alias(id))?;
+        }
+        Ok(())
+    }
+
+    fn of_aggregate(&self, aggregate: &AggregateId) -> impl Iterator<Item = &Event> + Clone {
+        self.events.values().map(|(_, event)| event).filter(move |event| event.aggregate_id == *aggregate)
+    }
+
+    fn alias(&mut self, id: &EventId) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        if event.dot.as_ref().is_some_and(|dot| dot.node.is_alias()) {
+            return Ok(());
+        }
+        let Some(was) = event.dot.clone() else { return Ok(()) };
+        let alias = NodeId::alias(id);
+        let clock = restamp::aliased(event, &alias)?;
+        let stamp = Event { dot: Some(Dot::new(alias, 1)), clock, ..event.clone() };
+        self.change(id, stamp);
+        // The dot stays with the other event that has it.
+        let keeps = |(id, (_, event)): (&EventId, &(Option<Position>, Event))| {
+            (event.dot.as_ref() == Some(&was)).then(|| id.clone())
+        };
+        if let Some(other) = self.events.iter().find_map(keeps) {
+            self.by_dot.insert(was.clone(), other);
+        }
+        self.write_down(id, &was)
+    }
+
+    /// Puts another stamp on an event.
+    fn change(&mut self, id: &EventId, stamp: Event) {
+        let Some((_, event)) = self.events.get_mut(id) else { return };
+        if let Some(dot) = &event.dot
+            && self.by_dot.get(dot) == Some(id)
+        {
+            self.by_dot.remove(dot);
+        }
+        event.time = stamp.time;
+        event.clock = stamp.clock;
+        event.dot = stamp.dot;
+        self.by_dot.extend(event.dot.clone().map(|dot| (dot, id.clone())));
+        self.changed.insert(id.clone());
+    }
+
+    /// Writes down the stamp of an event that a dot named before.
+    fn write_down(&mut self, id: &EventId, was: &Dot) -> Result<()> {
+        let Some((_, event)) = self.events.get(id) else { return Ok(()) };
+        let restamp = Restamp::event_of(event, was)?;
+        if !self.events.contains_key(&restamp.id) {
+            self.put(None, &restamp)?;
+            self.derived.push(restamp);
+        }
+        Ok(())
+    }
+
+    /// Puts what has changed into a plan.
+    pub(super) fn settle(self, ledger: &mut Ledger<'_>, plan: &mut Plan) -> Result<()> {
+        if self.aggregates.is_empty() {
+            return Ok(());
+        }
+        for event in plan.append.iter_mut().filter(|event| self.changed.contains(&event.id)) {
+            if let Some((_, changed)) = self.events.get(&event.id) {
+                event.clone_from(changed);
+            }
+        }
+        let changed = self.changed.iter().filter_map(|id| self.events.get(id));
+        plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
+        for aggregate in &self.aggregates {
+            let of = self.of_aggregate(aggregate);
+            let mut heads = Heads::among(of.clone());
+            let mut restamps = of.filter(|event| event.is_restamp()).map(Restamp::read);
+            heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));
+            ledger.set_heads(aggregate, heads)?;
+        }
+        // What was written down may have come in the same batch as well.
+        let come: BTreeSet<&EventId> = plan.append.iter().map(|event| &event.id).collect();
+        plan.derived = self.derived.into_iter().filter(|event| !come.contains(&event.id)).collect();
+        Ok(())
+    }
+}

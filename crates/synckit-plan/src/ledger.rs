@@ -1,0 +1,217 @@
+//! Identity, heads and counters, as they change along a plan.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use synckit_core::{
+    AggregateId, Dot, Error, Event, Facts, Identity, Mark, NodeId, Note, Plan, Renewal, Result, StoreId,
+    VectorClock,
+};
+
+use crate::Entropy;
+use crate::conflict::Heads;
+use crate::notes::{self, Latest};
+
+/// The state of causality that a plan starts from and moves on.
+#[derive(Debug)]
+pub(super) struct Ledger<'a> {
+    facts: &'a Facts,
+    pub(super) identity: Identity,
+    /// The id that the store takes, if it takes another.
+    store: Option<StoreId>,
+    origins: BTreeMap<NodeId, Latest>,
+    /// Where in `branches` an aggregate stands.
+    places: HashMap<AggregateId, usize>,
+    branches: Vec<Branches>,
+}
+
+/// An aggregate that the plan is about.
+#[derive(Debug)]
+struct Branches {
+    aggregate: AggregateId,
+    /// The key of the note of its heads.
+    key: String,
+    heads: Heads,
+    /// How many heads there were before the plan.
+    before: usize,
+}
+
+impl Branches {
+    fn came_into_conflict(&self) -> bool {
+        self.heads.len() > 1 && self.before < 2
+    }
+
+    fn was_settled(&self) -> bool {
+        self.heads.len() < 2 && self.before > 1
+    }
+}
+
+impl<'a> Ledger<'a> {
+    /// The state before a plan of at most so many events.
+    pub(super) fn open(facts: &'a Facts, events: usize) -> Result<Self> {
+        Ok(Ledger {
+            facts,
+            identity: identity(facts)?,
+            store: None,
+            origins: BTreeMap::new(),
+            places: HashMap::with_capacity(events),
+            branches: Vec::with_capacity(events),
+        })
+    }
+
+    /// The highest counter held of a node.
+    pub(super) fn counter(&mut self, node: &NodeId) -> Result<u64> {
+        match self.origins.get(node) {
+            Some(latest) => Ok(latest.counter),
+            None => counter(self.facts, node),
+        }
+    }
+
+    /// The heads of an aggregate.
+    pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&Heads> {
+        let place = self.place(aggregate)?;
+        Ok(self.heads_at(place))
+    }
+
+    /// The heads at a place, which is that of an aggregate.
+    pub(super) fn heads_at(&self, place: usize) -> &Heads {
+        &self.branches[place].heads
+    }
+
+    /// The place of an aggregate in this plan.
+    pub(super) fn place(&mut self, aggregate: &AggregateId) -> Result<usize> {
+        match self.places.entry(aggregate.clone()) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(unknown) => {
+                let key = notes::heads(aggregate);
+                let heads = self::heads(self.facts, &key)?;
+                let before = heads.len();
+                self.branches.push(Branches { aggregate: aggregate.clone(), key, heads, before });
+                Ok(*unknown.insert(self.branches.len() - 1))
+            }
+        }
+    }
+
+    /// Moves heads, counters and time with an event that is to be appended.
+    pub(super) fn add(&mut self, event: &Event) -> Result<()> {
+        let place = self.place(&event.aggregate_id)?;
+        self.add_at(place, event)
+    }
+
+    /// The same for an event of the aggregate that has this place.
+    pub(super) fn add_at(&mut self, place: usize, event: &Event) -> Result<()> {
+        self.branches[place].heads.add(event);
+        if let Some(Dot { node, counter }) = &event.dot {
+            let latest = || Latest { counter: *counter, event: event.id.clone() };
+            match self.origins.get_mut(node) {
+                Some(before) if before.counter < *counter => *before = latest(),
+                None if self::counter(self.facts, node)? < *counter => {
+                    self.origins.insert(node.clone(), latest());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a fresh id and a fresh name, once a plan.
+    pub(super) fn renew(&mut self, why: Renewal, now: u64, entropy: &Entropy) {
+        if self.store.is_none() {
+            self.identity = self.identity.renewed(self.facts.head.store, why, now, entropy.suffix());
+            self.store = Some(entropy.store());
+        }
+    }
+
+    /// The id of the store after the plan.
+    pub(super) fn store(&self) -> StoreId {
+        self.store.unwrap_or(self.facts.head.store)
+    }
+
+    /// Whether a clock shows an event of the own name that is not here.
+    pub(super) fn lacks_own(&mut self, clock: &VectorClock) -> Result<bool> {
+        let counter = clock.counter(&self.identity.author);
+        Ok(counter > 0 && counter > self.counter(&self.identity.author.clone())?)
+    }
+
+    /// Puts other heads in the place of those of an aggregate.
+    pub(super) fn set_heads(&mut self, aggregate: &AggregateId, heads: Heads) -> Result<()> {
+        let place = self.place(aggregate)?;
+        self.branches[place].heads = heads;
+        Ok(())
+    }
+
+    /// The aggregates that came into conflict along this plan, sorted.
+    pub(super) fn new_conflicts(&self) -> Vec<AggregateId> {
+        let new = self.branches.iter().filter(|branches| branches.came_into_conflict());
+        let mut aggregates: Vec<_> = new.map(|branches| branches.aggregate.clone()).collect();
+        aggregates.sort_unstable();
+        aggregates
+    }
+
+    /// The plan that was begun, with all notes that follow from what was added. Of several notes under one key the last
+    /// counts.
+    pub(super) fn finish(
+        mut self,
+        now: u64,
+        entropy: &Entropy,
+        mut plan: Plan,
+        more: impl IntoIterator<Item = Note>,
+    ) -> Result<Plan> {
+        // A plan that appends nothing draws no mark: one that changes nothing is the default.
+        plan.mark = if plan.appends() > 0 { entropy.mark() } else { Mark::default() };
+        // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
+        self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
+        plan.put.reserve(self.branches.len() + 16);
+        for Branches { key, heads, .. } in &mut self.branches {
+            plan.put.push(Note { key: std::mem::take(key), value: heads.encode() });
+        }
+        for branches in &self.branches {
+            let aggregate = &branches.aggregate;
+            if branches.came_into_conflict() {
+                plan.put.push(put(notes::conflict(aggregate), now.to_string()));
+            } else if branches.was_settled() {
+                plan.delete.push(notes::conflict(aggregate));
+            }
+        }
+        if identity(self.facts)? != self.identity {
+            plan.put.push(Note::json(Note::NODE.to_owned(), &self.identity)?);
+        }
+        for (node, latest) in &self.origins {
+            plan.put.push(put(notes::origin(node), latest.to_string()));
+        }
+        plan.put.extend(self.store.map(Note::of_store_id));
+        plan.put.extend(more);
+        plan.put.reverse();
+        plan.put.sort_by(|left, right| left.key.cmp(&right.key));
+        plan.put.dedup_by(|later, first| later.key == first.key);
+        Ok(plan)
+    }
+}
+
+/// Who the replica is.
+pub(super) fn identity(facts: &Facts) -> Result<Identity> {
+    Note::read_identity(facts.note(Note::NODE))
+}
+
+/// The highest counter held of a node, by the facts.
+pub(super) fn counter(facts: &Facts, node: &NodeId) -> Result<u64> {
+    let latest: Option<Latest> = text(facts, &notes::origin(node))?;
+    Ok(latest.map_or(0, |latest| latest.counter))
+}
+
+/// The heads under this key, by the facts.
+pub(super) fn heads(facts: &Facts, key: &str) -> Result<Heads> {
+    facts.notes.get(key).map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))
+}
+
+pub(super) fn put(key: String, value: String) -> Note {
+    Note { key, value: value.into_bytes() }
+}
+
+pub(super) fn text<T: std::str::FromStr>(facts: &Facts, key: &str) -> Result<Option<T>> {
+    let Some(value) = facts.notes.get(key) else {
+        return Ok(None);
+    };
+    let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| Error::corrupt("a note cannot be read").with("key", key))
+}

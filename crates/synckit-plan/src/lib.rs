@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+// - `record.rs`: new events authored here
+// - `receive.rs`: events from a peer
+// - `adopt.rs`: events by authors who cannot stamp
+// - `forks.rs`, `restamp.rs`: what becomes of two events under one dot, and of one event under two stamps
+// - `renew.rs`: a fresh id and a fresh name for a store that was copied or set back
+// - `renumber.rs`: fresh dots for local events that were never handed out
+// - `recount.rs`: heads, counted again
+// - `ledger.rs`: identity, heads and counters, as they change along a plan
+// - `conflict/`: heads, sides, resolutions, history
+// - `notes.rs`: the keys of the notebook
+// - `store_ext.rs`: what users of a store want on top of its contract
+
+mod adopt;
+mod conflict;
+mod entropy;
+mod forks;
+mod ledger;
+pub mod notes;
+mod receive;
+mod record;
+mod recount;
+mod renew;
+mod renumber;
+mod restamp;
+mod store_ext;
+
+pub use adopt::{Adopt, Adopted, Adoptee};
+pub use conflict::{
+    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept, RESOLUTION_TYPE,
+    Resolution, Ruling, Side, Standing,
+};
+pub use entropy::Entropy;
+pub use receive::{OnRecord, Receive, Received};
+pub use record::{Expect, Record, Recorded};
+pub use recount::Recount;
+pub use renew::Renew;
+pub use renumber::{Renumber, Renumbered};
+pub use restamp::Restamp;
+pub use store_ext::StoreExt;

@@ -1,0 +1,256 @@
+//! The notebook: the keys a store keeps beside its log, and what stands under them.
+//!
+//! | key | value |
+//! |---|---|
+//! | `store` | the store id, as text |
+//! | `node` | [`Identity`]: the node id, the name it authors under now, and its former names |
+//! | `handed` | the position in the own log up to which events were handed to others, as text |
+//! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event that has it, as text |
+//! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
+//! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author who cannot stamp is known to have seen, in its binary form |
+//! | `client/<author>` | what a transport keeps about such an author |
+//! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
+//! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
+//! | `push/<peer>/<filter>` | [`PushNote`]: how far the own log has been pushed |
+//! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
+//! | `last/<filter>` | the peer that a filter was last synced with: a store id as JSON text |
+//! | `peer/<peer>` | [`PeerNote`]: who the peer is and when it was last synced |
+//! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
+//! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
+//!
+//! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use synckit_core::binary::{put_varint, take_varint};
+use synckit_core::{
+    AggregateId, Cursor, Error, EventId, NodeId, Position, RefusalCode, Result, StoreId, VectorClock,
+};
+
+/// The key of the position up to which the own log was handed to others.
+pub const HANDED: &str = "handed";
+/// The prefix of the keys of unsettled conflicts.
+pub const CONFLICTS: &str = "conflict/";
+/// The prefix of the keys of foreign events that were set aside.
+pub const ASIDE_IN: &str = "aside/in/";
+/// The prefix of the keys of own events that a peer refused.
+pub const ASIDE_OUT: &str = "aside/out/";
+/// The prefix of the keys of peers.
+pub const PEERS: &str = "peer/";
+
+/// The key of the [`Latest`] of a node.
+pub fn origin(node: &NodeId) -> String {
+    ["origin/", node.as_str()].concat()
+}
+
+/// The key of the heads of an aggregate.
+pub fn heads(aggregate: &AggregateId) -> String {
+    ["heads/", aggregate.as_str()].concat()
+}
+
+/// The key of what an author who cannot stamp is known to have seen of an aggregate.
+pub fn seen(author: &NodeId, aggregate: &AggregateId) -> String {
+    format!("seen/{}/{author}/{aggregate}", author.as_str().len())
+}
+
+/// The key of what a transport keeps about an author who cannot stamp.
+pub fn client(author: &NodeId) -> String {
+    format!("client/{author}")
+}
+
+/// The key of an unsettled conflict.
+pub fn conflict(aggregate: &AggregateId) -> String {
+    format!("{CONFLICTS}{aggregate}")
+}
+
+/// The key of a [`PullNote`].
+pub fn pull(peer: StoreId, filter: &str) -> String {
+    format!("pull/{peer}/{filter}")
+}
+
+/// The key of a [`PushNote`].
+pub fn push(peer: StoreId, filter: &str) -> String {
+    format!("push/{peer}/{filter}")
+}
+
+/// The key of how far a caller says it has pushed here.
+pub fn pushed(caller: StoreId, filter: &str) -> String {
+    format!("pushed/{caller}/{filter}")
+}
+
+/// The key of the peer that a filter was last synced with.
+pub fn last(filter: &str) -> String {
+    format!("last/{filter}")
+}
+
+/// The key of a [`PeerNote`].
+pub fn peer(peer: StoreId) -> String {
+    format!("{PEERS}{peer}")
+}
+
+/// The key of a foreign event that was set aside.
+pub fn aside_in(peer: StoreId, event: &str) -> String {
+    format!("{ASIDE_IN}{peer}/{event}")
+}
+
+/// The prefix of the keys of own events that this peer refused.
+pub fn aside_out_of(peer: StoreId) -> String {
+    format!("{ASIDE_OUT}{peer}/")
+}
+
+/// The key of an own event that a peer refused.
+pub fn aside_out(peer: StoreId, event: &EventId) -> String {
+    format!("{ASIDE_OUT}{peer}/{event}")
+}
+
+/// The highest counter held of a node, and the event that has it. Its text form is `counter event`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// The counter, at least 1.
+    pub counter: u64,
+    /// The event that the dot of this counter names.
+    pub event: EventId,
+}
+
+impl fmt::Display for Latest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.counter, self.event)
+    }
+}
+
+impl FromStr for Latest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once(' ').and_then(|(counter, event)| Some((counter.parse().ok()?, event)));
+        let (counter, event) = parts.ok_or_else(|| Error::corrupt("this is not a counter and an event"))?;
+        Ok(Latest { counter, event: EventId::new(event)? })
+    }
+}
+
+/// What an author who cannot stamp is known to have seen of one aggregate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Everything of the aggregate up to this position of the log here.
+    pub upto: Position,
+    /// What that is, and what the author wrote.
+    pub clock: VectorClock,
+}
+
+impl Seen {
+    /// Takes in what is known from elsewhere.
+    ///
+    /// # Errors
+    /// `TooLarge` above 1,000 nodes; nothing has changed then.
+    pub fn merge(&mut self, other: &Seen) -> Result<()> {
+        self.clock.merge(&other.clock)?;
+        self.upto = self.upto.max(other.upto);
+        Ok(())
+    }
+
+    /// The compact binary form: the position as LEB128, and the clock.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.upto);
+        self.clock.encode(&mut out);
+        out
+    }
+
+    /// Reads the binary form found under a key.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the key.
+    pub fn decode(key: &str, mut value: &[u8]) -> Result<Seen> {
+        let value = &mut value;
+        let read = take_varint(value).and_then(|upto| Ok(Seen { upto, clock: VectorClock::decode(value)? }));
+        read.map_err(|error| Error::corrupt("a note cannot be read").with("key", key).with_source(error))
+    }
+}
+
+/// How far a peer's log has been pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullNote {
+    /// The place in the peer's log.
+    pub cursor: Cursor,
+    /// The store that holds everything up to there: this one under the id that it had then. Under another id it may lack
+    /// what the peer left out as its own.
+    pub held_by: StoreId,
+    /// What this replica might read then, by the peer's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
+    /// How far the peer was asked what else is there, while that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+impl PullNote {
+    /// A store that holds everything of a peer's log up to there.
+    pub fn at(cursor: Cursor, held_by: StoreId, rights: Option<String>) -> Self {
+        PullNote { cursor, held_by, rights, asked: None }
+    }
+}
+
+/// How far a peer was asked what is in the part of its log that was pulled, and not here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The id of the store that asks.
+    pub by: StoreId,
+    /// What it may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
+    /// The place in the peer's log.
+    pub to: Cursor,
+}
+
+/// How far the own log has been pushed to a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushNote {
+    /// Everything up to this position was offered, or came from the peer.
+    pub position: Position,
+    /// The place in the own log that the peer has confirmed to have on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Cursor>,
+    /// The latest event here that was authored under the own name and pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<EventId>,
+    /// The furthest place in the peer's log at which it has put what was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Cursor>,
+}
+
+/// Who a peer is and when it was last synced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerNote {
+    /// The peer's node id.
+    pub node: NodeId,
+    /// When a sync with it last ended well, in Unix milliseconds.
+    pub synced_at: u64,
+    /// How far its clock was ahead of the own then, in milliseconds.
+    #[serde(default)]
+    pub clock_skew_millis: i64,
+}
+
+/// An event that could not be stored, here or at a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The event's id, as far as it could be read.
+    pub id: String,
+    /// The peer it came from or that refused it.
+    pub peer: StoreId,
+    /// Why.
+    pub code: RefusalCode,
+    /// Why, in words.
+    pub message: String,
+    /// Its position in the own log, when it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// Whether it is to be offered to the peer again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// The event as it came, when it is not in the own log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+}

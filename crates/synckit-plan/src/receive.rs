@@ -1,0 +1,477 @@
+//! Events from a peer: each is new, held already, or refused with its reason; none stops the rest.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use synckit_core::{
+    AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, Facts, Former, Identity, Limits, Needs,
+    NodeId, Note, Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    VectorClock,
+};
+
+use crate::Entropy;
+use crate::conflict::{Heads, Resolution};
+use crate::forks::Forks;
+use crate::ledger::{self, Ledger};
+use crate::notes::{self, Aside};
+use crate::restamp::Restamp;
+
+/// Stores events from elsewhere, together with the checkpoint that they bring forward.
+#[derive(Clone, Debug)]
+pub struct Receive {
+    /// The store they came from; `None` for a resolution derived here, which is not checked again.
+    pub source: Option<StoreId>,
+    /// The events, in the order of the log they came from.
+    pub events: Vec<Event>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// What an event may be at most.
+    pub limits: Limits,
+    /// Whether refused events are kept in the notebook, so that the checkpoint may pass them.
+    pub set_aside: bool,
+    /// Notes written in the same commit: the checkpoint.
+    pub notes: Vec<Note>,
+    /// How far the source is on record here, and how far it is after this.
+    pub on_record: Option<OnRecord>,
+    /// Keys deleted in the same commit, unless it puts them again.
+    pub delete: Vec<String>,
+    /// The name the replica authors under, as far as the caller knows; without it, or where it is wrong, there may be one
+    /// more look-up.
+    pub author: Option<NodeId>,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+    stage: Stage,
+    /// Dots that may name two events.
+    doubtful: Vec<Dot>,
+}
+
+/// A place in the log of who pushes, as it is put on record.
+#[derive(Clone, Debug)]
+pub struct OnRecord {
+    /// The key of the note.
+    pub key: String,
+    /// What is on record before. Nothing is stored where it is neither this nor `upto`: somebody else has pushed in the same
+    /// name, or this came late.
+    pub from: Option<Cursor>,
+    /// What is on record afterwards, unless an event was refused.
+    pub upto: Option<Cursor>,
+}
+
+/// What the planning has asked for so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Ids,
+    Dots,
+    Twins,
+    Histories,
+}
+
+/// What became of received events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// How many were new.
+    pub accepted: usize,
+    /// How many were held already.
+    pub duplicates: usize,
+    /// Those that were not stored, and why.
+    pub refused: Vec<Refused>,
+    /// Where the new ones stand.
+    pub placed: Option<Placed>,
+    /// The aggregates that came into conflict by it.
+    pub conflicts: Vec<AggregateId>,
+    /// The name this replica authors under from now on, where it took a fresh one: an event under its name that it did not
+    /// hold has shown that its log was set back, or that somebody else writes under its name.
+    pub renewed: Option<NodeId>,
+    /// Whether an event shows that another copy of this store, or another device of its name, is in use.
+    pub copy_seen: bool,
+    /// The last position of the log.
+    pub head: Position,
+}
+
+impl Planner for Receive {
+    type Outcome = Received;
+
+    fn needs(&mut self) -> Needs {
+        let mut aggregates: Vec<_> = self.events.iter().map(|event| &event.aggregate_id).collect();
+        aggregates.sort_unstable();
+        aggregates.dedup();
+        let origins = self.events.iter().filter_map(Event::author).chain(&self.author);
+        let origins: BTreeSet<_> = origins.collect();
+        let mut keys = Vec::with_capacity(aggregates.len() + origins.len() + 2);
+        keys.extend(aggregates.into_iter().map(notes::heads));
+        keys.push(Note::NODE.to_owned());
+        keys.extend(origins.into_iter().map(notes::origin));
+        keys.extend(self.on_record.as_ref().map(|record| record.key.clone()));
+        let ids = self.events.iter().map(|event| event.id.clone()).collect();
+        Needs { ids, notes: keys, ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Received>> {
+        while let Some(needs) = self.next_needs(facts)? {
+            if needs != Needs::default() {
+                return Ok(Step::Fetch(needs));
+            }
+        }
+        if self.source == Some(facts.head.store) {
+            let message =
+                "the events come from this very store: a database was copied, or a replica syncs with itself";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        self.check_record(facts)?;
+        let mut events = std::mem::take(&mut self.events);
+        let mut ledger = Ledger::open(facts, events.len())?;
+        let mut forks = Forks::of(facts)?;
+        let mut received = Received::default();
+        let mut batch = Batch::of(&events);
+        for (index, event) in events.iter().enumerate() {
+            let verdict = self.judge(&mut ledger, facts, &mut batch, event)?;
+            batch.judged(event, matches!(verdict, Verdict::New { .. }));
+            match verdict {
+                Verdict::New { place } => {
+                    let taken = event.author().is_some_and(|author| ledger.identity.writes_as(author));
+                    if taken || ledger.lacks_own(&event.clock)? {
+                        ledger.renew(Renewal::SetBack, self.now, &self.entropy);
+                    }
+                    if shows_copy(&ledger.identity, event) {
+                        received.copy_seen = true;
+                        ledger.identity.copy_seen = Some(self.now);
+                    }
+                    ledger.add_at(place, event)?;
+                    forks.add(event)?;
+                    received.accepted += 1;
+                }
+                Verdict::Duplicate => received.duplicates += 1,
+                Verdict::Restamped => {
+                    forks.meet(&event.id, event)?;
+                    received.duplicates += 1;
+                }
+                Verdict::Refused(code, message) => {
+                    let id = event.id.to_string();
+                    if self.set_aside {
+                        self.notes.push(self.aside(event, code, &message)?);
+                    }
+                    received.refused.push(Refused { index, id, code, message });
+                }
+            }
+        }
+        let mut new = batch.new.into_iter();
+        events.retain(|_| new.next().unwrap_or_default());
+        let mut plan = Plan { append: events, source: self.source, ..Plan::default() };
+        forks.settle(&mut ledger, &mut plan)?;
+        let at = |after: usize| facts.head.position + after as Position;
+        received.head = at(plan.appends());
+        received.conflicts = ledger.new_conflicts();
+        received.placed = (!plan.append.is_empty()).then(|| {
+            let secret = &ledger.identity.secret;
+            let upto = secret.cursor(ledger.store(), at(plan.append.len()), self.entropy.mark());
+            Placed { after: facts.head.position, upto }
+        });
+        received.renewed = (ledger.store() != facts.head.store).then(|| ledger.identity.author.clone());
+        let mut notes = std::mem::take(&mut self.notes);
+        if let Some(OnRecord { key, upto: Some(upto), .. }) = self.on_record.take()
+            && received.refused.is_empty()
+        {
+            notes.push(Note { key, value: upto.to_string().into_bytes() });
+        }
+        let mut plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
+        self.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
+        plan.delete.append(&mut self.delete);
+        Ok(Step::Write(plan, received))
+    }
+}
+
+impl Receive {
+    /// Stores these events from a peer, without notes.
+    pub fn new(
+        source: Option<StoreId>,
+        events: Vec<Event>,
+        now: u64,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Self {
+        Receive {
+            source,
+            events,
+            now,
+            limits,
+            set_aside: false,
+            notes: Vec::new(),
+            on_record: None,
+            delete: Vec::new(),
+            author: None,
+            entropy,
+            stage: Stage::default(),
+            doubtful: Vec::new(),
+        }
+    }
+
+    /// What to ask for next, which may be nothing; `None` when all is known. Beyond the first stage something is asked for
+    /// only where something went wrong: where a dot or an id meets another event or stamp.
+    fn next_needs(&mut self, facts: &Facts) -> Result<Option<Needs>> {
+        let (next, needs) = match self.stage {
+            Stage::Ids => {
+                self.doubtful = self.doubtful_dots(facts)?;
+                let notes = self.own_origin(facts)?.into_iter().collect();
+                (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
+            }
+            Stage::Dots => {
+                let twins = self.twins(facts).map(|(_, twin)| twin.clone());
+                (Stage::Twins, Needs { ids: twins.collect(), ..Needs::default() })
+            }
+            Stage::Twins => {
+                let histories = self.concerned(facts)?.into_iter().collect();
+                (Stage::Histories, Needs { histories, ..Needs::default() })
+            }
+            Stage::Histories => return Ok(None),
+        };
+        self.stage = next;
+        Ok(Some(needs))
+    }
+
+    /// The key of what is known of the own name, where a clock speaks of it and it was not asked for.
+    fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
+        let own = ledger::identity(facts)?.author;
+        let asked = self.author.as_ref() == Some(&own)
+            || self.events.iter().any(|event| event.author() == Some(&own));
+        let needed = !asked && self.events.iter().any(|event| event.clock.counter(&own) > 0);
+        Ok(needed.then(|| notes::origin(&own)))
+    }
+
+    /// The dots that may name another event already: those not beyond the highest counter of their node that is held or came
+    /// before them, and those of events that are held under another stamp.
+    fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
+        let mut highest: BTreeMap<NodeId, u64> = BTreeMap::new();
+        let mut dots = Vec::new();
+        for event in &self.events {
+            let restamp = event.is_restamp().then(|| Restamp::read(event).ok()).flatten();
+            let Some(dot) = restamp.as_ref().map(|restamp| &restamp.dot).or(event.dot.as_ref()) else {
+                continue;
+            };
+            let known = match highest.entry(dot.node.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(ledger::counter(facts, &dot.node)?),
+            };
+            if facts.held.get(&event.id).is_some_and(|held| held.digest == event.digest()) {
+                continue;
+            }
+            if restamp.is_some() || dot.counter <= *known || facts.held.contains_key(&event.id) {
+                dots.push(dot.clone());
+            }
+            *known = dot.counter.max(*known);
+        }
+        dots.sort_unstable();
+        dots.dedup();
+        Ok(dots)
+    }
+
+    /// Events whose dot names another event that is held, each with that event.
+    fn twins<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = (&'a Event, &'a EventId)> {
+        self.events.iter().filter_map(|event| {
+            let named = match &event.dot {
+                Some(dot) => facts.dots.get(dot)?,
+                None if event.is_restamp() => facts.dots.get(&Restamp::read(event).ok()?.dot)?,
+                None => return None,
+            };
+            (*named != event.id).then_some((event, named))
+        })
+    }
+
+    /// The aggregates in which a dot names two events, or an event has two stamps, as far as can be told.
+    fn concerned(&self, facts: &Facts) -> Result<BTreeSet<AggregateId>> {
+        let mut concerned = BTreeSet::new();
+        for (event, twin) in self.twins(facts) {
+            concerned.insert(event.aggregate_id.clone());
+            concerned.extend(facts.held.get(twin).map(|held| held.aggregate.clone()));
+        }
+        let mut named: HashMap<&Dot, &Event> = HashMap::new();
+        // Most often there is no such note, and no key has to be made.
+        let awaits = facts.notes.values().any(|note| Heads::awaits_in(note));
+        for event in &self.events {
+            let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
+            let twin = dot.and_then(|dot| named.insert(dot, event));
+            if let Some(twin) = twin.filter(|twin| twin.id != event.id) {
+                concerned.extend([twin.aggregate_id.clone(), event.aggregate_id.clone()]);
+            }
+            let awaited =
+                || awaits && facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
+            if match facts.held.get(&event.id) {
+                Some(held) => held.digest != event.digest(),
+                None => event.is_restamp() || awaited(),
+            } {
+                concerned.insert(event.aggregate_id.clone());
+            }
+        }
+        Ok(concerned)
+    }
+
+    /// Whether what is on record of the source is what it believes.
+    fn check_record(&self, facts: &Facts) -> Result<()> {
+        let Some(OnRecord { key, from, upto }) = &self.on_record else { return Ok(()) };
+        let known = ledger::text::<Cursor>(facts, key)?;
+        if known == *from || (upto.is_some() && known == *upto) {
+            return Ok(());
+        }
+        let message =
+            "another place in the caller's log is on record than the caller believes; say hello again";
+        let place = |place: &Option<Cursor>| place.as_ref().map_or(0, Cursor::position);
+        Err(Error::new(ErrorKind::CursorUnknown, message)
+            .with("on record", place(&known))
+            .with("believed", place(from)))
+    }
+
+    fn judge(
+        &self,
+        ledger: &mut Ledger<'_>,
+        facts: &Facts,
+        batch: &mut Batch<'_>,
+        event: &Event,
+    ) -> Result<Verdict> {
+        let refused = |code, message: String| Ok(Verdict::Refused(code, message));
+        let known = match batch.named(&event.id) {
+            Some(earlier) => Some((earlier.digest(), earlier.content_digest())),
+            None => facts.held.get(&event.id).map(|held| (held.digest, held.content)),
+        };
+        if let Some((digest, content)) = known {
+            return match () {
+                () if digest == event.digest() => Ok(Verdict::Duplicate),
+                () if content == event.content_digest() && !event.is_derived() => Ok(Verdict::Restamped),
+                () => refused(
+                    RefusalCode::IdTaken,
+                    "the id already names an event with other content".to_owned(),
+                ),
+            };
+        }
+        if event.size() > self.limits.event_bytes {
+            let limit = self.limits.event_bytes;
+            return refused(
+                RefusalCode::TooLarge,
+                format!("the event has {} bytes; at most {limit} are allowed", event.size()),
+            );
+        }
+        let checked = event.check_stamp().and_then(|()| match &event.dot {
+            Some(_) => check_type(event),
+            // What was derived here was made just now.
+            None if self.source.is_none() => Ok(()),
+            None if event.is_restamp() => Restamp::check(event),
+            None => Resolution::check(event),
+        });
+        if let Err(error) = checked {
+            return refused(RefusalCode::Invalid, error.to_string());
+        }
+        self.fits(ledger, event)
+    }
+
+    /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
+    fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
+        let place = ledger.place(&event.aggregate_id)?;
+        let heads = ledger.heads_at(place);
+        let most: usize = heads.iter().map(|head| head.clock.len()).sum();
+        if most + event.clock.len() <= VectorClock::MAX_NODES {
+            return Ok(Verdict::New { place });
+        }
+        let mut clock = heads.clock()?;
+        match clock.merge(&event.clock) {
+            Ok(()) => Ok(Verdict::New { place }),
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                Ok(Verdict::Refused(RefusalCode::TooLarge, error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn aside(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
+        let peer = self.source.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "an event derived here was refused").with("reason", message)
+        })?;
+        let text = serde_json::to_string(event).map_err(|error| {
+            Error::new(ErrorKind::Internal, "an event has no JSON form").with_source(error)
+        })?;
+        let aside = Aside {
+            id: event.id.to_string(),
+            peer,
+            code,
+            message: message.to_owned(),
+            position: None,
+            again: false,
+            event: Some(text),
+        };
+        Note::json(notes::aside_in(peer, event.id.as_str()), &aside)
+    }
+}
+
+fn check_type(event: &Event) -> Result<()> {
+    if event.event_type.as_str().starts_with("synckit.") {
+        return Err(Error::invalid("an event with a dot has a type reserved for resolutions"));
+    }
+    Ok(())
+}
+
+enum Verdict {
+    /// It is stored; its aggregate has this place in the ledger.
+    New {
+        place: usize,
+    },
+    Duplicate,
+    /// It is held under another stamp.
+    Restamped,
+    Refused(RefusalCode, String),
+}
+
+/// What a batch has brought so far. Where ids come in ascending order, as one author makes them, none is looked for and no
+/// table is made.
+#[derive(Debug)]
+struct Batch<'a> {
+    events: &'a [Event],
+    /// For each event that was judged whether it is new.
+    new: Vec<bool>,
+    /// The greatest id of a new one.
+    last: Option<&'a EventId>,
+    /// New events by id.
+    ids: Option<HashMap<&'a EventId, &'a Event>>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(events: &'a [Event]) -> Self {
+        Batch { events, new: Vec::with_capacity(events.len()), last: None, ids: None }
+    }
+
+    fn judged(&mut self, event: &'a Event, new: bool) {
+        self.new.push(new);
+        if !new {
+            return;
+        }
+        self.last = self.last.max(Some(&event.id));
+        if let Some(ids) = &mut self.ids {
+            ids.insert(&event.id, event);
+        }
+    }
+
+    /// The new event that has this id.
+    fn named(&mut self, id: &EventId) -> Option<&'a Event> {
+        if self.last < Some(id) {
+            return None;
+        }
+        let Batch { events, new, ids, .. } = self;
+        let ids = ids.get_or_insert_with(|| {
+            let mut ids = HashMap::with_capacity(events.len());
+            ids.extend(new_of(events, new).map(|event| (&event.id, event)));
+            ids
+        });
+        ids.get(id).copied()
+    }
+}
+
+/// Those of the events judged so far that are new.
+fn new_of<'a>(events: &'a [Event], new: &[bool]) -> impl Iterator<Item = &'a Event> {
+    events.iter().zip(new).filter(|(_, new)| **new).map(|(event, _)| event)
+}
+
+/// Whether an event was authored by another copy of this store, or another device of its name: under one of its names,
+/// after it had given that up.
+fn shows_copy(identity: &Identity, event: &Event) -> bool {
+    const MINUTE: u64 = 60_000;
+    let Some(author) = event.author().filter(|author| **author != identity.author) else { return false };
+    let later = |former: &Former| event.time.millis() > former.at.saturating_add(MINUTE);
+    author.chosen() == identity.node.as_str() && identity.former.last().is_none_or(later)
+}

@@ -1,0 +1,55 @@
+//! A fresh id and a fresh name for a store that was copied or set back.
+//!
+//! To its peers it is then a stranger, so that nothing they remember of its former self can mislead either side. What
+//! happens under the former name is none of its business: a copy of the store may go on under it.
+
+use synckit_core::{Facts, Identity, Needs, NodeId, Note, Plan, Planner, Renewal, Result, Step, StoreId};
+
+use crate::Entropy;
+use crate::ledger::Ledger;
+
+/// Takes a fresh id and a fresh name, unless the store has another id by now.
+#[derive(Clone, Debug)]
+pub struct Renew {
+    /// The id that it is to give up.
+    pub store: StoreId,
+    /// Why.
+    pub why: Renewal,
+    /// A name that a person chose for it, in place of the one it was made for.
+    pub node: Option<NodeId>,
+    /// The wall clock, in Unix milliseconds.
+    pub now: u64,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+}
+
+impl Planner for Renew {
+    type Outcome = Identity;
+
+    fn needs(&mut self) -> Needs {
+        Needs { notes: vec![Note::NODE.to_owned()], ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Identity>> {
+        let mut ledger = Ledger::open(facts, 0)?;
+        if facts.head.store == self.store {
+            ledger.renew(self.why, self.now, &self.entropy);
+            if let Some(node) = &self.node {
+                node.check_chosen()?;
+                ledger.identity.node.clone_from(node);
+                ledger.identity.author.clone_from(node);
+            }
+            ledger.identity.copy_seen = None;
+        }
+        let identity = ledger.identity.clone();
+        let plan = ledger.finish(self.now, &self.entropy, Plan::default(), [])?;
+        Ok(Step::Write(plan, identity))
+    }
+}
+
+impl Renew {
+    /// Gives up this id.
+    pub fn new(store: StoreId, why: Renewal, now: u64, entropy: Entropy) -> Self {
+        Renew { store, why, node: None, now, entropy }
+    }
+}

@@ -1,0 +1,220 @@
+//! Fresh dots for own events that were never handed out.
+//!
+//! A replica that was set back may have recorded events before it learnt so. Their dots name other events elsewhere, and
+//! their clocks speak of those. Before they are handed out they get dots of a fresh name, and clocks that say what their
+//! author had really seen. Ids, positions and content stay. Events far ahead of the right time get it, for the same reason:
+//! nobody knows them yet.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use synckit_core::{
+    AggregateId, Dot, Event, EventId, Facts, Identity, Needs, NodeId, Note, Plan, Planner, Position, Renewal,
+    Result, Step, StoredEvent, Timestamp, VectorClock,
+};
+
+use crate::Entropy;
+use crate::conflict::{Heads, Resolution};
+use crate::ledger::{Ledger, put};
+use crate::notes::{self, Latest};
+use crate::restamp::Restamp;
+
+/// Gives fresh dots to own events that were never handed out, in one commit.
+#[derive(Clone, Debug)]
+pub struct Renumber {
+    /// The events, with their aggregates.
+    pub events: BTreeMap<EventId, AggregateId>,
+    /// Whether their dots may be taken; else only their times are looked at.
+    pub taken: bool,
+    /// Up to where the log was handed to others: what was derived here after it follows the events.
+    pub handed: Position,
+    /// Up to where the log was read; the plan does nothing when it has grown since.
+    pub head: Position,
+    /// The right time, in Unix milliseconds, as far as it is known.
+    pub now: u64,
+    /// How far ahead of it an event may be.
+    pub drift: Duration,
+    /// Randomness for this commit.
+    pub entropy: Entropy,
+}
+
+/// What was renumbered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renumbered {
+    /// How many events got another stamp.
+    pub events: usize,
+    /// The name this replica authors under now.
+    pub author: NodeId,
+}
+
+impl Planner for Renumber {
+    type Outcome = Option<Renumbered>;
+
+    fn needs(&mut self) -> Needs {
+        let aggregates: BTreeSet<&AggregateId> = self.events.values().collect();
+        let mut keys = vec![Note::NODE.to_owned()];
+        keys.extend(aggregates.iter().map(|aggregate| notes::heads(aggregate)));
+        Needs { notes: keys, histories: aggregates.into_iter().cloned().collect(), ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Option<Renumbered>>> {
+        let mut ledger = Ledger::open(facts, 0)?;
+        if round == 1 {
+            let notes = vec![notes::origin(&ledger.identity.author)];
+            return Ok(Step::Fetch(Needs { notes, ..Needs::default() }));
+        }
+        if facts.head.position != self.head {
+            return Ok(Step::Write(Plan::default(), None));
+        }
+        if self.taken {
+            ledger.identity = self.with_unused_name(facts, &mut ledger)?;
+        }
+        let identity = ledger.identity.clone();
+        let mut numbering = Numbering::of(self, facts, identity.clone(), &mut ledger)?;
+        let (mut plan, mut heads, mut latest) = (Plan::default(), BTreeMap::<_, Vec<Event>>::new(), None);
+        let mut stored: Vec<&StoredEvent> = facts.histories.values().flatten().collect();
+        stored.sort_unstable_by_key(|stored| stored.position);
+        let taken: BTreeSet<&EventId> = stored.iter().map(|stored| &stored.event.id).collect();
+        for stored in &stored {
+            let events = heads.entry(stored.event.aggregate_id.clone()).or_default();
+            let moved = numbering.moved(stored, events)?;
+            let moved = moved.filter(|event| event.id == stored.event.id || !taken.contains(&event.id));
+            if let Some(event) = &moved {
+                if let (Some(dot), Some(was)) = (&event.dot, &stored.event.dot) {
+                    let restamp = Restamp::event_of(event, was)?;
+                    plan.derived.extend(Some(restamp).filter(|restamp| !taken.contains(&restamp.id)));
+                    latest = (dot.node == identity.author)
+                        .then(|| Latest { counter: dot.counter, event: event.id.clone() })
+                        .or(latest);
+                }
+                plan.restamp.push((stored.position, event.clone()));
+            }
+            events.push(moved.unwrap_or_else(|| stored.event.clone()));
+        }
+        for (aggregate, events) in heads {
+            ledger.set_heads(&aggregate, Heads::among(events.iter()))?;
+        }
+        let origin = |latest: Latest| put(notes::origin(&identity.author), latest.to_string());
+        let notes: Vec<Note> = latest.filter(|_| self.taken).map(origin).into_iter().collect();
+        let done = Renumbered { events: plan.restamp.len(), author: identity.author.clone() };
+        let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
+        Ok(Step::Write(plan, Some(done)))
+    }
+}
+
+impl Renumber {
+    /// The identity with a name under which nothing was recorded yet, and nothing to suspect any more.
+    fn with_unused_name(&self, facts: &Facts, ledger: &mut Ledger<'_>) -> Result<Identity> {
+        let identity = ledger.identity.clone();
+        let mut unused = match ledger.counter(&identity.author)? {
+            0 => identity,
+            _ if self.events.is_empty() => identity,
+            _ => {
+                let why = identity.former.last().map_or(Renewal::SetBack, |former| former.why);
+                identity.renewed(facts.head.store, why, self.now, self.entropy.suffix())
+            }
+        };
+        unused.suspect = false;
+        Ok(unused)
+    }
+}
+
+/// Which dots become which.
+struct Numbering<'a> {
+    wanted: &'a Renumber,
+    identity: Identity,
+    /// The new counters of moved events, by their old dots.
+    counters: HashMap<Dot, u64>,
+    /// Of each aggregate the old dots of moved events, and the dots of own events that stay.
+    own: HashMap<&'a AggregateId, (Vec<&'a Dot>, Vec<&'a Dot>)>,
+    /// The new ids of resolutions, by their old ones.
+    resolutions: HashMap<EventId, EventId>,
+}
+
+impl<'a> Numbering<'a> {
+    fn of(
+        wanted: &'a Renumber,
+        facts: &'a Facts,
+        identity: Identity,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Self> {
+        let mut next = if wanted.taken { ledger.counter(&identity.author)? } else { 0 };
+        let (mut counters, mut own) = (HashMap::new(), HashMap::<_, (Vec<_>, Vec<_>)>::new());
+        let mut stored: Vec<&StoredEvent> = facts.histories.values().flatten().collect();
+        stored.sort_unstable_by_key(|stored| stored.position);
+        for StoredEvent { event, .. } in stored {
+            let Some(dot) = event.dot.as_ref().filter(|dot| identity.is_own(&dot.node)) else { continue };
+            let (moved, stays) = own.entry(&event.aggregate_id).or_default();
+            if wanted.taken && wanted.events.contains_key(&event.id) {
+                next += 1;
+                counters.insert(dot.clone(), next);
+                moved.push(dot);
+            } else {
+                stays.push(dot);
+            }
+        }
+        Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new() })
+    }
+
+    /// The event with its new stamp, if it gets one; `before` are those of its aggregate that stand before it.
+    fn moved(&mut self, stored: &StoredEvent, before: &[Event]) -> Result<Option<Event>> {
+        let event = &stored.event;
+        let wanted = self.wanted.events.contains_key(&event.id);
+        let follows =
+            event.is_resolution() && stored.source.is_none() && stored.position > self.wanted.handed;
+        if !wanted && !follows {
+            return Ok(None);
+        }
+        if follows {
+            return Ok(Some(self.resolution(event, before)?).filter(|moved| moved != event));
+        }
+        let mut moved = event.clone();
+        moved.clock = self.clock(&event.aggregate_id, &event.clock)?;
+        moved.dot = event.dot.as_ref().map(|dot| self.dot(dot));
+        if event.time.drifts(self.wanted.now, self.wanted.drift) {
+            let causes = before.iter().filter(|cause| moved.has_seen(cause)).map(|cause| cause.time);
+            moved.time = Timestamp::after(self.wanted.now, causes);
+        }
+        Ok((moved != *event).then_some(moved))
+    }
+
+    /// A resolution with its sides as they are numbered now, one tick later than the latest of them. Its id follows.
+    fn resolution(&mut self, event: &Event, before: &[Event]) -> Result<Event> {
+        let aggregate = &event.aggregate_id;
+        let resolution = Resolution::read(event)?.map_dots(
+            |dot| self.dot(dot),
+            |clock| self.clock(aggregate, clock),
+            |id| self.resolutions.get(id).unwrap_or(id).clone(),
+        )?;
+        let time_of = |dot: &Dot| before.iter().find(|event| event.dot.as_ref() == Some(dot));
+        let times = resolution.sides.iter().map(|side| time_of(&side.dot).map(|event| event.time));
+        let latest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
+        let moved = resolution.into_event(aggregate.clone(), latest.map_or(event.time, Timestamp::next))?;
+        self.resolutions.insert(event.id.clone(), moved.id.clone());
+        Ok(moved)
+    }
+
+    fn dot(&self, dot: &Dot) -> Dot {
+        match self.counters.get(dot) {
+            Some(counter) => Dot::new(self.identity.author.clone(), *counter),
+            None => dot.clone(),
+        }
+    }
+
+    /// What a clock of this aggregate says of the events as they are numbered now. Of own names it says what is held.
+    fn clock(&self, aggregate: &AggregateId, clock: &VectorClock) -> Result<VectorClock> {
+        let Some((moved, stays)) = self.own.get(aggregate).filter(|(moved, _)| !moved.is_empty()) else {
+            return Ok(clock.clone());
+        };
+        let mut new = VectorClock::from_entries(
+            clock.iter().filter(|(node, _)| !self.identity.is_own(node)).map(|(node, n)| (node.clone(), n)),
+        )?;
+        for dot in stays.iter().filter(|dot| clock.has_seen(dot)) {
+            new.observe(dot)?;
+        }
+        for dot in moved.iter().filter(|dot| clock.has_seen(dot)) {
+            new.observe(&self.dot(dot))?;
+        }
+        Ok(new)
+    }
+}
