@@ -1,10 +1,10 @@
 //! When a replica takes a fresh name.
 #![allow(clippy::expect_used, reason = "in tests a panic is the report")]
 
-use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Received, Record};
-use synckit_core::{
-    Dot, Event, Limits, MemoryLog, NewEvent, NodeId, Plan, Secret, StoreId, Timestamp, VectorClock, notes,
-};
+use synckit_plan::{Entropy, Receive, Received, Record};
+use synckit_core::{Dot, Event, Limits, NewEvent, NodeId, Plan, Secret, StoreId, Timestamp, VectorClock};
+use synckit_plan::notes;
+use synckit_store::MemoryLog;
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("valid")
@@ -24,7 +24,7 @@ fn run(log: &mut MemoryLog, intent: Intent) -> Outcome {
 fn log() -> MemoryLog {
     let mut log = MemoryLog::default();
     let secret = Secret::from_bytes([8; 16]);
-    let put = notes::of_new_store(node("a"), StoreId::from_bytes([7; 16]), secret).expect("valid");
+    let put = Note::of_new_store(node("a"), StoreId::from_bytes([7; 16]), secret).expect("valid");
     log.apply(Plan { put: put.into(), ..Plan::default() }).expect("applies");
     let event = ("e-1".parse().expect("valid"), NewEvent::new("T", "x", &1).expect("valid"));
     let (author, limits, events) = (node("a"), Limits::default(), vec![event]);

@@ -27,7 +27,7 @@ impl Replica {
     pub(crate) fn new(name: &str) -> Self {
         let node = NodeId::new(name).expect("a short name");
         let identity =
-            Note::json(notes::NODE.to_owned(), &Identity::new(node.clone(), Secret::from_bytes([3; 16])))
+            Note::json(Note::NODE.to_owned(), &Identity::new(node.clone(), Secret::from_bytes([3; 16])))
                 .expect("it has a JSON form");
         Replica {
             node,
