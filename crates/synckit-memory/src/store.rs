@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synckit_core::{Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query, Result, Secret, StoreId};
+use synckit_core::{
+    Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query,
+    Result, Secret, StoreId,
+};
 use synckit_store::{Growth, MemoryLog, closed, random_bytes};
 
 /// An in-memory [`EventStore`]. Clones share the log.

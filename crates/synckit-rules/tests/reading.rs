@@ -1,7 +1,9 @@
 //! What is read from a file decides like rules made by hand, in each format, also when it is replaced while
 //! running.
 
-use synckit::{Answer, Closure, Conflict, ConflictNotice, Endpoint, KeepAll, NewEvent, NodeId, RuleResolver, SyncManager};
+use synckit::{
+    Answer, Closure, Conflict, ConflictNotice, Endpoint, KeepAll, NewEvent, NodeId, RuleResolver, SyncManager,
+};
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};
 
@@ -100,8 +102,11 @@ async fn rules_of(resolver: &RuleResolver) -> Vec<(String, String)> {
             };
             send.send(told).expect("the test listens");
         };
-        let manager = SyncManager::builder(Replica::builder(store.clone()).with_resolver(resolver.clone()).with_conflict_hook(hook).build(), Endpoint::new(hub.clone()))
-            .build();
+        let manager = SyncManager::builder(
+            Replica::builder(store.clone()).with_resolver(resolver.clone()).with_conflict_hook(hook).build(),
+            Endpoint::new(hub.clone()),
+        )
+        .build();
         let report = manager.sync().await.expect("syncs");
         drop(manager);
         if side == "b" {

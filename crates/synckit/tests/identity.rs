@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit::notes::Renewal;
-use synckit::plan::{Entropy, Receive};
 use synckit::{
     Access, Caller, Cursor, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter,
     HelloRequest, Limits, NewEvent, NodeId, OwnEvents, PROTOCOL_VERSION, PushRequest, Query, Result,
     StoreExt, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
+    notes::Renewal,
+    plan::{Entropy, Receive},
 };
 use synckit_memory::MemoryStore;
 

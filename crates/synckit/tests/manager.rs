@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synckit::notes::Renewal;
 use synckit::{
     Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore,
     Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest, MissingResponse,
     NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport,
+    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport, notes::Renewal,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};

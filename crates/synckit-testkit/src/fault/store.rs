@@ -5,7 +5,6 @@ use std::sync::Arc;
 use synckit_core::{
     EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Position, Query, Result,
 };
-use synckit_plan::StoreExt;
 
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};

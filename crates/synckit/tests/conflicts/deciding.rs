@@ -1,7 +1,8 @@
 //! People: what waits for them, what they decide, and what they expect when they record.
 
-use synckit::plan::Expect;
-use synckit::{Answer, ErrorKind, EventStore, ManualReview, NodeId, Ruling, StoreExt, SyncManager};
+use synckit::{
+    Answer, ErrorKind, EventStore, ManualReview, NodeId, Ruling, StoreExt, SyncManager, plan::Expect,
+};
 use synckit_sqlite::SqliteStore;
 
 use super::{agree, conflict_of, edit, edited_apart, id, live, manager, store};

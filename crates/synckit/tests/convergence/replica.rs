@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use synckit::notes::{self, Identity, Note};
-use synckit::plan::{Entropy, Intent, Outcome, Planning, Receive, Record};
 use synckit::{
     AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
     Limits, LogHead, Needs, NewEvent, NodeId, Plan, Secret, Standing, StoreId,
+    notes::{self, Identity, Note},
+    plan::{Entropy, Intent, Outcome, Planning, Receive, Record},
 };
 
 pub(crate) const NOW: u64 = 1_764_000_000_000;
