@@ -4,10 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit::{
-    AggregateId, ConflictReport, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId,
-    SharedResolver, SyncManager, SystemEnvironment,
-};
+use synckit::{AggregateId, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId, SyncManager, SystemEnvironment, conflict::ConflictReport, conflict::SharedResolver};
 use synckit_memory::MemoryStore;
 
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;

@@ -5,9 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use synckit::{
-    Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport,
-};
+use synckit::{Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport};
 use synckit_grpc::{GrpcTransport, SyncService, serve};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::SqliteStore;

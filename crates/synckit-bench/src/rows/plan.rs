@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use synckit::notes::{self, Identity, Note};
 use synckit::plan::{Intent, Planning, Receive, Step};
-use synckit::{Facts, Limits, LogHead, NodeId, Plan, Secret, StoreId};
+use synckit::{Limits, NodeId, StoreId, store::Facts, store::LogHead, store::Plan, store::Secret};
 
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use synckit::notes::{self, Note};
 use synckit::plan::{Receive, Record};
-use synckit::{Event, EventStore, Limits, NodeId, Query, StoreExt, StoreId};
+use synckit::{Event, EventStore, Limits, NodeId, StoreId, store::Query, store::StoreExt};
 use synckit_redb::RedbStore;
 use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;

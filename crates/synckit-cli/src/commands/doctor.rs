@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use synckit::notes::{Former, Renewal};
-use synckit::{AggregateId, AnyStore, Heads, Status, StoreExt, VectorClock};
+use synckit::{AggregateId, BoxStore, Status, VectorClock, conflict::Heads, store::StoreExt};
 
 use crate::commands::{Existing, clock, closing, local};
 use crate::failure::{Exit, Failure};
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
+async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     let status = local(store).status().await?;
     let mut findings: Vec<String> = clock::warning(&status).into_iter().collect();
     if let Some(at) = status.copy_seen {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, Error, EventId, Explanation};
+use synckit::{AggregateId, Error, EventId, conflict::Explanation};
 
 use crate::commands::{Existing, closing, local};
 use crate::failure::{Exit, Failure};

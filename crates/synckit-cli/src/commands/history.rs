@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, Decision, Entry, Error, ErrorKind, Event, EventId, Resolution, Standing};
+use synckit::{AggregateId, Error, ErrorKind, Event, EventId, conflict::Decision, conflict::Entry, conflict::Resolution, conflict::Standing};
 
 use crate::commands::{Existing, closing, local};
 use crate::failure::{Exit, Failure};

@@ -19,7 +19,7 @@ pub(crate) mod sync;
 
 use std::path::Path;
 
-use synckit::{AnyStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
+use synckit::{BoxStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
 
 use crate::adapters::stores;
 use crate::args::Command;
@@ -73,7 +73,7 @@ impl Existing {
     }
 
     /// Opens the store, and creates nothing.
-    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, None, false).await.map_err(|error| {
             no_replica(
                 error,
@@ -86,7 +86,7 @@ impl Existing {
 
 impl Replica {
     /// Opens the store, or creates it when the node is named.
-    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
             no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
         })

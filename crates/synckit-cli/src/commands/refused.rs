@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use synckit::notes::Aside;
-use synckit::{AnyStore, Error, ErrorKind, NodeId};
+use synckit::{BoxStore, Error, ErrorKind, NodeId};
 
 use crate::commands::{Existing, closing, local};
 use crate::failure::{Exit, Failure};
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     let manager = local(store);
     let refused = manager.refused().await?;
     if refused.is_empty() && !output.is_json() {
@@ -79,14 +79,14 @@ async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn retry(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+async fn retry(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     let manager = local(store);
     let stored = manager.retry_refused().await?;
     let left_here = manager.status().await?.refused_here;
     output.answer(&Retried { stored, left_here })
 }
 
-async fn forget(store: &AnyStore, id: &str, output: &mut Output) -> Result<(), Failure> {
+async fn forget(store: &BoxStore, id: &str, output: &mut Output) -> Result<(), Failure> {
     if local(store).drop_refused(id).await? {
         return output.answer(&Dropped { dropped: id.to_owned() });
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, AnyStore, Status};
+use synckit::{AggregateId, BoxStore, Status};
 
 use crate::commands::doctor::why;
 use crate::commands::{Existing, clock, closing, local};
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
+async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     let manager = local(store);
     let in_conflict = manager.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
     Ok(Answer { status: manager.status().await?, in_conflict })

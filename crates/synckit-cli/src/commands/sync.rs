@@ -7,10 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::notes::Renewal;
-use synckit::{
-    AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
-    SyncReport, Transport,
-};
+use synckit::{BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager, SyncReport, Transport};
 
 use crate::adapters::transports;
 use crate::commands::{Replica, clock, closing, rules};
@@ -105,7 +102,7 @@ fn connect(url: &str, certificates: &ClientCertificates) -> Result<BoxTransport,
 }
 
 async fn sync(
-    store: &AnyStore,
+    store: &BoxStore,
     transport: BoxTransport,
     filter: Filter,
     rules: Option<RuleResolver>,

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{
-    Digest, Endpoint, Event, EventStore, NewEvent, NodeId, Query, StoreExt, SyncManager, Transport,
-};
+use synckit::{Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport, store::Query, store::StoreExt};
 use synckit_http::{HttpTransport, SyncService, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;

@@ -5,10 +5,7 @@ mod show;
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{
-    AggregateId, Answer, AnyStore, AuditEntry, Conflict, Data, Error, ErrorKind, EventId, NewEvent, Ruling,
-    StoreExt,
-};
+use synckit::{AggregateId, BoxStore, Conflict, Data, Error, ErrorKind, EventId, NewEvent, conflict::Answer, conflict::AuditEntry, conflict::Ruling, store::StoreExt};
 
 use crate::commands::{Existing, closing, local};
 use crate::failure::{Exit, Failure};
@@ -88,7 +85,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     let manager = local(store);
     let open = manager.conflicts().await?;
     if open.is_empty() && !output.is_json() {
@@ -105,7 +102,7 @@ async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
 /// How many events of the log one page of decisions looks at.
 const PAGE: usize = 1_000;
 
-async fn decisions(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
+async fn decisions(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     let manager = local(store);
     let mut after = 0;
     loop {
@@ -121,7 +118,7 @@ async fn decisions(store: &AnyStore, output: &mut Output) -> Result<(), Failure>
 }
 
 async fn one(
-    store: &AnyStore,
+    store: &BoxStore,
     aggregate: &AggregateId,
     args: &Args,
     output: &mut Output,
@@ -150,7 +147,7 @@ async fn one(
 }
 
 /// The conflict that the decision on top of an aggregate has settled.
-async fn settled(store: &AnyStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
+async fn settled(store: &BoxStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
     let manager = local(store);
     let heads = manager.heads(aggregate).await?;
     let [top] = heads.as_slice() else {

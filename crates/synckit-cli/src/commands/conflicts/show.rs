@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{AggregateId, Changes, Conflict, Event, EventId, FieldChange};
+use synckit::{AggregateId, Conflict, Event, EventId, conflict::Changes, conflict::FieldChange};
 
 use crate::commands::history;
 use crate::text;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use synckit::{AggregateId, Digest, Event, EventId, EventStore, Heads, Query};
+use synckit::{AggregateId, Digest, Event, EventId, EventStore, conflict::Heads, store::Query};
 use synckit_sqlite::SqliteStore;
 
 use super::edits::{NODES, Reference};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
-use synckit::{Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, Query};
+use synckit::{Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, store::Query};
 use synckit_http::SyncService;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;

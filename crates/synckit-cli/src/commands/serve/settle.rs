@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use synckit::{AnyStore, Endpoint, RuleResolver, SyncManager, Watch};
+use synckit::{BoxStore, Endpoint, RuleResolver, SyncManager};
 
 use crate::commands::rules;
 use crate::failure::{Failure, describe};
@@ -52,7 +52,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 }
 
 /// Settles what is listed, then whatever comes. Ends only when the store fails; without rules never.
-pub(super) async fn run(store: &AnyStore, settling: Option<Settling>) -> Failure {
+pub(super) async fn run(store: &BoxStore, settling: Option<Settling>) -> Failure {
     let Some(mut settling) = settling else { return std::future::pending().await };
     let builder = SyncManager::builder(store.clone(), Endpoint::new(store.clone()));
     let manager = builder.with_resolver(settling.rules.clone()).build();
