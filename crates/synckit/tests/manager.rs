@@ -56,8 +56,9 @@ async fn one_new_event_costs_a_few_calls_of_either_store() {
     let (here, there) = (FaultPlan::new(), FaultPlan::new());
     let hub = Endpoint::new(FaultyStore::new(store("hub"), there.clone()));
     let manager = SyncManager::new(FaultyStore::new(store("a"), here.clone()), hub);
-    let calls =
-        |plan: &FaultPlan| [Call::Commit, Call::Facts, Call::Read, Call::Notes, Call::Head].map(|of| plan.calls(of));
+    let calls = |plan: &FaultPlan| {
+        [Call::Commit, Call::Facts, Call::Read, Call::Notes, Call::Head].map(|of| plan.calls(of))
+    };
     for round in 0..3 {
         manager.replica().record([note("note-1", round)]).await.expect("recorded");
         let before = (calls(&here), calls(&there));
