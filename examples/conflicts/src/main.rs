@@ -4,7 +4,7 @@
 
 mod world;
 
-use synckit::{Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver, conflict::Answer, conflict::Clash, conflict::Closure, conflict::Ruling, conflict::SharedResolver};
+use synckit::{conflict::{Answer, Clash, Closure, Ruling, SharedResolver}, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver};
 use synckit_rules::{Format, RuleReader};
 use world::{Result, World};
 

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::{BoxStore, Error, ErrorKind, NewEvent};
 
-use crate::commands::{Replica, closing, local};
+use crate::commands::{Replica, closing, replica};
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::text;
@@ -134,13 +134,13 @@ impl Answer {
         bar: &ProgressBar,
         events: Vec<(u64, NewEvent)>,
     ) -> Result<(), Failure> {
-        let manager = local(store);
+        let replica = replica(store);
         let mut parts = vec![events];
         while let Some(mut part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            match manager.record(part.iter().map(|(_, event)| event.clone())).await {
+            match replica.record(part.iter().map(|(_, event)| event.clone())).await {
                 Ok(recorded) => {
                     self.recorded += recorded.events.len();
                     self.duplicates += recorded.duplicates.len();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, BoxStore, EventStore, Position, StoreId, store::Query, store::StoredEvent};
+use synckit::{store::{Query, StoredEvent}, AggregateId, BoxStore, EventStore, Position, StoreId};
 
 use crate::commands::history::line;
 use crate::commands::{Existing, closing, stopped};

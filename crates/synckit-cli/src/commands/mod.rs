@@ -105,9 +105,9 @@ fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
     Failure::from(error).hint(hint)
 }
 
-/// A manager for what needs no network. Its peer is the store itself, with which a sync would be refused.
-pub(crate) fn local<S: EventStore + Clone>(store: &S) -> SyncManager<S, Endpoint<S>> {
-    SyncManager::new(store.clone(), Endpoint::new(store.clone()))
+/// The replica in a store, with the default settings.
+pub(crate) fn replica<S: EventStore + Clone>(store: &S) -> synckit::Replica<S> {
+    synckit::Replica::new(store.clone())
 }
 
 /// Closes a store after its use, so that its log is in one file again.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use synckit::{AggregateId, BoxStore, Status};
 
 use crate::commands::doctor::why;
-use crate::commands::{Existing, clock, closing, local};
+use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -41,9 +41,9 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 }
 
 async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
-    let manager = local(store);
-    let in_conflict = manager.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
-    Ok(Answer { status: manager.status().await?, in_conflict })
+    let replica = replica(store);
+    let in_conflict = replica.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
+    Ok(Answer { status: replica.status().await?, in_conflict })
 }
 
 impl fmt::Display for Answer {

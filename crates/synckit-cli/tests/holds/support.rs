@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport, store::Query, store::StoreExt};
+use synckit::{store::{Query, StoreExt}, Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport};
 use synckit_http::{HttpTransport, SyncService, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;

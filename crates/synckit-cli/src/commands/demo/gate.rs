@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit::{Error, ErrorKind, Result, Traffic, Transport, transport::HelloRequest, transport::HelloResponse, transport::MissingRequest, transport::MissingResponse, transport::PageStream, transport::PullRequest, transport::PullResponse, transport::PushRequest, transport::PushResponse};
+use synckit::{transport::{HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse}, Error, ErrorKind, Result, Traffic, Transport};
 use tokio::sync::{oneshot, watch};
 
 /// Stands in front of a hub. Clones share the gate.

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment, store::StoreExt};
+use synckit::{store::StoreExt, BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment};
 use synckit_http::GoClients;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
