@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Server, caller, event, events, fake, hello, ids, kind, page, pull, push, short, store};
 use futures_util::{StreamExt, stream};
 use synckit_core::{Cursor, Error, ErrorKind, Limits, Mark, MissingRequest, PullRequest, Scope, Transport};
-use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, Timeouts};
+use synckit_grpc::{ClientConfig, GrpcTransport, PushStream, ServerConfig, Timeouts};
 use synckit_wire::WireLimits;
 use tokio::io::AsyncReadExt;
 
@@ -241,7 +241,7 @@ async fn a_server_that_never_answers_is_a_timeout() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     })
     .await;
-    let config = GrpcConfig::new(url).with_timeouts(short());
+    let config = ClientConfig::new(url).with_timeouts(short());
     let error = GrpcTransport::with_config(config).unwrap().hello(hello()).await.expect_err("silence");
     assert!(error.is_retryable(), "{error}");
 }
@@ -250,7 +250,7 @@ async fn a_server_that_never_answers_is_a_timeout() {
 async fn a_server_of_http_1_is_no_server_for_this() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("grpc://{}", listener.local_addr().unwrap());
-    let service = synckit_http::SyncService::new(common::Double::default());
+    let service = synckit_http::HttpService::new(common::Double::default());
     tokio::spawn(synckit_http::serve(listener, service, std::future::pending()));
     let error = GrpcTransport::new(url).unwrap().hello(hello()).await.expect_err("another protocol");
     assert!(error.to_string().contains("HTTP/2"), "{error}");
@@ -283,7 +283,7 @@ fn only_urls_of_grpc_servers_are_taken() {
 
 #[tokio::test]
 async fn headers_are_sent_and_not_shown() {
-    let config = GrpcConfig::new("grpc://hub:8081").with_header("authorization", "Bearer secret");
+    let config = ClientConfig::new("grpc://hub:8081").with_header("authorization", "Bearer secret");
     let shown = format!("{config:?} {:?}", GrpcTransport::with_config(config.clone()).unwrap());
     assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
     let error = GrpcTransport::with_config(config.with_header("no header", "secret")).expect_err("no header");

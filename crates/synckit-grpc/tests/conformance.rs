@@ -19,7 +19,7 @@ transport_conformance!(plain: fixture::fixture());
 #[cfg(feature = "tls")]
 mod tls {
     use synckit_core::{Error, ErrorKind, Result};
-    use synckit_grpc::{ClientTls, GrpcConfig, GrpcTransport, ServerTls, SyncService, serve_tls};
+    use synckit_grpc::{ClientConfig, ClientTls, GrpcService, GrpcTransport, ServerTls, serve_tls};
     use synckit_testkit::{HubEndpoint, TransportFixture};
     use tokio::net::TcpListener;
 
@@ -38,11 +38,11 @@ mod tls {
             let server = ServerTls::new(authority.server("127.0.0.1")).with_required_clients(authority.pem());
             // It serves until the runtime of the case ends.
             let serving = async move {
-                serve_tls(listener, &server, SyncService::new(endpoint), std::future::pending()).await
+                serve_tls(listener, &server, GrpcService::new(endpoint), std::future::pending()).await
             };
             tokio::spawn(serving);
             let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
-            GrpcTransport::with_config(GrpcConfig::new(format!("grpcs://{address}")).with_tls(client))
+            GrpcTransport::with_config(ClientConfig::new(format!("grpcs://{address}")).with_tls(client))
         }
     }
 

@@ -6,7 +6,7 @@ mod common;
 use common::{Double, Server, event, hello, kind, page, pull, push};
 use futures_util::{StreamExt, stream};
 use synckit_core::{ErrorKind, Transport};
-use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcTransport, ServerConfig, SyncService};
+use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcService, GrpcTransport, PushStream, ServerConfig};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -118,7 +118,7 @@ async fn the_service_stands_in_any_tonic_router() {
         let accepted = listener.accept().await.map(|(stream, _)| stream);
         Some((accepted, listener))
     });
-    let router = tonic::transport::Server::builder().add_service(SyncService::new(Double::default()));
+    let router = tonic::transport::Server::builder().add_service(GrpcService::new(Double::default()));
     tokio::spawn(router.serve_with_incoming(incoming));
     let client = GrpcTransport::new(url).unwrap();
     assert_eq!(client.hello(hello()).await.unwrap().node.as_str(), "hub");

@@ -10,7 +10,7 @@ use common::certificates::Authority;
 use common::{Double, Server, events, hello, pull, push, short};
 use synckit_core::{Error, ErrorKind, Transport};
 use synckit_grpc::{
-    ClientTls, GrpcConfig, GrpcTransport, ServerConfig, ServerTls, SyncService, TlsIdentity, serve_tls,
+    ClientConfig, ClientTls, GrpcService, GrpcTransport, ServerConfig, ServerTls, TlsIdentity, serve_tls,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ async fn start_with(tls: ServerTls, config: ServerConfig) -> (SocketAddr, Double
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let double = Double::default();
-    let service = SyncService::new(double.clone()).with_config(config);
+    let service = GrpcService::new(double.clone()).with_config(config);
     tokio::spawn(async move { serve_tls(listener, &tls, service, std::future::pending()).await });
     (address, double)
 }
@@ -29,7 +29,7 @@ async fn start(tls: ServerTls) -> SocketAddr {
 }
 
 fn client(url: String, tls: ClientTls) -> GrpcTransport {
-    GrpcTransport::with_config(GrpcConfig::new(url).with_tls(tls)).unwrap()
+    GrpcTransport::with_config(ClientConfig::new(url).with_tls(tls)).unwrap()
 }
 
 fn trusting(authority: &Authority) -> ClientTls {
@@ -161,7 +161,7 @@ async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_not
 async fn a_server_that_never_answers_the_handshake_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("grpcs://{}", listener.local_addr().unwrap());
-    let config = GrpcConfig::new(url).with_timeouts(short());
+    let config = ClientConfig::new(url).with_timeouts(short());
     let error = refused(&GrpcTransport::with_config(config).unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }
@@ -179,16 +179,16 @@ async fn settings_that_cannot_be_used_are_errors_from_the_start_without_the_key(
     for identity in wrong {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tls = ServerTls::new(identity.clone());
-        let service = SyncService::new(Double::default());
+        let service = GrpcService::new(Double::default());
         let error = serve_tls(listener, &tls, service, std::future::ready(())).await.expect_err("an error");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         let tls = trusting(&authority).with_identity(identity);
-        let config = GrpcConfig::new("grpcs://127.0.0.1:1").with_tls(tls);
+        let config = ClientConfig::new("grpcs://127.0.0.1:1").with_tls(tls);
         assert_eq!(GrpcTransport::with_config(config).expect_err("an error").kind(), ErrorKind::Invalid);
     }
-    let none = GrpcConfig::new("grpcs://127.0.0.1:1").with_tls(ClientTls::new().with_public_roots(false));
+    let none = ClientConfig::new("grpcs://127.0.0.1:1").with_tls(ClientTls::new().with_public_roots(false));
     assert_eq!(GrpcTransport::with_config(none).expect_err("an error").kind(), ErrorKind::Invalid);
     let secret = good.key.lines().nth(1).unwrap();
-    let config = GrpcConfig::new("grpcs://h:1").with_tls(ClientTls::new().with_identity(good.clone()));
+    let config = ClientConfig::new("grpcs://h:1").with_tls(ClientTls::new().with_identity(good.clone()));
     assert!(!format!("{config:?} {:?}", ServerTls::new(good.clone())).contains(secret));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Server, caller, canned, event, events, fake, hello, kind, page, pull, push, short, store};
 use futures_util::StreamExt;
 use synckit_core::{BoxTransport, Cursor, Error, ErrorKind, Limits, Mark, MissingRequest, Transport};
-use synckit_http::{HttpConfig, HttpTransport, ServerConfig, Timeouts};
+use synckit_http::{ClientConfig, HttpTransport, ServerConfig, Timeouts};
 use synckit_wire::WireLimits;
 use tokio::net::TcpListener;
 
@@ -128,7 +128,7 @@ async fn a_subscription_brings_pages_and_then_its_error() {
 async fn heartbeats_keep_a_quiet_subscription_alive() {
     let server = Server::with(ServerConfig { heartbeat_ms: 50, ..ServerConfig::default() }).await;
     let client = server.client_with(|config| {
-        config.with_timeouts(Timeouts { body_idle_ms: 500, request_ms: 500, ..Timeouts::default() })
+        config.with_timeouts(Timeouts { idle_ms: 500, request_ms: 500, ..Timeouts::default() })
     });
     let mut pages = client.subscribe(pull()).await.unwrap();
     let quiet = tokio::time::timeout(Duration::from_millis(1_500), pages.next()).await;
@@ -178,7 +178,7 @@ async fn a_relay_passes_everything_on() {
     *hub.double.log.lock().unwrap() = events(5);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = synckit_http::SyncService::new(BoxTransport::new(hub.client()));
+    let service = synckit_http::HttpService::new(BoxTransport::new(hub.client()));
     let relay = tokio::spawn(synckit_http::serve(listener, service, std::future::pending()));
     let client = HttpTransport::new(url).unwrap();
     assert_eq!(client.pull(pull()).await.unwrap(), page(events(5)));
@@ -207,7 +207,7 @@ async fn a_server_that_says_nothing_times_out() {
         std::future::pending::<()>().await;
     })
     .await;
-    let client = HttpTransport::with_config(HttpConfig::new(url).with_timeouts(short())).unwrap();
+    let client = HttpTransport::with_config(ClientConfig::new(url).with_timeouts(short())).unwrap();
     assert_eq!(kind(client.hello(hello()).await), ErrorKind::Timeout);
 }
 
@@ -220,7 +220,7 @@ async fn a_server_that_stops_in_its_body_times_out() {
         std::future::pending::<()>().await;
     })
     .await;
-    let client = HttpTransport::with_config(HttpConfig::new(url).with_timeouts(short())).unwrap();
+    let client = HttpTransport::with_config(ClientConfig::new(url).with_timeouts(short())).unwrap();
     assert_eq!(kind(client.hello(hello()).await), ErrorKind::Timeout);
 }
 
@@ -306,16 +306,16 @@ fn urls_that_name_no_server_are_told_apart() {
 
 #[test]
 fn header_values_are_not_shown() {
-    let config = HttpConfig::new("http://host").with_header("authorization", "Bearer secret");
+    let config = ClientConfig::new("http://host").with_header("authorization", "Bearer secret");
     let shown = format!("{config:?} {:?}", HttpTransport::with_config(config.clone()).unwrap());
     assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
-    let bad = HttpConfig::new("http://host").with_header("x", "secret\n");
+    let bad = ClientConfig::new("http://host").with_header("x", "secret\n");
     assert!(!HttpTransport::with_config(bad).expect_err("no header").to_string().contains("secret"));
 }
 
 #[test]
 fn configuration_is_read_with_defaults() {
-    let config: HttpConfig =
+    let config: ClientConfig =
         serde_json::from_str(r#"{"url":"http://h","timeouts":{"connect_ms":5}}"#).unwrap();
     assert_eq!(
         (config.timeouts.connect_ms, config.timeouts.request_ms, config.compression),

@@ -19,7 +19,7 @@ transport_conformance!(plain: fixture::fixture());
 
 mod json {
     use synckit_core::{BoxTransport, Result};
-    use synckit_http::{HttpConfig, HttpTransport, SyncService, serve};
+    use synckit_http::{ClientConfig, HttpService, HttpTransport, serve};
     use synckit_testkit::{Loopback, Server, WireFixture};
 
     use super::*;
@@ -31,11 +31,11 @@ mod json {
 
         async fn serve(&self, hub: BoxTransport) -> Result<Server> {
             let listener = self.0.listen().await?;
-            Ok(Server::spawn(|stopped| serve(listener, SyncService::new(hub), stopped)))
+            Ok(Server::spawn(|stopped| serve(listener, HttpService::new(hub), stopped)))
         }
 
         async fn connect(&self) -> Result<HttpTransport> {
-            let config = HttpConfig::new(format!("http://{}", self.0.address()?));
+            let config = ClientConfig::new(format!("http://{}", self.0.address()?));
             HttpTransport::with_config(config.with_protobuf(false))
         }
     }
@@ -46,7 +46,7 @@ mod json {
 #[cfg(feature = "tls")]
 mod tls {
     use synckit_core::{BoxTransport, Result};
-    use synckit_http::{ClientTls, HttpConfig, HttpTransport, ServerTls, SyncService, serve_tls};
+    use synckit_http::{ClientConfig, ClientTls, HttpService, HttpTransport, ServerTls, serve_tls};
     use synckit_testkit::{Loopback, Server, WireFixture};
 
     use super::*;
@@ -64,7 +64,7 @@ mod tls {
             let identity = self.authority.server("127.0.0.1");
             let server = ServerTls::new(identity).with_required_clients(self.authority.pem());
             let serve =
-                |stopped| async move { serve_tls(listener, &server, SyncService::new(hub), stopped).await };
+                |stopped| async move { serve_tls(listener, &server, HttpService::new(hub), stopped).await };
             Ok(Server::spawn(serve))
         }
 
@@ -72,7 +72,7 @@ mod tls {
             let authority = &self.authority;
             let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
             let url = format!("https://{}", self.port.address()?);
-            HttpTransport::with_config(HttpConfig::new(url).with_tls(client))
+            HttpTransport::with_config(ClientConfig::new(url).with_tls(client))
         }
     }
 

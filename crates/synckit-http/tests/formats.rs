@@ -16,7 +16,7 @@ use http::StatusCode;
 use synckit_core::{
     Error, ErrorKind, HelloResponse, MissingRequest, PullRequest, PullResponse, Scope, Transport,
 };
-use synckit_http::{HttpConfig, HttpTransport, SyncService};
+use synckit_http::{ClientConfig, HttpService, HttpTransport};
 use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ impl Recording {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let this = self.clone();
         let record = from_fn(move |request: Request, next: Next| this.clone().pass(request, next));
-        let router = Router::new().fallback_service(SyncService::new(Double::default())).layer(record);
+        let router = Router::new().fallback_service(HttpService::new(Double::default())).layer(record);
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -74,7 +74,7 @@ async fn a_client_speaks_protobuf_once_the_server_has() {
 #[tokio::test]
 async fn a_client_that_is_to_speak_json_does() {
     let recording = Recording::default();
-    let config = HttpConfig::new(recording.start().await).with_protobuf(false);
+    let config = ClientConfig::new(recording.start().await).with_protobuf(false);
     let client = HttpTransport::with_config(config).unwrap();
     client.hello(hello()).await.unwrap();
     client.push(push(events(3))).await.unwrap();

@@ -8,7 +8,7 @@ use axum::routing::get;
 use common::{Double, Server, hello, kind, page, pull};
 use futures_util::StreamExt;
 use synckit_core::{ErrorKind, Transport};
-use synckit_http::{HttpTransport, ServerConfig, SyncService};
+use synckit_http::{HttpService, HttpTransport, ServerConfig};
 use tokio::net::TcpListener;
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn works(url: String) {
 async fn the_service_is_mounted_in_axum_below_a_path() {
     let double = Double::default();
     double.pages.lock().unwrap().push_back(Ok(page(Vec::new())));
-    let service = SyncService::new(double);
+    let service = HttpService::new(double);
     let router = Router::new().route("/", get(async || "home")).nest_service("/data/sync", service);
     let url = axum(router).await;
     works(format!("{url}/data/sync")).await;
@@ -84,12 +84,12 @@ async fn the_service_is_mounted_in_axum_below_a_path() {
 
 #[tokio::test]
 async fn the_service_is_mounted_in_axum_as_the_fallback() {
-    works(axum(Router::new().fallback_service(SyncService::new(Double::default()))).await).await;
+    works(axum(Router::new().fallback_service(HttpService::new(Double::default()))).await).await;
 }
 
 #[tokio::test]
 async fn clones_share_their_limits() {
-    let service = SyncService::new(Double::default())
+    let service = HttpService::new(Double::default())
         .with_config(ServerConfig { requests: 3, ..ServerConfig::default() });
     assert_eq!(service.clone().config(), service.config());
 }

@@ -23,7 +23,7 @@ use synckit_core::{
     MissingRequest, MissingResponse, NewEvent, NodeId, PageStream, PullRequest, PullResponse, PushRequest,
     PushResponse, Result, Scope, StoreId, Timestamp, Traffic, Transport, VectorClock,
 };
-use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, SyncService, Timeouts, serve};
+use synckit_grpc::{ClientConfig, GrpcService, GrpcTransport, ServerConfig, Timeouts, serve};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -224,7 +224,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let double = Double::default();
-        let service = SyncService::new(double.clone()).with_config(config);
+        let service = GrpcService::new(double.clone()).with_config(config);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, service, async {
             let _ = stopped.await;
@@ -240,8 +240,8 @@ impl Server {
         GrpcTransport::new(self.url()).unwrap()
     }
 
-    pub fn client_with(&self, config: impl FnOnce(GrpcConfig) -> GrpcConfig) -> GrpcTransport {
-        GrpcTransport::with_config(config(GrpcConfig::new(self.url()))).unwrap()
+    pub fn client_with(&self, config: impl FnOnce(ClientConfig) -> ClientConfig) -> GrpcTransport {
+        GrpcTransport::with_config(config(ClientConfig::new(self.url()))).unwrap()
     }
 
     /// Begins the shutdown.

@@ -15,7 +15,7 @@ use synckit_core::{
     MissingRequest, MissingResponse, NewEvent, NodeId, PageStream, PullRequest, PullResponse, PushRequest,
     PushResponse, Result, Scope, StoreId, Timestamp, Traffic, Transport, VectorClock,
 };
-use synckit_http::{HttpConfig, HttpTransport, ServerConfig, SyncService, Timeouts, serve};
+use synckit_http::{ClientConfig, HttpService, HttpTransport, ServerConfig, Timeouts, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -213,7 +213,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let double = Double::default();
-        let service = SyncService::new(double.clone()).with_config(config);
+        let service = HttpService::new(double.clone()).with_config(config);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, service, async {
             let _ = stopped.await;
@@ -229,8 +229,8 @@ impl Server {
         HttpTransport::new(self.url()).unwrap()
     }
 
-    pub fn client_with(&self, config: impl FnOnce(HttpConfig) -> HttpConfig) -> HttpTransport {
-        HttpTransport::with_config(config(HttpConfig::new(self.url()))).unwrap()
+    pub fn client_with(&self, config: impl FnOnce(ClientConfig) -> ClientConfig) -> HttpTransport {
+        HttpTransport::with_config(config(ClientConfig::new(self.url()))).unwrap()
     }
 
     /// Begins the shutdown.
@@ -285,7 +285,7 @@ pub const JSON: &str = "content-type: application/json\r\n";
 
 /// Short times, for tests that run into them.
 pub fn short() -> Timeouts {
-    Timeouts { connect_ms: 300, header_ms: 300, body_idle_ms: 300, request_ms: 2_000 }
+    Timeouts { connect_ms: 300, idle_ms: 300, request_ms: 2_000, ..Timeouts::default() }
 }
 
 /// A server that treats every connection so.

@@ -8,14 +8,15 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use synckit_core::{EventStore, Position, Query, Result};
+use synckit_http::ResponseBody;
 use synckit_net::raised;
+use synckit_remote::Admission;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::go::pull::{cursor_page, read_cursor};
-use crate::go::route::{GoRoute, field};
-use crate::go::{Client, GoHub};
-use crate::service::ResponseBody;
+use crate::pull::{cursor_page, read_cursor};
+use crate::route::{Route, field};
+use crate::{Client, GoRoutes};
 
 /// The media type of the stream.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
@@ -28,7 +29,7 @@ const BYTES: usize = 1 << 20;
 const LOOK: Duration = Duration::from_secs(1);
 
 struct Streaming {
-    hub: GoHub,
+    hub: GoRoutes,
     client: Client,
     reached: Position,
     more: bool,
@@ -38,16 +39,16 @@ struct Streaming {
     _room: OwnedSemaphorePermit,
 }
 
-impl GoHub {
+impl GoRoutes {
     /// The body of a stream. It holds its permit until it is dropped, and one page at a time.
     pub(crate) async fn stream(
         &self,
-        route: &GoRoute,
+        route: &Route,
         query: &str,
-        heartbeat: Duration,
-        closing: watch::Receiver<bool>,
-        room: OwnedSemaphorePermit,
+        admission: &Admission,
     ) -> Result<ResponseBody> {
+        let room = admission.lasting()?;
+        let (heartbeat, closing) = (admission.config().heartbeat(), admission.closing());
         let client = self.client(route).await?;
         let number = field(query, "cursor").filter(|cursor| !cursor.is_empty());
         let number = number.map_or(Ok(0), |cursor| read_cursor(&cursor))?;

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 use synckit_core::{BoxStore, Error, EventStore, Limits, NodeId, Position, Result, Watch};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use crate::go::{GoHub, Inner};
+use crate::{GoRoutes, Inner};
 
 /// Answers clients of go-sync-kit at `/push`, `/pull`, `/latest-version`, `/pull-cursor` and `/sse`, and at the same
-/// below `/sync`. Given to [`SyncService::with_go_clients`](crate::SyncService::with_go_clients).
+/// below `/sync`. Turned into routes, and given to
+/// [`HttpService::with_routes`](synckit_http::HttpService::with_routes).
 ///
 /// A client that [has a name](GoClients::with_client) is answered below `/clients/<name>`. It should have one: only
 /// then can the hub know what the client holds, send it everything else, and stamp its edits with what it had seen.
@@ -89,8 +90,9 @@ impl GoClients {
         self
     }
 
-    pub(crate) fn into_hub(self) -> GoHub {
-        GoHub(Arc::new(Inner {
+    /// Returns the routes that answer these clients.
+    pub fn into_routes(self) -> GoRoutes {
+        GoRoutes(Arc::new(Inner {
             store: self.store,
             shared: self.shared,
             named: self.named,

@@ -1,14 +1,14 @@
 //! Clients of go-sync-kit at a hub, beside synckit replicas: scripts over raw sockets, a real store behind.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
-#[path = "go/support.rs"]
 #[allow(unreachable_pub, reason = "a module of this test")]
 mod support;
 
 use serde_json::{Value, json};
 use support::{Hub, Table, event, new_event, push_packed};
 use synckit_core::{Data, EventStore, Metadata, NewEvent};
-use synckit_http::{GoClients, SyncService};
+use synckit_go::GoClients;
+use synckit_http::HttpService;
 use synckit_sqlite::SqliteStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -433,7 +433,7 @@ async fn old_clients_are_answered_only_where_it_was_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open_as(directory.path().join("hub.db"), support::node("hub")).await.unwrap();
     let endpoint = synckit::Endpoint::new(store);
-    let mut service = SyncService::new(endpoint);
+    let mut service = HttpService::new(endpoint);
     let request = http::Request::get("/latest-version").body(String::new()).unwrap();
     let answer = tower_service::Service::call(&mut service, request).await.unwrap();
     assert_eq!(answer.status(), 404);

@@ -1,28 +1,30 @@
-//! Clients of go-sync-kit, the Go program that came before: answered beside synckit's own.
+#![doc = include_str!("../README.md")]
 //!
-//! They know nothing of causality, so the hub stamps what they push, in their name. They also number events by their
-//! own table, not by the hub's log: what a client with a name holds is therefore kept here, and not taken from the
-//! number that it sends.
+//! # Map
 //!
-//! - `config`: who is answered, and under which names events are authored
-//! - `route`: paths, and the form of an error
-//! - `form`: events as these clients read and write them
-//! - `alike`: whether two contents are one to a program that reads numbers as doubles
-//! - `client`: what is known of a client: what it holds and has seen
-//! - `push`, `pull`, `stream`: the calls
+//! - [`GoClients`]: who is answered, and under which names events are authored
+//! - [`GoRoutes`]: what answers them, for [`HttpService::with_routes`](synckit_http::HttpService::with_routes)
 
-mod alike;
 mod client;
 mod config;
 mod form;
 mod pull;
 mod push;
 mod route;
+mod same_content;
 mod stream;
 
 pub use config::GoClients;
-pub(crate) use route::{BODY_BYTES, DECODED_BYTES, GoRoute, problem};
-pub(crate) use stream::MEDIA_TYPE as EVENT_STREAM;
+
+// They know nothing of causality, so the hub stamps what they push, in their name. They also number events by their own
+// table, not by the hub's log: what a client with a name holds is therefore kept here, and not taken from the number that
+// it sends.
+//
+// - `route`: paths, and the form of an error
+// - `form`: events as these clients read and write them
+// - `same_content`: whether two contents are one to a program that reads numbers as doubles
+// - `client`: what is known of a client: what it holds and has seen
+// - `push`, `pull`, `stream`: the calls
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,17 +35,17 @@ use synckit_core::plan::{Entropy, Intent, Outcome};
 use synckit_core::{BoxStore, Error, ErrorKind, EventId, EventStore, Facts, Limits, Needs, NodeId, Result};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use crate::go::client::identity;
-use crate::go::config::Watching;
-use crate::go::route::Call;
+use crate::client::identity;
+use crate::config::Watching;
+use crate::route::{Call, Route};
 
 /// The most ids of events, and of contents found alike, that are remembered at a time. Beyond, they are forgotten and
 /// found again.
 const REMEMBERED: usize = 200_000;
 
-/// What answers clients of go-sync-kit. Clones share everything.
+/// What answers clients of go-sync-kit: made by [`GoClients::into_routes`]. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct GoHub(Arc<Inner>);
+pub struct GoRoutes(Arc<Inner>);
 
 struct Inner {
     store: BoxStore,
@@ -70,9 +72,9 @@ struct Client {
     named: bool,
 }
 
-impl GoHub {
-    /// Answers a call whose path and method are right.
-    pub(crate) async fn answer(&self, route: &GoRoute, query: &str, body: Bytes) -> Result<Vec<u8>> {
+impl GoRoutes {
+    /// Calls what is at a path whose method is right.
+    pub(crate) async fn call(&self, route: &Route, query: &str, body: Bytes) -> Result<Vec<u8>> {
         let client = self.client(route).await?;
         match route.call {
             // A client takes this for a place in its own table and pushes what comes after. To every store of theirs
@@ -90,7 +92,7 @@ impl GoHub {
         self.0.pushed.send_modify(|count| *count += 1);
     }
 
-    async fn client(&self, route: &GoRoute) -> Result<Client> {
+    async fn client(&self, route: &Route) -> Result<Client> {
         if let Some(name) = &route.client {
             let author = self.0.named.get(name).cloned().ok_or_else(|| {
                 Error::new(ErrorKind::NotFound, "no client of this name is configured here")

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use synckit::{Endpoint, NewEvent, NodeId, StoreExt, SyncManager};
 use synckit_core::{EventStore, Query, StoredEvent, notes};
-use synckit_http::{GoClients, HttpTransport, ServerConfig, SyncService, serve};
+use synckit_go::GoClients;
+use synckit_http::{HttpService, HttpTransport, ServerConfig, serve};
 use synckit_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,8 +44,8 @@ impl Hub {
             clients = clients.with_client(name, node(&format!("go-{name}"))).unwrap();
         }
         let config = ServerConfig { heartbeat_ms: 200, ..ServerConfig::default() };
-        let service = SyncService::new(endpoint).with_config(config);
-        let service = if old_clients { service.with_go_clients(clients) } else { service };
+        let service = HttpService::new(endpoint).with_config(config);
+        let service = if old_clients { service.with_routes(clients.into_routes()) } else { service };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

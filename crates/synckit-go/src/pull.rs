@@ -8,9 +8,9 @@ use synckit_core::plan::{Edit, Intent};
 use synckit_core::{Error, EventId, EventStore, Position, Query, Result, StoredEvent};
 use synckit_net::offload;
 
-use crate::go::client::{BASE, Known, Own};
-use crate::go::route::field;
-use crate::go::{Client, GoHub, form};
+use crate::client::{BASE, Known, Own};
+use crate::route::field;
+use crate::{Client, GoRoutes, form};
 
 /// The most events of one answer.
 const EVENTS: usize = 1_000;
@@ -30,7 +30,7 @@ struct Reading {
     held: HashSet<EventId>,
 }
 
-impl GoHub {
+impl GoRoutes {
     pub(super) async fn pull(&self, client: &Client, query: &str) -> Result<Vec<u8>> {
         let since = match field(query, "since").filter(|since| !since.is_empty()) {
             None => 0,

@@ -12,10 +12,10 @@ use synckit_core::{
 use synckit_net::offload;
 use synckit_wire::WireLimits;
 
-use crate::go::alike::alike;
-use crate::go::client::{Front, Known, Sight};
-use crate::go::form::{Pushed, read};
-use crate::go::{Client, GoHub, REMEMBERED, entropy, now, unexpected};
+use crate::client::{Front, Known, Sight};
+use crate::form::{Pushed, read};
+use crate::same_content::same_content;
+use crate::{Client, GoRoutes, REMEMBERED, entropy, now, unexpected};
 
 /// Events whose id is held with other content, by aggregate and id, with the digest of theirs.
 type Doubtful = HashMap<AggregateId, HashMap<EventId, Vec<([u8; 32], Pushed)>>>;
@@ -23,7 +23,7 @@ type Doubtful = HashMap<AggregateId, HashMap<EventId, Vec<([u8; 32], Pushed)>>>;
 /// The most reasons that one answer names.
 const REASONS: usize = 10;
 
-impl GoHub {
+impl GoRoutes {
     pub(super) async fn push(&self, client: &Client, body: Bytes) -> Result<Vec<u8>> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::invalid("empty request body"));
@@ -66,7 +66,7 @@ impl GoHub {
                 let page = self.0.store.read(query.clone()).await?;
                 for stored in page.events {
                     for (content, pushed) in group.remove(&stored.event.id).unwrap_or_default() {
-                        if alike(&stored.event, &pushed.event) {
+                        if same_content(&stored.event, &pushed.event) {
                             self.with_alike(|alike| alike.insert(content));
                         } else {
                             refused.push(taken(&pushed));

@@ -6,10 +6,10 @@
 use serde_json::Value;
 use synckit_core::{Event, NewEvent};
 
-use crate::go::form::{sent, sent_text};
+use crate::form::{sent, sent_text};
 
 /// Whether a client that pulled this event may push it again as that.
-pub(super) fn alike(held: &Event, pushed: &NewEvent) -> bool {
+pub(super) fn same_content(held: &Event, pushed: &NewEvent) -> bool {
     held.event_type == pushed.event_type
         && held.aggregate_id == pushed.aggregate_id
         && same_text(&sent(&held.data), &sent(&pushed.data))

@@ -1,15 +1,20 @@
 //! Paths, and the form of an error.
 
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use synckit_core::{Error, ErrorKind};
-use synckit_net::Coding;
+use std::fmt;
 
-use crate::body::check_announced;
-use crate::compression::coding_of;
-use crate::error::retry_after_of;
-use crate::route::{Problem, reply};
-use crate::service::ResponseBody;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use synckit_core::{Error, ErrorKind};
+use synckit_http::ResponseBody;
+use synckit_http::routes::{
+    Answering, Problem, RequestBody, Routes, body_of, check_announced, check_verb, coding_of, packed,
+};
+use synckit_net::{Coding, offload};
+use synckit_remote::Admission;
+use synckit_wire::Format;
+
+use crate::GoRoutes;
+use crate::stream::MEDIA_TYPE;
 
 /// What go-sync-kit's own server takes: the most bytes of a body as compressed, and unpacked.
 pub(crate) const BODY_BYTES: usize = 10 << 20;
@@ -26,14 +31,14 @@ pub(crate) enum Call {
 
 /// A call and the name of the client that makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GoRoute {
+pub(crate) struct Route {
     pub(crate) call: Call,
     pub(crate) client: Option<String>,
 }
 
-impl GoRoute {
+impl Route {
     /// What is at this path, if it is a client's of go-sync-kit: `[/sync][/clients/<name>][/sync]/<call>`.
-    pub(crate) fn at(path: &str) -> Option<GoRoute> {
+    pub(crate) fn at(path: &str) -> Option<Route> {
         let below_sync = |path| match str::strip_prefix(path, "/sync") {
             Some(rest) if rest.starts_with('/') => rest,
             _ => path,
@@ -51,11 +56,7 @@ impl GoRoute {
             "/sse" => Call::Stream,
             _ => return None,
         };
-        Some(GoRoute { call, client })
-    }
-
-    pub(crate) fn is_stream(&self) -> bool {
-        self.call == Call::Stream
+        Some(Route { call, client })
     }
 
     fn posts(&self) -> bool {
@@ -64,55 +65,78 @@ impl GoRoute {
 
     /// Checks method and headers before any of the body is read.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Coding, Problem> {
-        let unsupported = |status, message: &str, allow| Problem {
-            status,
-            error: Error::new(ErrorKind::Unsupported, message.to_owned()),
-            allow,
-        };
-        let (wanted, allow) = if self.posts() { (Method::POST, "POST") } else { (Method::GET, "GET") };
-        if *method != wanted {
-            return Err(unsupported(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", Some(allow)));
-        }
         if !self.posts() {
+            check_verb(method, &Method::GET, "GET")?;
             return Ok(Coding::Identity);
         }
-        let media = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        check_verb(method, &Method::POST, "POST")?;
+        let unsupported = |message| Problem::unsupported(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
         let content = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
         let is_json = |content: &str| content.trim().to_ascii_lowercase().starts_with("application/json");
         if content.is_some_and(|content| !content.is_empty() && !is_json(content)) {
-            return Err(unsupported(media, "unsupported media type: send application/json", None));
+            return Err(unsupported("unsupported media type: send application/json"));
         }
         let coding = match coding_of(headers) {
             Ok(coding @ (Coding::Identity | Coding::Gzip)) => coding,
-            _ => return Err(unsupported(media, "unsupported content encoding: send gzip or none", None)),
+            _ => return Err(unsupported("unsupported content encoding: send gzip or none")),
         };
         check_announced(headers, BODY_BYTES)?;
         Ok(coding)
     }
 }
 
-/// A problem in the form that these clients know: `{"error":"text"}`.
-pub(crate) fn problem(problem: Problem, path: &str) -> Response<ResponseBody> {
-    let Problem { status, error, allow } = problem;
-    match error.kind() {
-        ErrorKind::Internal | ErrorKind::Corrupt => {
-            tracing::error!(path, %error, "a call of an old client failed")
+impl Routes for GoRoutes {
+    fn answer<'a>(&'a self, request: Request<RequestBody>, admission: &'a Admission) -> Answering<'a> {
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            self.try_answer(request, admission).await.unwrap_or_else(|problem| {
+                // The form that these clients know.
+                let write =
+                    |error: &Error| serde_json::json!({ "error": error.message() }).to_string().into();
+                problem.answer(&path, "application/json", HeaderValue::from_static("gzip"), write)
+            })
+        })
+    }
+
+    fn pushed(&self) {
+        self.announce();
+    }
+}
+
+impl GoRoutes {
+    async fn try_answer(
+        &self,
+        request: Request<RequestBody>,
+        admission: &Admission,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (parts, body) = request.into_parts();
+        let not_found = || Error::new(ErrorKind::NotFound, "not found");
+        let route = Route::at(parts.uri.path()).ok_or_else(not_found)?;
+        let coding = route.check(&parts.method, &parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default();
+        if route.call == Call::Stream {
+            let mut answer = Response::new(self.stream(&route, query, admission).await?);
+            let headers = answer.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            return Ok(answer);
         }
-        _ => tracing::debug!(path, %error, "a call of an old client was refused"),
+        let turn = admission.begin(None).await?;
+        let body = body_of(body, BODY_BYTES, admission, &turn).await?;
+        let call = async {
+            let unfolded = coding.estimate(body.len());
+            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;
+            self.call(&route, query, body).await
+        };
+        let text = turn.within(call).await?;
+        Ok(packed(&parts.headers, "application/json", Format::Json, text).await?)
     }
-    let body = serde_json::json!({ "error": error.message() }).to_string();
-    let mut answer = reply(status, "application/json", body.into());
-    let headers = answer.headers_mut();
-    if let Some(delay) = retry_after_of(&error) {
-        headers.insert(RETRY_AFTER, delay);
+}
+
+impl fmt::Debug for GoRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GoRoutes").field("limits", &self.0.limits).finish_non_exhaustive()
     }
-    if let Some(allow) = allow {
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
-    }
-    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    answer
 }
 
 /// A field of a query, decoded.
@@ -143,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_path_is_found_also_below_sync_and_for_a_client() {
-        let route = |call, client: Option<&str>| Some(GoRoute { call, client: client.map(str::to_owned) });
+        let route = |call, client: Option<&str>| Some(Route { call, client: client.map(str::to_owned) });
         for (path, expected) in [
             ("/push", route(Call::Push, None)),
             ("/sync/pull", route(Call::Pull, None)),
@@ -158,7 +182,7 @@ mod tests {
             ("/clients/ann", None),
             ("/v1/push", None),
         ] {
-            assert_eq!(GoRoute::at(path), expected, "{path}");
+            assert_eq!(Route::at(path), expected, "{path}");
         }
     }
 
