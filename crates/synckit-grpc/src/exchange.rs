@@ -10,7 +10,7 @@ use hyper::body::Incoming as Received;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use synckit_core::{Error, ErrorKind, PullRequest, Result};
-use synckit_net::{Connector, Counts, LastWords};
+use synckit_net::{Connector, Counts, LastWords, Protocol};
 use synckit_remote::{
     Address, Client, ClientConfig, Exchange, Incoming, Method, Packed, Sign, pack, subscription_ended,
 };
@@ -46,6 +46,7 @@ pub struct GrpcExchange {
 
 impl Exchange for GrpcExchange {
     const NAME: &'static str = "grpc";
+    const PROTOCOL: Protocol = GRPC;
     type Incoming = GrpcPages;
 
     fn open(config: Arc<ClientConfig>, counts: Arc<Counts>) -> Result<Self> {

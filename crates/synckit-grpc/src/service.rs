@@ -203,6 +203,13 @@ fn accepted(reply: Coding, body: Body) -> Response<Body> {
     answer
 }
 
+/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+impl<T> From<Service<T>> for GrpcService<T> {
+    fn from(service: Service<T>) -> Self {
+        GrpcService(service)
+    }
+}
+
 impl<T> Clone for GrpcService<T> {
     fn clone(&self) -> Self {
         GrpcService(self.0.clone())

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use synckit_core::{Error, ErrorKind, PullRequest, Result};
-use synckit_net::{Connector, Counts, LastWords};
+use synckit_net::{Connector, Counts, LastWords, Protocol};
 use synckit_remote::{Address, Client, ClientConfig, Exchange, Method, Packed, pack};
 use synckit_wire::{Encode, Format};
 use tokio::time::{Instant, sleep_until};
@@ -47,6 +47,7 @@ pub struct HttpExchange {
 
 impl Exchange for HttpExchange {
     const NAME: &'static str = "http";
+    const PROTOCOL: Protocol = HTTP;
     type Incoming = HttpPages;
 
     fn open(config: Arc<ClientConfig>, counts: Arc<Counts>) -> Result<Self> {

@@ -45,7 +45,7 @@ pub struct HttpService<T> {
 impl<T: Transport> HttpService<T> {
     /// Puts a transport on the wire.
     pub fn new(transport: T) -> Self {
-        HttpService { service: Service::new(transport), routes: None }
+        Service::new(transport).into()
     }
 
     /// Sets limits and timeouts, for this clone and those made of it.
@@ -117,6 +117,13 @@ impl<T: Transport> HttpService<T> {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(format)));
         answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         Ok(answer)
+    }
+}
+
+/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+impl<T> From<Service<T>> for HttpService<T> {
+    fn from(service: Service<T>) -> Self {
+        HttpService { service, routes: None }
     }
 }
 

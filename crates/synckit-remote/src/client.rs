@@ -8,7 +8,7 @@ use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
 };
-use synckit_net::Counts;
+use synckit_net::{Counts, Protocol};
 use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -25,6 +25,9 @@ use crate::method::Method;
 pub trait Exchange: Sized + Send + Sync + 'static {
     /// The name of the transport in errors.
     const NAME: &'static str;
+
+    /// What is spoken within TLS, and what URLs begin with.
+    const PROTOCOL: Protocol;
 
     /// How pages come.
     type Incoming: Incoming;

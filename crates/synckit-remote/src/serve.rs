@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::config::ServerConfig;
 
 /// A service that can be served on a listener of its own: the answering side of a transport over TCP.
-pub trait Serve: Sized {
+pub trait Serve: Sized + Send {
     /// The name of the transport in errors.
     const NAME: &'static str;
 
@@ -32,7 +32,7 @@ pub trait Serve: Sized {
     ///
     /// # Errors
     /// Those of what the service needs.
-    fn start(self, closing: watch::Receiver<bool>) -> impl Future<Output = Result<impl Answer>>;
+    fn start(self, closing: watch::Receiver<bool>) -> impl Future<Output = Result<impl Answer>> + Send;
 }
 
 /// What answers a connection.
@@ -91,7 +91,7 @@ async fn run<S: Serve>(
     let entrance = entrance.with_refusal(S::refusal());
     let answer = service.start(closed.clone()).await.map_err(|error| error.at(S::NAME, "serve"))?;
     let mut connections = Connections::new(config.connections);
-    let serve = |stream| {
+    let serve = move |stream| {
         let (entrance, answer, mut closing) = (entrance.clone(), answer.clone(), closed.clone());
         async move {
             if let Some(stream) = entrance.enter(stream, &mut closing).await {

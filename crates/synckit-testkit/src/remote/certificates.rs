@@ -1,4 +1,4 @@
-//! Certificates, made anew for each test.
+//! Certificates, made for each test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,12 +6,20 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
 };
-use synckit_http::TlsIdentity;
+use synckit_net::TlsIdentity;
 
 /// An authority that signs certificates.
+#[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
+impl Default for Authority {
+    fn default() -> Self {
+        Authority::new()
+    }
+}
+
 impl Authority {
+    /// Makes one that nobody knows yet.
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // A certificate names the authority that signed it, so each has a name of its own.
@@ -22,22 +30,22 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its certificate.
+    /// Returns its certificate.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for a server under this name or address.
+    /// Signs a certificate for a server under this name or address.
     pub fn server(&self, name: &str) -> TlsIdentity {
         self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, |_| {})
     }
 
-    /// A certificate for a client.
+    /// Signs a certificate for a client.
     pub fn client(&self) -> TlsIdentity {
         self.sign("till-1", ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
 
-    /// A certificate for a server that was valid until the year 2001.
+    /// Signs a certificate for a server that was valid until the year 2001.
     pub fn expired(&self, name: &str) -> TlsIdentity {
         self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = date_time_ymd(2000, 1, 1);
