@@ -27,7 +27,7 @@ const MOST: Position = 50_000;
 pub(super) struct Known {
     /// It holds everything up to here that others wrote.
     pub(super) upto: Position,
-    /// Up to here it may lack what it wrote itself, because it began anew.
+    /// Up to here it may lack what it wrote itself, because it began again.
     pub(super) lacks_own_to: Position,
     /// The highest count of its own rows that it named.
     pub(super) rows: u64,

@@ -95,7 +95,7 @@ impl GoRoutes {
         let before = Known::load(&self.0.store, &client.author).await?;
         let mut known = before.clone();
         let head = self.0.store.head().await?.position;
-        let began_anew = |known: &mut Known, met| {
+        let begin_again = |known: &mut Known, met| {
             *known = Known { upto: 0, lacks_own_to: head, rows: 0, met };
             self.with_heard(&client.author, |heard| heard.clear());
         };
@@ -109,12 +109,12 @@ impl GoRoutes {
             }
             Some(_) => {
                 tracing::warn!(client = %client.author, "an old client knows more of this log than it holds");
-                began_anew(&mut known, true);
+                begin_again(&mut known, true);
             }
-            None if since == 0 => began_anew(&mut known, true),
+            None if since == 0 => begin_again(&mut known, true),
             None if since < known.rows => {
                 tracing::warn!(client = %client.author, "an old client's table is shorter than it was");
-                began_anew(&mut known, false);
+                begin_again(&mut known, false);
             }
             None => {}
         }

@@ -1,6 +1,6 @@
 //! Whether two contents are one to a program that reads numbers as doubles.
 //!
-//! A client of go-sync-kit reads the data of an event into values and writes it anew when it pushes it again: keys in
+//! A client of go-sync-kit reads the data of an event into values and writes them again when it pushes it: keys in
 //! another order, blanks gone, 1.0 as 1, integers above 2^53 rounded. Such a copy is no other content.
 
 use serde_json::Value;

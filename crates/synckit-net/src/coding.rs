@@ -58,7 +58,7 @@ impl Coding {
         }
     }
 
-    /// About how many bytes so many packed ones unpack to: a measure of the work, not a limit.
+    /// Estimates how many bytes `packed` ones unpack to: a measure of the work, not a limit.
     pub fn estimate(self, packed: usize) -> usize {
         match self {
             Coding::Identity => packed,
@@ -83,7 +83,7 @@ impl Coding {
         packed.filter(|packed| packed.len() < body.len())
     }
 
-    /// Unpacks a message to at most so many bytes. No more than that, and the window, is ever allocated.
+    /// Unpacks a message to at most `most` bytes. No more than that, and the window, is ever allocated.
     ///
     /// # Errors
     /// `TooLarge` when there is more, `Invalid` when it is not packed so.

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 /// Work on fewer bytes delays nobody.
 const SMALL: usize = 128 << 10;
 
-/// Runs work on about so many bytes, away from the runtime where that would delay others. Needs a tokio runtime. Work
+/// Runs work on about this number of bytes, away from the runtime where that would delay others. Needs a tokio runtime. Work
 /// that has begun there goes on to its end when the future is dropped.
 ///
 /// # Errors
