@@ -15,7 +15,7 @@ use crate::cargo::Cargo;
     cp target/bench.json before.json                     then change something\n  \
     cargo xtask bench --row sqlite --baseline before.json")]
 pub(crate) struct Args {
-    /// Only the rows whose names begin so; may be repeated
+    /// Only rows whose names have this prefix; may be repeated
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
 

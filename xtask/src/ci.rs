@@ -1,10 +1,10 @@
 //! `cargo xtask ci`: runs the steps of [`crate::steps`], one after the other, and sums them up.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::cargo::{self, Cargo};
-use crate::steps::{self, Group, Step};
+use crate::steps::{self, Group, Release, Step};
 
 /// Run every check a change must pass
 ///
@@ -34,8 +34,8 @@ pub(crate) struct Args {
 enum Outcome {
     Passed,
     Failed,
-    /// This machine lacks what the step needs.
-    Skipped,
+    /// The step cannot run here, for this reason.
+    Skipped(&'static str),
     /// A step before it failed.
     NotRun,
 }
@@ -49,7 +49,8 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
-    let mut steps = steps::all(&cargo::metadata()?);
+    let release = release();
+    let mut steps = steps::all(&cargo::metadata()?, release.as_ref());
     steps.retain(|step| args.step.is_empty() || args.step.contains(&step.group));
     if args.list {
         for step in &steps {
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         } else {
             let (number, name) = (index + 1, step.group.name());
             println!("\n[{number}/{count}] {name}: {}", step.cargo);
-            run_step(&step)?
+            run_step(&step, release.as_ref())?
         };
         let duration = started.elapsed();
         if !stop {
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         reports.push(Report { step, outcome, duration });
     }
 
-    println!("\n{}", summary(&reports));
+    println!("\n{}{}", summary(&reports), skips(&reports));
     if failures(&reports).next().is_none() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -88,25 +89,44 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
     Ok(ExitCode::FAILURE)
 }
 
-fn run_step(step: &Step) -> Result<Outcome, String> {
-    if let Some(missing) = missing(step.group) {
+fn run_step(step: &Step, release: Option<&Release>) -> Result<Outcome, String> {
+    if let Some(missing) = missing(step.group, release) {
         println!("{missing}");
-        return Ok(Outcome::Skipped);
+        return Ok(Outcome::Skipped(missing));
     }
     let passed = step.cargo.run()? == 0;
     Ok(if passed { Outcome::Passed } else { Outcome::Failed })
 }
 
-/// What this machine lacks for the steps of a group: they are skipped, and this is printed.
-fn missing(group: Group) -> Option<&'static str> {
-    if !matches!(group, Group::Deny | Group::Advisories) {
-        return None;
+/// What is missing here for the steps of a group: they are skipped, and this is printed.
+fn missing(group: Group, release: Option<&Release>) -> Option<&'static str> {
+    match group {
+        Group::Deny | Group::Advisories if !Cargo::new("deny --version").succeeds() => {
+            Some("cargo-deny is not installed; to install it: cargo install --locked cargo-deny")
+        }
+        Group::Advisories if !Cargo::new("deny fetch db").succeeds() => {
+            Some("the database of advisories cannot be fetched; `cargo deny fetch db` says why")
+        }
+        Group::Semver if !Cargo::new("semver-checks --version").succeeds() => Some(
+            "cargo-semver-checks is not installed; to install it: cargo install --locked cargo-semver-checks",
+        ),
+        Group::Semver if release.is_none_or(|release| release.manifests.is_empty()) => {
+            Some("there is no tag of a release (v*) to compare with")
+        }
+        _ => None,
     }
-    if !Cargo::new("deny --version").succeeds() {
-        return Some("cargo-deny is not installed; to install it: cargo install --locked cargo-deny");
-    }
-    (group == Group::Advisories && !Cargo::new("deny fetch db").succeeds())
-        .then_some("the database of advisories cannot be fetched; `cargo deny fetch db` says why")
+}
+
+/// The latest release before this commit, when there is one. Its tag is `v` and a version.
+fn release() -> Option<Release> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").current_dir(cargo::root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let tag = git(&["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"])?;
+    let files = git(&["ls-tree", "-r", "--name-only", &tag, "crates"])?;
+    let manifests = files.lines().filter(|path| path.ends_with("/Cargo.toml")).map(str::to_owned).collect();
+    Some(Release { tag, manifests })
 }
 
 fn failures(reports: &[Report]) -> impl Iterator<Item = &Step> {
@@ -118,7 +138,7 @@ fn line(outcome: Outcome, duration: Duration) -> String {
     let word = match outcome {
         Outcome::Passed => "passed",
         Outcome::Failed => "FAILED",
-        Outcome::Skipped => return "skipped".to_owned(),
+        Outcome::Skipped(_) => return "skipped".to_owned(),
         Outcome::NotRun => return "not run".to_owned(),
     };
     format!("{word} {:>7.1}s", duration.as_secs_f64())
@@ -135,6 +155,17 @@ fn summary(reports: &[Report]) -> String {
     table + &format!("{:<12}{:>14.1}s", "total", total.as_secs_f64())
 }
 
+/// What was not checked, and why: a line for each step.
+fn skips(reports: &[Report]) -> String {
+    let mut text = String::new();
+    for Report { step, outcome, .. } in reports {
+        if let Outcome::Skipped(reason) = outcome {
+            text += &format!("\nskipped {}: {reason}", step.group.name());
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +180,7 @@ mod tests {
         let reports = [
             report(Group::Fmt, "fmt", Outcome::Passed, 1_500),
             report(Group::Test, "test", Outcome::Failed, 60_000),
-            report(Group::Deny, "deny", Outcome::Skipped, 0),
+            report(Group::Deny, "deny", Outcome::Skipped("no deny"), 0),
         ];
         let table = summary(&reports);
         let lines: Vec<_> = table.lines().collect();
@@ -159,5 +190,6 @@ mod tests {
         assert_eq!(lines[3], "total                 61.5s");
         let failed: Vec<_> = failures(&reports).map(|step| step.cargo.to_string()).collect();
         assert_eq!(failed, ["cargo test"]);
+        assert_eq!(skips(&reports), "\nskipped deny: no deny");
     }
 }

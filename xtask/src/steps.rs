@@ -32,6 +32,8 @@ pub(crate) enum Group {
     Deny,
     /// Known vulnerabilities of dependencies; needs cargo-deny and its database from the network
     Advisories,
+    /// Changes of the public API that its version does not announce; needs cargo-semver-checks and a release
+    Semver,
 }
 
 impl Group {
@@ -47,6 +49,7 @@ impl Group {
             Self::Matrix => "matrix",
             Self::Deny => "deny",
             Self::Advisories => "advisories",
+            Self::Semver => "semver",
         }
     }
 }
@@ -58,8 +61,18 @@ pub(crate) struct Step {
     pub(crate) cargo: Cargo,
 }
 
-/// All steps for these packages, in order.
-pub(crate) fn all(metadata: &Metadata) -> Vec<Step> {
+/// A release, with which the public API is compared.
+#[derive(Clone, Debug)]
+pub(crate) struct Release {
+    /// Its tag.
+    pub(crate) tag: String,
+    /// The manifests in it, relative to the root.
+    pub(crate) manifests: BTreeSet<String>,
+}
+
+/// All steps for these packages, in order. Without a release, the step that compares with it is there, and has nothing to
+/// compare with.
+pub(crate) fn all(metadata: &Metadata, release: Option<&Release>) -> Vec<Step> {
     let mut packages = metadata.workspace_packages();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let examples = metadata.workspace_root.join("examples");
@@ -78,6 +91,7 @@ pub(crate) fn all(metadata: &Metadata) -> Vec<Step> {
     lines.push((Group::Matrix, "xtask matrix".into()));
     lines.push((Group::Deny, "deny check bans licenses sources".into()));
     lines.push((Group::Advisories, "deny check advisories".into()));
+    lines.push((Group::Semver, semver(metadata, &packages, release)));
     lines.into_iter().map(|(group, line)| step(group, &line)).collect()
 }
 
@@ -88,6 +102,21 @@ fn step(group: Group, line: &str) -> Step {
         _ => cargo,
     };
     Step { group, cargo }
+}
+
+/// Names the published libraries that the release has: cargo-semver-checks fails for a package that it does not have.
+fn semver(metadata: &Metadata, packages: &[&Package], release: Option<&Release>) -> String {
+    let mut line = "semver-checks".to_owned();
+    let Some(release) = release else { return line };
+    for package in packages {
+        let manifest = package.manifest_path.strip_prefix(&metadata.workspace_root);
+        let path = manifest.map_or_else(|_| String::new(), |path| path.as_str().replace('\\', "/"));
+        let is_library = package.targets.iter().any(|target| target.is_lib());
+        if package.publish.is_none() && is_library && release.manifests.contains(&path) {
+            line += &format!(" -p {}", package.name);
+        }
+    }
+    format!("{line} --baseline-rev {}", release.tag)
 }
 
 /// Not with `--no-deps`: cargo would keep the result of a package that was built as a dependency,
@@ -163,13 +192,13 @@ mod tests {
     }
 
     fn lines(metadata: &Metadata, group: Group) -> Vec<String> {
-        let steps = all(metadata).into_iter().filter(|step| step.group == group);
+        let steps = all(metadata, None).into_iter().filter(|step| step.group == group);
         steps.map(|step| step.cargo.to_string()).collect()
     }
 
     #[test]
     fn groups_run_in_the_order_of_their_names() {
-        let groups: Vec<_> = all(&workspace("examples", "{}", true)).iter().map(|s| s.group).collect();
+        let groups: Vec<_> = all(&workspace("examples", "{}", true), None).iter().map(|s| s.group).collect();
         assert!(groups.is_sorted());
         assert_eq!(groups.iter().collect::<BTreeSet<_>>().len(), Group::value_variants().len());
     }
@@ -195,6 +224,27 @@ mod tests {
         let expected = flags.map(|f| format!("cargo clippy -p p --no-default-features{f} -- -D warnings"));
         let metadata = workspace("crates", features, false);
         assert_eq!(lines(&metadata, Group::Features), expected);
+    }
+
+    #[test]
+    fn only_libraries_that_the_release_has_are_compared_with_it() {
+        let library = |json: &str| json.replace(r#"["bin"]"#, r#"["lib"]"#);
+        let text = serde_json::to_string(&workspace("crates", "{}", false)).unwrap();
+        let program = workspace("crates", "{}", false);
+        let library = cargo_metadata::MetadataCommand::parse(library(&text)).unwrap();
+        let release = |manifests: &[&str]| Release {
+            tag: "v0.1.0".to_owned(),
+            manifests: manifests.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        let line = |metadata: &Metadata, release: Option<&Release>| {
+            let steps = all(metadata, release);
+            steps.last().unwrap().cargo.to_string()
+        };
+        let (old, new) = (release(&["crates/p/Cargo.toml"]), release(&["crates/q/Cargo.toml"]));
+        assert_eq!(line(&library, Some(&old)), "cargo semver-checks -p p --baseline-rev v0.1.0");
+        assert_eq!(line(&library, Some(&new)), "cargo semver-checks --baseline-rev v0.1.0");
+        assert_eq!(line(&program, Some(&old)), "cargo semver-checks --baseline-rev v0.1.0");
+        assert_eq!(line(&library, None), "cargo semver-checks");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! - `exchange`: one call and its answer, at the client
 //! - `status`, `error`: kinds of errors, gRPC codes, and what else can go wrong
 //! - `io`: connections
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod compression;

@@ -13,6 +13,7 @@
 //! - `plain`: what callers without TLS are told where there is some
 //! - `exchange`: one request and its answer, at the client
 //! - `route`, `error`: paths, kinds and statuses
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod client;

@@ -9,6 +9,7 @@
 //! - [`Connections`]: those of a server
 //! - [`explain`], [`cannot_connect`]: what an error of a connection is about
 //! - [`offload`], [`raised`]: work that takes the processor, and a flag to wait for
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cause;
 mod coding;

@@ -1,6 +1,7 @@
 //! Who may read and write what through an endpoint.
 
-use synckit_core::{Caller, Event, NodeId, Restamp};
+use synckit_core::{Caller, Event, NodeId};
+use synckit_plan::Restamp;
 
 /// Decides what a caller may read and write.
 ///

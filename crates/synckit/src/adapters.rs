@@ -6,11 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use synckit_core::{BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport, Watch};
+use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
 
-use crate::any_store::AnyStore;
-
-type Opening = Pin<Box<dyn Future<Output = Result<AnyStore>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<BoxStore>> + Send>>;
 type Open = Arc<dyn Fn(StoreTarget) -> Opening + Send + Sync>;
 type Connect = Arc<dyn Fn(&str) -> Result<BoxTransport> + Send + Sync>;
 
@@ -69,12 +67,12 @@ impl Adapters {
         open: impl Fn(StoreTarget) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        S: EventStore + Watch + Clone,
+        S: EventStore,
         F: Future<Output = Result<S>> + Send + 'static,
     {
         let open = move |target| -> Opening {
             let opening = open(target);
-            Box::pin(async move { Ok(AnyStore::new(opening.await?)) })
+            Box::pin(async move { Ok(BoxStore::new(opening.await?)) })
         };
         self.stores.insert(scheme, Arc::new(open));
         self.default.get_or_insert(scheme);
@@ -127,7 +125,7 @@ impl Adapters {
     ///
     /// # Errors
     /// `Unsupported` when no store of this scheme was registered, and those of the adapter.
-    pub async fn open(&self, name: &str, node: Option<NodeId>, create: bool) -> Result<AnyStore> {
+    pub async fn open(&self, name: &str, node: Option<NodeId>, create: bool) -> Result<BoxStore> {
         let (scheme, location) = self.locate(name)?;
         let open = &self.stores[scheme];
         open(StoreTarget { location: location.to_owned(), node, create }).await

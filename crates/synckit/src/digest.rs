@@ -5,9 +5,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
-use synckit_core::{Event, EventStore, Query, Result, Standing};
-
-use crate::sugar::StoreExt;
+use synckit_core::{Event, EventStore, Query, Result};
+use synckit_plan::{Standing, StoreExt};
 
 /// How many events a replica holds, and hashes over them that do not depend on the order of arrival.
 ///

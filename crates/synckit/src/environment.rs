@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use synckit_core::plan::Entropy;
 use synckit_core::{Error, ErrorKind, Result};
+use synckit_plan::Entropy;
 
 /// Where an engine takes the time and random bytes from.
 pub trait Environment: Send + Sync + 'static {

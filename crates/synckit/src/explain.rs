@@ -4,11 +4,9 @@ use std::io;
 
 use serde::Serialize;
 use synckit_core::{
-    AggregateId, Decision, Dot, Entry, Error, ErrorKind, Event, EventId, EventStore, History, Kept, Needs,
-    Position, Query, Resolution, Result, Standing, Timestamp,
+    AggregateId, Dot, Error, ErrorKind, Event, EventId, EventStore, Needs, Position, Query, Result, Timestamp,
 };
-
-use crate::sugar::StoreExt;
+use synckit_plan::{Decision, Entry, History, Kept, Resolution, Standing};
 
 /// Why an event stands or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -239,7 +237,7 @@ impl Audit {
             decided.iter().filter_map(|(_, resolution)| kept_dot(resolution).cloned()).collect();
         let named = match kept.is_empty() {
             true => Default::default(),
-            false => store.ask(Needs { dots: kept, ..Needs::default() }).await?.dots,
+            false => store.facts(Needs { dots: kept, ..Needs::default() }).await?.dots,
         };
         let entries = decided.into_iter().map(|(stored, resolution)| {
             AuditEntry::made(&stored.event, resolution, Some(stored.position), |dot| named.get(dot).cloned())

@@ -1,51 +1,85 @@
 #![doc = include_str!("../README.md")]
-//!
-//! # Map
-//!
-//! - [`SyncManager`]: a replica's side of a sync, and the way to write to its store
-//! - [`Endpoint`]: the answering side, in front of a store
-//! - [`Access`]: who may read and write what through an endpoint
-//! - [`SyncReport`], [`SyncError`], [`Status`]: what was done, what went wrong, how things stand
-//! - [`Adapters`], [`AnyStore`]: stores and transports chosen by URL, from those a program was built with
-//! - [`Digest`]: whether two replicas agree
-//! - [`LastWriteWins`], the default, [`FirstWriteWins`], [`KeepAll`], [`FieldMerge`], [`ManualReview`] and
-//!   [`Closure`]: resolvers; [`RuleResolver`]: which of them for which conflict
-//! - [`OpenConflict`], [`Changes`], [`Explanation`], [`Audit`]: what is in conflict, how it was settled, and why
-//! - [`Environment`]: the wall clock and the randomness, for those who bring their own
+
+// - `replica/`: a store and who writes through it, without a network
+// - `sync/`: a replica's side of a sync with one peer
+// - `endpoint/`, `access.rs`: the answering side
+// - `resolvers/`: who settles conflicts
+// - `explain.rs`, `digest.rs`, `report.rs`: what is told of all this
+// - `adapters.rs`: stores and transports chosen by URL
+// - `environment.rs`, `retry.rs`: time, randomness, and trying again
+// - `peer_notes.rs`, `remembered.rs`: what is known of peers
 
 mod access;
-mod acquaintance;
 mod adapters;
-mod any_store;
 mod digest;
 mod endpoint;
 mod environment;
 mod explain;
-mod manager;
+mod peer_notes;
+mod remembered;
+mod replica;
 mod report;
 mod resolvers;
 mod retry;
-mod sugar;
+mod sync;
 
 pub use access::{Access, OwnEvents};
 pub use adapters::{Adapters, StoreTarget};
-pub use any_store::AnyStore;
-pub use digest::{Digest, Hash};
+pub use digest::Digest;
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
-pub use explain::{Audit, AuditEntry, Explanation};
-pub use manager::{
-    ConflictNotice, Direction, OpenConflict, PeerStatus, Status, SyncManager, SyncManagerBuilder,
-};
-pub use report::{ConflictReport, LeftConflict, Recovery, Refusal, RefusedBy, SyncError, SyncReport};
-pub use resolvers::{
-    Changes, Clash, Closure, Condition, FieldChange, FieldMerge, FieldPath, FirstWriteWins, KeepAll,
-    LastWriteWins, ManualReview, Relation, Rule, RuleMistake, RuleResolver, Rules, SharedResolver,
-    SideChanges,
-};
+pub use replica::{PeerStatus, Replica, ReplicaBuilder, Status};
+pub use report::{Recovery, Refusal, RefusedBy, SyncError, SyncReport};
+pub use resolvers::{FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver, Rules};
 pub use retry::RetryPolicy;
-pub use sugar::StoreExt;
-pub use synckit_core::*;
+pub use sync::{Direction, SyncManager, SyncManagerBuilder};
+pub use synckit_core::{
+    AggregateId, BoxStore, BoxTransport, Causality, Cursor, Data, Dot, Error, ErrorKind, Event, EventId,
+    EventStore, EventType, Filter, Limits, Metadata, NewEvent, NodeId, Position, RefusalCode, Result,
+    StoreId, Timestamp, Traffic, Transport, VectorClock,
+};
+pub use synckit_plan::{Conflict, ConflictResolver, Expect, History, Recorded};
+
+/// Conflicts: how they are shown, decided, explained and listed.
+pub mod conflict {
+    pub use crate::explain::{Audit, AuditEntry, Explanation};
+    pub use crate::replica::{ConflictNotice, OpenConflict};
+    pub use crate::report::{ConflictReport, LeftConflict};
+    pub use crate::resolvers::{
+        Changes, Clash, Closure, Condition, FieldChange, FieldPath, Relation, Rule, RuleMistake,
+        SharedResolver, SideChanges,
+    };
+    pub use synckit_plan::{
+        Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept,
+        RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
+    };
+}
+
+/// The contract of stores, and what users of a store want on top of it.
+pub mod store {
+    pub use synckit_core::{
+        BoxPlanner, BoxStore, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs, Note,
+        NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,
+    };
+    pub use synckit_plan::StoreExt;
+}
+
+/// The contract of transports, and the messages of a sync.
+pub mod transport {
+    pub use synckit_core::{
+        Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,
+        PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse,
+        RefusalCode, Refused, Scope, Stored, Traffic, Transport, Unreadable,
+    };
+}
+
+/// The planners of commits, and the keys of the notebook.
+pub mod plan {
+    pub use synckit_plan::{
+        Adopt, Adopted, Adoptee, Entropy, Expect, OnRecord, Receive, Received, Record, Recorded, Recount,
+        Renew, Renumber, Renumbered, Restamp, notes,
+    };
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use synckit_core::notes::Renewal;
-use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, StoreId};
+use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, Renewal, StoreId};
 
 /// What a sync has done, also when it failed half-way.
 #[derive(Clone, Debug, Default, Serialize)]

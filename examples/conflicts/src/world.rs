@@ -68,8 +68,7 @@ impl World {
         Ok(World { people })
     }
 
-    /// Everybody syncs until all have seen what the others have done. Answers what the syncs said of
-    /// conflicts.
+    /// Syncs everybody until all have seen what the others did. Returns what the syncs reported about conflicts.
     pub(crate) async fn meet(&self) -> Result<Vec<ConflictReport>> {
         let mut reports = Vec::new();
         for _ in 0..2 {

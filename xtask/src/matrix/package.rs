@@ -1,7 +1,7 @@
 //! The package that links all adapters into one program: written below the target directory and built there.
 //!
 //! It is a workspace of its own, with the versions of this one's lock file, its profiles and its target directory,
-//! so that nothing is fetched anew and little is built twice.
+//! so that nothing is fetched again and little is built twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -157,7 +157,7 @@ impl Plan {
     }
 }
 
-/// Fails with the names there are, when one is wanted that is none of them.
+/// Fails if a wanted name is unknown; the error lists the known ones.
 fn known(kind: &str, wanted: &[String], all: &[&str]) -> Result<(), String> {
     match wanted.iter().find(|name| !all.contains(&name.as_str())) {
         None => Ok(()),

@@ -36,7 +36,7 @@ struct Contents {
     scenarios: Vec<Scenario>,
 }
 
-/// Runs a plan with so many processes at a time, and says on the standard error how it goes.
+/// Runs a plan with at most `jobs` processes at a time, and reports progress on standard error.
 pub(super) fn run(program: &Path, plan: Plan, limit: u64, jobs: usize) -> Vec<Ran> {
     let count = plan.runs.len();
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));

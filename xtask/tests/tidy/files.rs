@@ -19,6 +19,11 @@ const TOP_LEVEL: [&str; 10] = [
     "xtask",
 ];
 
+/// What code hosts show to contributors and reporters, and the directories in which they look for it. They also look at
+/// the top level, which is for newcomers.
+const COMMUNITY_FILES: [&str; 2] = ["CONTRIBUTING.md", "SECURITY.md"];
+const COMMUNITY_DIRECTORIES: [&str; 2] = [".github", "docs"];
+
 /// Marks of unfinished work, written in two parts so that this file does not hold them.
 const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
@@ -26,6 +31,20 @@ fn strangers_at_the_top(paths: &[String]) -> Vec<String> {
     let names: BTreeSet<_> = paths.iter().filter_map(|path| path.split('/').next()).collect();
     let strange = |name: &&&str| !name.starts_with('.') && !TOP_LEVEL.contains(name);
     names.iter().filter(strange).map(|name| format!("{name} does not belong at the top level")).collect()
+}
+
+/// Hosts show the first that they find, so there is one of each.
+fn community_problems(paths: &[String]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for name in COMMUNITY_FILES {
+        let places = COMMUNITY_DIRECTORIES.map(|directory| format!("{directory}/{name}"));
+        match paths.iter().filter(|path| places.contains(path)).count() {
+            1 => {}
+            0 => problems.push(format!("there is no {name}: it belongs at {}", places.join(" or "))),
+            _ => problems.push(format!("there is more than one {name}: {}", places.join(" and "))),
+        }
+    }
+    problems
 }
 
 fn text_problems(file: &File) -> Vec<String> {
@@ -72,6 +91,11 @@ fn the_top_level_holds_only_what_belongs_there() {
 }
 
 #[test]
+fn contributors_and_reporters_find_their_page() {
+    assert_none(&community_problems(&repository::paths()));
+}
+
+#[test]
 fn text_is_clean() {
     let problems: Vec<_> = repository::files().iter().flat_map(text_problems).collect();
     assert_none(&problems);
@@ -97,6 +121,17 @@ fn a_stranger_at_the_top_is_found() {
     paths.push("justfile".to_owned());
     paths.push("notes/plan.md".to_owned());
     assert_eq!(strangers_at_the_top(&paths).len(), 2);
+}
+
+#[test]
+fn a_page_for_contributors_at_the_wrong_place_is_found() {
+    let paths = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_none(&community_problems(&paths(&[".github/CONTRIBUTING.md", "docs/SECURITY.md"])));
+    let twice = paths(&[".github/CONTRIBUTING.md", "docs/CONTRIBUTING.md", ".github/SECURITY.md"]);
+    assert_eq!(community_problems(&twice).len(), 1);
+    let at_the_top = paths(&["CONTRIBUTING.md", ".github/SECURITY.md"]);
+    assert_eq!(community_problems(&at_the_top).len(), 1);
+    assert_eq!(strangers_at_the_top(&at_the_top).len(), 1);
 }
 
 #[test]

@@ -19,14 +19,17 @@ fn may(package: &Package) -> May {
     May::Import(match package.name.as_str() {
         "synckit-cli" | "synckit-bench" => return May::ImportAny,
         "synckit-core" | "xtask" => &[],
-        "synckit-wire" | "synckit-net" | "synckit" => &["synckit-core"],
+        "synckit-plan" | "synckit-store" | "synckit-wire" | "synckit-net" => &["synckit-core"],
+        "synckit" => &["synckit-core", "synckit-plan"],
         "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {
-            &["synckit-core"]
+            &["synckit-core", "synckit-store"]
         }
         // The simulator and the suite of transports need a store to stand on.
-        "synckit-testkit" => &["synckit-core", "synckit", "synckit-memory"],
-        "synckit-rules" => &["synckit-core", "synckit"],
-        _ => &["synckit-core", "synckit-wire", "synckit-net"],
+        "synckit-testkit" => &["synckit-core", "synckit-plan", "synckit", "synckit-memory"],
+        "synckit-rules" => &["synckit-core", "synckit-plan", "synckit"],
+        "synckit-remote" => &["synckit-core", "synckit-wire", "synckit-net"],
+        "synckit-go" => &["synckit-core", "synckit-plan", "synckit-http"],
+        _ => &["synckit-core", "synckit-wire", "synckit-net", "synckit-remote"],
     })
 }
 
@@ -94,8 +97,9 @@ fn packages_import_only_what_lies_below_them() {
 }
 
 #[test]
-fn the_core_has_no_runtime_and_no_io() {
+fn the_core_and_the_planning_have_no_runtime_and_no_io() {
     check_tree("synckit-core", &NOT_IN_CORE);
+    check_tree("synckit-plan", &NOT_IN_CORE);
 }
 
 #[test]

@@ -13,7 +13,9 @@
 mod bans;
 mod files;
 mod graph;
+mod language;
 mod manifests;
+mod paths;
 mod repository;
 mod sizes;
 

@@ -13,6 +13,14 @@ pub(crate) struct Package {
     /// Its directory, relative to the root: `crates/synckit-core`.
     pub(crate) directory: String,
     pub(crate) description: Option<String>,
+    /// Whether it may be published to a registry.
+    pub(crate) is_published: bool,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) has_readme: bool,
+    pub(crate) features: Vec<String>,
+    /// What its manifest says in `[package.metadata]`.
+    pub(crate) metadata: serde_json::Value,
     /// The packages it needs when it is built or used, not those of its tests.
     pub(crate) imports: Vec<String>,
 }
@@ -51,6 +59,12 @@ pub(crate) fn packages() -> Vec<Package> {
             name: package.name.to_string(),
             directory: directory.as_str().replace('\\', "/"),
             description: package.description.clone(),
+            is_published: package.publish.is_none(),
+            keywords: package.keywords.clone(),
+            categories: package.categories.clone(),
+            has_readme: package.readme.is_some(),
+            features: package.features.keys().cloned().collect(),
+            metadata: package.metadata.clone(),
             imports: needed.map(|on| on.name.clone()).collect(),
         }
     };

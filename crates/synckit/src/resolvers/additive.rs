@@ -1,6 +1,7 @@
 //! Every edit stands.
 
-use synckit_core::{Answer, Conflict, ConflictResolver, Result, Ruling};
+use synckit_core::Result;
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 /// All branches stand side by side: for events that add up in any order, such as items sold.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
-use synckit_core::{Conflict, Error, Event, EventId};
+use synckit_core::{Error, Event, EventId};
+use synckit_plan::Conflict;
 
 use crate::resolvers::tree::{self, Fields, Tree};
 

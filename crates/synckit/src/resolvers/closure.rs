@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use synckit_core::{Conflict, ConflictResolver, Result, Ruling};
+use synckit_core::Result;
+use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 /// A function with the name under which its decisions are recorded.
 ///

@@ -1,6 +1,7 @@
 //! The earliest edit stands.
 
-use synckit_core::{Conflict, ConflictResolver, Result, Ruling};
+use synckit_core::Result;
+use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 use crate::resolvers::keep_by_order;
 

@@ -29,7 +29,8 @@ pub use rules::{Condition, Relation, Rule, RuleMistake, RuleResolver, Rules};
 
 use std::sync::Arc;
 
-use synckit_core::{Answer, Conflict, ConflictResolver, Error, Event, Result, Ruling};
+use synckit_core::{Error, Event, Result};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 /// A resolver that is shared, such as one chosen by name at run time.
 #[derive(Clone)]

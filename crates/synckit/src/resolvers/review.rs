@@ -1,6 +1,7 @@
 //! A person decides.
 
-use synckit_core::{Answer, Conflict, ConflictResolver, Result, Ruling};
+use synckit_core::Result;
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 /// Leaves every conflict for a person, who settles it with
 /// [`SyncManager::settle`](crate::SyncManager::settle) on any replica, or by recording an event on top of all

@@ -11,7 +11,8 @@ mod three_way;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use synckit_core::{Answer, Conflict, ConflictResolver, Data, NewEvent, Result, Ruling};
+use synckit_core::{Data, NewEvent, Result};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 pub use clash::Clash;
 

@@ -3,7 +3,8 @@
 use std::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
-use synckit_core::{AggregateId, Conflict, Event, EventType, NodeId};
+use synckit_core::{AggregateId, Event, EventType, NodeId};
+use synckit_plan::Conflict;
 
 use crate::resolvers::{Changes, FieldPath, changes};
 

@@ -10,7 +10,8 @@ mod condition;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use synckit_core::{Conflict, ConflictResolver, Error, Result, Ruling};
+use synckit_core::{Error, Result};
+use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 pub use check::RuleMistake;
 pub use condition::{Condition, Relation};

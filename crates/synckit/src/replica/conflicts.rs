@@ -1,20 +1,15 @@
 //! What people do with conflicts: list them, look at them, settle them, and ask why.
 
 use serde::Serialize;
-use synckit_core::notes;
-use synckit_core::plan::Receive;
 use synckit_core::{
-    AggregateId, Conflict, Error, ErrorKind, Event, EventId, EventStore, Heads, History, Position,
-    RefusalCode, Result, Ruling, Transport,
+    AggregateId, Error, ErrorKind, Event, EventId, EventStore, Note, Position, RefusalCode, Result,
 };
+use synckit_plan::{Conflict, Heads, History, Ruling, StoreExt, notes};
 
-use crate::environment::entropy;
 use crate::explain::{Audit, Explanation};
-use crate::manager::session::Session;
-use crate::manager::settle::ConflictNotice;
-use crate::manager::{Inner, SyncManager};
+use crate::replica::Replica;
+use crate::replica::settle::ConflictNotice;
 use crate::report::ConflictReport;
-use crate::sugar::StoreExt;
 
 /// A conflict that is not settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,14 +20,14 @@ pub struct OpenConflict {
     pub found_at: u64,
 }
 
-impl<S: EventStore, T: Transport> SyncManager<S, T> {
+impl<S: EventStore> Replica<S> {
     /// The conflicts that are not settled, by aggregate. They are on record until they are, also across
     /// restarts.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a note cannot be read.
     pub async fn conflicts(&self) -> Result<Vec<OpenConflict>> {
-        let notes = self.inner.store.notes_under(notes::CONFLICTS).await?;
+        let notes = self.store().notes_under(notes::CONFLICTS).await?;
         notes.iter().map(open_conflict).collect()
     }
 
@@ -42,11 +37,9 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store. What was settled before is durable.
     pub async fn settle_listed(&self) -> Result<ConflictReport> {
-        let _turn = self.inner.syncing.lock().await;
-        let Inner { store, transport, settings, met, .. } = &*self.inner;
-        let mut session = Session::new(store, transport, settings, met, settings.direction);
-        session.settle().await?;
-        Ok(session.report.conflicts)
+        let mut report = ConflictReport::default();
+        self.settle_all(&mut report).await.1?;
+        Ok(report)
     }
 
     /// The conflict of an aggregate, with its base and all sides; `None` when it has none.
@@ -54,10 +47,10 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn conflict(&self, aggregate: &AggregateId) -> Result<Option<Conflict>> {
-        Conflict::in_history(self.inner.store.events_of(aggregate).await?)
+        Conflict::in_history(self.store().events_of(aggregate).await?)
     }
 
-    /// The conflict that this resolution has settled, to be [settled](SyncManager::settle) otherwise. The
+    /// The conflict that this resolution has settled, to be [settled](Replica::settle) otherwise. The
     /// decision has to be the one at the top of its aggregate: what was recorded on top of it has seen it and
     /// goes on from there.
     ///
@@ -65,7 +58,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// Those of the store; `NotFound` when the aggregate has no such resolution at its top, or a filter left
     /// out what it had settled.
     pub async fn settled_conflict(&self, aggregate: &AggregateId, resolution: &EventId) -> Result<Conflict> {
-        let events = self.inner.store.events_of(aggregate).await?;
+        let events = self.store().events_of(aggregate).await?;
         let absent = |message: &str| {
             Error::new(ErrorKind::NotFound, message)
                 .with("aggregate", aggregate)
@@ -94,11 +87,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         let resolution = resolution.ok_or_else(|| {
             Error::invalid("to settle a conflict is to keep a side, to keep all or to merge; not to leave it")
         })?;
-        let settings = &self.inner.settings;
-        let environment = &*settings.environment;
-        let (now, entropy) = (environment.now(), entropy(environment)?);
-        let receive = Receive::new(None, vec![resolution.clone()], now, settings.limits, entropy);
-        let received = self.inner.store.commit_receive(receive).await?;
+        let receive = self.receive(None, vec![resolution.clone()])?;
+        let received = self.store().commit(receive).await?;
         if let Some(refused) = received.refused.into_iter().next() {
             let kind = match refused.code {
                 RefusalCode::TooLarge => ErrorKind::TooLarge,
@@ -108,19 +98,19 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
                 .with("aggregate", &conflict.aggregate_id)
                 .at("engine", "settle"));
         }
-        if let Some(hook) = &settings.conflict_hook {
+        if let Some(hook) = &self.settings().conflict_hook {
             hook(&ConflictNotice::Settled { aggregate: &conflict.aggregate_id, resolution: &resolution });
         }
         Ok(resolution)
     }
 
-    /// The events of an aggregate that no other has seen: what [`record_if`](SyncManager::record_if) can
+    /// The events of an aggregate that no other has seen: what [`record_if`](Replica::record_if) can
     /// expect.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when the note cannot be read.
     pub async fn heads(&self, aggregate: &AggregateId) -> Result<Vec<EventId>> {
-        let Some(note) = self.inner.store.note(notes::heads(aggregate)).await? else { return Ok(Vec::new()) };
+        let Some(note) = self.store().note(notes::heads(aggregate)).await? else { return Ok(Vec::new()) };
         Ok(Heads::decode(&note.value)?.iter().map(|head| head.id.clone()).collect())
     }
 
@@ -129,7 +119,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
-        self.inner.store.history(aggregate).await
+        self.store().history(aggregate).await
     }
 
     /// Why an event stands or not: what it had seen, what it was concurrent with, and who decided. Looks for
@@ -138,7 +128,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store; `NotFound` when the event is not held.
     pub async fn explain(&self, event: &EventId) -> Result<Explanation> {
-        let found = self.inner.store.find(event).await?;
+        let found = self.store().find(event).await?;
         let found = found.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "no such event is in the log").with("event", event)
         })?;
@@ -151,11 +141,11 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn audit(&self, after: Position, events: usize) -> Result<Audit> {
-        Audit::of(&self.inner.store, after, events).await
+        Audit::of(self.store(), after, events).await
     }
 }
 
-fn open_conflict(note: &notes::Note) -> Result<OpenConflict> {
+fn open_conflict(note: &Note) -> Result<OpenConflict> {
     let found_at = std::str::from_utf8(&note.value).ok().and_then(|text| text.parse().ok());
     let found_at = found_at.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", &note.key))?;
     Ok(OpenConflict { aggregate: AggregateId::new(&note.key[notes::CONFLICTS.len()..])?, found_at })

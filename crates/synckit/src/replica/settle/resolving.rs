@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use synckit_core::{Conflict, ConflictResolver, Error, ErrorKind, Result, Ruling};
+use synckit_core::{Error, ErrorKind, Result};
+use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 /// A resolver, the time it has for one conflict, and the threads that did not come back.
 #[derive(Clone)]

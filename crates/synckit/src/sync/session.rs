@@ -3,26 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use synckit_core::notes::{self, Note, PeerNote, Renewal};
-use synckit_core::plan::Received;
-use synckit_core::{Error, ErrorKind, EventStore, NodeId, Result, StoreId, Transport};
+use synckit_core::{Error, ErrorKind, EventStore, Limits, NodeId, Note, Renewal, Result, StoreId, Transport};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, PeerNote},
+};
 
-use crate::manager::builder::{Direction, Settings};
-use crate::manager::calls::Calls;
-use crate::manager::peer::Peer;
-use crate::manager::remembered::Remembered;
+use crate::remembered::Remembered;
+use crate::replica::{Replica, Settled};
 use crate::report::{Refusal, SyncError, SyncReport};
-use crate::sugar::StoreExt;
+use crate::sync::builder::{Direction, Settings};
+use crate::sync::calls::Calls;
+use crate::sync::peer::Peer;
 
 /// How often a sync begins again where it finds that one side was set back or copied.
 const TRIES: usize = 8;
 
 pub(crate) struct Session<'a, S, T> {
+    pub(crate) replica: &'a Replica<S>,
     pub(crate) store: &'a S,
     pub(crate) settings: &'a Settings,
     /// Shared with what fetches pages while others are stored.
     pub(crate) calls: Arc<Calls<'a, T>>,
     pub(crate) report: SyncReport,
+    /// What an event and a batch may be here.
+    pub(crate) limits: Limits,
     transport: &'a T,
     direction: Direction,
     pub(crate) met: &'a Remembered<StoreId>,
@@ -38,22 +43,26 @@ pub(crate) struct Session<'a, S, T> {
 
 impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     pub(crate) fn new(
-        store: &'a S,
+        replica: &'a Replica<S>,
         transport: &'a T,
         settings: &'a Settings,
         met: &'a Remembered<StoreId>,
         direction: Direction,
     ) -> Self {
+        let limits = replica.settings().limits;
+        let batch_events = settings.batch_events.unwrap_or(limits.batch_events);
         Session {
-            store,
+            replica,
+            store: replica.store(),
+            limits: Limits { batch_events, ..limits },
             settings,
             transport,
             direction,
             met,
             conflicts_listed: false,
-            calls: Arc::new(Calls::new(transport, settings)),
+            calls: Arc::new(Calls::new(transport, settings, replica.settings().environment.clone())),
             report: SyncReport::default(),
-            filter: settings.filter.fingerprint(),
+            filter: settings.fingerprint(),
             renewed_for: Vec::new(),
             is_stranger: false,
         }
@@ -125,7 +134,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
         if self.conflicts_listed || self.report.conflicts.found > 0 {
             peer.ahead = None;
-            self.settle().await?;
+            let settled = self.replica.settle_all(&mut self.report.conflicts).await;
+            let (settled, ended) = (settled.0, settled.1);
+            self.moved(settled);
+            ended?;
         }
         if self.pushes() {
             self.push(peer).await?;
@@ -140,20 +152,21 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     async fn remember(&self, peer: &Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
         let clock_skew_millis = self.report.clock_skew_millis;
-        let note = PeerNote { node, synced_at: self.settings.environment.now(), clock_skew_millis };
-        let mut put = if peer.unsaved { self.checkpoint(peer)? } else { Vec::new() };
-        put.push(Note::json(notes::peer(peer.store), &note)?);
-        put.push(Note::json(notes::last(&self.filter), &peer.store)?);
-        self.store.edit(put, Vec::new()).await
+        let note = PeerNote { node, synced_at: self.replica.now(), clock_skew_millis };
+        let notes = vec![
+            Note::json(notes::peer(peer.store), &note)?,
+            Note::json(notes::last(&self.filter), &peer.store)?,
+        ];
+        if peer.unsaved { self.save(peer, notes).await } else { self.store.edit(notes, Vec::new()).await }
     }
 
     /// Takes note of what was stored.
-    pub(crate) fn moved(&mut self, received: &Received) {
-        self.report.local_head = self.report.local_head.max(received.head);
-        self.report.recovery.copy_in_use |= received.copy_seen;
-        if let Some(name) = &received.renewed {
+    pub(crate) fn moved(&mut self, stored: Settled) {
+        self.report.local_head = self.report.local_head.max(stored.head);
+        self.report.recovery.copy_in_use |= stored.copy_seen;
+        if let Some(name) = stored.renewed {
             self.is_stranger = true;
-            self.renewed(name.clone(), Renewal::SetBack);
+            self.renewed(name, Renewal::SetBack);
         }
     }
 

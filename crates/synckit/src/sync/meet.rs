@@ -1,17 +1,18 @@
 //! Hello: who the peer is, how far each side has the other's log, and whether this log was set back or copied.
 
-use synckit_core::notes::{self, Identity, Note, PullNote, PushNote, Renewal};
-use synckit_core::plan::Renew;
 use synckit_core::{
-    Caller, Cursor, Error, ErrorKind, EventId, EventStore, Facts, HelloRequest, HelloResponse, Needs,
-    PROTOCOL_VERSION, Position, Result, StoreId, Transport,
+    Caller, Cursor, Error, ErrorKind, EventId, EventStore, Facts, HelloRequest, HelloResponse, Identity,
+    Needs, Note, PROTOCOL_VERSION, Renewal, Result, StoreId, Transport,
+};
+use synckit_plan::{
+    Renew,
+    notes::{self, PullNote, PushNote},
 };
 
-use crate::acquaintance::{notes_about, places_in};
-use crate::environment::entropy;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
-use crate::sugar::StoreExt;
+use crate::peer_notes::{notes_about, places_in};
+use crate::sync::checkpoint::handed;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Says hello. `None` where it turns out that this replica was set back, copied, or shares its name: it has a fresh id and
@@ -20,12 +21,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut about = self.met.get();
         let mut facts = self.ask_about(about.as_slice()).await?;
         let last = notes::last(&self.filter);
-        let last: Option<StoreId> = facts.note(&last).map(|value| notes::read(&last, value)).transpose()?;
+        let last: Option<StoreId> = facts.note(&last).map(|value| Note::read(&last, value)).transpose()?;
         if last.is_some() && last != about {
             about = last;
             facts = self.ask_about(about.as_slice()).await?;
         }
-        let identity = notes::identity(facts.note(notes::NODE))?;
+        let identity = Note::read_identity(facts.note(Note::NODE))?;
         let caller = Caller { node: identity.author.clone(), store: facts.head.store };
         let mut request = HelloRequest {
             protocol: PROTOCOL_VERSION,
@@ -75,9 +76,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             return Err(error);
         }
         self.renewed_for.push(why);
-        let environment = &*self.settings.environment;
-        let renew = Renew::new(caller.store, why, environment.now(), entropy(environment)?);
-        let identity = self.store.commit_renew(renew).await?;
+        let renew = Renew::new(caller.store, why, self.replica.now(), self.replica.entropy()?);
+        let identity = self.store.commit(renew).await?;
         self.renewed(identity.author, why);
         Ok(None)
     }
@@ -112,7 +112,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let places = known.iter().map(|place| place.position()).collect();
         let ids: Vec<EventId> = latest.into_iter().cloned().collect();
-        let held = self.store.ask(Needs { places, ids, ..Needs::default() }).await?;
+        let held = self.store.facts(Needs { places, ids, ..Needs::default() }).await?;
         if known.iter().any(|place| !held.holds(place)) {
             let message =
                 "the peer knows a place in this log that is not there: a copy of this database is in use";
@@ -132,7 +132,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.peer_head = hello.head;
         self.report.local_head = facts.head.position;
         self.report.clock_skew_millis =
-            hello.time.cast_signed().saturating_sub(self.settings.environment.now().cast_signed());
+            hello.time.cast_signed().saturating_sub(self.replica.now().cast_signed());
         let is_new = !facts.notes.keys().any(|key| key.starts_with(&notes::push(hello.store, "")));
         self.report.recovery.peer_was_reset |=
             is_new && about.is_some_and(|about| hello.former.contains(&about));
@@ -142,7 +142,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     fn peer(&self, hello: &HelloResponse, caller: Caller, identity: Identity, facts: &Facts) -> Result<Peer> {
         let note = |peer: StoreId| -> Result<Option<PullNote>> {
             let key = notes::pull(peer, &self.filter);
-            facts.note(&key).map(|value| notes::read(&key, value)).transpose()
+            facts.note(&key).map(|value| Note::read(&key, value)).transpose()
         };
         let mut pull = note(hello.store)?;
         for former in hello.former.iter().rev() {
@@ -171,7 +171,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             caller,
             handed: handed(facts)?,
             identity,
-            limits: self.settings.limits.min(hello.limits),
+            limits: self.limits.min(hello.limits),
             pull,
             push,
             refused: refused.into_iter().map(note).collect(),
@@ -184,24 +184,18 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
         let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
         under.push(notes::CONFLICTS.to_owned());
-        let notes = vec![notes::NODE.to_owned(), notes::HANDED.to_owned(), notes::last(&self.filter)];
-        self.store.ask(Needs { notes, under, ..Needs::default() }).await
+        let notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), notes::last(&self.filter)];
+        self.store.facts(Needs { notes, under, ..Needs::default() }).await
     }
 
     pub(super) fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
         let key = notes::push(peer, &self.filter);
-        facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| notes::read(&key, value))
+        facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| Note::read(&key, value))
     }
 }
 
 fn furthest(peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
     Ok(places_in(peer, facts)?.pop())
-}
-
-/// The position up to which the own log was handed to others.
-pub(crate) fn handed(facts: &Facts) -> Result<Position> {
-    let note = facts.note(notes::HANDED);
-    note.map_or(Ok(0), |value| crate::acquaintance::text(notes::HANDED, value))
 }
 
 fn check(hello: &HelloResponse) -> Result<()> {

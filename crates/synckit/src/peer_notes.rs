@@ -1,7 +1,7 @@
 //! What the notebook says of another store, asked for all at once.
 
-use synckit_core::notes::{self, PullNote, PushNote};
-use synckit_core::{Cursor, Error, Facts, Result, StoreId};
+use synckit_core::{Cursor, Error, Facts, Note, Result, StoreId};
+use synckit_plan::notes::{self, PullNote, PushNote};
 
 /// The prefixes of all that is kept about another store, but for its name.
 pub(crate) fn notes_about(other: StoreId) -> [String; 4] {
@@ -16,9 +16,9 @@ pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
     let mut places = Vec::new();
     for (key, value) in &facts.notes {
         if key.starts_with(&pull) {
-            places.push(notes::read::<PullNote>(key, value)?.cursor);
+            places.push(Note::read::<PullNote>(key, value)?.cursor);
         } else if key.starts_with(&push) {
-            places.extend(notes::read::<PushNote>(key, value)?.placed);
+            places.extend(Note::read::<PushNote>(key, value)?.placed);
         } else if key.starts_with(&pushed) {
             places.push(text::<Cursor>(key, value)?);
         }

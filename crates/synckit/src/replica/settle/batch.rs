@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use synckit_core::notes;
-use synckit_core::{
-    AggregateId, Conflict, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result, Ruling,
-};
+use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result};
+use synckit_plan::{Conflict, Ruling, notes};
 use tokio::sync::mpsc;
 
-use crate::manager::settle::Resolving;
+use crate::replica::settle::Resolving;
 
 /// How many conflicts there are in a batch at most.
 const CONFLICTS: usize = 2_000;
@@ -143,12 +141,11 @@ async fn decide(resolving: Resolving, batch: Batch) -> Result<Decisions> {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::plan::Receive;
     use synckit_core::{Data, Limits, NewEvent, NodeId};
     use synckit_memory::MemoryStore;
+    use synckit_plan::Receive;
 
     use super::*;
-    use crate::sugar::StoreExt;
     use crate::{Endpoint, SyncManager};
 
     /// A store in which this node has written 200 KB about each of these.
@@ -171,9 +168,9 @@ mod tests {
             let events = there.events_of(&aggregate).await.expect("readable");
             let source = there.head().await.expect("open").store;
             let now = events[0].time.millis();
-            let entropy = synckit_core::plan::Entropy::from_bytes([7; 32]);
+            let entropy = synckit_plan::Entropy::from_bytes([7; 32]);
             let receive = Receive::new(Some(source), events, now, Limits::default(), entropy);
-            assert_eq!(here.commit_receive(receive).await.expect("stored").conflicts, [aggregate]);
+            assert_eq!(here.commit(receive).await.expect("stored").conflicts, [aggregate]);
         }
         let (mut found, mut batches, mut after) = (Vec::new(), 0, String::new());
         while let Some(batch) = Batch::read(&here, after).await.expect("readable") {

@@ -2,17 +2,20 @@
 
 use std::collections::HashSet;
 
-use synckit_core::notes::{self, Aside, Note, PushNote};
 use synckit_core::{
-    Cursor, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Page, Position, PushRequest,
-    PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
+    Cursor, Error, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Note, Page, Position,
+    PushRequest, PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
+};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, Aside, PushNote},
 };
 
-use crate::manager::calls::spoiled;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
 use crate::report::{Refusal, RefusedBy};
-use crate::sugar::StoreExt;
+use crate::sync::calls::spoiled;
+use crate::sync::checkpoint::HandedOut;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
@@ -25,6 +28,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Some((asked, page)) if asked == query => page,
                 _ => self.store.read(query).await?,
             };
+            if page.store != peer.caller.store {
+                // Somebody who shares this store has found that it was set back or copied.
+                return Err(Error::new(
+                    ErrorKind::CursorUnknown,
+                    "this replica has taken a fresh id meanwhile",
+                ));
+            }
             if !timed && self.has_wrong_times(peer, &page) {
                 timed = true;
                 self.right_times(peer).await?;
@@ -37,7 +47,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.handed = peer.handed.max(scanned_to);
             if !refused.is_empty() {
                 // The peer has not put the place on record: from here on it is known only here.
-                self.save(peer, refused).await?;
+                let note = |aside: &Aside| {
+                    Note::json(notes::aside_out(peer.store, &EventId::new(&aside.id)?), aside)
+                };
+                let put = refused.iter().map(note).collect::<Result<_>>()?;
+                self.save(peer, put).await?;
             }
             self.progress();
             if !more {
@@ -63,7 +77,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for note in std::mem::take(&mut peer.refused) {
             let aside: Aside = note.parse()?;
             let Some(position) = aside.position.filter(|_| aside.again) else { continue };
-            let event = self.store.event_at(position).await?.filter(|event| event.id.as_str() == aside.id);
+            let stored = self.store.stored_at(position).await?;
+            let event = stored.map(|stored| stored.event).filter(|event| event.id.as_str() == aside.id);
             let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
             self.report_refused(&refused);
             let place = [(position, EventId::new(&aside.id)?)];
@@ -86,7 +101,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let Some(last) = page.events.last() else { return Ok(Vec::new()) };
         let upto = peer.identity.secret.cursor(peer.caller.store, last.position, last.mark);
         let mut offered: Vec<StoredEvent> = page.events;
-        offered.retain(|stored| self.settings.filter.matches(&stored.event));
+        offered.retain(|stored| self.settings.passes(&stored.event));
         // What was handed to somebody before, or came from elsewhere, the peer may hold.
         let handed = peer.handed;
         let foreign = |stored: &StoredEvent| stored.position <= handed || stored.source.is_some();
@@ -173,23 +188,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(refused)
     }
 
-    async fn save(&self, peer: &Peer, refused: Vec<Aside>) -> Result<()> {
-        let mut put = self.checkpoint(peer)?;
-        for aside in refused {
-            let id = EventId::new(&aside.id)?;
-            put.push(Note::json(notes::aside_out(peer.store, &id), &aside)?);
-        }
-        self.store.edit(put, Vec::new()).await
-    }
-
-    /// The notes of how far each side has the other's events.
-    pub(super) fn checkpoint(&self, peer: &Peer) -> Result<Vec<Note>> {
-        let mut put = vec![Note::json(notes::push(peer.store, &self.filter), &peer.push)?];
-        put.push(Note { key: notes::HANDED.to_owned(), value: peer.handed.to_string().into_bytes() });
+    /// Puts on record how far each side has the other's events, with other notes.
+    pub(super) async fn save(&self, peer: &Peer, mut put: Vec<Note>) -> Result<()> {
+        put.push(Note::json(notes::push(peer.store, &self.filter), &peer.push)?);
         if let Some(pull) = &peer.pull {
             put.push(Note::json(notes::pull(peer.store, &self.filter), pull)?);
         }
-        Ok(put)
+        self.store.commit(HandedOut { upto: peer.handed, put }).await.map(drop)
     }
 }
 

@@ -3,19 +3,20 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use synckit_core::notes::{self, Aside, Note, PullNote};
-use synckit_core::plan::{Receive, Received};
 use synckit_core::{
-    Error, ErrorKind, Event, EventStore, PullRequest, PullResponse, Result, Scope, Transport, Unreadable,
+    Error, ErrorKind, Event, EventStore, Note, PullRequest, PullResponse, Result, Scope, Transport,
+    Unreadable,
+};
+use synckit_plan::{
+    Received,
+    notes::{self, Aside, PullNote},
 };
 use tokio::sync::mpsc;
 
-use crate::environment::entropy;
-use crate::manager::calls::Calls;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
 use crate::report::{Refusal, RefusedBy};
-use crate::sugar::StoreExt;
+use crate::sync::calls::Calls;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 /// How many pages are fetched ahead, and stored in one commit, at most.
 const AHEAD: usize = 4;
@@ -94,7 +95,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         pages: Vec<PullResponse>,
         note: &PullNote,
     ) -> Result<(Received, Vec<Unreadable>)> {
-        let wanted = |event: &Event| self.settings.filter.matches(event);
+        let wanted = |event: &Event| self.settings.passes(event);
         let (mut events, mut unreadable, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for page in pages {
             events.extend(page.events.into_iter().filter(wanted));
@@ -103,19 +104,17 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
             unreadable.extend(page.unreadable);
         }
-        let environment = &*self.settings.environment;
-        let (now, limits) = (environment.now(), self.settings.limits);
-        let mut receive = Receive::new(Some(peer.store), events, now, limits, entropy(environment)?);
+        let mut receive = self.replica.receive(Some(peer.store), events)?;
         receive.set_aside = true;
         receive.author = Some(peer.identity.author.clone());
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
-        Ok((self.store.commit_receive(receive).await?, unreadable))
+        Ok((self.store.commit(receive).await?, unreadable))
     }
 
     /// Takes note of what was stored and what was not.
     pub(super) fn count(&mut self, received: Received, unreadable: Vec<Unreadable>) {
-        self.moved(&received);
+        self.moved((&received).into());
         self.report.pulled += received.accepted;
         self.report.duplicates += received.duplicates;
         self.report.conflicts.found += received.conflicts.len();

@@ -1,10 +1,11 @@
 //! How things stand at a replica, without asking the network.
 
 use serde::Serialize;
-use synckit_core::notes::{self, Former, PeerNote, PullNote, PushNote};
-use synckit_core::{EventStore, NodeId, Position, Result, StoreId};
-
-use crate::sugar::StoreExt;
+use synckit_core::{EventStore, Former, NodeId, Position, Result, StoreId};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, PeerNote, PullNote, PushNote},
+};
 
 /// How things stand at a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

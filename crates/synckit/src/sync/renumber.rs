@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use synckit_core::plan::Renumber;
 use synckit_core::{
     AggregateId, EventId, EventStore, MissingRequest, Page, Query, Result, StoredEvent, Transport,
 };
+use synckit_plan::{Renumber, StoreExt};
 
-use crate::environment::entropy;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
-use crate::sugar::StoreExt;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 /// How often a log that moves on meanwhile is read again.
 const TRIES: usize = 8;
@@ -68,15 +66,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         taken: bool,
         head: u64,
     ) -> Result<bool> {
-        let environment = &*self.settings.environment;
         let (now, drift) = match knows_the_time(peer) {
             true => (peer.time, peer.limits.drift()),
-            false => (environment.now(), Duration::MAX),
+            false => (self.replica.now(), Duration::MAX),
         };
-        let entropy = entropy(environment)?;
+        let entropy = self.replica.entropy()?;
         let handed = peer.handed;
         let renumber = Renumber { events, taken, handed, head, now, drift, entropy };
-        let Some(done) = self.store.commit_renumber(renumber).await? else { return Ok(false) };
+        let Some(done) = self.store.commit(renumber).await? else { return Ok(false) };
         self.report.recovery.renumbered += done.events;
         if peer.caller.node != done.author {
             self.report.recovery.renamed_to = Some(done.author.clone());

@@ -1,9 +1,9 @@
 //! What is known of the peer and of how far each side has the other's events.
 
-use synckit_core::notes::{Identity, Note, PullNote, PushNote};
-use synckit_core::{Caller, Limits, Placed, Position, StoreId};
+use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
+use synckit_plan::notes::{PullNote, PushNote};
 
-use crate::manager::ahead::Read;
+use crate::sync::ahead::Read;
 
 /// What is known of the peer and of how far each side has the other's events.
 pub(crate) struct Peer {

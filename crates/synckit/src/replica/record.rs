@@ -1,13 +1,11 @@
 //! Writing to the store.
 
-use synckit_core::plan::{Expect, Record, Recorded};
-use synckit_core::{EventId, EventStore, NewEvent, Result, Transport};
+use synckit_core::{EventId, EventStore, NewEvent, Result};
+use synckit_plan::{Expect, Record, Recorded, StoreExt};
 
-use crate::environment::entropy;
-use crate::manager::SyncManager;
-use crate::sugar::StoreExt;
+use crate::replica::Replica;
 
-impl<S: EventStore, T: Transport> SyncManager<S, T> {
+impl<S: EventStore> Replica<S> {
     /// Records new events, all or none; no network is needed. When it answers, they are durable.
     ///
     /// An event with an id that is held already with the same content is a repetition and changes nothing.
@@ -23,11 +21,11 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// conflict, or that it has not moved on since the caller read it.
     ///
     /// ```no_run
-    /// # use synckit::{plan::Expect, *};
-    /// # async fn f<S: EventStore, T: Transport>(manager: SyncManager<S, T>, change: NewEvent) -> Result<()> {
+    /// # use synckit::*;
+    /// # async fn f<S: EventStore>(replica: Replica<S>, change: NewEvent) -> Result<()> {
     /// let note = AggregateId::new("note-1")?;
-    /// let seen = manager.heads(&note).await?;
-    /// match manager.record_if([change], vec![Expect::Heads(note, seen)]).await {
+    /// let seen = replica.heads(&note).await?;
+    /// match replica.record_if([change], vec![Expect::Heads(note, seen)]).await {
     ///     Err(error) if error.kind() == ErrorKind::Conflict => println!("somebody was faster: {error}"),
     ///     recorded => drop(recorded?),
     /// }
@@ -35,23 +33,23 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// ```
     ///
     /// # Errors
-    /// As [`SyncManager::record`]; `Conflict`, naming the aggregate and its heads, where something else is
+    /// As [`Replica::record`]; `Conflict`, naming the aggregate and its heads, where something else is
     /// true.
     pub async fn record_if(
         &self,
         events: impl IntoIterator<Item = NewEvent> + Send,
         expect: Vec<Expect>,
     ) -> Result<Recorded> {
-        let settings = &self.inner.settings;
+        let environment = &*self.settings().environment;
         let events: Vec<NewEvent> = events.into_iter().collect();
-        let now = settings.environment.now();
+        let now = environment.now();
         let mut named = Vec::with_capacity(events.len());
         for event in events {
             let id = match &event.id {
                 Some(id) => id.clone(),
                 None => {
                     let mut random = [0; 10];
-                    settings.environment.fill_random(&mut random)?;
+                    environment.fill_random(&mut random)?;
                     EventId::uuid_v7(now, &random)
                 }
             };
@@ -60,11 +58,11 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         // A name that is out of date is put right by the commit.
         let author = match self.inner.author.get() {
             Some(author) => author,
-            None => self.inner.store.identity().await?.author,
+            None => self.store().identity().await?.author,
         };
-        let entropy = entropy(&*settings.environment)?;
-        let record = Record { author, events: named, now, limits: settings.limits, entropy, expect };
-        let recorded = self.inner.store.commit_record(record).await?;
+        let (limits, entropy) = (self.settings().limits, self.entropy()?);
+        let record = Record { author, events: named, now, limits, entropy, expect };
+        let recorded = self.store().commit(record).await?;
         if let Some(dot) = recorded.events.last().and_then(|event| event.dot.as_ref()) {
             self.inner.author.set(dot.node.clone());
         }

@@ -1,11 +1,12 @@
 //! Pushing with the hello: where the peer is as it was left, few new events cost one round trip.
 
-use synckit_core::notes::Identity;
-use synckit_core::{Ahead, Cursor, EventId, EventStore, Facts, Page, Query, StoreId, Stored, Transport};
+use synckit_core::{
+    Ahead, Cursor, EventId, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport,
+};
 
-use crate::manager::meet::handed;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
+use crate::sync::checkpoint::handed;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 /// The most bytes of events that go with a hello. Little, since they go in vain where the peer is not as it was left.
 const BYTES: usize = 16 << 10;
@@ -18,7 +19,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// read again, and told of, when it is to be pushed.
     pub(super) async fn read_ahead(&self, peer: Option<StoreId>, facts: &Facts) -> Option<Read> {
         let peer = peer.filter(|_| self.pushes())?;
-        let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.settings.limits);
+        let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.limits);
         let page = self.store.read(query.clone()).await.ok()?;
         Some((query, page))
     }
@@ -38,7 +39,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let upto = identity.secret.cursor(own, last.position, last.mark);
         let handed = handed(facts).ok()?;
         let (mut events, mut bytes) = (Vec::new(), 0);
-        for stored in page.events.iter().filter(|stored| self.settings.filter.matches(&stored.event)) {
+        for stored in page.events.iter().filter(|stored| self.settings.passes(&stored.event)) {
             bytes += stored.event.size();
             if bytes > BYTES || stored.source.is_some() || stored.position <= handed {
                 return None;

@@ -13,13 +13,12 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
-use synckit_core::plan::{Intent, Receive, Recount};
-use synckit_core::{AggregateId, Conflict, Error, ErrorKind, Event, EventStore, Result, Transport};
+use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NodeId, Position, Result};
+use synckit_plan::{Conflict, Received, Recount};
 use tokio::sync::mpsc;
 
-use crate::environment::entropy;
-use crate::manager::session::Session;
-use crate::sugar::StoreExt;
+use crate::replica::Replica;
+use crate::report::ConflictReport;
 use batch::{Decisions, Verdict, decide_all};
 pub(crate) use resolving::Resolving;
 
@@ -62,19 +61,51 @@ pub enum ConflictNotice<'a> {
 
 pub(crate) type ConflictHook = Arc<dyn Fn(&ConflictNotice<'_>) + Send + Sync>;
 
-impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    pub(super) async fn settle(&mut self) -> Result<()> {
-        let (ready, decided) = mpsc::channel(TOGETHER);
-        let decide = decide_all(self.store, &self.settings.resolving, ready);
-        let mut committed = pin!(self.commit_decided(decided));
-        // Deciding goes first, so that with a store that answers at once the calls have one order.
-        tokio::select! {
-            biased;
-            () = decide => committed.await,
-            committed = &mut committed => committed,
-        }
-    }
+/// What a sync has to know of the commits that stored something.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The last position of the log; 0 where nothing was stored.
+    pub(crate) head: Position,
+    /// Whether an event showed that another copy of this store is in use.
+    pub(crate) copy_seen: bool,
+    /// The fresh name, where the replica took one.
+    pub(crate) renewed: Option<NodeId>,
+}
 
+impl From<&Received> for Settled {
+    fn from(received: &Received) -> Self {
+        Settled { head: received.head, copy_seen: received.copy_seen, renewed: received.renewed.clone() }
+    }
+}
+
+impl<S: EventStore> Replica<S> {
+    /// Gives all listed conflicts to the resolver. What was settled before an error is durable, and in the report.
+    pub(crate) async fn settle_all(&self, report: &mut ConflictReport) -> (Settled, Result<()>) {
+        let _turn = self.inner.settling.lock().await;
+        let (ready, decided) = mpsc::channel(TOGETHER);
+        let mut settling = Settling { replica: self, report, done: Settled::default() };
+        let decide = decide_all(self.store(), &self.settings().resolving, ready);
+        let ended = {
+            let mut committed = pin!(settling.commit_decided(decided));
+            // Deciding goes first, so that with a store that answers at once the calls have one order.
+            tokio::select! {
+                biased;
+                () = decide => committed.await,
+                committed = &mut committed => committed,
+            }
+        };
+        (settling.done, ended)
+    }
+}
+
+/// One pass over the listed conflicts.
+struct Settling<'a, S> {
+    replica: &'a Replica<S>,
+    report: &'a mut ConflictReport,
+    done: Settled,
+}
+
+impl<S: EventStore> Settling<'_, S> {
     /// Commits decisions as they come. Those that have come while others were committed are one commit.
     async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
         while let Some(first) = decided.recv().await {
@@ -107,9 +138,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if aggregates.is_empty() {
             return Ok(());
         }
-        let environment = &*self.settings.environment;
-        let recount = Recount { aggregates, now: environment.now(), entropy: entropy(environment)? };
-        self.store.commit(Intent::Recount(recount)).await.map(drop)
+        let recount = Recount { aggregates, now: self.replica.now(), entropy: self.replica.entropy()? };
+        self.replica.store().commit(recount).await
     }
 
     /// Takes note of what is not settled; what is, is yet to be committed.
@@ -139,7 +169,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Ok(Some(resolution)) => settled.push((resolution, by)),
                 Ok(None) => {
                     self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
-                    self.report.conflicts.leave(aggregate.clone(), false, reason);
+                    self.report.leave(aggregate.clone(), false, reason);
                 }
                 Err(error) => {
                     if error.kind() == ErrorKind::Conflict {
@@ -159,20 +189,20 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let (resolutions, deciders): (Vec<Event>, Vec<String>) = settled.into_iter().unzip();
         // A resolution has seen all heads. Where another event came meanwhile, the conflict stays listed.
-        let now = self.settings.environment.now();
         let aggregates: Vec<_> = resolutions.iter().map(|event| event.aggregate_id.clone()).collect();
         // Copied only where somebody is told of them.
-        let told = self.settings.conflict_hook.as_ref().map(|_| resolutions.clone());
-        let entropy = entropy(&*self.settings.environment)?;
-        let receive = Receive::new(None, resolutions, now, self.settings.limits, entropy);
-        let received = self.store.commit_receive(receive).await?;
-        self.moved(&received);
+        let told = self.replica.settings().conflict_hook.as_ref().map(|_| resolutions.clone());
+        let received = self.replica.store().commit(self.replica.receive(None, resolutions)?).await?;
+        let stored = Settled::from(&received);
+        self.done.head = stored.head.max(self.done.head);
+        self.done.copy_seen |= stored.copy_seen;
+        self.done.renewed = stored.renewed.or(self.done.renewed.take());
         let mut refused = received.refused.into_iter().peekable();
         for (index, (aggregate, by)) in aggregates.into_iter().zip(deciders).enumerate() {
             match refused.next_if(|refused| refused.index == index) {
                 None => {
-                    self.report.conflicts.settled += 1;
-                    *self.report.conflicts.settled_by.entry(by).or_default() += 1;
+                    self.report.settled += 1;
+                    *self.report.settled_by.entry(by).or_default() += 1;
                     if let Some(told) = &told {
                         let (aggregate, resolution) = (&aggregate, &told[index]);
                         self.notify(&ConflictNotice::Settled { aggregate, resolution });
@@ -192,11 +222,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     fn fail(&mut self, aggregate: AggregateId, error: &Error) {
         tracing::warn!(%aggregate, %error, "a conflict could not be settled and stays listed");
         self.notify(&ConflictNotice::Failed { aggregate: &aggregate, error });
-        self.report.conflicts.leave(aggregate, true, Some(error.to_string()));
+        self.report.leave(aggregate, true, Some(error.to_string()));
     }
 
     fn notify(&self, notice: &ConflictNotice<'_>) {
-        if let Some(hook) = &self.settings.conflict_hook {
+        if let Some(hook) = &self.replica.settings().conflict_hook {
             hook(notice);
         }
     }

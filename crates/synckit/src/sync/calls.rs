@@ -5,19 +5,21 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Transport,
 };
 
-use crate::manager::builder::Settings;
+use crate::environment::Environment;
+use crate::sync::builder::Settings;
 
 /// The way to the peer.
 pub(crate) struct Calls<'a, T> {
     transport: &'a T,
     settings: &'a Settings,
+    environment: Arc<dyn Environment>,
     made: AtomicU64,
     /// The most events that one page or batch carries for now.
     pace: AtomicUsize,
@@ -26,9 +28,16 @@ pub(crate) struct Calls<'a, T> {
 }
 
 impl<'a, T: Transport> Calls<'a, T> {
-    pub(crate) fn new(transport: &'a T, settings: &'a Settings) -> Self {
+    pub(crate) fn new(transport: &'a T, settings: &'a Settings, environment: Arc<dyn Environment>) -> Self {
         let unlimited = || AtomicUsize::new(usize::MAX);
-        Calls { transport, settings, made: AtomicU64::new(0), pace: unlimited(), ceiling: unlimited() }
+        Calls {
+            transport,
+            settings,
+            environment,
+            made: AtomicU64::new(0),
+            pace: unlimited(),
+            ceiling: unlimited(),
+        }
     }
 
     /// How many calls were made, the repeated ones included.
@@ -118,9 +127,9 @@ impl<'a, T: Transport> Calls<'a, T> {
             if self.can_shrink(&error, events) {
                 return Err(error);
             }
-            let environment = &*self.settings.environment;
-            let wait =
-                ceilings.next().and_then(|ceiling| self.settings.retry.wait(&error, ceiling, environment));
+            let wait = ceilings
+                .next()
+                .and_then(|ceiling| self.settings.retry.wait(&error, ceiling, &*self.environment));
             let Some(wait) = wait else { return Err(error) };
             tracing::debug!(call = name, %error, ?wait, "a call failed and is tried again");
             tokio::time::sleep(wait).await;

@@ -1,12 +1,12 @@
 //! Events that could not be stored: listed, tried again, forgotten.
 
-use synckit_core::notes::{self, Aside, Note};
-use synckit_core::plan::Receive;
-use synckit_core::{Event, EventStore, Result};
+use synckit_core::{Event, EventStore, Note, Result};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, Aside},
+};
 
-use crate::environment::entropy;
-use crate::manager::builder::Settings;
-use crate::sugar::StoreExt;
+use crate::replica::Replica;
 
 pub(super) async fn list(store: &impl EventStore) -> Result<Vec<Aside>> {
     let mut all = Vec::new();
@@ -32,18 +32,15 @@ pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
     Ok(found)
 }
 
-pub(super) async fn retry(store: &impl EventStore, settings: &Settings) -> Result<usize> {
-    let mut stored = 0;
+pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> {
+    let (store, mut stored) = (replica.store(), 0);
     for note in store.notes_under(notes::ASIDE_IN).await? {
         let aside: Aside = note.parse()?;
         let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
-        let environment = &*settings.environment;
-        let entropy = entropy(environment)?;
-        let mut receive =
-            Receive::new(Some(aside.peer), vec![event], environment.now(), settings.limits, entropy);
+        let mut receive = replica.receive(Some(aside.peer), vec![event])?;
         receive.set_aside = true;
         receive.delete.push(note.key);
-        stored += store.commit_receive(receive).await?.accepted;
+        stored += store.commit(receive).await?.accepted;
     }
     offer_again(store).await?;
     Ok(stored)

@@ -6,14 +6,16 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use synckit_core::notes::{self, Asked, Note};
-use synckit_core::plan::Receive;
-use synckit_core::{Cursor, ErrorKind, EventId, EventStore, PullRequest, Result, Scope, StoreId, Transport};
+use synckit_core::{
+    Cursor, ErrorKind, EventId, EventStore, Note, PullRequest, Result, Scope, StoreId, Transport,
+};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, Asked},
+};
 
-use crate::environment::entropy;
-use crate::manager::peer::Peer;
-use crate::manager::session::Session;
-use crate::sugar::StoreExt;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Takes back what is in the part of the peer's log that was pulled, and not here.
@@ -97,12 +99,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 // The rest is gone, or not for this replica.
                 return Ok(());
             }
-            let environment = &*self.settings.environment;
-            let (now, limits) = (environment.now(), self.settings.limits);
-            let mut receive = Receive::new(Some(peer.store), page.events, now, limits, entropy(environment)?);
+            let mut receive = self.replica.receive(Some(peer.store), page.events)?;
             receive.set_aside = true;
             receive.author = Some(peer.identity.author.clone());
-            let received = self.store.commit_receive(receive).await?;
+            let received = self.store.commit(receive).await?;
             self.report.recovery.taken_back += received.accepted;
             self.count(received, Vec::new());
         }

@@ -1,0 +1,268 @@
+//! The answering side of a sync, in front of a store.
+
+// - this file: `Endpoint`, its settings, pushes and subscriptions
+// - `hello.rs`: the answer to a hello
+// - `page.rs`: pages of the log
+
+mod hello;
+mod page;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::stream;
+use synckit_core::{
+    Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
+    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
+    Refused, Renewal, Result, Scope, StoreId, Traffic, Transport,
+};
+use synckit_plan::{OnRecord, Receive, Renew, StoreExt, notes};
+use tokio::sync::OnceCell;
+
+use crate::access::Access;
+use crate::environment::{Environment, SystemEnvironment, entropy};
+use crate::sync::HandedOut;
+
+/// How long a subscription stays silent before it shows that it is alive, and looks for events that nobody
+/// announced.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The answering side of a sync: a store as a [`Transport`]. Clones share the store.
+///
+/// Put it on the wire with a server adapter, or hand it to a manager in the same process. Every call is
+/// cancel-safe: a push that is dropped is stored as a whole or not at all.
+pub struct Endpoint<S> {
+    store: Arc<S>,
+    limits: Limits,
+    environment: Arc<dyn Environment>,
+    identity: Arc<OnceCell<Identity>>,
+    /// Up to where events of this store's own are on record as handed out.
+    handed: Arc<AtomicU64>,
+    access: Option<Arc<dyn Access>>,
+}
+
+impl<S> Clone for Endpoint<S> {
+    fn clone(&self) -> Self {
+        Endpoint {
+            store: self.store.clone(),
+            limits: self.limits,
+            environment: self.environment.clone(),
+            identity: self.identity.clone(),
+            handed: self.handed.clone(),
+            access: self.access.clone(),
+        }
+    }
+}
+
+impl<S: EventStore> Endpoint<S> {
+    /// Answers for this store, with the default limits.
+    pub fn new(store: S) -> Self {
+        Endpoint {
+            store: Arc::new(store),
+            limits: Limits::default(),
+            environment: Arc::new(SystemEnvironment),
+            identity: Arc::default(),
+            handed: Arc::default(),
+            access: None,
+        }
+    }
+
+    /// Accepts at most this.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes time and randomness from here.
+    pub fn with_environment(mut self, environment: impl Environment) -> Self {
+        self.environment = Arc::new(environment);
+        self
+    }
+
+    /// Lets callers read and write only what this allows. Everything unless set.
+    pub fn with_access(mut self, access: impl Access) -> Self {
+        self.access = Some(Arc::new(access));
+        self
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Takes a fresh id and a fresh name.
+    async fn renew(&self, store: StoreId) -> Result<()> {
+        tracing::warn!(
+            "somebody knows a place in this log that is not there: it was set back, or a copy of it is in use"
+        );
+        let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
+        self.store.commit(Renew::new(store, Renewal::SetBack, now, entropy)).await?;
+        Ok(())
+    }
+
+    /// Who this store was when that was asked first: its secret never changes, and former ids are only ever added.
+    async fn known(&self) -> Result<&Identity> {
+        self.identity.get_or_try_init(|| self.store.identity()).await
+    }
+
+    /// Puts on record, before they are handed out, up to where events that were recorded or derived here are.
+    async fn hand_out(&self, upto: Position) -> Result<()> {
+        if upto > self.handed.load(Ordering::Relaxed) {
+            let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
+            self.handed.fetch_max(upto, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn may_read(&self, caller: &Caller, event: &Event) -> bool {
+        self.access.as_ref().is_none_or(|access| access.may_read(caller, event))
+    }
+
+    /// Takes out of a push what its caller may not write.
+    fn take_denied(&self, request: &mut PushRequest) -> Vec<Refused> {
+        let Some(access) = &self.access else { return Vec::new() };
+        let (mut denied, mut index) = (Vec::new(), 0);
+        let caller = &request.caller;
+        request.events.retain(|event| {
+            let allowed = access.may_write(caller, event);
+            if !allowed {
+                let message = format!("{} may not write this event here", caller.node);
+                denied.push(Refused { index, id: event.id.to_string(), code: RefusalCode::Denied, message });
+            }
+            index += 1;
+            allowed
+        });
+        denied
+    }
+
+    /// Waits until the log has moved beyond a position, or a heartbeat is due.
+    async fn moved(&self, after: Position) {
+        tokio::select! {
+            // Where it fails, reading the next page fails as well, and says why.
+            _ = self.store.moved(after) => {}
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+    }
+
+    fn check_batch(&self, events: usize) -> Result<()> {
+        if events <= self.limits.batch_events {
+            return Ok(());
+        }
+        Err(Error::too_large(format!(
+            "a batch of {events}; at most {} are taken at once, send it in parts",
+            self.limits.batch_events
+        )))
+    }
+}
+
+impl<S: EventStore> Transport for Endpoint<S> {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.answer_hello(request).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        self.page(&request).await.map_err(|error| error.at("endpoint", "pull"))
+    }
+
+    async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
+        self.check_batch(request.events.len())?;
+        check_filter(&request.filter)?;
+        let denied = self.take_denied(&mut request);
+        let caller = request.caller.store;
+        let PushRequest { events, from, upto, .. } = request;
+        if from.iter().chain(&upto).any(|place| place.store() != caller) {
+            let message = "`from` or `upto` is a place in another log than the caller's";
+            return Err(Error::invalid(message).at("endpoint", "push"));
+        }
+        let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
+        let mut receive = Receive::new(Some(caller), events, now, self.limits, entropy);
+        let key = notes::pushed(caller, &request.filter);
+        receive.author = Some(self.known().await?.author.clone());
+        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| denied.is_empty()) });
+        let received = self.store.commit(receive).await?;
+        if let Some(name) = &received.renewed {
+            tracing::warn!(%name, "an event under this store's name came that it does not hold: it has a fresh name now");
+        }
+        Ok(PushResponse {
+            accepted: received.accepted,
+            duplicates: received.duplicates,
+            refused: in_one_order(denied, received.refused),
+            placed: received.placed,
+        })
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.check_batch(request.ids.len())?;
+        let ids = self.store.not_held(request.ids).await?;
+        // The place is read afterwards: a log that holds it holds all that was held when the ids were looked up.
+        let place = self.store.cursor_at(self.store.head().await?.position).await?;
+        Ok(MissingResponse { ids, place: Some(place) })
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        if request.scope != Scope::Others {
+            let message = "only what others bring can be subscribed to; pull ids and named events";
+            return Err(Error::invalid(message).at("endpoint", "subscribe"));
+        }
+        // The first page is read here, so that a cursor of another log is an error of the call.
+        let first = self.page(&request).await?;
+        let state = Some((self.clone(), request, Some(first), false));
+        Ok(Box::pin(stream::unfold(state, |state| async {
+            let (endpoint, mut request, ready, more) = state?;
+            let page = match ready {
+                Some(page) => Ok(page),
+                None => {
+                    let reached = request.cursor.as_ref().map_or(0, Cursor::position);
+                    if !more {
+                        endpoint.moved(reached).await;
+                    }
+                    endpoint.page(&request).await
+                }
+            };
+            match page {
+                Ok(page) => {
+                    request.cursor = Some(page.next.clone());
+                    let more = page.more;
+                    Some((Ok(page), Some((endpoint, request, None, more))))
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+}
+
+/// Joins what was denied with what the store refused of the rest, by places in the whole batch.
+fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused> {
+    let taken: Vec<usize> = denied.iter().map(|one| one.index).collect();
+    denied.extend(refused.into_iter().map(|one| {
+        // Each denied event that stood before this one moves it one place on.
+        let index = taken.iter().fold(one.index, |index, place| index + usize::from(*place <= index));
+        Refused { index, ..one }
+    }));
+    denied.sort_by_key(|one| one.index);
+    denied
+}
+
+fn check_filter(fingerprint: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    if (1..=64).contains(&fingerprint.len()) && fingerprint.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Error::invalid("the fingerprint of a filter has 1 to 64 letters and digits").at("endpoint", "hello"))
+}
+
+impl<S> fmt::Debug for Endpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! Pages of the log, as a caller may read them.
+
+use synckit_core::{
+    Cursor, Error, ErrorKind, EventId, EventStore, Needs, Page, Position, PullRequest, PullResponse, Query,
+    Result, Scope, StoreId,
+};
+use synckit_plan::StoreExt;
+
+use crate::endpoint::Endpoint;
+
+/// How many log positions one pull looks at before it answers, be the page empty or not: so that a filter that
+/// passes little never makes a caller wait long.
+const MAX_SCAN: Position = 50_000;
+
+impl<S: EventStore> Endpoint<S> {
+    pub(super) async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
+        match &request.scope {
+            Scope::Others => self.scan(request, None).await,
+            Scope::Sent(stores) => self.scan(request, Some(stores)).await,
+            Scope::Named(ids) => self.named(request, ids).await,
+        }
+    }
+
+    /// A page of the log: of what did not come from the caller, or the ids of what came from these stores.
+    async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
+        let start = request.cursor.as_ref().map_or(0, Cursor::position);
+        // Of ids a page has at most as many as it looks at places, and no place beyond that is looked at.
+        let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
+        let source = sent.is_none().then_some(request.caller.store);
+        let secret = &self.known().await?.secret;
+        let mut page = PullResponse {
+            events: Vec::new(),
+            ids: Vec::new(),
+            unreadable: Vec::new(),
+            next: Cursor::start(request.caller.store),
+            more: true,
+        };
+        let (mut bytes, mut handed, mut reached) = (0, 0, start);
+        while page.more {
+            let (left, room) = match sent {
+                Some(_) => (limit - (reached - start) as usize, usize::MAX),
+                None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
+            };
+            let query = Query::after(reached).at_most(left, room).except_source(source);
+            let read = self.store.read(query).await?;
+            if reached == start
+                && let Some(cursor) = &request.cursor
+            {
+                self.check_cursor(cursor, &read).await?;
+            }
+            reached = read.scanned_to;
+            (page.next, page.more) = (read.cursor(secret)?, read.more);
+            for stored in read.events {
+                let wanted = sent.is_none_or(|sent| {
+                    sent.is_empty() || stored.source.is_some_and(|source| sent.contains(&source))
+                });
+                if !wanted
+                    || !request.filter.matches(&stored.event)
+                    || !self.may_read(&request.caller, &stored.event)
+                {
+                    continue;
+                }
+                if sent.is_some() {
+                    page.ids.push(stored.event.id);
+                    continue;
+                }
+                if !page.events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
+                    // The first read of a page always brings one event, however large: it waits for the next page.
+                    page.next = self.store.cursor_at(stored.position - 1).await?;
+                    page.more = true;
+                    self.hand_out(handed).await?;
+                    return Ok(page);
+                }
+                handed = if stored.source.is_none() { stored.position } else { handed };
+                bytes += stored.event.size();
+                page.events.push(stored.event);
+            }
+            let full = match sent {
+                Some(_) => reached - start >= limit as Position,
+                None => page.events.len() >= limit || bytes >= self.limits.batch_bytes,
+            };
+            if full || reached >= start.saturating_add(MAX_SCAN) {
+                break;
+            }
+        }
+        self.hand_out(handed).await?;
+        Ok(page)
+    }
+
+    /// These events, as many as fit.
+    async fn named(&self, request: &PullRequest, ids: &[EventId]) -> Result<PullResponse> {
+        self.check_batch(ids.len())?;
+        let facts = self.store.facts(Needs { ids: ids.to_vec(), ..Needs::default() }).await?;
+        let mut places: Vec<Position> = facts.held.values().map(|held| held.position).collect();
+        places.sort_unstable();
+        let (mut events, mut bytes, mut handed) = (Vec::new(), 0, 0);
+        for position in places {
+            let page = self.store.read(Query::after(position - 1).at_most(1, usize::MAX)).await?;
+            for stored in page.events {
+                if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
+                    continue;
+                }
+                bytes += stored.event.size();
+                if bytes <= self.limits.batch_bytes || events.is_empty() {
+                    handed = if stored.source.is_none() { stored.position } else { handed };
+                    events.push(stored.event);
+                }
+            }
+        }
+        self.hand_out(handed).await?;
+        let next = request.cursor.clone().unwrap_or_else(|| Cursor::start(facts.head.store));
+        Ok(PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: false })
+    }
+
+    /// Checks that a cursor names a place in this log. One that this store has given out and that is not there shows that
+    /// the log was set back or copied: it takes a fresh id and a fresh name.
+    async fn check_cursor(&self, cursor: &Cursor, page: &Page) -> Result<()> {
+        let known = self.known().await?;
+        let ours = cursor.store() == page.store
+            || known.was(cursor.store())
+            || self.store.identity().await?.was(cursor.store());
+        if ours && page.follows(cursor) {
+            return Ok(());
+        }
+        if cursor.store() == page.store && known.secret.sealed(cursor) {
+            self.renew(page.store).await?;
+        }
+        let message = "this log does not hold the place the cursor names; start again without a cursor";
+        Err(Error::new(ErrorKind::CursorUnknown, message).with("cursor", cursor))
+    }
+}

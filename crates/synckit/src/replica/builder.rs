@@ -1,0 +1,89 @@
+//! The settings of a replica.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use synckit_core::{EventStore, Limits};
+use synckit_plan::ConflictResolver;
+use tokio::sync::Mutex;
+
+use crate::environment::{Environment, SystemEnvironment};
+use crate::remembered::Remembered;
+use crate::replica::settle::{ConflictHook, ConflictNotice, Resolving};
+use crate::replica::{Inner, Replica};
+use crate::resolvers::LastWriteWins;
+
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(super) resolving: Resolving,
+    pub(super) conflict_hook: Option<ConflictHook>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("limits", &self.limits)
+            .field("resolving", &self.resolving)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Replica`].
+#[derive(Debug)]
+pub struct ReplicaBuilder<S> {
+    store: S,
+    settings: Settings,
+}
+
+impl<S: EventStore> ReplicaBuilder<S> {
+    pub(super) fn new(store: S) -> Self {
+        let settings = Settings {
+            limits: Limits::default(),
+            environment: Arc::new(SystemEnvironment),
+            resolving: Resolving::new(Arc::new(LastWriteWins)),
+            conflict_hook: None,
+        };
+        ReplicaBuilder { store, settings }
+    }
+
+    /// Sets how large an event and a batch may be.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Sets who settles conflicts. [`LastWriteWins`] unless set.
+    pub fn with_resolver(mut self, resolver: impl ConflictResolver + 'static) -> Self {
+        self.settings.resolving.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Sets how long a resolver may think about one conflict. 5 s unless set. What takes longer is left listed, with an
+    /// error; the rest goes on.
+    pub fn with_resolver_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.resolving.limit = timeout;
+        self
+    }
+
+    /// Calls this for each conflict that is settled, and for each that a sync leaves. It runs within the sync, so it
+    /// should be quick.
+    pub fn with_conflict_hook(mut self, hook: impl Fn(&ConflictNotice<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.conflict_hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets where time and randomness come from. The operating system unless set.
+    pub fn with_environment(mut self, environment: impl Environment) -> Self {
+        self.settings.environment = Arc::new(environment);
+        self
+    }
+
+    /// Makes the replica.
+    pub fn build(self) -> Replica<S> {
+        let ReplicaBuilder { store, settings } = self;
+        let (author, settling) = (Remembered::default(), Mutex::default());
+        Replica { inner: Arc::new(Inner { store, settings, author, settling }) }
+    }
+}

@@ -1,0 +1,177 @@
+//! A replica: a store, and who writes through it. No network.
+
+// - this file: `Replica` and what users call
+// - `builder.rs`: its settings
+// - `record.rs`: new events
+// - `conflicts.rs`: what people do with conflicts; `settle/`: what resolvers do
+// - `refused.rs`: events that could not be stored
+// - `status.rs`: how things stand
+
+mod builder;
+mod conflicts;
+mod record;
+mod refused;
+mod settle;
+mod status;
+
+use std::fmt;
+use std::sync::Arc;
+
+use synckit_core::{EventStore, Identity, NodeId, Renewal, Result};
+use synckit_plan::{Entropy, Receive, Renew, notes::Aside};
+use tokio::sync::Mutex;
+
+pub use builder::ReplicaBuilder;
+pub use conflicts::OpenConflict;
+pub use settle::ConflictNotice;
+pub use status::{PeerStatus, Status};
+
+use crate::digest::Digest;
+use crate::environment::entropy;
+use crate::remembered::Remembered;
+use builder::Settings;
+pub(crate) use settle::Settled;
+
+/// A store, and who writes through it: records events, shows histories, settles conflicts. It needs no network.
+///
+/// A [`SyncManager`](crate::SyncManager) ties it to a peer; a replica with two hubs is two managers over clones of one
+/// replica. Clones share the store. All calls can be dropped at any await: what was begun is whole or absent.
+///
+/// ```
+/// use synckit::{NewEvent, NodeId, Replica};
+/// use synckit_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> synckit::Result<()> {
+/// let replica = Replica::new(MemoryStore::new(NodeId::new("till-1")?)?);
+/// replica.record([NewEvent::new("Sold", "shift-7", "2 coffees")?]).await?;
+/// assert_eq!(replica.status().await?.events, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Replica<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    store: S,
+    settings: Settings,
+    /// The name that was last recorded under.
+    author: Remembered<NodeId>,
+    /// Whose turn it is to settle: conflicts are settled once, also where several managers share the replica.
+    settling: Mutex<()>,
+}
+
+impl<S> Clone for Replica<S> {
+    fn clone(&self) -> Self {
+        Replica { inner: self.inner.clone() }
+    }
+}
+
+impl<S: EventStore> From<S> for Replica<S> {
+    fn from(store: S) -> Self {
+        Replica::new(store)
+    }
+}
+
+impl<S: EventStore> Replica<S> {
+    /// Makes a replica of a store with the default settings: the last write wins.
+    pub fn new(store: S) -> Self {
+        Replica::builder(store).build()
+    }
+
+    /// Begins a replica with other settings.
+    pub fn builder(store: S) -> ReplicaBuilder<S> {
+        ReplicaBuilder::new(store)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.inner.store
+    }
+
+    /// Makes this store a replica of its own, where it is a copy of another that goes on: it takes a fresh id, and this
+    /// name or a fresh one derived from its own. What it recorded and nobody has goes with it at the next sync. Returns
+    /// who it is now.
+    ///
+    /// A copy that nobody tells so is noticed when both have been in use; this is for those who know beforehand.
+    ///
+    /// # Errors
+    /// `Invalid` for a name with `~`, and those of the store.
+    pub async fn reidentify(&self, node: Option<NodeId>) -> Result<Identity> {
+        let store = self.store().head().await?.store;
+        let renew = Renew::new(store, Renewal::Asked, self.now(), self.entropy()?);
+        self.store().commit(Renew { node, ..renew }).await
+    }
+
+    /// Returns how things stand, without asking the network.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn status(&self) -> Result<Status> {
+        Status::of(self.store()).await
+    }
+
+    /// Computes the digest of the log and of what it shows: two replicas with equal digests agree.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn digest(&self) -> Result<Digest> {
+        Digest::of(self.store()).await
+    }
+
+    /// Lists the events that could not be stored, here or at a peer, with the reasons.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn refused(&self) -> Result<Vec<Aside>> {
+        refused::list(self.store()).await
+    }
+
+    /// Tries again what could not be stored: foreign events at once, local ones with the next sync. Returns how many
+    /// foreign events could be stored now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn retry_refused(&self) -> Result<usize> {
+        refused::retry(self).await
+    }
+
+    /// Forgets that this event could not be stored. A local event stays in the log; a foreign one is gone here.
+    /// Returns whether there was one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn drop_refused(&self, id: &str) -> Result<bool> {
+        refused::forget(self.store(), id).await
+    }
+
+    /// The wall clock, in Unix milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.inner.settings.environment.now()
+    }
+
+    /// Randomness for one commit.
+    pub(crate) fn entropy(&self) -> Result<Entropy> {
+        entropy(&*self.inner.settings.environment)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Stores these events from elsewhere.
+    pub(crate) fn receive(
+        &self,
+        source: Option<synckit_core::StoreId>,
+        events: Vec<synckit_core::Event>,
+    ) -> Result<Receive> {
+        Ok(Receive::new(source, events, self.now(), self.inner.settings.limits, self.entropy()?))
+    }
+}
+
+impl<S> fmt::Debug for Replica<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! What a sync puts on record.
+
+use synckit_core::{Facts, Needs, Note, Plan, Planner, Position, Result, Step};
+use synckit_plan::notes;
+
+use crate::peer_notes::text;
+
+/// Puts on record up to where events of this log were handed to others, with other notes. The position never moves
+/// back, also where several sync at the same moment. Returns it.
+#[derive(Clone, Debug)]
+pub(crate) struct HandedOut {
+    pub(crate) upto: Position,
+    pub(crate) put: Vec<Note>,
+}
+
+impl Planner for HandedOut {
+    type Outcome = Position;
+
+    fn needs(&mut self) -> Needs {
+        Needs { notes: vec![notes::HANDED.to_owned()], ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Position>> {
+        let before = handed(facts)?;
+        let upto = self.upto.max(before);
+        let mut put = std::mem::take(&mut self.put);
+        if upto > before {
+            put.push(Note { key: notes::HANDED.to_owned(), value: upto.to_string().into_bytes() });
+        }
+        put.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+        Ok(Step::Write(Plan { put, ..Plan::default() }, upto))
+    }
+}
+
+/// The position up to which the log was handed to others.
+pub(crate) fn handed(facts: &Facts) -> Result<Position> {
+    facts.note(notes::HANDED).map_or(Ok(0), |value| text(notes::HANDED, value))
+}

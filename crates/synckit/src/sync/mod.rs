@@ -1,0 +1,135 @@
+//! A replica's side of a sync with one peer.
+
+// - this file: `SyncManager` and what users call
+// - `builder.rs`: its settings
+// - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
+// - `meet.rs`: the hello, in three phases; `ahead.rs`: events that travel with it
+// - `pull.rs`, `push.rs`: the exchange; `peer.rs`: what is known on the way; `checkpoint.rs`: what is put on record
+// - `renumber.rs`, `take_back.rs`: what a replica that was copied or set back does once
+
+mod ahead;
+mod builder;
+mod calls;
+mod checkpoint;
+mod meet;
+mod peer;
+mod pull;
+mod push;
+mod renumber;
+mod session;
+mod take_back;
+
+use std::fmt;
+use std::sync::Arc;
+
+use synckit_core::{EventStore, Result, StoreId, Transport};
+use tokio::sync::Mutex;
+
+pub use builder::{Direction, SyncManagerBuilder};
+pub(crate) use checkpoint::HandedOut;
+
+use crate::remembered::Remembered;
+use crate::replica::Replica;
+use crate::report::{SyncError, SyncReport};
+use builder::Settings;
+use session::Session;
+
+/// Syncs a replica with one peer over a transport. Clones share both.
+///
+/// All calls can be dropped at any await: a page of events and the checkpoint that goes with it are one commit, so
+/// the next sync goes on where this one was. Syncs of one manager queue up. Managers that share a replica sync side by
+/// side: a peer that is gone does not hold up another.
+///
+/// ```
+/// use synckit::{Endpoint, NewEvent, NodeId, Replica, SyncManager};
+/// use synckit_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let replica = Replica::new(MemoryStore::new(NodeId::new("till-1")?)?);
+/// replica.record([NewEvent::new("Sold", "shift-7", "2 coffees")?]).await?;
+///
+/// let hub = MemoryStore::new(NodeId::new("hub")?)?;
+/// let report = SyncManager::new(replica, Endpoint::new(hub)).sync().await?;
+/// assert_eq!(report.pushed, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct SyncManager<S, T> {
+    inner: Arc<Inner<S, T>>,
+}
+
+struct Inner<S, T> {
+    replica: Replica<S>,
+    transport: T,
+    settings: Settings,
+    syncing: Mutex<()>,
+    /// The peer that was met last: what is known of it is asked for before it has said hello.
+    met: Remembered<StoreId>,
+}
+
+impl<S, T> Clone for SyncManager<S, T> {
+    fn clone(&self) -> Self {
+        SyncManager { inner: self.inner.clone() }
+    }
+}
+
+impl<S: EventStore, T: Transport> SyncManager<S, T> {
+    /// Makes a manager with the default settings: both directions, everything. A store is taken for a replica with the
+    /// default settings.
+    pub fn new(replica: impl Into<Replica<S>>, transport: T) -> Self {
+        SyncManager::builder(replica, transport).build()
+    }
+
+    /// Begins a manager with other settings.
+    pub fn builder(replica: impl Into<Replica<S>>, transport: T) -> SyncManagerBuilder<S, T> {
+        SyncManagerBuilder::new(replica.into(), transport)
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &Replica<S> {
+        &self.inner.replica
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.inner.transport
+    }
+
+    /// Pulls, settles conflicts and pushes, as far as the direction allows.
+    ///
+    /// # Errors
+    /// Why it failed, with the report of what was done before. Events that were refused are no error: they are in
+    /// the report, set aside, and never block the rest.
+    pub async fn sync(&self) -> Result<SyncReport, SyncError> {
+        self.run(self.inner.settings.direction).await
+    }
+
+    /// Pushes only, whatever the direction.
+    ///
+    /// # Errors
+    /// As [`SyncManager::sync`].
+    pub async fn push(&self) -> Result<SyncReport, SyncError> {
+        self.run(Direction::PushOnly).await
+    }
+
+    /// Pulls and settles conflicts only, whatever the direction.
+    ///
+    /// # Errors
+    /// As [`SyncManager::sync`].
+    pub async fn pull(&self) -> Result<SyncReport, SyncError> {
+        self.run(Direction::PullOnly).await
+    }
+
+    async fn run(&self, direction: Direction) -> Result<SyncReport, SyncError> {
+        let _turn = self.inner.syncing.lock().await;
+        let Inner { replica, transport, settings, met, .. } = &*self.inner;
+        Session::new(replica, transport, settings, met, direction).run().await
+    }
+}
+
+impl<S, T> fmt::Debug for SyncManager<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncManager").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
