@@ -29,7 +29,7 @@ struct Relayed {
 impl Relayed {
     async fn start() -> Relayed {
         let (hub, plan) = (MemoryStore::new(NodeId::new("hub").unwrap()).unwrap(), FaultPlan::new());
-        let endpoint = Endpoint::new(FaultyStore::new(hub.clone(), plan.clone())).with_watch(hub.clone());
+        let endpoint = Endpoint::new(FaultyStore::new(hub.clone(), plan.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to_hub = GrpcTransport::new(format!("grpc://{}", listener.local_addr().unwrap())).unwrap();
         let service = synckit_grpc::SyncService::new(endpoint);

@@ -117,8 +117,21 @@ pub(crate) fn aliased(event: &Event, alias: &NodeId) -> Result<VectorClock> {
 
 #[cfg(test)]
 mod tests {
+    use synckit_core::{NewEvent, Timestamp};
+
     use super::*;
-    use crate::event::tests::sample;
+
+    fn sample() -> Event {
+        let node = NodeId::new("a").expect("valid");
+        let new = NewEvent::new("T", "x", &1).expect("valid");
+        let clock = VectorClock::from_entries([(node.clone(), 3)]).expect("valid");
+        new.stamped(
+            EventId::new("e").expect("valid"),
+            Some(Dot::new(node, 3)),
+            clock,
+            Timestamp::from_millis(5),
+        )
+    }
 
     #[test]
     fn what_is_written_down_reads_back_and_cannot_be_forged() {

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use synckit_core::{
-    Answer, Conflict, Data, Dot, Event, EventId, Heads, History, NewEvent, NodeId, Standing, Timestamp,
-    VectorClock,
-};
+use synckit_core::{Data, Dot, Event, EventId, NewEvent, NodeId, Timestamp, VectorClock};
+use synckit_plan::{Answer, Conflict, Heads, History, Standing};
 
 /// An event of a node on top of others, in the one aggregate of these tests.
 fn on_top_of(node: &str, counter: u64, seen: &[&Event]) -> Event {

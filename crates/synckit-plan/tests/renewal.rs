@@ -1,10 +1,11 @@
 //! When a replica takes a fresh name.
 #![allow(clippy::expect_used, reason = "in tests a panic is the report")]
 
-use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Received, Record};
 use synckit_core::{
-    Dot, Event, Limits, MemoryLog, NewEvent, NodeId, Plan, Secret, StoreId, Timestamp, VectorClock, notes,
+    Dot, Event, Limits, NewEvent, NodeId, Note, Plan, Planner, Secret, StoreId, Timestamp, VectorClock,
 };
+use synckit_plan::{Entropy, Receive, Received, Record};
+use synckit_store::MemoryLog;
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("valid")
@@ -14,8 +15,8 @@ fn entropy(byte: u8) -> Entropy {
     Entropy::from_bytes([byte; Entropy::BYTES])
 }
 
-fn run(log: &mut MemoryLog, intent: Intent) -> Outcome {
-    let (plan, outcome) = log.plan(intent).expect("plans");
+fn run<P: Planner>(log: &mut MemoryLog, planner: P) -> P::Outcome {
+    let (plan, outcome) = log.plan(planner).expect("plans");
     log.apply(plan).expect("applies");
     outcome
 }
@@ -24,12 +25,12 @@ fn run(log: &mut MemoryLog, intent: Intent) -> Outcome {
 fn log() -> MemoryLog {
     let mut log = MemoryLog::default();
     let secret = Secret::from_bytes([8; 16]);
-    let put = notes::of_new_store(node("a"), StoreId::from_bytes([7; 16]), secret).expect("valid");
+    let put = Note::of_new_store(node("a"), StoreId::from_bytes([7; 16]), secret).expect("valid");
     log.apply(Plan { put: put.into(), ..Plan::default() }).expect("applies");
     let event = ("e-1".parse().expect("valid"), NewEvent::new("T", "x", &1).expect("valid"));
     let (author, limits, events) = (node("a"), Limits::default(), vec![event]);
     let record = Record { author, events, now: 1, limits, entropy: entropy(1), expect: Vec::new() };
-    run(&mut log, Intent::Record(record));
+    run(&mut log, record);
     log
 }
 
@@ -48,10 +49,7 @@ fn received(log: &mut MemoryLog, seen: u64) -> Received {
     };
     let source = Some(StoreId::from_bytes([9; 16]));
     let receive = Receive::new(source, vec![event], 3, Limits::default(), entropy(2));
-    match run(log, Intent::Receive(receive)) {
-        Outcome::Received(received) => received,
-        other => panic!("it was received: {other:?}"),
-    }
+    run(log, receive)
 }
 
 #[test]

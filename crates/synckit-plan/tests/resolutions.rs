@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-use synckit_core::{
-    Answer, Conflict, Data, Decision, Dot, Event, EventId, Kept, Metadata, NewEvent, NodeId, Resolution,
-    Side, Timestamp, VectorClock,
-};
+use synckit_core::{Data, Dot, Event, EventId, Metadata, NewEvent, NodeId, Timestamp, VectorClock};
+use synckit_plan::{Answer, Conflict, Decision, Kept, Resolution, Side};
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("a short name")

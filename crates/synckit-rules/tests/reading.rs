@@ -102,10 +102,11 @@ async fn rules_of(resolver: &RuleResolver) -> Vec<(String, String)> {
             };
             send.send(told).expect("the test listens");
         };
-        let manager = SyncManager::builder(store.clone(), Endpoint::new(hub.clone()))
-            .with_resolver(resolver.clone())
-            .with_conflict_hook(hook)
-            .build();
+        let manager = SyncManager::builder(
+            Replica::builder(store.clone()).with_resolver(resolver.clone()).with_conflict_hook(hook).build(),
+            Endpoint::new(hub.clone()),
+        )
+        .build();
         let report = manager.sync().await.expect("syncs");
         drop(manager);
         if side == "b" {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use synckit_core::{Answer, Conflict, ConflictResolver, Data, Event, NewEvent, NodeId, Result, Ruling};
+use synckit_core::{Data, Event, NewEvent, NodeId, Result};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 use crate::Rng;
 use crate::samples::{Author, aggregate, node};

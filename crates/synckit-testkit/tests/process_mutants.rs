@@ -5,11 +5,11 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard};
 
-use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
-    Error, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret, StoreId,
+    Error, EventStore, LogHead, NodeId, Note, NoteQuery, Page, Plan, Query, Result, Secret, StoreId,
 };
+use synckit_plan::notes;
+use synckit_store::MemoryLog;
 use synckit_testkit::store_suite::process;
 use synckit_testkit::{CaseResult, StoreFixture, run};
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ impl Journal {
         journal.with(|state| {
             if state.log.head().is_err() {
                 let (id, secret) = (StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]));
-                let put = notes::of_new_store(node.clone(), id, secret)?.into();
+                let put = Note::of_new_store(node.clone(), id, secret)?.into();
                 state.write(Plan { put, ..Plan::default() })?;
             }
             Ok(())
@@ -124,9 +124,9 @@ impl State {
 }
 
 impl EventStore for Journal {
-    async fn commit(&self, intent: Intent) -> Result<Outcome> {
+    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
         self.with(|state| {
-            let (plan, outcome) = state.log.plan(intent)?;
+            let (plan, outcome) = state.log.plan(planner)?;
             if plan == Plan::default() {
                 return Ok(outcome);
             }
@@ -164,6 +164,15 @@ impl EventStore for Journal {
 
     async fn head(&self) -> Result<LogHead> {
         self.with(|state| state.log.head())
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts> {
+        self.with(|state| state.log.facts(needs))
+    }
+
+    /// No case of a broken process waits for growth.
+    async fn moved(&self, _after: Position) -> Result<Position> {
+        std::future::pending().await
     }
 
     async fn close(&self) -> Result<()> {

@@ -6,12 +6,10 @@ mod memory;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use synckit_core::notes::Note;
-use synckit_core::plan::{Edit, Intent, Outcome};
 use synckit_core::{
-    BoxTransport, Error, ErrorKind, EventStore, Filter, HelloRequest, HelloResponse, LogHead, MissingRequest,
-    MissingResponse, NodeId, NoteQuery, Page, PageStream, PullRequest, PullResponse, PushRequest,
-    PushResponse, Query, Result, Traffic, Transport,
+    BoxTransport, Edit, Error, ErrorKind, EventStore, Filter, HelloRequest, HelloResponse, LogHead,
+    MissingRequest, MissingResponse, NodeId, Note, NoteQuery, Page, PageStream, PullRequest, PullResponse,
+    PushRequest, PushResponse, Query, Result, Traffic, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};
@@ -60,7 +58,6 @@ fn caught(name: &str, cell: &Cell, wanted: &str) {
 enum StoreBug {
     LosesTheLastEventOfABatch,
     LosesTheLastCommitWhenItCrashes,
-    ForgetsTheLimits,
     ForgetsCheckpoints,
     MovesTheCheckpointBeforeTheEvents,
 }
@@ -109,32 +106,18 @@ struct BuggyStore {
 }
 
 impl EventStore for BuggyStore {
-    async fn commit(&self, mut intent: Intent) -> Result<Outcome> {
-        if !matches!(intent, Intent::Ask(_)) {
-            *self.before.lock().expect("no panic while it is held") = Some(self.inner.copy());
+    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
+        *self.before.lock().expect("no panic while it is held") = Some(self.inner.copy());
+        let died = Arc::new(AtomicBool::new(false));
+        let outcome = self.inner.commit(Spoiled { planner, bug: self.bug, died: died.clone() }).await?;
+        match died.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Unavailable, "the process has died in between")),
+            false => Ok(outcome),
         }
-        match (self.bug, &mut intent) {
-            (StoreBug::LosesTheLastEventOfABatch, Intent::Receive(receive)) => {
-                receive.events.pop();
-            }
-            (StoreBug::ForgetsTheLimits, Intent::Receive(receive)) => receive.limits.event_bytes = usize::MAX,
-            (StoreBug::ForgetsCheckpoints, Intent::Receive(receive)) => {
-                receive.notes.clear();
-                receive.on_record = None;
-            }
-            (StoreBug::ForgetsCheckpoints, Intent::Edit(edit)) => {
-                edit.put.retain(|note| !note.key.starts_with("pull/"));
-            }
-            (StoreBug::MovesTheCheckpointBeforeTheEvents, Intent::Receive(receive))
-                if receive.events.len() > 1 && !receive.notes.is_empty() =>
-            {
-                let put = receive.notes.clone();
-                self.inner.commit(Intent::Edit(Edit { put, delete: Vec::new() })).await?;
-                return Err(Error::new(ErrorKind::Unavailable, "the process has died in between"));
-            }
-            _ => {}
-        }
-        self.inner.commit(intent).await
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts> {
+        self.inner.facts(needs).await
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
@@ -149,8 +132,50 @@ impl EventStore for BuggyStore {
         self.inner.head().await
     }
 
+    async fn moved(&self, after: Position) -> Result<Position> {
+        self.inner.moved(after).await
+    }
+
     async fn close(&self) -> Result<()> {
         self.inner.close().await
+    }
+}
+
+/// What a store with a bug makes of a plan.
+#[derive(Clone)]
+struct Spoiled<P> {
+    planner: P,
+    bug: StoreBug,
+    /// Whether the process died after half of the plan.
+    died: Arc<AtomicBool>,
+}
+
+impl<P: Planner> Planner for Spoiled<P> {
+    type Outcome = P::Outcome;
+
+    fn needs(&mut self) -> Needs {
+        self.planner.needs()
+    }
+
+    fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<P::Outcome>> {
+        let (mut plan, outcome) = match self.planner.plan(facts, round)? {
+            Step::Write(plan, outcome) => (plan, outcome),
+            fetch => return Ok(fetch),
+        };
+        let is_checkpoint = |note: &Note| note.key.starts_with("pull/") || note.key.starts_with("pushed/");
+        match self.bug {
+            StoreBug::LosesTheLastEventOfABatch if plan.source.is_some() => drop(plan.append.pop()),
+            StoreBug::ForgetsCheckpoints => plan.put.retain(|note| !is_checkpoint(note)),
+            StoreBug::MovesTheCheckpointBeforeTheEvents
+                if plan.append.len() > 1 && plan.put.iter().any(is_checkpoint) =>
+            {
+                plan.put.retain(is_checkpoint);
+                plan = Plan { put: plan.put, ..Plan::default() };
+                self.died.store(true, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+        Ok(Step::Write(plan, outcome))
     }
 }
 
@@ -159,6 +184,7 @@ impl EventStore for BuggyStore {
 enum WireBug {
     TakesAllFiltersForOne,
     HidesWhatItKnowsOfTheCaller,
+    HidesWhatItRefuses,
 }
 
 /// A way to a hub that has a bug.
@@ -208,7 +234,11 @@ impl Transport for BuggyHub {
         if self.0 == WireBug::TakesAllFiltersForOne {
             request.filter = Filter::new().fingerprint();
         }
-        self.1.push(request).await
+        let mut answer = self.1.push(request).await?;
+        if self.0 == WireBug::HidesWhatItRefuses {
+            answer.refused.clear();
+        }
+        Ok(answer)
     }
 
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
@@ -256,8 +286,8 @@ fn interrupted_catches_a_replica_that_forgets_its_last_commit() {
 }
 
 #[test]
-fn refused_catches_a_hub_that_takes_what_is_too_large() {
-    caught("refused", &on_the_hub(StoreBug::ForgetsTheLimits), "P9");
+fn refused_catches_a_hub_that_does_not_tell_what_it_refuses() {
+    caught("refused", &on_the_wire(WireBug::HidesWhatItRefuses), "P9");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit::notes::Renewal;
-use synckit::plan::{Entropy, Receive};
 use synckit::{
     Access, Caller, Cursor, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter,
     HelloRequest, Limits, NewEvent, NodeId, OwnEvents, PROTOCOL_VERSION, PushRequest, Query, Result,
     StoreExt, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
+    notes::Renewal,
+    plan::{Entropy, Receive},
 };
 use synckit_memory::MemoryStore;
 
@@ -260,7 +260,7 @@ async fn an_own_dot_in_a_foreign_clock_is_evidence_and_no_trap() {
     let entropy = Entropy::from_bytes([3; 32]);
     let elsewhere = Some(synckit::StoreId::from_bytes([5; 16]));
     let receive = Receive::new(elsewhere, vec![forged.clone()], NOW, Limits::default(), entropy);
-    a.commit_receive(receive).await.expect("received");
+    a.commit(receive).await.expect("received");
     let event = record(&a, &hub, "n").await;
     assert!(event.has_seen(&forged) && event.check_stamp().is_ok());
     assert!(event.dot.as_ref().is_some_and(|dot| dot.node != node("a") && dot.counter == 1), "{event:?}");
@@ -276,7 +276,11 @@ async fn a_clock_at_1970_loses_nothing() {
     record(&b, &hub, "n").await;
     manager(&b, &hub).sync().await.expect("syncs");
     let clock = Clock::at(0);
-    let of_a = SyncManager::builder(a.clone(), Endpoint::new(hub.clone())).with_environment(clock).build();
+    let of_a = SyncManager::builder(
+        Replica::builder(a.clone()).with_environment(clock).build(),
+        Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = of_a.sync().await.expect("syncs");
     assert_eq!((report.pulled, report.refused_count), (1, 0));
     let event = of_a.record([note("n")]).await.expect("recorded").events.remove(0);
@@ -292,7 +296,9 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     let (a, hub) = (store("a"), store("hub"));
     let (wrong, right) = (Clock::at(NOW + 365 * DAY), Clock::at(NOW));
     let endpoint = Endpoint::new(hub.clone()).with_environment(right.clone());
-    let of_a = SyncManager::builder(a.clone(), endpoint).with_environment(wrong.clone()).build();
+    let of_a =
+        SyncManager::builder(Replica::builder(a.clone()).with_environment(wrong.clone()).build(), endpoint)
+            .build();
     of_a.record([note("x"), note("x")]).await.expect("recorded");
     wrong.0.store(NOW, Ordering::Relaxed);
     let event = of_a.record([note("y")]).await.expect("recorded").events.remove(0);
@@ -320,13 +326,16 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
 async fn an_event_nearly_a_day_ahead_is_refused_by_nobody() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let slow = Clock::at(NOW - 300_000);
-    let ahead = SyncManager::builder(a.clone(), Endpoint::new(hub.clone()))
-        .with_environment(Clock::at(NOW + DAY - 60_000))
-        .build();
+    let ahead = SyncManager::builder(
+        Replica::builder(a.clone()).with_environment(Clock::at(NOW + DAY - 60_000)).build(),
+        Endpoint::new(hub.clone()),
+    )
+    .build();
     ahead.record([note("n")]).await.expect("recorded");
     let hub_now = Endpoint::new(hub.clone()).with_environment(Clock::at(NOW));
     SyncManager::new(a.clone(), hub_now.clone()).sync().await.expect("syncs");
-    let of_b = SyncManager::builder(b.clone(), hub_now).with_environment(slow).build();
+    let of_b =
+        SyncManager::builder(Replica::builder(b.clone()).with_environment(slow).build(), hub_now).build();
     for _ in 0..3 {
         assert_eq!(of_b.sync().await.expect("syncs").refused_count, 0);
         of_b.record([note("n"), note("m")]).await.expect("recorded");

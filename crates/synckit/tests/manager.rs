@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synckit::notes::Renewal;
 use synckit::{
     Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore,
     Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest, MissingResponse,
     NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport,
+    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport, notes::Renewal,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
@@ -175,7 +174,11 @@ async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
         _ => Ok(Answer::KeepAll),
     });
     let (a, hub) = with_two_conflicts().await;
-    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub.clone())).with_resolver(resolver).build();
+    let manager = SyncManager::builder(
+        Replica::builder(a.clone()).with_resolver(resolver).build(),
+        Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = manager.sync().await.expect("syncs");
     let conflicts = report.conflicts;
     assert_eq!((conflicts.found, conflicts.settled, conflicts.left), (2, 1, 1));
@@ -193,7 +196,9 @@ async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
 async fn a_conflict_left_for_review_waits_and_a_new_event_on_top_settles_it() {
     let (a, hub) = with_two_conflicts().await;
     let review = ManualReview;
-    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_resolver(review).build();
+    let manager =
+        SyncManager::builder(Replica::builder(a.clone()).with_resolver(review).build(), Endpoint::new(hub))
+            .build();
     assert_eq!(manager.sync().await.expect("syncs").conflicts.left, 2);
     manager.record([note("I have seen both", 1), note("here too", 2)]).await.expect("recorded");
     assert!(manager.conflicts().await.expect("listed").is_empty());
@@ -312,7 +317,8 @@ async fn callers_read_and_write_only_what_they_may() {
     let secret = Metadata::of(&[("for", "b")].into_iter().collect::<BTreeMap<_, _>>()).expect("an object");
     let large = note(&"too large ".repeat(60_000), 4);
     let roomy = Limits { event_bytes: 1 << 20, ..Limits::default() };
-    let recorder = SyncManager::builder(b.clone(), guarded.clone()).with_limits(roomy).build();
+    let recorder =
+        SyncManager::builder(Replica::builder(b.clone()).with_limits(roomy).build(), guarded.clone()).build();
     recorder.record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
 
     let report = manager.sync().await.expect("syncs");

@@ -25,7 +25,7 @@ async fn main() -> Result {
     let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("grpc://{}", listener.local_addr()?);
-    let service = SyncService::new(Endpoint::new(hub.clone()).with_watch(hub.clone()));
+    let service = SyncService::new(Endpoint::new(hub.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, service, async {
         // Sent or dropped, it means the end.

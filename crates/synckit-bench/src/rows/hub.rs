@@ -44,7 +44,7 @@ impl<S: EventStore + Watch + Clone> Hub<S> {
     pub(super) async fn start(store: S, wire: Wire) -> Measured<Hub<S>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let endpoint = Endpoint::new(store.clone()).with_watch(store.clone());
+        let endpoint = Endpoint::new(store.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
             // Dropped or sent, it ends.

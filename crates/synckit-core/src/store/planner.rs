@@ -38,7 +38,7 @@ use crate::store::plan::{Facts, Needs, Plan};
 ///     }
 /// }
 /// ```
-pub trait Planner: Clone + Send + 'static {
+pub trait Planner: Clone + Send + Sync + 'static {
     /// What the commit returns when its plan is durable.
     type Outcome: Send + 'static;
 
@@ -181,7 +181,7 @@ impl Planner for BoxPlanner {
     }
 }
 
-trait DynPlanner: Send {
+trait DynPlanner: Send + Sync {
     fn boxed(&self) -> BoxPlanner;
     fn needs(&mut self) -> Needs;
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Box<dyn Any + Send>>>;

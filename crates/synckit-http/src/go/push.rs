@@ -46,7 +46,7 @@ impl GoHub {
     /// Leaves those that are not held. What is held with other content is refused.
     async fn take_known(&self, events: Vec<Pushed>, refused: &mut Vec<Refused>) -> Result<Vec<Pushed>> {
         let ids = events.iter().map(|pushed| pushed.id.clone()).collect();
-        let held = self.ask(Needs { ids, ..Needs::default() }).await?.held;
+        let held = self.facts(Needs { ids, ..Needs::default() }).await?.held;
         let (mut fresh, mut doubtful) = (Vec::new(), Doubtful::new());
         for pushed in events {
             let content = pushed.event.content_digest(&pushed.id);

@@ -37,8 +37,8 @@ impl Hub {
     /// A hub in this directory, for old clients too or for replicas only.
     pub async fn open(directory: TempDir, old_clients: bool) -> Hub {
         let store = SqliteStore::open_as(directory.path().join("hub.db"), node("hub")).await.unwrap();
-        let endpoint = Endpoint::new(store.clone()).with_watch(store.clone());
-        let mut clients = GoClients::new(store.clone()).with_watch(store.clone());
+        let endpoint = Endpoint::new(store.clone());
+        let mut clients = GoClients::new(store.clone());
         for name in ["ann", "bob"] {
             clients = clients.with_client(name, node(&format!("go-{name}"))).unwrap();
         }

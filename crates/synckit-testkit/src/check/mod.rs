@@ -6,10 +6,11 @@ mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synckit::{Digest, StoreExt};
-use synckit_core::notes::{self, Latest, PullNote};
-use synckit_core::{
-    AggregateId, Event, EventId, EventStore, Filter, NodeId, Query, Restamp, Standing, StoreId, StoredEvent,
+use synckit::Digest;
+use synckit_core::{AggregateId, Event, EventId, EventStore, Filter, NodeId, Query, StoreId, StoredEvent};
+use synckit_plan::{
+    Restamp, Standing, StoreExt,
+    notes::{self, Latest, PullNote},
 };
 
 /// What a check answers: the promise that was broken, in words.

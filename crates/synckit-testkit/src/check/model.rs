@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use synckit_core::{Decision, Dot, Event, EventId, Kept, Resolution};
+use synckit_core::{Dot, Event, EventId};
+use synckit_plan::{Decision, Kept, Resolution};
 
 /// For each event whether it stands; resolutions count only where they merge.
 pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {

@@ -15,6 +15,8 @@ use crate::rng::Rng;
 pub enum Call {
     /// [`EventStore::commit`](synckit_core::EventStore::commit)
     Commit,
+    /// [`EventStore::facts`](synckit_core::EventStore::facts)
+    Facts,
     /// [`EventStore::read`](synckit_core::EventStore::read)
     Read,
     /// [`EventStore::notes`](synckit_core::EventStore::notes)

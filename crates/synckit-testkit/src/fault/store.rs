@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use synckit_core::notes::Note;
-use synckit_core::plan::{Intent, Outcome};
-use synckit_core::{EventStore, LogHead, NoteQuery, Page, Position, Query, Result, Watch};
+use synckit_core::{
+    EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Position, Query, Result,
+};
 
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};
 
 /// A store whose calls meet the faults of a [`FaultPlan`]. Clones share the store.
 ///
-/// [`Watch`] is passed through without faults: it is a hint.
+/// [`EventStore::moved`] is passed through without faults: it is a hint.
 #[derive(Debug)]
 pub struct FaultyStore<S> {
     inner: Arc<S>,
@@ -42,12 +42,20 @@ impl<S: EventStore> FaultyStore<S> {
 }
 
 impl<S: EventStore> EventStore for FaultyStore<S> {
-    async fn commit(&self, intent: Intent) -> Result<Outcome> {
+    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
         let attempt = || {
-            let (inner, intent) = (self.inner.clone(), intent.clone());
-            Box::pin(async move { inner.commit(intent).await }) as _
+            let (inner, planner) = (self.inner.clone(), planner.clone());
+            Box::pin(async move { inner.commit(planner).await }) as _
         };
         self.line.pass(Call::Commit, attempt).await
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts> {
+        let attempt = || {
+            let (inner, needs) = (self.inner.clone(), needs.clone());
+            Box::pin(async move { inner.facts(needs).await }) as _
+        };
+        self.line.pass(Call::Facts, attempt).await
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
@@ -74,6 +82,10 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.line.pass(Call::Head, attempt).await
     }
 
+    async fn moved(&self, after: Position) -> Result<Position> {
+        self.inner.moved(after).await
+    }
+
     async fn close(&self) -> Result<()> {
         let attempt = || {
             let inner = self.inner.clone();
@@ -83,15 +95,8 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 }
 
-impl<S: Watch> Watch for FaultyStore<S> {
-    async fn moved(&self, after: Position) -> Result<Position> {
-        self.inner.moved(after).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use synckit::StoreExt;
     use synckit_core::ErrorKind;
     use synckit_memory::MemoryStore;
 
@@ -154,10 +159,11 @@ mod tests {
         assert_eq!(store.head().await.unwrap(), store.inner().head().await.unwrap());
         assert_eq!(store.read(Query::after(0)).await.unwrap().events, []);
         assert!(store.note("x".to_owned()).await.unwrap().is_some());
+        assert!(store.facts(Needs::default()).await.unwrap().notes.is_empty());
         store.close().await.unwrap();
         assert_eq!(store.inner().head().await.unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(store.moved(0).await.unwrap_err().kind(), ErrorKind::Closed);
-        for call in [Call::Commit, Call::Head, Call::Read, Call::Notes, Call::Close] {
+        for call in [Call::Commit, Call::Facts, Call::Head, Call::Read, Call::Notes, Call::Close] {
             assert_eq!(store.plan().calls(call), 1, "{call:?}");
         }
         assert!(store.plan().fired().is_empty());

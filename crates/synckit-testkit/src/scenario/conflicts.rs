@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use synckit::{Closure, Entry, LastWriteWins, StoreExt, SyncManager};
-use synckit_core::{Conflict, ConflictResolver, NewEvent, Result, Standing};
+use synckit::{LastWriteWins, Replica, SyncManager, conflict::Closure};
+use synckit_core::{NewEvent, Result};
+use synckit_plan::{Conflict, ConflictResolver, Entry, Standing, StoreExt};
 
 use super::ground::{assert_agree, note, record, settle};
 use super::world::{Hub, Log, Manager};
@@ -18,7 +19,11 @@ async fn counting(hub: &Hub, replica: &Log, asked: &Arc<AtomicUsize>) -> Result<
         asked.fetch_add(1, Ordering::SeqCst);
         LastWriteWins.resolve(conflict)
     });
-    Ok(SyncManager::builder(replica.store.clone(), hub.connect().await?).with_resolver(resolver).build())
+    Ok(SyncManager::builder(
+        Replica::builder(replica.store.clone()).with_resolver(resolver).build(),
+        hub.connect().await?,
+    )
+    .build())
 }
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {

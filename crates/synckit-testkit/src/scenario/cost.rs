@@ -38,7 +38,7 @@ async fn after(cell: &Cell, history: usize) -> Result<Vec<Price>, Failure> {
     let (pushed, pulled) = (to_a.sync().await?.pushed, to_b.sync().await?.pulled);
     assert_eq!((pushed, pulled), (history, history));
 
-    to_a.record([note("one more", 1)]).await?;
+    to_a.replica().record([note("one more", 1)]).await?;
     let sent = to_a.sync().await?;
     let got = to_b.sync().await?;
     assert_eq!((sent.pushed, got.pulled), (1, 1));

@@ -19,7 +19,7 @@ pub(super) async fn record<S: EventStore, T: Transport>(
     events: impl IntoIterator<Item = NewEvent> + Send,
     created: &mut Created,
 ) -> Result<Vec<Event>> {
-    let events = manager.record(events).await?.events;
+    let events = manager.replica().record(events).await?.events;
     created.extend(events.iter().map(|event| (event.id.clone(), event.content_digest())));
     Ok(events)
 }

@@ -1,12 +1,11 @@
 //! One bad event in the middle of eleven: the other ten arrive, the report names the one.
 
-use synckit::{RefusedBy, StoreExt, SyncManager};
-use synckit_core::notes::Note;
-use synckit_core::plan::{Intent, Outcome, Receive};
+use synckit::{RefusedBy, Replica, SyncManager};
 use synckit_core::{
-    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Filter, Limits, LogHead, NewEvent, NoteQuery,
-    Page, PushRequest, Query, RefusalCode, Transport,
+    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Facts, Filter, Limits, LogHead, Needs,
+    NewEvent, Note, NoteQuery, Page, Planner, Position, PushRequest, Query, RefusalCode, Transport,
 };
+use synckit_plan::Receive;
 
 use super::ground::{holds, note};
 use super::world::{Hub, Log};
@@ -42,12 +41,12 @@ async fn assert_only_one_is_refused(
     let (here, there) = (content(holds(own)), content(arrived));
     assert!(there.is_none() || there != here, "the bad event has arrived");
 
-    manager.record([note("the next one", 1)]).await?;
+    manager.replica().record([note("the next one", 1)]).await?;
     let next = manager.push().await?;
     assert_eq!((next.pushed, next.refused_count), (1, 0), "the next push goes on: {next:?}");
-    assert_eq!(manager.refused().await?.len(), 1, "it is set aside");
-    assert!(manager.drop_refused(bad.as_str()).await?, "it can be dropped");
-    assert!(manager.refused().await?.is_empty(), "it is gone from the list");
+    assert_eq!(manager.replica().refused().await?.len(), 1, "it is set aside");
+    assert!(manager.replica().drop_refused(bad.as_str()).await?, "it can be dropped");
+    assert!(manager.replica().refused().await?.is_empty(), "it is gone from the list");
     Ok(Ended::Well)
 }
 
@@ -55,10 +54,14 @@ async fn too_large_for_the_hub(cell: &Cell) -> ScenarioResult {
     let hub = Hub::start(cell).await?;
     let a = Log::make(&cell.replica, "a").await?;
     let roomy = Limits { event_bytes: 1 << 20, ..Limits::default() };
-    let local = SyncManager::builder(a.store.clone(), hub.connect().await?).with_limits(roomy).build();
+    let local = SyncManager::builder(
+        Replica::builder(a.store.clone()).with_limits(roomy).build(),
+        hub.connect().await?,
+    )
+    .build();
     let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
     events[5] = NewEvent::new("NoteEdited", "note-5", &"x".repeat(300 << 10))?;
-    let recorded = local.record(events).await?.events;
+    let recorded = local.replica().record(events).await?.events;
     assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusalCode::TooLarge).await
 }
 
@@ -68,10 +71,7 @@ async fn relay(cell: &Cell) -> Result<(Log, EventId), Failure> {
     let events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
     let sixth = events[5].id.clone();
     let relay = Log::make(&cell.replica, "a").await?;
-    relay
-        .store
-        .commit_receive(Receive::new(Some(store_id(9)), events, NOW, Limits::default(), entropy()))
-        .await?;
+    relay.store.commit(Receive::new(Some(store_id(9)), events, NOW, Limits::default(), entropy())).await?;
     Ok((relay, sixth))
 }
 
@@ -87,7 +87,7 @@ async fn an_id_that_names_another_event(cell: &Cell) -> ScenarioResult {
     assert_eq!(pushed.accepted, 1, "{pushed:?}");
     let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
     events[5] = note("another", 5).with_id(taken.clone());
-    hub.manager(&a).await?.record(events).await?;
+    hub.manager(&a).await?.replica().record(events).await?;
     assert_only_one_is_refused(&hub, &a, &taken, RefusalCode::IdTaken).await
 }
 
@@ -115,8 +115,12 @@ struct Damaged {
 }
 
 impl EventStore for Damaged {
-    async fn commit(&self, intent: Intent) -> Result<Outcome, Error> {
-        self.inner.commit(intent).await
+    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome, Error> {
+        self.inner.commit(planner).await
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts, Error> {
+        self.inner.facts(needs).await
     }
 
     async fn read(&self, query: Query) -> Result<Page, Error> {
@@ -132,6 +136,10 @@ impl EventStore for Damaged {
 
     async fn head(&self) -> Result<LogHead, Error> {
         self.inner.head().await
+    }
+
+    async fn moved(&self, after: Position) -> Result<Position, Error> {
+        self.inner.moved(after).await
     }
 
     async fn close(&self) -> Result<(), Error> {

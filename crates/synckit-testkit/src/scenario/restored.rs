@@ -4,7 +4,7 @@ use super::ground::{assert_agree, assert_cheap, record_notes, recorded, settle};
 use super::world::{Backup, Hub, Log};
 use super::{Cell, Ended, ScenarioResult};
 use crate::check::Created;
-use synckit_core::notes::Renewal;
+use synckit_core::Renewal;
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     a_wiped_hub(cell).await?;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit::LastWriteWins;
-use synckit_core::{Answer, Conflict, ConflictResolver, Data, NewEvent, NodeId, Result, Ruling};
+use synckit_core::{Data, NewEvent, NodeId, Result};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
 use crate::Rng;
 

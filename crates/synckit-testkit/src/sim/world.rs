@@ -173,7 +173,8 @@ impl World {
             }
         }
         let manager = self.manager(at, at, &How::whole());
-        let recorded = manager.record(events).await.map_err(|error| format!("a record failed: {error}"))?;
+        let recorded =
+            manager.replica().record(events).await.map_err(|error| format!("a record failed: {error}"))?;
         for event in &recorded.events {
             let held = held.entry(event.aggregate_id.clone()).or_default();
             self.seen.insert(event.id.clone(), held.clone());
@@ -220,8 +221,8 @@ impl World {
         let before = [self.values(from).await?, self.values(to).await?];
         let manager = self.manager(from, to, &how);
         let result = manager.sync().await;
-        let crashed =
-            [manager.store(), manager.transport().inner().store()].map(|store| store.plan().is_crashed());
+        let crashed = [manager.replica().store(), manager.transport().inner().store()]
+            .map(|store| store.plan().is_crashed());
         drop(manager);
         self.summary.crashes += crashed.iter().filter(|crashed| **crashed).count();
         let (client, server) = (&self.replicas[from], &self.replicas[to]);
@@ -297,14 +298,18 @@ impl World {
             node: self.replicas[from].node.clone(),
             rng: self.shared.clone(),
         };
-        SyncManager::builder(own, FaultyTransport::new(endpoint, link))
-            .with_environment(self.environment(from))
-            .with_batch_size(1 + self.rng.below(7))
-            .with_retry(if self.rng.chance(50) { RetryPolicy::never() } else { RetryPolicy::default() })
-            .with_resolver(resolver)
-            .with_direction(how.direction)
-            .with_filter(how.filter.clone())
-            .build()
+        SyncManager::builder(
+            synckit::Replica::builder(own)
+                .with_environment(self.environment(from))
+                .with_resolver(resolver)
+                .build(),
+            FaultyTransport::new(endpoint, link),
+        )
+        .with_batch_size(1 + self.rng.below(7))
+        .with_retry(if self.rng.chance(50) { RetryPolicy::never() } else { RetryPolicy::default() })
+        .with_direction(how.direction)
+        .with_filter(how.filter.clone())
+        .build()
     }
 
     fn environment(&self, at: usize) -> SimEnvironment {

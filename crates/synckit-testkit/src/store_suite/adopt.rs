@@ -1,10 +1,11 @@
 //! Events by authors who cannot stamp: the store does it in their name.
 
-use synckit::StoreExt;
-use synckit_core::notes::{self, Note, Seen};
-use synckit_core::plan::{Adopt, Adopted, Adoptee, Intent, Outcome};
 use synckit_core::{
-    Data, Dot, Error, ErrorKind, Event, EventStore, Limits, NewEvent, NodeId, Query, RefusalCode, Result,
+    Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Note, Query, RefusalCode, Result,
+};
+use synckit_plan::{
+    Adopt, Adopted, Adoptee, StoreExt,
+    notes::{self, Seen},
 };
 
 use super::{contents, counter, ids, log_of, named, open, receive, record, scan, text};
@@ -30,10 +31,7 @@ fn adopting(events: Vec<NewEvent>, seen: &Seen) -> Adopt {
 }
 
 async fn commit(store: &impl EventStore, adopt: Adopt) -> Result<Adopted> {
-    match store.commit(Intent::Adopt(adopt)).await? {
-        Outcome::Adopted(adopted) => Ok(adopted),
-        other => Err(Error::new(ErrorKind::Internal, format!("another outcome: {other:?}"))),
-    }
+    store.commit(adopt).await
 }
 
 /// Adopts these events by an author who has seen nothing.

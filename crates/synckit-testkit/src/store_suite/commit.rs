@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use synckit::StoreExt;
-use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Intent, Receive};
+use crate::fault::drop_at;
+use std::time::Duration;
 use synckit_core::{
-    Dot, ErrorKind, EventStore, Held, Limits, Needs, NewEvent, NoteQuery, Query, StoredEvent,
+    Dot, Error, ErrorKind, EventStore, Facts, Held, Limits, Needs, NewEvent, Note, NoteQuery, Plan, Planner,
+    Query, Step, StoredEvent,
 };
+use synckit_plan::{Receive, StoreExt, notes};
+use tokio::time::timeout;
 
 use super::{Contents, contents, counter, log_of, named, open, receive, record, record_of};
 use crate::case::CaseResult;
@@ -28,7 +30,7 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     let mut derived = Receive::new(None, events, NOW, Limits::default(), entropy());
     derived.set_aside = true;
     derived.notes.push(Note { key: "checkpoint".to_owned(), value: Vec::new() });
-    assert!(store.commit_receive(derived).await.is_err());
+    assert!(store.commit(derived).await.is_err());
     assert_eq!(contents(&store).await?, before);
     Ok(())
 }
@@ -46,7 +48,7 @@ pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseRes
     let mut dots: Vec<_> = (0..=1_501).map(|counter| Dot::new(node("far"), counter)).collect();
     dots.push(Dot::new(node("n"), 1));
     let keys = vec![notes::origin(&node("far")), "absent".to_owned()];
-    let facts = store.ask(Needs { ids: asked, dots, notes: keys, ..Needs::default() }).await?;
+    let facts = store.facts(Needs { ids: asked, dots, notes: keys, ..Needs::default() }).await?;
     assert_eq!(facts.held.len(), 1_501);
     assert_eq!(facts.head, store.head().await?);
     for (event, position) in [&own].into_iter().chain(&events).zip(1..) {
@@ -61,11 +63,11 @@ pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseRes
     store.edit(put.into(), Vec::new()).await?;
     let before = Contents { notes: store.notes_under("").await?, ..before };
     let under = vec!["a/".to_owned(), "zz".to_owned()];
-    let facts = store.ask(Needs { under, notes: vec!["b".to_owned()], ..Needs::default() }).await?;
+    let facts = store.facts(Needs { under, notes: vec!["b".to_owned()], ..Needs::default() }).await?;
     let found: BTreeMap<&str, &[u8]> =
         facts.notes.iter().map(|(key, value)| (&key[..], &value[..])).collect();
     assert_eq!(found, BTreeMap::from([("a/", &b"1"[..]), ("a/é", b"2"), ("b", b"4")]));
-    let none = store.ask(Needs::default()).await?;
+    let none = store.facts(Needs::default()).await?;
     assert!(none.held.is_empty() && none.dots.is_empty() && none.notes.is_empty());
     assert_eq!(contents(&store).await?, before);
     Ok(())
@@ -177,15 +179,98 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     let intent = record_of(node("n"), events);
     let prefix = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: 1 };
     let kinds = [
-        store.commit(Intent::Record(intent)).await.map(drop),
-        store.commit(Intent::Ask(Needs::default())).await.map(drop),
+        store.commit(intent).await.map(drop),
+        store.facts(Needs::default()).await.map(drop),
         store.read(Query::after(0)).await.map(drop),
         store.notes(NoteQuery::Keys(vec!["node".to_owned()])).await.map(drop),
         store.notes(prefix).await.map(drop),
         store.head().await.map(drop),
+        store.moved(0).await.map(drop),
     ];
     for kind in kinds {
         assert_eq!(kind.map_err(|error| error.kind()), Err(ErrorKind::Closed));
+    }
+    Ok(())
+}
+
+/// Reads a note, then the note that it names, and puts the length of that.
+#[derive(Clone)]
+struct Follow {
+    key: String,
+}
+
+impl Planner for Follow {
+    type Outcome = Option<usize>;
+
+    fn needs(&mut self) -> Needs {
+        Needs { notes: vec![self.key.clone()], ..Needs::default() }
+    }
+
+    fn plan(&mut self, facts: &Facts, round: usize) -> synckit_core::Result<Step<Option<usize>>> {
+        let text = |key: &str| facts.note(key).map(|value| String::from_utf8_lossy(value).into_owned());
+        let Some(next) = text(&self.key) else {
+            return Err(Error::new(ErrorKind::NotFound, "there is nothing to follow"));
+        };
+        if round == 1 {
+            return Ok(Step::Fetch(Needs { notes: vec![next], ..Needs::default() }));
+        }
+        let length = text(&next).map(|text| text.len());
+        let value = format!("{length:?} in round {round}").into_bytes();
+        let put = vec![Note { key: "followed".to_owned(), value }];
+        Ok(Step::Write(Plan { put, ..Plan::default() }, length))
+    }
+}
+
+/// A commit takes any planner: what it asks for in a second round is added to what it knows, and its outcome comes back.
+/// A planner that fails leaves nothing.
+pub async fn any_planner_asks_in_rounds_and_gets_its_own_outcome<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let note = |key: &str, value: &str| Note { key: key.to_owned(), value: value.into() };
+    store.edit(vec![note("a/first", "second"), note("second", "four")], Vec::new()).await?;
+    let follow = |key: &str| Follow { key: key.to_owned() };
+    assert_eq!(store.commit(follow("a/first")).await?, Some(4));
+    assert_eq!(super::text(&store, "followed").await?.as_deref(), Some("Some(4) in round 2"));
+    assert_eq!(store.commit(follow("second")).await?, None);
+    let before = contents(&store).await?;
+    let failed = store.commit(follow("absent")).await.expect_err("there is nothing");
+    assert_eq!(failed.kind(), ErrorKind::NotFound);
+    assert_eq!(contents(&store).await?, before);
+    Ok(())
+}
+
+/// Whoever waits for growth is woken by a commit that appends, through this handle, and by closing.
+pub async fn growth_wakes_whoever_waits<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = Arc::new(open(fixture).await?);
+    assert_eq!(record(&*store, vec![new_event("x", "1")]).await?.head, 1);
+    let long = Duration::from_secs(20);
+    assert_eq!(timeout(long, store.moved(0)).await.expect("it has grown already")?, 1);
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.moved(1).await }
+    });
+    store.edit(vec![Note { key: "k".to_owned(), value: Vec::new() }], Vec::new()).await?;
+    record(&*store, vec![new_event("x", "2"), new_event("x", "3")]).await?;
+    assert_eq!(timeout(long, waiting).await.expect("it is woken").expect("the task ends")?, 3);
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.moved(3).await }
+    });
+    store.close().await?;
+    let ended = timeout(long, waiting).await.expect("it ends").expect("the task ends");
+    assert_eq!(ended.map_err(|error| error.kind()), Err(ErrorKind::Closed));
+    Ok(())
+}
+
+/// A commit that appends nothing wakes nobody.
+pub async fn nobody_is_woken_before_the_log_grows<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    record(&store, vec![new_event("x", "1")]).await?;
+    for polls in 1..4 {
+        let woken = drop_at(polls, async {
+            store.edit(vec![Note { key: "k".to_owned(), value: Vec::new() }], Vec::new()).await?;
+            store.moved(1).await
+        });
+        assert!(woken.await.is_none(), "the log has not grown");
     }
     Ok(())
 }

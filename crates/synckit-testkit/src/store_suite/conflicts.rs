@@ -1,7 +1,7 @@
 //! Heads, and conflicts that appear and disappear.
 
-use synckit::StoreExt;
-use synckit_core::{Answer, Conflict, Event, EventStore, Heads, notes};
+use synckit_core::{Event, EventStore};
+use synckit_plan::{Answer, Conflict, Heads, StoreExt, notes};
 
 use super::{contents, log_of, open, receive, record, text};
 use crate::case::CaseResult;
@@ -55,14 +55,14 @@ pub async fn a_resolution_settles_it_and_is_one_event<F: StoreFixture>(fixture: 
     let conflict_now = Conflict::in_history(events.clone())?.expect("there is a conflict");
     let keep = Answer::Keep(events[0].id.clone());
     let resolution = conflict_now.settle(keep, "suite")?.expect("the answer settles it");
-    let derived = synckit_core::plan::Receive::new(
+    let derived = synckit_plan::Receive::new(
         None,
         vec![resolution.clone()],
         NOW,
         Default::default(),
         crate::samples::entropy(),
     );
-    assert_eq!(store.commit_receive(derived).await?.accepted, 1);
+    assert_eq!(store.commit(derived).await?.accepted, 1);
     assert_eq!(conflict(&store, "x").await?, None);
     assert_eq!(heads(&store, "x").await?, [resolution.id.to_string()]);
     let before = contents(&store).await?;

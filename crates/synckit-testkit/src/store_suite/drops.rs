@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use synckit::StoreExt;
-use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Edit, Intent};
-use synckit_core::{Dot, ErrorKind, EventStore, Needs, NoteQuery, Query};
+use synckit_core::{Dot, Edit, ErrorKind, EventStore, Needs, Note, NoteQuery, Query};
+use synckit_plan::StoreExt;
 
 use super::commit::check_own;
 use super::renumber::{from_two, log_to_move};
@@ -24,7 +22,7 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
         let batch: Vec<String> = (0..3).map(|part| format!("{polls}-{part}")).collect();
         let events = batch.iter().map(|id| named(new_event("x", id))).collect();
         let intent = record_of(node("n"), events);
-        let ended = drop_at(polls, store.commit(Intent::Record(intent))).await.transpose()?.is_some();
+        let ended = drop_at(polls, store.commit(intent)).await.transpose()?.is_some();
         let next = format!("{polls}-next");
         record(&store, vec![new_event("x", &next)]).await?;
         answered.push(next);
@@ -58,10 +56,10 @@ pub async fn a_dropped_receive_is_whole_or_absent<F: StoreFixture>(fixture: &F) 
         let events = far.write_many("x", 3);
         let (key, mut receiving) = (format!("checkpoint-{polls}"), receiving(1, &events));
         receiving.notes.push(Note { key: key.clone(), value: b"here".to_vec() });
-        let ended = drop_at(polls, store.commit(Intent::Receive(receiving))).await.transpose()?.is_some();
+        let ended = drop_at(polls, store.commit(receiving)).await.transpose()?.is_some();
         record(&store, vec![new_event("y", &format!("next-{polls}"))]).await?;
         let asked = events.iter().map(|event| event.id.clone()).collect();
-        let facts = store.ask(Needs { ids: asked, notes: vec![key.clone()], ..Needs::default() }).await?;
+        let facts = store.facts(Needs { ids: asked, notes: vec![key.clone()], ..Needs::default() }).await?;
         let found = (facts.held.len(), facts.notes.contains_key(&key));
         assert!(found == (3, true) || (found == (0, false) && !ended), "half of a receive: {found:?}");
         let again = receive(&store, 1, &events).await?;
@@ -86,7 +84,7 @@ pub async fn dropped_reads_do_no_harm<F: StoreFixture>(fixture: &F) -> CaseResul
         let read = drop_at(polls, store.read(Query::after(0))).await.transpose()?;
         let notes = drop_at(polls, store.notes(prefix())).await.transpose()?;
         let head = drop_at(polls, store.head()).await.transpose()?;
-        let asked = drop_at(polls, store.ask(Needs { ids: vec![event_id("e1")], ..Needs::default() }));
+        let asked = drop_at(polls, store.facts(Needs { ids: vec![event_id("e1")], ..Needs::default() }));
         let asked = asked.await.transpose()?;
         assert_eq!(store.head().await?.position, 50);
         if read.is_some() && notes.is_some() && head.is_some() && asked.is_some() {
@@ -105,7 +103,7 @@ pub async fn a_dropped_edit_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> 
     for polls in 0.. {
         store.edit(vec![note("old", polls)], vec!["a".to_owned(), "b".to_owned()]).await?;
         let edit = Edit { put: vec![note("a", polls), note("b", polls)], delete: vec!["old".to_owned()] };
-        let ended = drop_at(polls, store.commit(Intent::Edit(edit))).await.transpose()?;
+        let ended = drop_at(polls, store.commit(edit)).await.transpose()?;
         store.edit(vec![note("next", polls)], Vec::new()).await?;
         let keys = ["a", "b", "old"].map(str::to_owned).into();
         let notes = store.notes(NoteQuery::Keys(keys)).await?;
@@ -132,11 +130,11 @@ pub async fn a_dropped_renumber_is_whole_or_absent<F: StoreFixture>(fixture: &F)
         if !store.identity().await?.suspect {
             break;
         }
-        let ended = drop_at(polls, store.commit_renumber(renumber)).await.transpose()?;
+        let ended = drop_at(polls, store.commit(renumber)).await.transpose()?;
         let facts = store
-            .ask(Needs { dots: dots.clone(), notes: vec![notes::NODE.to_owned()], ..Needs::default() })
+            .facts(Needs { dots: dots.clone(), notes: vec![Note::NODE.to_owned()], ..Needs::default() })
             .await?;
-        let moved = !notes::identity(facts.note(notes::NODE))?.suspect;
+        let moved = !Note::read_identity(facts.note(Note::NODE))?.suspect;
         assert_eq!(facts.dots.len(), if moved { 2 } else { 0 }, "half of the events were moved");
         assert!(ended.is_none() || moved, "what was answered is there");
     }

@@ -1,10 +1,9 @@
 //! What is stored comes back, at the right positions.
 
-use synckit::StoreExt;
-use synckit_core::plan::Record;
 use synckit_core::{
     Data, Dot, Event, EventStore, Limits, Metadata, NewEvent, Query, StoredEvent, VectorClock,
 };
+use synckit_plan::{Record, StoreExt};
 
 use super::{contents, log_of, named, open, receive, receiving, record, record_of, scan};
 use crate::case::CaseResult;
@@ -27,7 +26,7 @@ pub async fn an_empty_log<F: StoreFixture>(fixture: &F) -> CaseResult {
     }
     let identity = store.identity().await?;
     assert_eq!((&identity.node, &identity.author, &identity.former), (&node("n"), &node("n"), &Vec::new()));
-    let id = super::text(&store, synckit_core::notes::STORE).await?;
+    let id = super::text(&store, synckit_core::Note::STORE).await?;
     assert_eq!(id, Some(head.store.to_string()));
     Ok(())
 }
@@ -143,7 +142,7 @@ pub async fn every_character_survives<F: StoreFixture>(fixture: &F) -> CaseResul
     let author = node("n");
     let limits = Limits { event_bytes: 1 << 20, ..Limits::default() };
     let events = given.iter().cloned().map(named).collect();
-    store.commit_record(Record { limits, ..record_of(author, events) }).await?;
+    store.commit(Record { limits, ..record_of(author, events) }).await?;
     let log = log_of(&store).await?;
     assert_eq!(log.len(), given.len());
     for (stored, given) in log.iter().zip(&given) {
@@ -163,7 +162,7 @@ pub async fn a_clock_of_a_thousand_nodes_survives<F: StoreFixture>(fixture: &F) 
     event.dot = entries.last().map(|(node, counter)| Dot::new(node.clone(), *counter));
     let mut receiving = receiving(1, std::slice::from_ref(&event));
     receiving.limits.event_bytes = 1 << 20;
-    let received = store.commit_receive(receiving).await?;
+    let received = store.commit(receiving).await?;
     assert_eq!(received.refused, []);
     let log = log_of(&store).await?;
     let mark = log[0].mark;

@@ -1,8 +1,7 @@
 //! What stands beside each event: the mark of its commit, and where it came from.
 
-use synckit::StoreExt;
-use synckit_core::plan::{Entropy, Receive, Record};
 use synckit_core::{Event, EventStore, Mark, Needs, Query, Result};
+use synckit_plan::{Entropy, Receive, Record};
 
 use super::{contents, ids, log_of, named, open, receive, receiving, record, record_of, scan};
 use crate::case::{CaseResult, skip};
@@ -32,10 +31,10 @@ async fn with_tricky_marks(store: &impl EventStore) -> Result<()> {
         let entropy = drawing(mark);
         if at % 2 == 0 {
             let events = ["a", "b"].map(|part| named(new_event("x", &format!("{at}-{part}")))).to_vec();
-            store.commit_record(Record { entropy, ..record_of(node("n"), events) }).await?;
+            store.commit(Record { entropy, ..record_of(node("n"), events) }).await?;
         } else {
             let events = far.write_many("y", 2);
-            store.commit_receive(receiving_with(entropy, 1, &events)).await?;
+            store.commit(receiving_with(entropy, 1, &events)).await?;
         }
     }
     Ok(())
@@ -52,7 +51,7 @@ pub async fn a_commit_gives_one_mark_to_what_it_appends<F: StoreFixture>(fixture
     receive(&store, 2, std::slice::from_ref(&event)).await?;
     let before = log_of(&store).await?;
     let fork = Event { id: event_id("a fork"), ..event.clone() };
-    store.commit_receive(receiving_with(drawing(77), 2, &[fork, event])).await?;
+    store.commit(receiving_with(drawing(77), 2, &[fork, event])).await?;
     let log = log_of(&store).await?;
     let marks: Vec<Mark> = log.iter().map(|stored| stored.mark).collect();
     assert_eq!(marks[..13], before.iter().map(|stored| stored.mark).collect::<Vec<_>>());
@@ -65,12 +64,12 @@ pub async fn asking_tells_the_marks_at_places<F: StoreFixture>(fixture: &F) -> C
     let store = open(fixture).await?;
     with_tricky_marks(&store).await?;
     let places = vec![0, 12, 1, 3, 5, 7, 9, 11, 12, 13, i64::MAX as u64, 1 << 63, u64::MAX];
-    let facts = store.ask(Needs { places, ..Needs::default() }).await?;
+    let facts = store.facts(Needs { places, ..Needs::default() }).await?;
     let mut found: Vec<(u64, u64)> = facts.places.into_iter().map(|(at, mark)| (at, mark.0)).collect();
     found.sort_unstable();
     let expected = (1..).step_by(2).zip(TRICKY).chain([(12, u64::MAX)]);
     assert_eq!(found, expected.collect::<Vec<_>>());
-    assert!(store.ask(Needs::default()).await?.places.is_empty());
+    assert!(store.facts(Needs::default()).await?.places.is_empty());
     Ok(())
 }
 
@@ -88,7 +87,7 @@ pub async fn marks_survive_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
     assert_eq!(contents(&store).await?, before);
     for after in [1, 6, 12] {
         let page = store.read(Query::after(after).at_most(1, usize::MAX)).await?;
-        let facts = store.ask(Needs { places: vec![after, page.scanned_to], ..Needs::default() }).await?;
+        let facts = store.facts(Needs { places: vec![after, page.scanned_to], ..Needs::default() }).await?;
         assert_eq!(page.from, facts.places.get(&after).copied());
         assert_eq!(page.upto, facts.places.get(&page.scanned_to).copied());
         assert_eq!(page.from, Some(Mark(TRICKY[(after as usize - 1) / 2])));

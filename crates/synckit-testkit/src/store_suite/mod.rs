@@ -16,11 +16,12 @@
 //! - `reopen`: what is there after closing, and after a crash of the process
 //! - `process`: a second process that writes, and one that is killed
 
-use synckit::StoreExt;
-use synckit_core::notes::{self as keys, Latest, Note};
-use synckit_core::plan::{Receive, Received, Record, Recorded};
 use synckit_core::{
-    Dot, Event, EventId, EventStore, Limits, Needs, NewEvent, NodeId, Query, Result, StoredEvent,
+    Dot, Event, EventId, EventStore, Limits, Needs, NewEvent, NodeId, Note, Query, Result, StoredEvent,
+};
+use synckit_plan::{
+    Receive, Received, Record, Recorded, StoreExt,
+    notes::{self as keys, Latest},
 };
 
 use crate::fixture::StoreFixture;
@@ -119,6 +120,9 @@ macro_rules! store_conformance {
             commit: an_event_received_many_times_at_once_is_stored_once;
             commit: readers_see_only_prefixes;
             commit: a_closed_store_says_so;
+            commit: any_planner_asks_in_rounds_and_gets_its_own_outcome;
+            commit: growth_wakes_whoever_waits;
+            commit: nobody_is_woken_before_the_log_grows;
             marks: a_commit_gives_one_mark_to_what_it_appends;
             marks: asking_tells_the_marks_at_places;
             marks: marks_survive_closing;
@@ -214,7 +218,7 @@ pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Re
 pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
     let author = store.identity().await?.author;
     let events = events.into_iter().map(named).collect();
-    store.commit_record(Record { now, ..record_of(author, events) }).await
+    store.commit(Record { now, ..record_of(author, events) }).await
 }
 
 /// A record of these events by this author, now.
@@ -234,7 +238,7 @@ pub(crate) fn receiving(source: u8, events: &[Event]) -> Receive {
 
 /// Receives these events from the store of this byte, now.
 pub(crate) async fn receive(store: &impl EventStore, source: u8, events: &[Event]) -> Result<Received> {
-    store.commit_receive(receiving(source, events)).await
+    store.commit(receiving(source, events)).await
 }
 
 /// The whole log.
@@ -286,7 +290,7 @@ pub(crate) async fn counter(store: &impl EventStore, name: &str) -> Result<u64> 
     let Some(text) = text(store, keys::origin(&node(name))).await? else { return Ok(0) };
     let latest: Latest = text.parse()?;
     let dot = Dot::new(node(name), latest.counter);
-    let named = store.ask(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(&dot);
+    let named = store.facts(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?.dots.remove(&dot);
     assert_eq!(named, Some(latest.event));
     Ok(latest.counter)
 }

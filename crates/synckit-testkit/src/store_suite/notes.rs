@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use synckit::StoreExt;
-use synckit_core::notes::Note;
-use synckit_core::{EventStore, NoteQuery, Result};
+use synckit_core::{EventStore, Note, NoteQuery, Result};
+use synckit_plan::StoreExt;
 
 use super::{open, text};
 use crate::case::CaseResult;

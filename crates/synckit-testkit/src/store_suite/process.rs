@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use synckit::StoreExt;
-use synckit_core::notes::Note;
-use synckit_core::{Event, EventStore, Result, StoredEvent};
+use synckit_core::{Event, EventStore, Note, Result, StoredEvent};
 
 use super::commit::check_own;
 use super::{ids, log_of, open, receive, receiving, record, text};
@@ -101,7 +99,7 @@ async fn acknowledge(store: &impl EventStore) -> Result<()> {
     for round in rounds.max(1).. {
         let mut receiving = receiving(1, &far.write_many("x", 3));
         receiving.notes.push(Note { key: "checkpoint".to_owned(), value: round.to_string().into_bytes() });
-        store.commit_receive(receiving).await?;
+        store.commit(receiving).await?;
         let new = |half| new_event("y", &format!("own-{round}-{half}"));
         record(store, vec![new(0), new(1)]).await?;
         if !process::say(&round.to_string()) {

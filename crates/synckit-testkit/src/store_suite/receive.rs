@@ -1,11 +1,12 @@
 //! Events from elsewhere: each is accepted, a repetition, or refused with its reason.
 
-use synckit::StoreExt;
-use synckit_core::notes::{self, Aside, Note};
-use synckit_core::plan::{OnRecord, Received};
 use synckit_core::{
-    Data, Dot, ErrorKind, Event, EventStore, Limits, Needs, NewEvent, NodeId, RefusalCode, Restamp,
-    Timestamp, VectorClock,
+    Data, Dot, ErrorKind, Event, EventStore, Limits, Needs, NewEvent, NodeId, Note, RefusalCode, Timestamp,
+    VectorClock,
+};
+use synckit_plan::{
+    OnRecord, RESOLUTION_TYPE, Received, Restamp, StoreExt,
+    notes::{self, Aside},
 };
 
 use super::conflicts::heads;
@@ -79,7 +80,7 @@ pub async fn a_forked_dot_gets_an_alias_and_nothing_is_refused<F: StoreFixture>(
     let received = receive(&store, 1, &events[5..]).await?;
     assert_eq!((refusals(&received), received.accepted), (vec![], 6));
     let dots = [Dot::new(node("far"), 3), Dot::new(NodeId::alias(&forked.id), 1)];
-    let facts = store.ask(Needs { dots: dots.to_vec(), ..Default::default() }).await?;
+    let facts = store.facts(Needs { dots: dots.to_vec(), ..Default::default() }).await?;
     assert_eq!(dots.each_ref().map(|dot| facts.dots[dot].to_string()), ["far-3", "forked"]);
     let log = log_of(&store).await?;
     let (alias, restamp) = (&log[7], &log[11]);
@@ -219,7 +220,7 @@ pub async fn refused_events_are_set_aside<F: StoreFixture>(fixture: &F) -> CaseR
     let mut receiving = receiving(2, &events);
     receiving.set_aside = true;
     receiving.notes.push(note("checkpoint", "3"));
-    store.commit_receive(receiving).await?;
+    store.commit(receiving).await?;
     let aside = store.notes_under(notes::ASIDE_IN).await?;
     assert_eq!(aside.len(), 1);
     assert_eq!(aside[0].key, notes::aside_in(store_id(2), "far-2"));
@@ -240,7 +241,7 @@ pub async fn notes_are_written_with_the_events<F: StoreFixture>(fixture: &F) -> 
         let mut receiving = receiving(1, &events);
         receiving.notes.push(note("checkpoint", value));
         receiving.delete.push("old".to_owned());
-        store.commit_receive(receiving).await?;
+        store.commit(receiving).await?;
         assert_eq!(text(&store, "checkpoint").await?.as_deref(), Some(value));
         assert_eq!(text(&store, "old").await?, None);
     }
@@ -261,7 +262,7 @@ pub async fn what_is_on_record_waits_for_a_batch_without_refusals<F: StoreFixtur
         }
         let mut receiving = receiving(1, &events);
         receiving.on_record = Some(record_of(None, 2));
-        store.commit_receive(receiving).await?;
+        store.commit(receiving).await?;
         assert_eq!(text(&store, "pushed").await?, expected.map(|place| place.to_string()));
     }
     Ok(())
@@ -279,7 +280,7 @@ pub async fn what_is_on_record_moves_only_from_where_it_is<F: StoreFixture>(fixt
     let push = async |events: &[Event], from, upto| {
         let mut receiving = receiving(1, events);
         receiving.on_record = Some(record_of(from, upto));
-        store.commit_receive(receiving).await.map(|received| received.accepted).map_err(|error| error.kind())
+        store.commit(receiving).await.map(|received| received.accepted).map_err(|error| error.kind())
     };
     assert_eq!(push(&events[..2], None, 2).await, Ok(2));
     assert_eq!(push(&events[..2], None, 2).await, Ok(0), "the same again");

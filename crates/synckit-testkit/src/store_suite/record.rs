@@ -1,6 +1,5 @@
 //! New events authored here.
 
-use synckit::StoreExt;
 use synckit_core::{Data, Dot, ErrorKind, EventStore, Limits, NewEvent, Timestamp};
 
 use super::{contents, counter, ids, log_of, named, open, receive, record, record_at, record_of};
@@ -134,7 +133,7 @@ pub async fn a_wrong_guess_of_the_author_is_put_right<F: StoreFixture>(fixture: 
     record(&store, vec![new_event("x", "1")]).await?;
     let events = vec![named(new_event("x", "2"))];
     let guess = record_of(node("someone"), events);
-    let event = store.commit_record(guess).await?.events.remove(0);
+    let event = store.commit(guess).await?.events.remove(0);
     assert_eq!(event.dot, Some(Dot::new(node("n"), 2)));
     assert_eq!(store.head().await?.position, 2);
     Ok(())

@@ -1,9 +1,7 @@
 //! A fresh id for a store: every handle goes by it, from the commit on.
 
-use synckit::StoreExt;
-use synckit_core::notes::{Identity, Renewal};
-use synckit_core::plan::{Receive, Renew};
-use synckit_core::{Dot, ErrorKind, EventStore, Limits, Needs, Query, Result, StoreId};
+use synckit_core::{Dot, ErrorKind, EventStore, Identity, Limits, Needs, Query, Renewal, Result, StoreId};
+use synckit_plan::{Receive, Renew, StoreExt};
 
 use super::{contents, log_of, open, record};
 use crate::case::{CaseResult, skip};
@@ -12,7 +10,7 @@ use crate::samples::{Author, NOW, entropy, new_event};
 
 /// Renews the store that goes by this id.
 async fn renew(store: &impl EventStore, id: StoreId) -> Result<Identity> {
-    store.commit_renew(Renew::new(id, Renewal::Asked, NOW, entropy())).await
+    store.commit(Renew::new(id, Renewal::Asked, NOW, entropy())).await
 }
 
 /// Checks that all that a store says of its id is this, also where it decides about a commit.
@@ -20,11 +18,11 @@ async fn check_id(store: &impl EventStore, id: StoreId) -> Result<()> {
     assert_eq!(store.head().await?.store, id);
     assert_eq!(store.read(Query::after(0)).await?.store, id);
     assert_eq!(store.read(Query::after(u64::MAX)).await?.store, id);
-    assert_eq!(store.ask(Needs::default()).await?.head.store, id);
+    assert_eq!(store.facts(Needs::default()).await?.head.store, id);
     // Events that come from the store itself are refused, and those from the id that it gave up are not.
     let own =
         Receive::new(Some(id), Author::new("far").write_many("y", 1), NOW, Limits::default(), entropy());
-    let refused = store.commit_receive(own).await.map_err(|error| error.kind());
+    let refused = store.commit(own).await.map_err(|error| error.kind());
     assert_eq!(refused, Err(ErrorKind::Conflict));
     Ok(())
 }

@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synckit::StoreExt;
-use synckit_core::notes::{self, Renewal};
-use synckit_core::plan::{Renew, Renumber, Renumbered};
-use synckit_core::{
-    Dot, EventStore, Heads, Held, Limits, Needs, NodeId, Restamp, Result, StoredEvent, Timestamp,
-};
+use synckit_core::{Dot, EventStore, Held, Limits, Needs, NodeId, Renewal, Result, StoredEvent, Timestamp};
+use synckit_plan::{Heads, Renew, Renumber, Renumbered, Restamp, StoreExt, notes};
 
 use super::{contents, counter, log_of, open, receive, record, record_at};
 use crate::case::CaseResult;
@@ -28,7 +24,7 @@ pub(super) async fn log_to_move(store: &impl EventStore) -> Result<NodeId> {
 async fn renew(store: &impl EventStore) -> Result<NodeId> {
     let id = store.head().await?.store;
     let renew = Renew::new(id, Renewal::SetBack, NOW, entropy());
-    Ok(store.commit_renew(renew).await?.author)
+    Ok(store.commit(renew).await?.author)
 }
 
 /// Moves what was recorded after the first event.
@@ -49,7 +45,7 @@ pub async fn events_get_dots_of_an_unused_name<F: StoreFixture>(fixture: &F) -> 
     let store = open(fixture).await?;
     let name = log_to_move(&store).await?;
     let before = log_of(&store).await?;
-    let done = store.commit_renumber(from_two(&store).await?).await?;
+    let done = store.commit(from_two(&store).await?).await?;
     assert_eq!(done, Some(Renumbered { events: 2, author: name.clone() }));
     let after = log_of(&store).await?;
     assert_eq!(after[..3], before[..3]);
@@ -88,7 +84,7 @@ async fn check_notebook(store: &impl EventStore, name: &NodeId, log: &[StoredEve
     let dots = dots.map(|(name, counter)| Dot::new(node(name), counter));
     let moved = event_id("moved");
     let needs = Needs { ids: vec![moved.clone()], dots: dots.to_vec(), ..Needs::default() };
-    let facts = store.ask(needs).await?;
+    let facts = store.facts(needs).await?;
     assert_eq!(facts.held[&moved], Held::of(4, &log[3].event));
     let named = dots.map(|dot| facts.dots.get(&dot).map(|id| id.to_string()));
     assert_eq!(
@@ -112,7 +108,7 @@ pub async fn events_far_ahead_get_the_right_time<F: StoreFixture>(fixture: &F) -
         let head = store.head().await?.position;
         let renumber =
             Renumber { events, taken: false, handed: 1, head, now: NOW + 5, drift, entropy: entropy() };
-        store.commit_renumber(renumber).await
+        store.commit(renumber).await
     };
     assert_eq!(right(Duration::MAX).await?.map(|done| done.events), Some(0), "nothing is too far ahead");
     assert_eq!(right(Duration::from_secs(60)).await?.map(|done| done.events), Some(3));
@@ -135,7 +131,7 @@ pub async fn a_log_that_moved_on_is_left_alone<F: StoreFixture>(fixture: &F) -> 
     let stale = from_two(&store).await?;
     record(&store, vec![new_event("x", "more")]).await?;
     let before = contents(&store).await?;
-    assert_eq!(store.commit_renumber(stale).await?, None);
+    assert_eq!(store.commit(stale).await?, None);
     assert_eq!(contents(&store).await?, before);
     Ok(())
 }
@@ -148,7 +144,7 @@ pub async fn a_renewal_is_for_the_id_it_names<F: StoreFixture>(fixture: &F) -> C
     let (identity, renewed) = (store.identity().await?, store.head().await?.store);
     assert!(identity.was(id) && renewed != id && name.chosen() == "n");
     let again = Renew::new(id, Renewal::SetBack, NOW, entropy());
-    assert_eq!(store.commit_renew(again).await?, identity);
+    assert_eq!(store.commit(again).await?, identity);
     assert_eq!(store.head().await?.store, renewed);
     Ok(())
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use synckit::StoreExt;
-use synckit_core::notes::Note;
-use synckit_core::{Dot, ErrorKind, EventStore, Needs};
+use synckit_core::{Dot, ErrorKind, EventStore, Needs, Note};
+use synckit_plan::StoreExt;
 
 use super::renumber::{from_two, log_to_move};
 use super::{contents, log_of, open, receive, record, record_at};
@@ -121,7 +120,7 @@ pub async fn what_was_renumbered_survives_closing<F: StoreFixture>(fixture: &F) 
     }
     let store = open(fixture).await?;
     let name = log_to_move(&store).await?;
-    store.commit_renumber(from_two(&store).await?).await?;
+    store.commit(from_two(&store).await?).await?;
     let before = contents(&store).await?;
     assert_eq!(before.log[3].event.dot, Some(Dot::new(name.clone(), 1)));
     store.close().await?;
@@ -129,7 +128,7 @@ pub async fn what_was_renumbered_survives_closing<F: StoreFixture>(fixture: &F) 
     let store = open(fixture).await?;
     assert_eq!(contents(&store).await?, before);
     let dots = vec![Dot::new(node("n"), 2), Dot::new(name.clone(), 1)];
-    let facts = store.ask(Needs { dots, ..Needs::default() }).await?;
+    let facts = store.facts(Needs { dots, ..Needs::default() }).await?;
     assert_eq!(facts.dots.into_iter().collect::<Vec<_>>(), [(Dot::new(name, 1), event_id("moved"))]);
     Ok(())
 }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use synckit::StoreExt;
-use synckit_core::plan::{Receive, Renumber};
 use synckit_core::{
-    Answer, Conflict, Dot, Event, EventId, EventStore, Held, Limits, Needs, NodeId, Query, Result,
-    StoredEvent, VectorClock,
+    Dot, Event, EventId, EventStore, Held, Limits, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
 };
+use synckit_plan::{Answer, Conflict, Receive, Renumber};
 
 use super::{contents, log_of, open, receive, record, scan};
 use crate::case::CaseResult;
@@ -22,7 +20,7 @@ async fn check_indexes(
 ) -> Result<()> {
     let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).chain(gone.0).collect();
     let ids = log.iter().map(|stored| stored.event.id.clone()).chain(gone.1).collect();
-    let facts = store.ask(Needs { dots, ids, ..Needs::default() }).await?;
+    let facts = store.facts(Needs { dots, ids, ..Needs::default() }).await?;
     let mut named = log.iter().filter(|stored| stored.event.dot.is_some()).count();
     assert_eq!((facts.held.len(), facts.dots.len()), (log.len(), named));
     for StoredEvent { position, event, .. } in log {
@@ -75,7 +73,7 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
     let conflict = Conflict::in_history(events)?.expect("there is a conflict");
     let settled = conflict.settle(Answer::Keep(event_id("mine")), "suite")?.expect("it is settled");
     let derived = Receive::new(None, vec![settled.clone()], NOW, Limits::default(), entropy());
-    store.commit_receive(derived).await?;
+    store.commit(derived).await?;
     let before = log_of(&store).await?;
     let renumber = Renumber {
         events: BTreeMap::from([(event_id("mine"), aggregate("x"))]),
@@ -86,7 +84,7 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
         drift: Limits::default().drift(),
         entropy: entropy(),
     };
-    store.commit_renumber(renumber).await?.expect("nothing was recorded meanwhile");
+    store.commit(renumber).await?.expect("nothing was recorded meanwhile");
     let log = log_of(&store).await?;
     let (old, new) = (&before[2], &log[2]);
     assert!(new.event.is_resolution() && new.event.id != settled.id);
@@ -116,12 +114,12 @@ pub async fn asking_tells_whole_histories<F: StoreFixture>(fixture: &F) -> CaseR
     record(&store, vec![large.with_id(event_id("large"))]).await?;
     let log = log_of(&store).await?;
     let asked = ["x", "none", "x/", "x"].map(aggregate);
-    let facts = store.ask(Needs { histories: asked.to_vec(), ..Needs::default() }).await?;
+    let facts = store.facts(Needs { histories: asked.to_vec(), ..Needs::default() }).await?;
     assert_eq!(facts.histories.len(), 3);
     for of in asked {
         let expected = log.iter().filter(|stored| stored.event.aggregate_id == of);
         assert!(facts.histories[&of].iter().eq(expected), "the history of {of:?} is another");
     }
-    assert!(store.ask(Needs::default()).await?.histories.is_empty());
+    assert!(store.facts(Needs::default()).await?.histories.is_empty());
     Ok(())
 }

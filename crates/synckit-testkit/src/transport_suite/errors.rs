@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit::StoreExt;
 use synckit_core::{
     ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport,
 };
+use synckit_plan::StoreExt;
 
 use super::{caller, connect, held, pulling, pushing};
 use crate::case::CaseResult;

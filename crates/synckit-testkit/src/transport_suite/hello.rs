@@ -1,10 +1,10 @@
 //! Who calls, who answers, and how far each knows the other.
 
-use synckit::StoreExt;
 use synckit_core::{
     Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, Mark, PROTOCOL_VERSION, Placed,
     PushRequest, Stored, Transport,
 };
+use synckit_plan::StoreExt;
 
 use super::{caller, connect, connect_with, pushing};
 use crate::case::CaseResult;

@@ -10,12 +10,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use synckit::{Endpoint, StoreExt};
+use synckit::Endpoint;
 use synckit_core::{
     Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope,
     Transport,
 };
 use synckit_memory::MemoryStore;
+use synckit_plan::StoreExt;
 
 use crate::fault::{FaultPlan, FaultyStore};
 use crate::fixture::{HubEndpoint, TransportFixture};
@@ -116,7 +117,7 @@ pub(crate) async fn connect_with<F: TransportFixture>(
 ) -> Result<Hub<F::Transport>> {
     let (store, plan) = (MemoryStore::new(node("hub"))?, FaultPlan::new());
     let behind = FaultyStore::new(store.clone(), plan.clone());
-    let endpoint = Endpoint::new(behind).with_limits(limits).with_watch(store.clone());
+    let endpoint = Endpoint::new(behind).with_limits(limits);
     let wire = fixture.connect(endpoint.clone()).await?;
     Ok(Hub { store, plan, endpoint, wire })
 }

@@ -1,10 +1,10 @@
 //! Pages, cursors, filters.
 
-use synckit::StoreExt;
 use synckit_core::{
     Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, Scope,
     Transport,
 };
+use synckit_plan::StoreExt;
 
 use super::{connect, connect_with, events_of, ids, pull_all, pulling};
 use crate::case::CaseResult;

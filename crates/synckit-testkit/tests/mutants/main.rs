@@ -47,6 +47,10 @@ macro_rules! mutants {
 }
 
 mutants! {
+    forgets_notes_planner:
+        KeepsTheLastFacts is caught by commit::any_planner_asks_in_rounds_and_gets_its_own_outcome;
+    never_wakes: NeverWakes is caught by commit::growth_wakes_whoever_waits;
+    wakes_for_nothing: WakesForNothing is caught by commit::nobody_is_woken_before_the_log_grows;
     forgets_counters_adopt:
         ForgetsCounters is caught by adopt::events_are_stamped_in_the_name_of_their_author;
     forgets_heads_adopt:

@@ -1,16 +1,17 @@
 //! A store in memory that can be broken in many ways: in what it knows when it plans, in what it writes of a plan,
 //! and in what it reads.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use synckit_core::notes::{self, Identity, Note};
-use synckit_core::plan::{Edit, Intent, OnRecord, Outcome, Planning};
 use synckit_core::{
-    Data, Error, ErrorKind, EventStore, Facts, LogHead, Mark, MemoryLog, Needs, NodeId, NoteQuery, Page,
-    Plan, Position, Query, Result, Secret, StoreId, StoredEvent, VectorClock,
+    Data, Edit, Error, ErrorKind, EventStore, Facts, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery,
+    Page, Plan, Planning, Position, Query, Result, Secret, StoreId, StoredEvent, VectorClock,
 };
+use synckit_plan::{OnRecord, notes};
+use synckit_store::MemoryLog;
 use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -35,7 +36,7 @@ pub(crate) enum Mutation {
     ForgetsWhatWasSeen,
     BelievesTheCaller,
     PlansBeforeItsTurn,
-    // What it takes of an intent.
+    // What it makes of a planner.
     ForgetsTheLimits,
     AllowsOneByteLess,
     PutsOnRecordAlways,
@@ -81,6 +82,9 @@ pub(crate) enum Mutation {
     AnswersKeysAsAsked,
     SortsNotesBackwards,
     LosesAConnection,
+    KeepsTheLastFacts,
+    NeverWakes,
+    WakesForNothing,
     // How it is opened and closed.
     StaysOpenWhenClosed,
     EmptiesWhenClosing,
@@ -116,6 +120,11 @@ enum Caller {
     Nothing,
 }
 
+/// The planner, where it is of this type.
+fn of<T: 'static>(planner: &mut impl Planner) -> Option<&mut T> {
+    (planner as &mut dyn Any).downcast_mut()
+}
+
 impl Mutant {
     fn open(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state.lock().expect("no case panics while it holds the lock");
@@ -127,7 +136,7 @@ impl Mutant {
 
     /// What the broken store believes to know.
     fn facts(&self, log: &MemoryLog, needs: Needs, caller: &Caller) -> Result<Facts> {
-        let Outcome::Facts(mut facts) = log.plan(Intent::Ask(needs))?.1 else { unreachable!("it was asked") };
+        let mut facts = log.facts(needs)?;
         match self.mutation {
             M::ForgetsADuplicate => facts.held.clear(),
             M::ForgetsDots => facts.dots.clear(),
@@ -150,33 +159,49 @@ impl Mutant {
         Ok(facts)
     }
 
-    fn plan(&self, log: &MemoryLog, intent: Intent) -> Result<(Plan, Outcome)> {
-        let caller = match &intent {
-            Intent::Record(record) => {
-                let identity = Identity::new(record.author.clone(), Secret::from_bytes([9; 16]));
-                Caller::Author(Note::json(notes::NODE.to_owned(), &identity)?)
-            }
-            Intent::Renumber(renumber) => Caller::End(renumber.head),
-            Intent::Renew(renew) => Caller::Id(renew.store),
-            _ => Caller::Nothing,
+    fn plan<P: Planner>(&self, log: &MemoryLog, mut planner: P) -> Result<(Plan, P::Outcome)> {
+        let caller = if let Some(record) = of::<Record>(&mut planner) {
+            let identity = Identity::new(record.author.clone(), Secret::from_bytes([9; 16]));
+            Caller::Author(Note::json(Note::NODE.to_owned(), &identity)?)
+        } else if let Some(renumber) = of::<Renumber>(&mut planner) {
+            Caller::End(renumber.head)
+        } else if let Some(renew) = of::<Renew>(&mut planner) {
+            Caller::Id(renew.store)
+        } else {
+            Caller::Nothing
         };
-        Planning::run(intent, |needs| self.facts(log, needs, &caller))
+        if self.mutation == M::KeepsTheLastFacts {
+            // Begins again for every round, with what the last one asked for.
+            let mut needs = planner.needs();
+            for round in 1.. {
+                match planner.plan(&self.facts(log, needs, &caller)?, round)? {
+                    Step::Fetch(more) => needs = more,
+                    Step::Write(plan, outcome) => return Ok((plan, outcome)),
+                }
+            }
+        }
+        Planning::run(planner, |needs| self.facts(log, needs, &caller))
     }
 
-    /// What the broken store makes of an intent.
-    fn misread(&self, intent: &mut Intent) {
-        match (self.mutation, intent) {
-            (M::ForgetsTheLimits, Intent::Receive(receive)) => receive.limits.event_bytes = usize::MAX,
-            (M::ForgetsTheLimits, Intent::Record(record)) => record.limits.event_bytes = usize::MAX,
-            (M::AllowsOneByteLess, Intent::Receive(receive)) => receive.limits.event_bytes -= 1,
-            (M::AllowsOneByteLess, Intent::Record(record)) => record.limits.event_bytes -= 1,
-            (M::PutsOnRecordAlways, Intent::Receive(receive)) => {
+    /// What the broken store makes of a planner.
+    fn misread(&self, planner: &mut impl Planner) {
+        let record = of::<Record>(planner);
+        match (self.mutation, record) {
+            (M::ForgetsTheLimits, Some(record)) => record.limits.event_bytes = usize::MAX,
+            (M::AllowsOneByteLess, Some(record)) => record.limits.event_bytes -= 1,
+            _ => {}
+        }
+        let Some(receive) = of::<Receive>(planner) else { return };
+        match self.mutation {
+            M::ForgetsTheLimits => receive.limits.event_bytes = usize::MAX,
+            M::AllowsOneByteLess => receive.limits.event_bytes -= 1,
+            M::PutsOnRecordAlways => {
                 if let Some(OnRecord { key, upto: Some(upto), .. }) = receive.on_record.take() {
                     receive.notes.push(Note { key, value: upto.to_string().into_bytes() });
                 }
             }
-            (M::NeverSetsAside, Intent::Receive(receive)) => receive.set_aside = false,
-            (M::ForgetsTheSource, Intent::Receive(receive)) => receive.source = None,
+            M::NeverSetsAside => receive.set_aside = false,
+            M::ForgetsTheSource => receive.source = None,
             _ => {}
         }
     }
@@ -196,9 +221,9 @@ impl Mutant {
                 }
             }
             M::DerivesInTheNameOfTheSource => plan.append.append(&mut plan.derived),
-            M::KeepsItsId => plan.put.retain(|note| note.key != notes::STORE),
+            M::KeepsItsId => plan.put.retain(|note| note.key != Note::STORE),
             M::LosesDeletes => plan.delete.clear(),
-            M::LosesTheIdentity => plan.put.retain(|note| note.key != notes::NODE),
+            M::LosesTheIdentity => plan.put.retain(|note| note.key != Note::NODE),
             M::WritesNotesOnlyWithEvents if plan.append.is_empty() && plan.restamp.is_empty() => {
                 plan.put.clear()
             }
@@ -253,11 +278,12 @@ impl Mutant {
 }
 
 impl EventStore for Mutant {
-    async fn commit(&self, mut intent: Intent) -> Result<Outcome> {
-        self.misread(&mut intent);
-        if let (M::CommitsTheCheckpointFirst, Intent::Receive(receive)) = (self.mutation, &mut intent) {
-            let put = std::mem::take(&mut receive.notes);
-            let checkpoint = Intent::Edit(Edit { put, delete: Vec::new() });
+    async fn commit<P: Planner>(&self, mut planner: P) -> Result<P::Outcome> {
+        self.misread(&mut planner);
+        if self.mutation == M::CommitsTheCheckpointFirst
+            && let Some(put) = of::<Receive>(&mut planner).map(|receive| std::mem::take(&mut receive.notes))
+        {
+            let checkpoint = Edit { put, delete: Vec::new() };
             {
                 let mut state = self.open()?;
                 let (plan, _) = self.plan(&state.log, checkpoint)?;
@@ -267,7 +293,7 @@ impl EventStore for Mutant {
         }
         let (mut plan, outcome) = {
             let state = self.open()?;
-            let (mut plan, outcome) = self.plan(&state.log, intent)?;
+            let (mut plan, outcome) = self.plan(&state.log, planner)?;
             self.spoil(&state, &mut plan);
             if !matches!(self.mutation, M::PlansBeforeItsTurn | M::CommitsInTwoHalves) {
                 let mut state = state;
@@ -297,6 +323,11 @@ impl EventStore for Mutant {
         sleep(BETWEEN).await;
         self.open()?.log.apply(plan)?;
         Ok(outcome)
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts> {
+        self.connect().await?;
+        self.facts(&self.open()?.log, needs, &Caller::Nothing)
     }
 
     async fn read(&self, mut query: Query) -> Result<Page> {
@@ -377,6 +408,19 @@ impl EventStore for Mutant {
         Ok(head)
     }
 
+    async fn moved(&self, after: Position) -> Result<Position> {
+        loop {
+            let last = self.open()?.log.last();
+            if last > after || (self.mutation == M::WakesForNothing && last == after) {
+                return Ok(last);
+            }
+            if self.mutation == M::NeverWakes {
+                std::future::pending::<()>().await;
+            }
+            sleep(BETWEEN).await;
+        }
+    }
+
     async fn close(&self) -> Result<()> {
         if self.mutation == M::EmptiesWhenClosing {
             self.open()?.log = MemoryLog::default();
@@ -401,7 +445,7 @@ impl Kept {
 
     fn new_store(&self, node: &NodeId, id: u8) -> Result<Plan> {
         let (id, secret) = (StoreId::from_bytes([id; 16]), Secret::from_bytes([id; 16]));
-        Ok(Plan { put: notes::of_new_store(node.clone(), id, secret)?.into(), ..Plan::default() })
+        Ok(Plan { put: Note::of_new_store(node.clone(), id, secret)?.into(), ..Plan::default() })
     }
 
     fn first(&self, node: &NodeId, id: u8) -> Result<MemoryLog> {

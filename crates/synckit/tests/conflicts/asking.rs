@@ -28,10 +28,14 @@ fn hanging(on: &'static [&'static str]) -> (SharedResolver, Sender<()>) {
 async fn a_resolver_that_takes_for_ever_costs_its_conflict_and_nothing_else() {
     let (_, b, hub) = edited_apart(5).await;
     let (resolver, release) = hanging(&["note-00002"]);
-    let impatient = SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone()))
-        .with_resolver(resolver)
-        .with_resolver_timeout(Duration::from_secs(1))
-        .build();
+    let impatient = SyncManager::builder(
+        Replica::builder(b.clone())
+            .with_resolver(resolver)
+            .with_resolver_timeout(Duration::from_secs(1))
+            .build(),
+        synckit::Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = impatient.sync().await.unwrap();
     let conflicts = &report.conflicts;
     assert_eq!((conflicts.found, conflicts.settled, conflicts.left, conflicts.failed), (5, 4, 1, 1));
@@ -47,10 +51,14 @@ async fn a_resolver_that_takes_for_ever_costs_its_conflict_and_nothing_else() {
 async fn threads_that_never_end_do_not_pile_up() {
     let (_, b, hub) = edited_apart(40).await;
     let (resolver, release) = hanging(&[]);
-    let impatient = SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone()))
-        .with_resolver(resolver)
-        .with_resolver_timeout(Duration::from_millis(20))
-        .build();
+    let impatient = SyncManager::builder(
+        Replica::builder(b.clone())
+            .with_resolver(resolver)
+            .with_resolver_timeout(Duration::from_millis(20))
+            .build(),
+        synckit::Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = impatient.sync().await.unwrap();
     let reasons = |words: &str| {
         let open = report.conflicts.open.iter();
@@ -79,8 +87,11 @@ async fn what_a_resolver_may_not_answer_is_an_error_on_that_conflict() {
         "note-00002" => NewEvent::new("Edited", "note-00002", &"large ".repeat(100_000)).map(Answer::Merge),
         _ => Ok(Answer::KeepAll),
     });
-    let odd =
-        SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone())).with_resolver(resolver).build();
+    let odd = SyncManager::builder(
+        Replica::builder(b.clone()).with_resolver(resolver).build(),
+        synckit::Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = odd.sync().await.unwrap();
     assert_eq!((report.conflicts.settled, report.conflicts.failed), (1, 3), "{:?}", report.conflicts);
     let reasons: Vec<String> =

@@ -1,7 +1,8 @@
 //! People: what waits for them, what they decide, and what they expect when they record.
 
-use synckit::plan::Expect;
-use synckit::{Answer, ErrorKind, EventStore, ManualReview, NodeId, Ruling, StoreExt, SyncManager};
+use synckit::{
+    Answer, ErrorKind, EventStore, ManualReview, NodeId, Ruling, StoreExt, SyncManager, plan::Expect,
+};
 use synckit_sqlite::SqliteStore;
 
 use super::{agree, conflict_of, edit, edited_apart, id, live, manager, store};
@@ -16,7 +17,11 @@ async fn what_is_left_for_review_survives_a_restart_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let open = || SqliteStore::open_as(folder.path().join("c.db"), NodeId::new("c").unwrap());
     let build = |store| {
-        SyncManager::builder(store, synckit::Endpoint::new(hub.clone())).with_resolver(ManualReview).build()
+        SyncManager::builder(
+            Replica::builder(store).with_resolver(ManualReview).build(),
+            synckit::Endpoint::new(hub.clone()),
+        )
+        .build()
     };
     let before = build(open().await.unwrap());
     before.record([edit("note-00000", "1"), edit("note-00001", "2")]).await.unwrap();
@@ -42,9 +47,11 @@ async fn what_is_left_for_review_survives_a_restart_and_stops_nothing() {
 async fn two_people_who_settle_differently_end_with_one_answer() {
     let (a, b, hub) = edited_apart(1).await;
     let review = |store: &synckit_memory::MemoryStore| {
-        SyncManager::builder(store.clone(), synckit::Endpoint::new(hub.clone()))
-            .with_resolver(ManualReview)
-            .build()
+        SyncManager::builder(
+            Replica::builder(store.clone()).with_resolver(ManualReview).build(),
+            synckit::Endpoint::new(hub.clone()),
+        )
+        .build()
     };
     review(&b).sync().await.unwrap();
     review(&a).sync().await.unwrap();
@@ -94,8 +101,10 @@ async fn a_person_overrides_a_resolver_and_a_later_decision_an_earlier_one() {
 #[tokio::test]
 async fn leaving_a_conflict_is_no_decision() {
     let (_, b, hub) = edited_apart(1).await;
-    let push =
-        SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone())).with_resolver(ManualReview);
+    let push = SyncManager::builder(
+        Replica::builder(b.clone()).with_resolver(ManualReview).build(),
+        synckit::Endpoint::new(hub.clone()),
+    );
     let person = push.build();
     person.sync().await.unwrap();
     let conflict = conflict_of(&b, "note-00000").await;
@@ -129,9 +138,11 @@ async fn recording_can_be_refused_in_conflict_or_when_the_aggregate_has_moved_on
     assert_eq!(again.duplicates.len(), 1, "a repetition changes nothing, whatever has come meanwhile");
 
     let b = store("b");
-    let other = SyncManager::builder(b.clone(), synckit::Endpoint::new(a.clone()))
-        .with_resolver(ManualReview)
-        .build();
+    let other = SyncManager::builder(
+        Replica::builder(b.clone()).with_resolver(ManualReview).build(),
+        synckit::Endpoint::new(a.clone()),
+    )
+    .build();
     other.record([edit("note", "3")]).await.unwrap();
     other.sync().await.unwrap();
     let error = other.record_if([edit("note", "4")], vec![Expect::Settled(note.clone())]).await.unwrap_err();

@@ -19,16 +19,20 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
     ));
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = told.clone();
-    let by_rules = SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone()))
-        .with_resolver(RuleResolver::new(rules).unwrap())
-        .with_conflict_hook(move |notice| {
-            hook.lock().unwrap().push(match notice {
-                ConflictNotice::RuleMatched { rule, .. } => format!("rule {rule}"),
-                ConflictNotice::Settled { aggregate, .. } => format!("settled {aggregate}"),
-                other => format!("{other:?}"),
-            });
-        })
-        .build();
+    let by_rules = SyncManager::builder(
+        Replica::builder(b.clone())
+            .with_resolver(RuleResolver::new(rules).unwrap())
+            .with_conflict_hook(move |notice| {
+                hook.lock().unwrap().push(match notice {
+                    ConflictNotice::RuleMatched { rule, .. } => format!("rule {rule}"),
+                    ConflictNotice::Settled { aggregate, .. } => format!("settled {aggregate}"),
+                    other => format!("{other:?}"),
+                });
+            })
+            .build(),
+        synckit::Endpoint::new(hub.clone()),
+    )
+    .build();
     let report = by_rules.sync().await.unwrap();
     assert_eq!(report.conflicts.settled_by.get("rules: notes"), Some(&1));
     assert_eq!(*told.lock().unwrap(), ["rule notes", "settled note-00000"]);
@@ -96,14 +100,18 @@ async fn what_is_left_is_told_too() {
     let (_, b, hub) = edited_apart(1).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = told.clone();
-    let left = SyncManager::builder(b.clone(), synckit::Endpoint::new(hub.clone()))
-        .with_resolver(ManualReview)
-        .with_conflict_hook(move |notice| {
-            if let ConflictNotice::Left { aggregate, .. } = notice {
-                hook.lock().unwrap().push(aggregate.to_string());
-            }
-        })
-        .build();
+    let left = SyncManager::builder(
+        Replica::builder(b.clone())
+            .with_resolver(ManualReview)
+            .with_conflict_hook(move |notice| {
+                if let ConflictNotice::Left { aggregate, .. } = notice {
+                    hook.lock().unwrap().push(aggregate.to_string());
+                }
+            })
+            .build(),
+        synckit::Endpoint::new(hub.clone()),
+    )
+    .build();
     left.sync().await.unwrap();
     assert_eq!(*told.lock().unwrap(), ["note-00000"]);
     let side = &conflict_of(&b, "note-00000").await.branches[0].stands_for;

@@ -14,7 +14,10 @@ async fn where_a_filter_left_out_the_base_a_merge_is_left_to_those_who_hold_it()
     manager(&a, &hub).record([edit("note", r#"{"title":"X","text":"y"}"#)]).await.unwrap();
     manager(&b, &hub).record([edit("note", r#"{"title":"x","text":"Y"}"#)]).await.unwrap();
     let merging = |store: &synckit_memory::MemoryStore| {
-        SyncManager::builder(store.clone(), Endpoint::new(hub.clone())).with_resolver(FieldMerge::new())
+        SyncManager::builder(
+            Replica::builder(store.clone()).with_resolver(FieldMerge::new()).build(),
+            Endpoint::new(hub.clone()),
+        )
     };
     manager(&a, &hub).push().await.unwrap();
     merging(&b).build().push().await.unwrap();

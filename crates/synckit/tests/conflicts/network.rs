@@ -21,8 +21,10 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
             drop(asked.send(conflict.aggregate_id.clone()));
             synckit::ConflictResolver::resolve(&LastWriteWins, conflict)
         });
-        let client = SyncManager::builder(store(name), HttpTransport::new(url.clone()).unwrap())
-            .with_resolver(resolver);
+        let client = SyncManager::builder(
+            Replica::builder(store(name)).with_resolver(resolver).build(),
+            HttpTransport::new(url.clone()).unwrap(),
+        );
         (client.build(), called)
     });
     let [(a, _), (b, called)] = &clients;

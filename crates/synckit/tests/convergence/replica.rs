@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use synckit::notes::{self, Identity, Note};
-use synckit::plan::{Entropy, Intent, Outcome, Planning, Receive, Record};
 use synckit::{
     AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
     Limits, LogHead, Needs, NewEvent, NodeId, Plan, Secret, Standing, StoreId,
+    notes::{self, Identity, Note},
+    plan::{Entropy, Intent, Outcome, Planning, Receive, Record},
 };
 
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -27,7 +27,7 @@ impl Replica {
     pub(crate) fn new(name: &str) -> Self {
         let node = NodeId::new(name).expect("a short name");
         let identity =
-            Note::json(notes::NODE.to_owned(), &Identity::new(node.clone(), Secret::from_bytes([3; 16])))
+            Note::json(Note::NODE.to_owned(), &Identity::new(node.clone(), Secret::from_bytes([3; 16])))
                 .expect("it has a JSON form");
         Replica {
             node,

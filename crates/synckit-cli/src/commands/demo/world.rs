@@ -68,7 +68,7 @@ impl World {
             }
         };
         let hub = SqliteStore::open_as(directory.join("hub.db"), NodeId::new("hub")?).await?;
-        let gate = Gate::new(Endpoint::new(hub.clone()).with_watch(hub.clone()));
+        let gate = Gate::new(Endpoint::new(hub.clone()));
         let no_port = |error| failure::system("no loopback port can be listened on", error);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(no_port)?;
         let url = format!("http://{}", listener.local_addr().map_err(no_port)?);

@@ -134,7 +134,7 @@ async fn serve(
             open.url()
         ));
     }
-    let endpoint = BoxTransport::new(Endpoint::new(store.clone()).with_watch(store.clone()));
+    let endpoint = BoxTransport::new(Endpoint::new(store.clone()));
     let wires = Arc::new(wires);
     let (stopping, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
@@ -180,7 +180,7 @@ fn go_clients(args: &Args, store: &AnyStore) -> Result<Option<GoClients>, Failur
     if !args.go_clients && args.go_client.is_empty() {
         return Ok(None);
     }
-    let mut clients = GoClients::new(store.clone()).with_watch(store.clone());
+    let mut clients = GoClients::new(store.clone());
     for GoClient { name, node } in &args.go_client {
         clients = clients.with_client(name, node.clone())?;
     }
