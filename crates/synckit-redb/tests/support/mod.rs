@@ -1,6 +1,6 @@
 //! What the tests share: planners, the whole content of a store, and a disk in memory that can lose power.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part of it")]
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};

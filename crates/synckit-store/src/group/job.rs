@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit_core::{BoxPlanner, Error, ErrorKind, Facts, Needs, Plan, Planner, Planning, Result, Step};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -33,6 +34,7 @@ pub struct Job {
     pub planning: Planning<BoxPlanner>,
     /// What it needs to know first.
     pub needs: Needs,
+    number: u64,
     waiting: oneshot::Sender<Result<Outcome>>,
     /// Bounds how many jobs wait; given back with the answer.
     pub(crate) room: Option<OwnedSemaphorePermit>,
@@ -41,9 +43,12 @@ pub struct Job {
 impl Job {
     /// Makes the job of a planner; also returns the future of its outcome.
     pub fn new<P: Planner>(planner: P) -> (Self, Answer<P::Outcome>) {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let (planning, needs) = Planning::begin(BoxPlanner::new(planner));
-        let (waiting, answer) = oneshot::channel();
-        (Job { planning, needs, waiting, room: None }, Answer(answer, PhantomData))
+        let (waiting, outcome) = oneshot::channel();
+        let job = Job { planning, needs, number, waiting, room: None };
+        (job, Answer { outcome, number, planner: PhantomData })
     }
 
     /// About how many events it commits, at least 1.
@@ -78,12 +83,21 @@ impl Job {
 
 /// The future of what a job's commit returns.
 #[derive(Debug)]
-pub struct Answer<T>(oneshot::Receiver<Result<Outcome>>, PhantomData<fn() -> T>);
+pub struct Answer<T> {
+    outcome: oneshot::Receiver<Result<Outcome>>,
+    number: u64,
+    planner: PhantomData<fn() -> T>,
+}
 
 impl<T: 'static> Answer<T> {
+    /// Whether this is the future of this job.
+    pub fn is_of(&self, job: &Job) -> bool {
+        self.number == job.number
+    }
+
     /// Returns the outcome if it is there.
     pub fn try_now(&mut self) -> Option<Result<T>> {
-        match self.0.try_recv() {
+        match self.outcome.try_recv() {
             Ok(outcome) => Some(open(outcome)),
             Err(oneshot::error::TryRecvError::Empty) => None,
             Err(oneshot::error::TryRecvError::Closed) => Some(Err(broken_off())),
@@ -98,7 +112,7 @@ impl<T: 'static> Future for Answer<T> {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Result<T>> {
-        let outcome = std::pin::Pin::new(&mut self.0).poll(context);
+        let outcome = std::pin::Pin::new(&mut self.outcome).poll(context);
         outcome.map(|outcome| outcome.map_or_else(|_| Err(broken_off()), open))
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::fault::drop_at;
 use std::time::Duration;
 use synckit_core::{
     Dot, Error, ErrorKind, EventStore, Facts, Held, Limits, Needs, NewEvent, Note, NoteQuery, Plan, Planner,
