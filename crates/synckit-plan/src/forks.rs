@@ -16,10 +16,12 @@ use crate::restamp::{self, Restamp};
 #[derive(Debug, Default)]
 pub(super) struct Forks {
     events: BTreeMap<EventId, (Option<Position>, Event)>,
-    by_dot: HashMap<Dot, EventId>,
+    /// The events that have a dot: most often one, two until one of them has given way.
+    by_dot: HashMap<Dot, BTreeSet<EventId>>,
     /// The restamps of each event.
     restamps: HashMap<EventId, Vec<EventId>>,
-    aggregates: BTreeSet<AggregateId>,
+    /// The events of each aggregate concerned.
+    aggregates: BTreeMap<AggregateId, BTreeSet<EventId>>,
     /// Events whose stamp has changed.
     changed: BTreeSet<EventId>,
     derived: Vec<Event>,
@@ -29,7 +31,7 @@ impl Forks {
     /// Those that the facts tell of.
     pub(super) fn of(facts: &Facts) -> Result<Self> {
         let mut forks = Forks::default();
-        forks.aggregates.extend(facts.histories.keys().cloned());
+        forks.aggregates.extend(facts.histories.keys().map(|aggregate| (aggregate.clone(), BTreeSet::new())));
         for stored in facts.histories.values().flatten() {
             forks.put(Some(stored.position), &stored.event)?;
         }
@@ -41,17 +43,20 @@ impl Forks {
             let of = Restamp::read(event)?.event;
             self.restamps.entry(of).or_default().push(event.id.clone());
         }
-        self.by_dot.extend(event.dot.clone().map(|dot| (dot, event.id.clone())));
+        if let Some(dot) = &event.dot {
+            self.by_dot.entry(dot.clone()).or_default().insert(event.id.clone());
+        }
+        self.aggregates.entry(event.aggregate_id.clone()).or_default().insert(event.id.clone());
         self.events.insert(event.id.clone(), (position, event.clone()));
         Ok(())
     }
 
     /// Takes in a new event.
     pub(super) fn add(&mut self, event: &Event) -> Result<()> {
-        if !self.aggregates.contains(&event.aggregate_id) {
+        if !self.aggregates.contains_key(&event.aggregate_id) {
             return Ok(());
         }
-        let twin = event.dot.as_ref().and_then(|dot| self.by_dot.get(dot)).cloned();
+        let twin = event.dot.as_ref().and_then(|dot| self.twin(dot, &event.id));
         self.put(None, event)?;
         if let Some(twin) = twin {
             let greater = twin.max(event.id.clone());
@@ -80,21 +85,19 @@ impl Forks {
             Ordering::Less => return self.write_down(id, &dot),
             Ordering::Greater => {}
         }
-        let twin = self.by_dot.get(&dot).filter(|twin| *twin != id).cloned();
+        let twin = self.twin(&dot, id);
         self.change(id, stamp.clone());
         if let Some(twin) = twin {
-            // Whoever is the greater gives way; by then the other has the dot.
-            let greater = twin.clone().max(id.clone());
-            let lesser = twin.min(id.clone());
-            self.alias(&greater)?;
-            self.by_dot.insert(dot, lesser);
+            // Whoever is the greater gives way.
+            self.alias(&twin.max(id.clone()))?;
         }
         self.write_down(id, &before)
     }
 
     /// Gives an alias to heads that another says to have seen, and cannot have, being earlier. No resolution could name them.
     pub(super) fn alias_contradictions(&mut self) -> Result<()> {
-        for aggregate in self.aggregates.clone() {
+        let aggregates: Vec<AggregateId> = self.aggregates.keys().cloned().collect();
+        for aggregate in aggregates {
             let heads = Heads::among(self.of_aggregate(&aggregate));
             let says = |dot: &Dot| {
                 heads.iter().any(|head| head.dot.as_ref() != Some(dot) && head.clock.has_seen(dot))
@@ -107,7 +110,13 @@ impl Forks {
     }
 
     fn of_aggregate(&self, aggregate: &AggregateId) -> impl Iterator<Item = &Event> + Clone {
-        self.events.values().map(|(_, event)| event).filter(move |event| event.aggregate_id == *aggregate)
+        let ids = self.aggregates.get(aggregate).into_iter().flatten();
+        ids.filter_map(|id| self.events.get(id)).map(|(_, event)| event)
+    }
+
+    /// Another event that has this dot.
+    fn twin(&self, dot: &Dot, id: &EventId) -> Option<EventId> {
+        self.by_dot.get(dot)?.iter().find(|twin| *twin != id).cloned()
     }
 
     fn alias(&mut self, id: &EventId) -> Result<()> {
@@ -120,28 +129,21 @@ impl Forks {
         let clock = restamp::aliased(event, &alias)?;
         let stamp = Event { dot: Some(Dot::new(alias, 1)), clock, ..event.clone() };
         self.change(id, stamp);
-        // The dot stays with the other event that has it.
-        let keeps = |(id, (_, event)): (&EventId, &(Option<Position>, Event))| {
-            (event.dot.as_ref() == Some(&was)).then(|| id.clone())
-        };
-        if let Some(other) = self.events.iter().find_map(keeps) {
-            self.by_dot.insert(was.clone(), other);
-        }
         self.write_down(id, &was)
     }
 
     /// Puts another stamp on an event.
     fn change(&mut self, id: &EventId, stamp: Event) {
         let Some((_, event)) = self.events.get_mut(id) else { return };
-        if let Some(dot) = &event.dot
-            && self.by_dot.get(dot) == Some(id)
-        {
-            self.by_dot.remove(dot);
+        if let Some(having) = event.dot.as_ref().and_then(|dot| self.by_dot.get_mut(dot)) {
+            having.remove(id);
         }
         event.time = stamp.time;
         event.clock = stamp.clock;
         event.dot = stamp.dot;
-        self.by_dot.extend(event.dot.clone().map(|dot| (dot, id.clone())));
+        if let Some(dot) = &event.dot {
+            self.by_dot.entry(dot.clone()).or_default().insert(id.clone());
+        }
         self.changed.insert(id.clone());
     }
 
@@ -168,7 +170,7 @@ impl Forks {
         }
         let changed = self.changed.iter().filter_map(|id| self.events.get(id));
         plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
-        for aggregate in &self.aggregates {
+        for aggregate in self.aggregates.keys() {
             let of = self.of_aggregate(aggregate);
             let mut heads = Heads::among(of.clone());
             let mut restamps = of.filter(|event| event.is_restamp()).map(Restamp::read);

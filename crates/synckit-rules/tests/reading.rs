@@ -1,9 +1,7 @@
 //! What is read from a file decides like rules made by hand, in each format, also when it is replaced while
 //! running.
 
-use synckit::{
-    Answer, Closure, Conflict, ConflictNotice, Endpoint, KeepAll, NewEvent, NodeId, RuleResolver, SyncManager,
-};
+use synckit::{Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager, conflict::Answer, conflict::Closure, conflict::ConflictNotice, conflict::Resolution};
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};
 
@@ -89,12 +87,12 @@ async fn rules_of(resolver: &RuleResolver) -> Vec<(String, String)> {
             event("Other", "note-3", "1".to_owned()),
             event("Other", "special", "2".to_owned()),
         ];
-        manager.record(events).await.expect("recorded");
+        manager.replica().record(events).await.expect("recorded");
         let (send, settled) = std::sync::mpsc::channel();
         let hook = move |notice: &ConflictNotice<'_>| {
             let told = match notice {
                 ConflictNotice::Settled { aggregate, resolution } => {
-                    let resolution = synckit::Resolution::read(resolution).expect("readable");
+                    let resolution = synckit::conflict::Resolution::read(resolution).expect("readable");
                     (aggregate.to_string(), resolution.rule.expect("a rule"))
                 }
                 ConflictNotice::Left { aggregate, .. } => (aggregate.to_string(), "review".to_owned()),

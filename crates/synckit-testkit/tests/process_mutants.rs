@@ -6,9 +6,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard};
 
 use synckit_core::{
-    Error, EventStore, LogHead, NodeId, Note, NoteQuery, Page, Plan, Query, Result, Secret, StoreId,
+    Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query,
+    Result, Secret, StoreId,
 };
-use synckit_plan::notes;
 use synckit_store::MemoryLog;
 use synckit_testkit::store_suite::process;
 use synckit_testkit::{CaseResult, StoreFixture, run};

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use synckit::{
-    Answer, Clash, Closure, Condition, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins,
-    ManualReview, NewEvent, NodeId, Relation, Rule, RuleResolver, Rules,
+    Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, NewEvent, NodeId,
+    RuleResolver, Rules,
+    conflict::{Clash, Closure, Condition, Relation, Rule},
 };
+use synckit_plan::Answer;
 use synckit_testkit::check_resolver;
 
 const CASES: u64 = 1_000;
@@ -55,7 +57,7 @@ fn resolvers_that_are_not_are_found() {
         let node = node.clone();
         Closure::new("own", move |conflict: &Conflict| {
             let own =
-                |branch: &&synckit::Branch| branch.head.dot.as_ref().is_some_and(|dot| dot.node == node);
+                |branch: &&synckit_plan::Branch| branch.head.dot.as_ref().is_some_and(|dot| dot.node == node);
             let branch = conflict.branches.iter().find(own).unwrap_or(&conflict.branches[0]);
             Ok(Answer::Keep(branch.stands_for.id.clone()))
         })

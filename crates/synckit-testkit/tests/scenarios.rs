@@ -6,10 +6,12 @@ mod memory;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use synckit_core::{
-    BoxTransport, Edit, Error, ErrorKind, EventStore, Filter, HelloRequest, HelloResponse, LogHead,
-    MissingRequest, MissingResponse, NodeId, Note, NoteQuery, Page, PageStream, PullRequest, PullResponse,
-    PushRequest, PushResponse, Query, Result, Traffic, Transport,
+    BoxTransport, Error, ErrorKind, EventStore, Facts, Filter, HelloRequest, HelloResponse, LogHead,
+    MissingRequest, MissingResponse, Needs, NodeId, Note, NoteQuery, Page, PageStream, Plan, Planner,
+    Position, PullRequest, PullResponse, PushRequest, PushResponse, Query, Result, Step, Traffic, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};

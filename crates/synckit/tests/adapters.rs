@@ -3,7 +3,6 @@
 
 use synckit::{
     Adapters, Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport,
-    Watch,
 };
 use synckit_http::HttpTransport;
 use synckit_memory::MemoryStore;

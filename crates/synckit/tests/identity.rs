@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit::{
-    Access, Caller, Cursor, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter,
-    HelloRequest, Limits, NewEvent, NodeId, OwnEvents, PROTOCOL_VERSION, PushRequest, Query, Result,
-    StoreExt, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
-    notes::Renewal,
+    Access, Cursor, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter, Limits, NewEvent,
+    NodeId, OwnEvents, Replica, Result, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
     plan::{Entropy, Receive},
+    store::{Query, Renewal, StoreExt},
+    transport::{Caller, HelloRequest, PROTOCOL_VERSION, PushRequest},
 };
 use synckit_memory::MemoryStore;
 
@@ -54,7 +54,7 @@ fn manager(store: &MemoryStore, hub: &MemoryStore) -> Manager {
 }
 
 async fn record(store: &MemoryStore, hub: &MemoryStore, of: &str) -> Event {
-    manager(store, hub).record([note(of)]).await.expect("recorded").events.remove(0)
+    manager(store, hub).replica().record([note(of)]).await.expect("recorded").events.remove(0)
 }
 
 async fn agree(stores: &[&MemoryStore]) {
@@ -141,7 +141,7 @@ async fn two_copies_used_in_turn_cost_one_renewal_and_few_names() {
     let mut renewals = 0;
     for round in 0..500 {
         for manager in &managers {
-            manager.record([note("n")]).await.expect("recorded");
+            manager.replica().record([note("n")]).await.expect("recorded");
             let report = manager.sync().await.expect("syncs");
             renewals += usize::from(report.recovery.renewed.is_some());
             assert_eq!(report.refused_count, 0);
@@ -212,7 +212,7 @@ async fn a_push_only_device_is_restored_twice() {
     for life in 0..3 {
         let restored = backup.copy();
         for _ in 0..3 {
-            push_only(&restored).record([note("n")]).await.expect("recorded");
+            push_only(&restored).replica().record([note("n")]).await.expect("recorded");
             let report = push_only(&restored).sync().await.expect("syncs");
             assert_eq!(report.refused_count, 0, "{report:?}");
             events += 1;
@@ -283,7 +283,7 @@ async fn a_clock_at_1970_loses_nothing() {
     .build();
     let report = of_a.sync().await.expect("syncs");
     assert_eq!((report.pulled, report.refused_count), (1, 0));
-    let event = of_a.record([note("n")]).await.expect("recorded").events.remove(0);
+    let event = of_a.replica().record([note("n")]).await.expect("recorded").events.remove(0);
     assert!(event.time > log(&b).await[0].time, "an effect is later than its cause");
     of_a.sync().await.expect("syncs");
     manager(&b, &hub).sync().await.expect("syncs");
@@ -299,9 +299,9 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     let of_a =
         SyncManager::builder(Replica::builder(a.clone()).with_environment(wrong.clone()).build(), endpoint)
             .build();
-    of_a.record([note("x"), note("x")]).await.expect("recorded");
+    of_a.replica().record([note("x"), note("x")]).await.expect("recorded");
     wrong.0.store(NOW, Ordering::Relaxed);
-    let event = of_a.record([note("y")]).await.expect("recorded").events.remove(0);
+    let event = of_a.replica().record([note("y")]).await.expect("recorded").events.remove(0);
     assert_eq!(event.time, Timestamp::from_millis(NOW), "the time of another aggregate is not lifted");
     let report = of_a.sync().await.expect("syncs");
     assert_eq!((report.refused_count, report.recovery.renumbered), (0, 2), "{report:?}");
@@ -312,7 +312,7 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     // Also while the clock is still wrong: the peer tells the time, with or without a hello that carries events.
     wrong.0.store(NOW + 300 * DAY, Ordering::Relaxed);
     for _ in 0..2 {
-        of_a.record([note("x")]).await.expect("recorded");
+        of_a.replica().record([note("x")]).await.expect("recorded");
         of_a.sync().await.expect("syncs");
     }
     agree(&[&a, &hub]).await;
@@ -331,14 +331,14 @@ async fn an_event_nearly_a_day_ahead_is_refused_by_nobody() {
         Endpoint::new(hub.clone()),
     )
     .build();
-    ahead.record([note("n")]).await.expect("recorded");
+    ahead.replica().record([note("n")]).await.expect("recorded");
     let hub_now = Endpoint::new(hub.clone()).with_environment(Clock::at(NOW));
     SyncManager::new(a.clone(), hub_now.clone()).sync().await.expect("syncs");
     let of_b =
         SyncManager::builder(Replica::builder(b.clone()).with_environment(slow).build(), hub_now).build();
     for _ in 0..3 {
         assert_eq!(of_b.sync().await.expect("syncs").refused_count, 0);
-        of_b.record([note("n"), note("m")]).await.expect("recorded");
+        of_b.replica().record([note("n"), note("m")]).await.expect("recorded");
     }
     of_b.sync().await.expect("syncs");
     agree(&[&b, &hub]).await;
@@ -446,7 +446,7 @@ async fn what_a_caller_says_of_stores_is_not_believed() {
     let of_a = a.head().await.expect("a head").store;
     let as_a = Caller { node: node("evil"), store: of_a };
     let from = Some(a.cursor_at(1).await.expect("there"));
-    let made_up = Some(Cursor::at(of_a, 99, synckit::Mark(7)));
+    let made_up = Some(Cursor::at(of_a, 99, synckit::store::Mark(7)));
     let request = PushRequest { caller: as_a, filter: "all".into(), events: vec![], from, upto: made_up };
     endpoint.push(request).await.expect("it is stored");
     // And a place in the hub's log that it never gave out.
@@ -454,7 +454,7 @@ async fn what_a_caller_says_of_stores_is_not_believed() {
         protocol: PROTOCOL_VERSION,
         caller: Caller { node: node("evil"), store: synckit::StoreId::from_bytes([9; 16]) },
         filter: "all".into(),
-        cursor: Some(Cursor::at(id, 99, synckit::Mark(7))),
+        cursor: Some(Cursor::at(id, 99, synckit::store::Mark(7))),
         ahead: None,
     };
     assert!(!endpoint.hello(hello).await.expect("an answer").cursor_known);

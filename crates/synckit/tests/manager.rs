@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use synckit::{
-    Access, Answer, Caller, Closure, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore,
-    Filter, HelloRequest, HelloResponse, Limits, ManualReview, Metadata, MissingRequest, MissingResponse,
-    NewEvent, NodeId, OwnEvents, PageStream, PullRequest, PullResponse, PushRequest, PushResponse,
-    RefusalCode, Result, RetryPolicy, StoreExt, SyncManager, Traffic, Transport, notes::Renewal,
+    Access, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore, Limits, ManualReview,
+    Metadata, NewEvent, NodeId, OwnEvents, RefusalCode, Replica, Result, RetryPolicy, SyncManager, Traffic,
+    Transport,
+    conflict::{Answer, Closure},
+    store::{Renewal, StoreExt},
+    transport::{
+        Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
+        PullResponse, PushRequest, PushResponse,
+    },
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
@@ -28,43 +33,44 @@ async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
 async fn each_direction_moves_only_its_own() {
     let (a, hub) = (store("a"), store("hub"));
     let there = SyncManager::new(hub.clone(), Endpoint::new(store("nobody")));
-    there.record([note("from the hub", 1)]).await.expect("recorded");
+    there.replica().record([note("from the hub", 1)]).await.expect("recorded");
     let endpoint = Endpoint::new(hub.clone());
     let push_only =
         SyncManager::builder(a.clone(), endpoint.clone()).with_direction(Direction::PushOnly).build();
-    push_only.record([note("from a", 2)]).await.expect("recorded");
+    push_only.replica().record([note("from a", 2)]).await.expect("recorded");
     let report = push_only.sync().await.expect("syncs");
     assert_eq!((report.pushed, report.pulled), (1, 0));
     let pull_only = SyncManager::builder(a.clone(), endpoint).with_direction(Direction::PullOnly).build();
-    pull_only.record([note("more from a", 3)]).await.expect("recorded");
+    pull_only.replica().record([note("more from a", 3)]).await.expect("recorded");
     let report = pull_only.sync().await.expect("syncs");
     assert_eq!((report.pushed, report.pulled), (0, 1));
-    let status = pull_only.status().await.expect("a status");
+    let status = pull_only.replica().status().await.expect("a status");
     assert_eq!((status.events, status.peers[0].to_push), (3, 2), "{status:?}");
     pull_only.push().await.expect("pushes");
     assert!(same(&a, &hub).await);
 }
 
-/// Each call of a store is a wait; a sync of one new event makes three here and two at the peer.
+/// Each call of a store is a wait; a sync of one new event makes three here and two at the peer, one of each a commit.
 #[tokio::test]
 async fn one_new_event_costs_a_few_calls_of_either_store() {
     let (here, there) = (FaultPlan::new(), FaultPlan::new());
     let hub = Endpoint::new(FaultyStore::new(store("hub"), there.clone()));
     let manager = SyncManager::new(FaultyStore::new(store("a"), here.clone()), hub);
-    let calls =
-        |plan: &FaultPlan| [Call::Commit, Call::Read, Call::Notes, Call::Head].map(|of| plan.calls(of));
+    let calls = |plan: &FaultPlan| {
+        [Call::Commit, Call::Facts, Call::Read, Call::Notes, Call::Head].map(|of| plan.calls(of))
+    };
     for round in 0..3 {
-        manager.record([note("note-1", round)]).await.expect("recorded");
+        manager.replica().record([note("note-1", round)]).await.expect("recorded");
         let before = (calls(&here), calls(&there));
         let report = manager.sync().await.expect("synced");
         assert_eq!((report.pushed, report.pulled), (1, 0));
-        let more = |after: [u64; 4], before: [u64; 4]| [0, 1, 2, 3].map(|at| after[at] - before[at]);
+        let more = |after: [u64; 5], before: [u64; 5]| [0, 1, 2, 3, 4].map(|at| after[at] - before[at]);
         // The first sync meets a stranger.
         if round > 0 {
-            // What is known and the checkpoint are commits; what is to be pushed is read.
-            assert_eq!(more(calls(&here), before.0), [2, 1, 0, 0]);
+            // The checkpoint is a commit, what is known are facts, and what is to be pushed is read.
+            assert_eq!(more(calls(&here), before.0), [1, 1, 1, 0, 0]);
             // What hello answers, and the event that came with it.
-            assert_eq!(more(calls(&there), before.1), [2, 0, 0, 0]);
+            assert_eq!(more(calls(&there), before.1), [1, 1, 0, 0, 0]);
             assert_eq!(report.round_trips, 1);
         }
     }
@@ -78,14 +84,14 @@ async fn retryable_failures_are_retried_and_others_are_errors_with_a_report() {
     let (a, hub) = (store("a"), store("hub"));
     let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
     let manager = SyncManager::new(a.clone(), transport);
-    manager.record((0..10).map(|n| note("x", n))).await.expect("recorded");
+    manager.replica().record((0..10).map(|n| note("x", n))).await.expect("recorded");
     let report = manager.sync().await.expect("the retries get through");
     assert_eq!((report.round_trips, report.duplicates), (5, 10), "{report:?}");
     assert!(same(&a, &hub).await);
 
     plan.nth(Call::Push, 1, Fault::Fail(ErrorKind::Denied));
     // Too large to go with hello.
-    manager.record([note(&"y".repeat(20_000), 1)]).await.expect("recorded");
+    manager.replica().record([note(&"y".repeat(20_000), 1)]).await.expect("recorded");
     let failed = manager.sync().await.expect_err("denied is not retried");
     assert_eq!(failed.error.kind(), ErrorKind::Denied);
     assert_eq!((failed.report.round_trips, failed.report.pushed), (3, 0));
@@ -98,10 +104,10 @@ async fn what_is_recorded_while_the_peer_cannot_be_reached_goes_with_the_sync_th
     let (a, hub, plan) = (store("a"), store("hub"), FaultPlan::new());
     let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan.clone());
     let manager = SyncManager::new(a.clone(), transport);
-    manager.record([note("before", 1)]).await.expect("recorded");
+    manager.replica().record([note("before", 1)]).await.expect("recorded");
     manager.sync().await.expect("synced");
     plan.nth(Call::Hello, 1, Fault::LOSE_REQUEST);
-    manager.record([note("before", 2)]).await.expect("recorded");
+    manager.replica().record([note("before", 2)]).await.expect("recorded");
     let syncing = tokio::spawn({
         let manager = manager.clone();
         async move { manager.sync().await }
@@ -109,7 +115,7 @@ async fn what_is_recorded_while_the_peer_cannot_be_reached_goes_with_the_sync_th
     while plan.calls(Call::Hello) < 2 {
         tokio::task::yield_now().await;
     }
-    manager.record([note("meanwhile", 3)]).await.expect("recorded");
+    manager.replica().record([note("meanwhile", 3)]).await.expect("recorded");
     let report = syncing.await.expect("ends").expect("synced");
     assert_eq!((report.pushed, report.round_trips), (2, 3), "{report:?}");
     assert!(same(&a, &hub).await);
@@ -129,7 +135,7 @@ async fn a_peer_that_never_answers_is_a_timeout() {
     plan.nth(Call::Push, 1, Fault::Hang);
     let transport = FaultyTransport::new(Endpoint::new(store("hub")), plan);
     let whole = SyncManager::builder(store("b"), transport).with_sync_timeout(Duration::from_secs(3)).build();
-    whole.record([note("x", 1)]).await.expect("recorded");
+    whole.replica().record([note("x", 1)]).await.expect("recorded");
     let failed = whole.sync().await.expect_err("the sync takes too long");
     assert_eq!(failed.error.kind(), ErrorKind::Timeout);
     assert_eq!(failed.report.duration.as_secs(), 3);
@@ -141,19 +147,19 @@ async fn what_a_peer_refused_is_offered_again_on_demand() {
     let strict = Limits { event_bytes: 1_000, ..Limits::default() };
     let manager = SyncManager::new(a.clone(), Endpoint::new(hub.clone()).with_limits(strict));
     let events = [note("small", 1), note(&"large ".repeat(500), 2), note("small", 3)];
-    manager.record(events).await.expect("recorded");
+    manager.replica().record(events).await.expect("recorded");
     let report = manager.sync().await.expect("syncs");
     assert_eq!((report.pushed, report.refused_count), (2, 1));
-    assert_eq!(manager.status().await.expect("a status").refused_by_peers, 1);
+    assert_eq!(manager.replica().status().await.expect("a status").refused_by_peers, 1);
     manager.sync().await.expect("nothing is blocked");
 
     let roomy = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
     roomy.sync().await.expect("syncs");
     assert!(!same(&a, &hub).await, "it is not offered again unasked");
-    roomy.retry_refused().await.expect("retried");
+    roomy.replica().retry_refused().await.expect("retried");
     assert_eq!(roomy.sync().await.expect("syncs").pushed, 1);
     assert!(same(&a, &hub).await);
-    assert!(roomy.refused().await.expect("listed").is_empty());
+    assert!(roomy.replica().refused().await.expect("listed").is_empty());
 }
 
 /// A replica whose next sync brings two conflicts, and the hub.
@@ -161,7 +167,7 @@ async fn with_two_conflicts() -> (MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (side, store) in [("a", &a), ("b", &b)] {
         let manager = SyncManager::new(store.clone(), Endpoint::new(hub.clone()));
-        manager.record([note(side, 1), note(side, 2)]).await.expect("recorded");
+        manager.replica().record([note(side, 1), note(side, 2)]).await.expect("recorded");
     }
     SyncManager::new(b, Endpoint::new(hub.clone())).sync().await.expect("syncs");
     (a, hub)
@@ -183,12 +189,12 @@ async fn a_resolver_that_fails_leaves_the_conflict_listed_and_stops_nothing() {
     let conflicts = report.conflicts;
     assert_eq!((conflicts.found, conflicts.settled, conflicts.left), (2, 1, 1));
     assert_eq!(report.pushed, 3, "two events and a resolution");
-    let listed = manager.conflicts().await.expect("listed");
+    let listed = manager.replica().conflicts().await.expect("listed");
     assert_eq!(listed.iter().map(|open| open.aggregate.as_str()).collect::<Vec<_>>(), ["note-1"]);
 
     let report = SyncManager::new(a.clone(), Endpoint::new(hub.clone())).sync().await.expect("syncs");
     assert_eq!((report.conflicts.settled, report.conflicts.left), (1, 0));
-    assert!(manager.conflicts().await.expect("listed").is_empty());
+    assert!(manager.replica().conflicts().await.expect("listed").is_empty());
     assert!(same(&a, &hub).await);
 }
 
@@ -200,9 +206,9 @@ async fn a_conflict_left_for_review_waits_and_a_new_event_on_top_settles_it() {
         SyncManager::builder(Replica::builder(a.clone()).with_resolver(review).build(), Endpoint::new(hub))
             .build();
     assert_eq!(manager.sync().await.expect("syncs").conflicts.left, 2);
-    manager.record([note("I have seen both", 1), note("here too", 2)]).await.expect("recorded");
-    assert!(manager.conflicts().await.expect("listed").is_empty());
-    let history = manager.history(&note("", 1).aggregate_id).await.expect("a history");
+    manager.replica().record([note("I have seen both", 1), note("here too", 2)]).await.expect("recorded");
+    assert!(manager.replica().conflicts().await.expect("listed").is_empty());
+    let history = manager.replica().history(&note("", 1).aggregate_id).await.expect("a history");
     assert_eq!(history.live().count(), 3, "nobody lost");
 }
 
@@ -210,12 +216,12 @@ async fn a_conflict_left_for_review_waits_and_a_new_event_on_top_settles_it() {
 async fn a_closure_filter_is_applied_on_this_side() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let all = SyncManager::new(b, Endpoint::new(hub.clone()));
-    all.record([note("short", 1), note(&"long ".repeat(100), 2)]).await.expect("recorded");
+    all.replica().record([note("short", 1), note(&"long ".repeat(100), 2)]).await.expect("recorded");
     all.sync().await.expect("syncs");
-    let filter =
-        Filter::new().with_closure("short", |event| event.data.as_bytes().len() < 100).expect("named");
-    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub)).with_filter(filter).build();
-    manager.record([note("short too", 3), note(&"long ".repeat(100), 4)]).await.expect("recorded");
+    let manager = SyncManager::builder(a.clone(), Endpoint::new(hub))
+        .with_local_filter("short", |event| event.data.as_bytes().len() < 100)
+        .build();
+    manager.replica().record([note("short too", 3), note(&"long ".repeat(100), 4)]).await.expect("recorded");
     let report = manager.sync().await.expect("syncs");
     assert_eq!((report.pulled, report.pushed), (1, 1));
     let again = manager.sync().await.expect("syncs");
@@ -226,7 +232,7 @@ async fn a_closure_filter_is_applied_on_this_side() {
 async fn what_came_from_one_hub_reaches_another() {
     let (a, b, one, two) = (store("a"), store("b"), store("one"), store("two"));
     let there = SyncManager::new(b, Endpoint::new(one.clone()));
-    there.record((0..20).map(|n| note("from b", n))).await.expect("recorded");
+    there.replica().record((0..20).map(|n| note("from b", n))).await.expect("recorded");
     there.sync().await.expect("syncs");
     SyncManager::new(a.clone(), Endpoint::new(one.clone())).sync().await.expect("syncs");
     let report = SyncManager::new(a, Endpoint::new(two.clone())).sync().await.expect("syncs");
@@ -238,7 +244,7 @@ async fn what_came_from_one_hub_reaches_another() {
 async fn a_copy_of_oneself_and_a_namesake_take_a_fresh_name_and_oneself_is_refused() {
     let a = store("a");
     let copy = SyncManager::new(a.clone(), Endpoint::new(a.copy()));
-    copy.record([note("of the copy", 1)]).await.expect("recorded");
+    copy.replica().record([note("of the copy", 1)]).await.expect("recorded");
     let report = copy.sync().await.expect("syncs");
     assert_eq!((report.recovery.renewed, report.pushed), (Some(Renewal::CopyInUse), 2), "{report:?}");
     let namesake = SyncManager::new(store("b"), Endpoint::new(store("b")));
@@ -261,10 +267,10 @@ async fn a_sync_dropped_at_any_await_loses_nothing() {
     let mut finished = false;
     let mut polls = 0;
     while !finished {
-        other.record([note("from b", polls % 3)]).await.expect("recorded");
+        other.replica().record([note("from b", polls % 3)]).await.expect("recorded");
         other.sync().await.expect("syncs");
         let manager = manage(&a);
-        manager.record([note("from a", polls % 3)]).await.expect("recorded");
+        manager.replica().record([note("from a", polls % 3)]).await.expect("recorded");
         finished = drop_at(polls, manager.sync()).await.is_some();
         polls += 1;
     }
@@ -281,14 +287,14 @@ async fn a_sync_dropped_at_any_await_loses_nothing() {
 async fn recording_is_idempotent_by_id_and_all_or_nothing() {
     let manager = SyncManager::new(store("a"), Endpoint::new(store("hub")));
     let named = || note("once", 1).with_id("e-1".try_into().expect("a short id"));
-    manager.record([named()]).await.expect("recorded");
-    let again = manager.record([named(), note("new", 2)]).await.expect("recorded");
+    manager.replica().record([named()]).await.expect("recorded");
+    let again = manager.replica().record([named(), note("new", 2)]).await.expect("recorded");
     assert_eq!((again.events.len(), again.duplicates.len(), again.head), (1, 1, 2));
     let other = note("other content", 1).with_id("e-1".try_into().expect("a short id"));
-    let failed = manager.record([note("fine", 3), other]).await.expect_err("the id is taken");
+    let failed = manager.replica().record([note("fine", 3), other]).await.expect_err("the id is taken");
     assert_eq!(failed.kind(), ErrorKind::Conflict);
     assert!(failed.to_string().contains("number 2"), "{failed}");
-    assert_eq!(manager.status().await.expect("a status").events, 2);
+    assert_eq!(manager.replica().status().await.expect("a status").events, 2);
 }
 
 /// Reads are kept apart by metadata, writes by author.
@@ -310,22 +316,22 @@ async fn callers_read_and_write_only_what_they_may() {
     let guarded = Endpoint::new(hub.clone()).with_access(Tenants);
     // b relays what a wrote, between two events of its own.
     let manager = SyncManager::new(b.clone(), guarded.clone());
-    manager.record([note("of b", 1)]).await.expect("recorded");
+    manager.replica().record([note("of b", 1)]).await.expect("recorded");
     let to_b = SyncManager::new(a.clone(), Endpoint::new(b.clone()));
-    to_b.record([note("of a", 2)]).await.expect("recorded");
+    to_b.replica().record([note("of a", 2)]).await.expect("recorded");
     to_b.push().await.expect("pushed");
     let secret = Metadata::of(&[("for", "b")].into_iter().collect::<BTreeMap<_, _>>()).expect("an object");
     let large = note(&"too large ".repeat(60_000), 4);
     let roomy = Limits { event_bytes: 1 << 20, ..Limits::default() };
     let recorder =
         SyncManager::builder(Replica::builder(b.clone()).with_limits(roomy).build(), guarded.clone()).build();
-    recorder.record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
+    recorder.replica().record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
 
     let report = manager.sync().await.expect("syncs");
     let codes: Vec<RefusalCode> = report.refused.iter().map(|refusal| refusal.code).collect();
     assert_eq!((report.pushed, codes), (2, vec![RefusalCode::Denied, RefusalCode::TooLarge]));
-    let listed = manager.refused().await.expect("listed");
-    let log = b.read(synckit::Query::after(0)).await.expect("read").events;
+    let listed = manager.replica().refused().await.expect("listed");
+    let log = b.read(synckit::store::Query::after(0)).await.expect("read").events;
     for aside in listed {
         let position = aside.position.expect("it is in the own log");
         assert_eq!(log[position as usize - 1].event.id.as_str(), aside.id, "the right event is set aside");
@@ -396,7 +402,7 @@ impl Transport for Odd {
 async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let sender = SyncManager::new(a.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Narrow));
-    sender.record((0..300).map(|number| note("far away", number))).await.expect("recorded");
+    sender.replica().record((0..300).map(|number| note("far away", number))).await.expect("recorded");
     let report = sender.sync().await.expect("it gets through in small parts");
     assert_eq!((report.pushed, report.refused_count), (300, 0));
     let receiver = SyncManager::new(b.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Narrow));
@@ -411,7 +417,7 @@ async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
 async fn a_peer_whose_cursor_does_not_move_is_an_error_and_not_the_end() {
     let (a, hub) = (store("a"), store("hub"));
     let elsewhere = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
-    elsewhere.record((0..30).map(|number| note("from the hub", number))).await.expect("recorded");
+    elsewhere.replica().record((0..30).map(|number| note("from the hub", number))).await.expect("recorded");
     let odd = Odd(Endpoint::new(hub.clone()), Oddity::Stuck);
     let manager = SyncManager::builder(a.clone(), odd).with_batch_size(10).build();
     let failed = manager.sync().await.expect_err("the peer never comes to an end");
@@ -431,11 +437,19 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
     };
     let before = a.copy();
     let manager = manage(&a, FaultPlan::new());
-    manager.record((0..300).map(|number| note("lost with the file", number % 7))).await.expect("recorded");
+    manager
+        .replica()
+        .record((0..300).map(|number| note("lost with the file", number % 7)))
+        .await
+        .expect("recorded");
     manager.sync().await.expect("syncs");
 
     let restored = before;
-    manage(&restored, FaultPlan::new()).record([note("recorded since", 1)]).await.expect("recorded");
+    manage(&restored, FaultPlan::new())
+        .replica()
+        .record([note("recorded since", 1)])
+        .await
+        .expect("recorded");
     let mut syncs = 0;
     loop {
         // Three pages get through before the network is gone again.

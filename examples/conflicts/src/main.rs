@@ -4,10 +4,7 @@
 
 mod world;
 
-use synckit::{
-    Answer, Clash, Closure, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview,
-    RuleResolver, Ruling, SharedResolver,
-};
+use synckit::{conflict::{Answer, Clash, Closure, Ruling, SharedResolver}, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver};
 use synckit_rules::{Format, RuleReader};
 use world::{Result, World};
 
@@ -44,7 +41,7 @@ async fn main() -> Result<()> {
     assert_eq!(merged.last().map(String::as_str), Some(expected));
 
     let shortest = Closure::new("shortest-form", |conflict: &Conflict| {
-        let length = |branch: &&synckit::Branch| branch.stands_for.data.as_bytes().len();
+        let length = |branch: &&synckit::conflict::Branch| branch.stands_for.data.as_bytes().len();
         let branch = conflict.branches.iter().min_by_key(length);
         branch
             .map(|branch| Answer::Keep(branch.stands_for.id.clone()))
@@ -83,7 +80,7 @@ async fn review() -> Result<()> {
         println!("  open: {}", open.aggregate);
     }
     let conflict = ben.conflict(&world::the_form()?).await?.ok_or("there is a conflict")?;
-    for side in synckit::Changes::of(&conflict).sides {
+    for side in synckit::conflict::Changes::of(&conflict).sides {
         let changed: Vec<String> =
             side.fields.iter().flatten().map(|change| change.field.to_string()).collect();
         println!("    {} changed {}", side.event, changed.join(", "));

@@ -4,10 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit::{
-    AggregateId, ConflictReport, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId,
-    SharedResolver, SyncManager, SystemEnvironment,
-};
+use synckit::{conflict::{ConflictReport, SharedResolver}, AggregateId, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId, SyncManager, SystemEnvironment};
 use synckit_memory::MemoryStore;
 
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -54,8 +51,8 @@ impl World {
         let (mut people, clock) = (Vec::new(), Clock::default());
         for (name, _, _) in EDITS {
             let store = MemoryStore::new(NodeId::new(name)?)?;
-            let builder = SyncManager::builder(store, Endpoint::new(hub.clone()));
-            people.push(builder.with_resolver(resolver.clone()).with_environment(clock.clone()).build());
+            let replica = Replica::builder(store).with_resolver(resolver.clone()).with_environment(clock.clone());
+            people.push(SyncManager::new(replica.build(), Endpoint::new(hub.clone())));
         }
         people[0].record([form(BEGINNING)?.with_id("beginning".parse()?)]).await?;
         for person in &people {

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use custom_adapter::FileStore;
-use synckit::{Endpoint, EventStore, NewEvent, NodeId, StoreExt, SyncManager};
+use synckit::{store::StoreExt, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
 use synckit_memory::MemoryStore;
 
 #[tokio::main(flavor = "current_thread")]

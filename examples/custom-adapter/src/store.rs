@@ -4,12 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit_core::notes::{self, Note};
-use synckit_core::plan::{Intent, Outcome};
-use synckit_core::{
-    Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret,
-    StoreId,
-};
+use synckit_core::{notes::{self, Note}, plan::{Intent, Outcome}, Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret, StoreId};
 
 use crate::file::LogFile;
 

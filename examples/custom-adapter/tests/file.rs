@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use custom_adapter::FileStore;
-use synckit_core::plan::{Edit, Intent};
-use synckit_core::{ErrorKind, EventStore, NodeId, NoteQuery, Result, notes::Note};
+use synckit_core::{plan::{Edit, Intent}, notes::Note, ErrorKind, EventStore, NodeId, NoteQuery, Result};
 use tempfile::TempDir;
 
 async fn open(path: &Path) -> Result<FileStore> {

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use synckit::{Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, Query, SyncManager};
+use synckit::{store::Query, Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, SyncManager};
 use synckit_memory::MemoryStore;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -12,7 +12,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let hub = MemoryStore::new(NodeId::new("hub")?)?;
-    let office = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
+    let office = Replica::new(hub.clone());
     for (kind, aggregate, shop, cents) in [
         ("Sold", "till-1/receipt-1", "north", 150),
         ("Sold", "till-1/receipt-2", "north", 4_000),
@@ -50,10 +50,12 @@ async fn main() -> Result<()> {
     }
 
     // A rule of one's own cannot be sent. It is applied on this side, under its name: the whole log crosses the wire.
-    let large = Filter::new().with_closure("at least 10.00", |event| {
-        event.data.parse::<u64>().is_ok_and(|cents| cents >= 1_000)
-    })?;
-    show(&hub, "large", large, &["Sold", "Refunded"]).await
+    let store = MemoryStore::new(NodeId::new("replica")?)?;
+    let large = SyncManager::builder(store, Endpoint::new(hub))
+        .with_local_filter("at least 10.00", |event| event.data.parse::<u64>().is_ok_and(|cents| cents >= 1_000))
+        .build();
+    large.sync().await?;
+    shows("large", large.replica().store(), &["Sold", "Refunded"]).await
 }
 
 /// Syncs a new replica with this filter, and shows what it then holds.
@@ -64,6 +66,11 @@ async fn show(hub: &MemoryStore, name: &str, filter: Filter, expected: &[&str]) 
         .build()
         .sync()
         .await?;
+    shows(name, &store, expected).await
+}
+
+/// Shows what a replica holds.
+async fn shows(name: &str, store: &MemoryStore, expected: &[&str]) -> Result<()> {
     println!("{name}:");
     let events: Vec<_> =
         store.read(Query::after(0)).await?.events.into_iter().map(|stored| stored.event).collect();

@@ -10,7 +10,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use synckit::{Caller, Endpoint, EventStore, HelloRequest, NodeId, PROTOCOL_VERSION, StoreId, Transport};
+use synckit::{transport::{Caller, HelloRequest, PROTOCOL_VERSION}, Endpoint, EventStore, NodeId, StoreId, Transport};
 use synckit_http::{HttpTransport, SyncService, serve};
 use synckit_memory::MemoryStore;
 use tokio::net::TcpListener;

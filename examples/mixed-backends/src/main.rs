@@ -5,9 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use synckit::{
-    Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport,
-};
+use synckit::{Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport};
 use synckit_grpc::{GrpcTransport, SyncService, serve};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::SqliteStore;
@@ -63,8 +61,9 @@ async fn measure<S: EventStore, T: Transport>(
     name: &str,
     celsius: i32,
 ) -> Result<SyncManager<S, T>> {
-    let manager = SyncManager::new(store, wire);
-    manager.record([NewEvent::new("Measured", format!("room-{name}"), &celsius)?]).await?;
+    let replica = Replica::new(store);
+    replica.record([NewEvent::new("Measured", format!("room-{name}"), &celsius)?]).await?;
+    let manager = SyncManager::new(replica, wire);
     let report = manager.sync().await?;
     println!("{name} syncs: {} pushed, {} pulled", report.pushed, report.pulled);
     Ok(manager)

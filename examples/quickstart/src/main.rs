@@ -2,25 +2,23 @@
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
-use synckit::{AggregateId, Endpoint, History, NewEvent, NodeId, Standing, StoreExt, SyncManager};
+use synckit::{conflict::Standing, store::StoreExt, AggregateId, Endpoint, History, NewEvent, NodeId, SyncManager};
 use synckit_memory::MemoryStore;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A replica is a store and the name under which it writes. `synckit_sqlite::SqliteStore` keeps it in a file.
-    let laptop = MemoryStore::new(NodeId::new("laptop")?)?;
-    let phone = MemoryStore::new(NodeId::new("phone")?)?;
-
-    // The laptop has a way to the phone. Over a network, `synckit_http::HttpTransport` takes this place.
-    let laptop = SyncManager::new(laptop, Endpoint::new(phone.clone()));
-    let phone = SyncManager::new(phone.clone(), Endpoint::new(phone));
+    let laptop = Replica::new(MemoryStore::new(NodeId::new("laptop")?)?);
+    let phone = Replica::new(MemoryStore::new(NodeId::new("phone")?)?);
 
     // Offline, both write when they like, also to the same note.
     laptop.record([NewEvent::new("NoteEdited", "note-1", "buy milk")?]).await?;
     laptop.record([NewEvent::new("NoteEdited", "note-2", "call Ann")?]).await?;
     phone.record([NewEvent::new("NoteEdited", "note-1", "buy bread")?]).await?;
 
-    let report = laptop.sync().await?;
+    // The laptop reaches the phone. Over a network, `synckit_http::HttpTransport` takes the place of the endpoint.
+    let manager = SyncManager::new(laptop.clone(), Endpoint::new(phone.store().clone()));
+    let report = manager.sync().await?;
     println!(
         "synced: {} pulled, {} pushed, {} conflict settled",
         report.pulled, report.pushed, report.conflicts.settled
@@ -28,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Both show the same: of the two edits of note-1 the later stands, and the other is still in the log.
     let note = AggregateId::new("note-1")?;
-    let (here, there) = (laptop.history(&note).await?, phone.store().history(&note).await?);
+    let (here, there) = (laptop.history(&note).await?, phone.history(&note).await?);
     assert_eq!(here, there);
     print(&here);
     Ok(())

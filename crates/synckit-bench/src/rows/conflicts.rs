@@ -27,8 +27,7 @@ fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
     let path = |name: &str| directory.path().join(name);
     let (manager, hub) = runtime.block_on(async {
         let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
-        let elsewhere = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
-        elsewhere.record(forms(count, "form")?).await?;
+        Replica::new(hub.clone()).record(forms(count, "form")?).await?;
         let store = SqliteStore::open_as(path("replica.db"), NodeId::new("replica")?).await?;
         let manager = SyncManager::builder(store, Endpoint::new(hub.clone()));
         let manager = manager.with_direction(Direction::PullOnly).build();

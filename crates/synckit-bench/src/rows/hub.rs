@@ -1,6 +1,6 @@
 //! A hub that answers through a real socket, and the replicas of it.
 
-use synckit::{BoxTransport, Endpoint, EventStore, SyncManager, Watch};
+use synckit::{BoxTransport, Endpoint, EventStore, SyncManager};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
 use tokio::net::TcpListener;

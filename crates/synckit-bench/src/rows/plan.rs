@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use synckit::notes::{self, Identity, Note};
-use synckit::plan::{Intent, Planning, Receive, Step};
-use synckit::{Facts, Limits, LogHead, NodeId, Plan, Secret, StoreId};
+use synckit::{notes::{self, Identity, Note}, plan::{Intent, Planning, Receive, Step}, store::{Facts, LogHead, Plan, Secret}, Limits, NodeId, StoreId};
 
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};
@@ -14,25 +12,25 @@ const PAGES: u32 = 50;
 
 /// Plans page after page of new events, and knows what a store would know after each.
 #[derive(Debug)]
-pub struct Planner {
+pub struct PageOfEvents {
     samples: Samples,
     known: Facts,
 }
 
-impl Planner {
+impl PageOfEvents {
     /// Begins with an empty log.
     ///
     /// # Errors
     /// None that a sample could give rise to.
-    pub fn new() -> synckit::Result<Planner> {
+    pub fn new() -> synckit::Result<PageOfEvents> {
         let identity = Note::json(
-            notes::NODE.to_owned(),
+            Note::NODE.to_owned(),
             &Identity::new(NodeId::new("bench")?, Secret::from_bytes([9; 16])),
         )?;
         let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
         let mut known = Facts::at(head);
         known.notes.insert(identity.key, identity.value);
-        Ok(Planner { samples: Samples::new(Spread::default())?, known })
+        Ok(PageOfEvents { samples: Samples::new(Spread::default())?, known })
     }
 
     /// How long the planning of the next page takes. What a store would fetch for it is not counted.
@@ -44,7 +42,7 @@ impl Planner {
         let receive =
             Receive::new(Some(StoreId::from_bytes([9; 16])), events, NOW, Limits::default(), entropy());
         let started = Instant::now();
-        let (mut planning, needs) = Planning::begin(Intent::Receive(receive));
+        let (mut planning, needs) = Planning::begin(receive);
         let asking = started.elapsed();
         let mut facts = Facts::at(self.known.head);
         for key in needs.notes {
@@ -64,7 +62,7 @@ impl Planner {
 
 /// Microseconds an event, for pages of 1,000 events over 1,000 aggregates that all have a history.
 pub(super) fn microseconds(_: Scale) -> Measured<f64> {
-    let mut planner = Planner::new()?;
+    let mut planner = PageOfEvents::new()?;
     // With the first page the history begins.
     planner.page()?;
     let mut spent = Duration::ZERO;

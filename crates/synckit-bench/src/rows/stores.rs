@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use synckit::notes::{self, Note};
-use synckit::plan::{Receive, Record};
-use synckit::{Event, EventStore, Limits, NodeId, Query, StoreExt, StoreId};
+use synckit::{notes::{self, Note}, plan::{Receive, Record}, store::{Query, StoreExt}, Event, EventStore, Limits, NodeId, StoreId};
 use synckit_redb::RedbStore;
 use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
@@ -52,7 +50,7 @@ pub(super) async fn receive_all(store: &impl EventStore, events: Vec<Event>) -> 
         let mut receive = Receive::new(Some(source), page, NOW, Limits::default(), entropy());
         let value = format!("{source}.{reached}.e").into_bytes();
         receive.notes.push(Note { key: notes::pushed(source, "all"), value });
-        let received = store.commit_receive(receive).await?;
+        let received = store.commit(receive).await?;
         assert!(received.refused.is_empty(), "a sample was refused: {:?}", received.refused.first());
     }
 }
@@ -94,7 +92,7 @@ async fn record_one(store: &impl EventStore, author: &NodeId, event: synckit::Ne
         limits: Limits::default(),
         entropy: entropy(),
     };
-    store.commit_record(record).await?;
+    store.commit(record).await?;
     Ok(())
 }
 

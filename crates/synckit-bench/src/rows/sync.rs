@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use synckit::{EventStore, SyncReport, Watch};
+use synckit::{EventStore, SyncReport};
 
 use super::hub::{Hub, Wire};
 use super::stores::{in_task, receive_samples, redb, runtime, sqlite};

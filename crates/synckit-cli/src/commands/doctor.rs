@@ -3,10 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::notes::{Former, Renewal};
-use synckit::{AggregateId, AnyStore, Heads, Status, StoreExt, VectorClock};
+use synckit::{notes::{Former, Renewal}, conflict::Heads, store::StoreExt, AggregateId, BoxStore, Status, VectorClock};
 
-use crate::commands::{Existing, clock, closing, local};
+use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -39,8 +38,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
-    let status = local(store).status().await?;
+async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
+    let status = replica(store).status().await?;
     let mut findings: Vec<String> = clock::warning(&status).into_iter().collect();
     if let Some(at) = status.copy_seen {
         findings.push(format!(

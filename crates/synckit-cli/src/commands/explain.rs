@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, Error, EventId, Explanation};
+use synckit::{conflict::Explanation, AggregateId, Error, EventId};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -35,13 +35,13 @@ struct Answer(Explanation);
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let store = args.replica.open().await?;
-    let manager = local(&store);
+    let replica = replica(&store);
     let explained = match &args.aggregate {
         Some(aggregate) => {
-            let history = manager.history(aggregate).await;
+            let history = replica.history(aggregate).await;
             history.and_then(|history| Explanation::of(&history, &args.event))
         }
-        None => manager.explain(&args.event).await,
+        None => replica.explain(&args.event).await,
     };
     let explained = explained.map_err(|error: Error| Failure::from(error.with("store", args.replica.name())));
     let explanation = closing(&store, explained).await?;

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, Decision, Entry, Error, ErrorKind, Event, EventId, Resolution, Standing};
+use synckit::{conflict::{Decision, Entry, Resolution, Standing}, AggregateId, Error, ErrorKind, Event, EventId};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -41,7 +41,7 @@ struct Answer {
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let store = args.replica.open().await?;
-    let history = local(&store).history(&args.aggregate).await.map_err(Failure::from);
+    let history = replica(&store).history(&args.aggregate).await.map_err(Failure::from);
     let history = closing(&store, history).await?;
     if history.entries().is_empty() {
         let error = Error::new(ErrorKind::NotFound, "there is no event of this aggregate")

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::{AnyStore, Error, ErrorKind, NewEvent};
+use synckit::{BoxStore, Error, ErrorKind, NewEvent};
 
-use crate::commands::{Replica, closing, local};
+use crate::commands::{Replica, closing, replica};
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::text;
@@ -102,7 +102,7 @@ fn bar(size: Option<u64>) -> ProgressBar {
     }
 }
 
-async fn import(store: &AnyStore, mut lines: Lines, bar: &ProgressBar) -> Result<Answer, Failure> {
+async fn import(store: &BoxStore, mut lines: Lines, bar: &ProgressBar) -> Result<Answer, Failure> {
     let mut answer = Answer::default();
     loop {
         let read = tokio::task::spawn_blocking(move || lines.next_batch().map(|batch| (lines, batch))).await;
@@ -130,17 +130,17 @@ impl Answer {
     /// Records the events of a batch in one commit; when one of them spoils it, in halves, until that one is alone.
     async fn record(
         &mut self,
-        store: &AnyStore,
+        store: &BoxStore,
         bar: &ProgressBar,
         events: Vec<(u64, NewEvent)>,
     ) -> Result<(), Failure> {
-        let manager = local(store);
+        let replica = replica(store);
         let mut parts = vec![events];
         while let Some(mut part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            match manager.record(part.iter().map(|(_, event)| event.clone())).await {
+            match replica.record(part.iter().map(|(_, event)| event.clone())).await {
                 Ok(recorded) => {
                     self.recorded += recorded.events.len();
                     self.duplicates += recorded.duplicates.len();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, AnyStore, EventStore, Position, Query, StoreId, StoredEvent, Watch};
+use synckit::{store::{Query, StoredEvent}, AggregateId, BoxStore, EventStore, Position, StoreId};
 
 use crate::commands::history::line;
 use crate::commands::{Existing, closing, stopped};
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn follow(store: &AnyStore, args: &Args, output: &mut Output) -> Result<(), Failure> {
+async fn follow(store: &BoxStore, args: &Args, output: &mut Output) -> Result<(), Failure> {
     let stop = stopped()?;
     tokio::select! {
         printed = print(store, args, output) => printed,
@@ -66,7 +66,7 @@ async fn follow(store: &AnyStore, args: &Args, output: &mut Output) -> Result<()
     }
 }
 
-async fn print(store: &AnyStore, args: &Args, output: &mut Output) -> Result<(), Failure> {
+async fn print(store: &BoxStore, args: &Args, output: &mut Output) -> Result<(), Failure> {
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut after = args.after;
     while left > 0 {

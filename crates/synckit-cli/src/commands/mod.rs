@@ -19,7 +19,7 @@ pub(crate) mod sync;
 
 use std::path::Path;
 
-use synckit::{AnyStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
+use synckit::{BoxStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
 
 use crate::adapters::stores;
 use crate::args::Command;
@@ -73,7 +73,7 @@ impl Existing {
     }
 
     /// Opens the store, and creates nothing.
-    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, None, false).await.map_err(|error| {
             no_replica(
                 error,
@@ -86,7 +86,7 @@ impl Existing {
 
 impl Replica {
     /// Opens the store, or creates it when the node is named.
-    pub(crate) async fn open(&self) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
             no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
         })
@@ -105,9 +105,9 @@ fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
     Failure::from(error).hint(hint)
 }
 
-/// A manager for what needs no network. Its peer is the store itself, with which a sync would be refused.
-pub(crate) fn local<S: EventStore + Clone>(store: &S) -> SyncManager<S, Endpoint<S>> {
-    SyncManager::new(store.clone(), Endpoint::new(store.clone()))
+/// The replica in a store, with the default settings.
+pub(crate) fn replica<S: EventStore + Clone>(store: &S) -> synckit::Replica<S> {
+    synckit::Replica::new(store.clone())
 }
 
 /// Closes a store after its use, so that its log is in one file again.

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use serde::Serialize;
 use synckit::{Data, Error, Event, EventId, Limits, Metadata, NewEvent, Position};
 
-use crate::commands::{Replica, clock, closing, local};
+use crate::commands::{Replica, clock, closing, replica};
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -60,8 +60,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let event = event(&args)?;
     let store = args.replica.open().await?;
     let recorded = async {
-        let recorded = local(&store).record([event]).await?;
-        Ok((recorded, clock::warning(&local(&store).status().await?)))
+        let recorded = replica(&store).record([event]).await?;
+        Ok((recorded, clock::warning(&replica(&store).status().await?)))
     };
     let (recorded, clock) = closing(&store, recorded.await).await?;
     let duplicate = recorded.duplicates.into_iter().next();

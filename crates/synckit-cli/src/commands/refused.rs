@@ -3,10 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::notes::Aside;
-use synckit::{AnyStore, Error, ErrorKind, NodeId};
+use synckit::{notes::Aside, BoxStore, Error, ErrorKind, NodeId};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -63,13 +62,13 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
-    let manager = local(store);
-    let refused = manager.refused().await?;
+async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    let replica = replica(store);
+    let refused = replica.refused().await?;
     if refused.is_empty() && !output.is_json() {
         return output.line("nothing was refused");
     }
-    let peers = manager.status().await?.peers;
+    let peers = replica.status().await?.peers;
     for aside in refused {
         // What a peer refused is in the own log; what was refused here is kept with the reason.
         let by = if aside.event.is_none() { "peer" } else { "here" };
@@ -79,15 +78,15 @@ async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn retry(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
-    let manager = local(store);
-    let stored = manager.retry_refused().await?;
-    let left_here = manager.status().await?.refused_here;
+async fn retry(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    let replica = replica(store);
+    let stored = replica.retry_refused().await?;
+    let left_here = replica.status().await?.refused_here;
     output.answer(&Retried { stored, left_here })
 }
 
-async fn forget(store: &AnyStore, id: &str, output: &mut Output) -> Result<(), Failure> {
-    if local(store).drop_refused(id).await? {
+async fn forget(store: &BoxStore, id: &str, output: &mut Output) -> Result<(), Failure> {
+    if replica(store).drop_refused(id).await? {
         return output.answer(&Dropped { dropped: id.to_owned() });
     }
     let error = Error::new(ErrorKind::NotFound, "no event of this id was refused").with("id", id);

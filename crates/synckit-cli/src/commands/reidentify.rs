@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use synckit::{NodeId, StoreId};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -40,8 +40,8 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let store = args.replica.open().await?;
     let renewed = async {
-        let identity = local(&store).reidentify(args.node).await?;
-        let store = local(&store).status().await?.store;
+        let identity = replica(&store).reidentify(args.node).await?;
+        let store = replica(&store).status().await?.store;
         Ok(Answer { node: identity.node, author: identity.author, store })
     };
     let answer = closing(&store, renewed.await).await?;

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{AggregateId, AnyStore, Status};
+use synckit::{AggregateId, BoxStore, Status};
 
 use crate::commands::doctor::why;
-use crate::commands::{Existing, clock, closing, local};
+use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -40,10 +40,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn ask(store: &AnyStore) -> Result<Answer, Failure> {
-    let manager = local(store);
-    let in_conflict = manager.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
-    Ok(Answer { status: manager.status().await?, in_conflict })
+async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
+    let replica = replica(store);
+    let in_conflict = replica.conflicts().await?.into_iter().map(|open| open.aggregate).collect();
+    Ok(Answer { status: replica.status().await?, in_conflict })
 }
 
 impl fmt::Display for Answer {

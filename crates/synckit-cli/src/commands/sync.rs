@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::notes::Renewal;
-use synckit::{
-    AnyStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
-    SyncReport, Transport,
-};
+use synckit::{notes::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, Replica, RuleResolver, SyncManager, SyncReport, Transport};
 
 use crate::adapters::transports;
 use crate::commands::{Replica, clock, closing, rules};
@@ -105,7 +101,7 @@ fn connect(url: &str, certificates: &ClientCertificates) -> Result<BoxTransport,
 }
 
 async fn sync(
-    store: &AnyStore,
+    store: &BoxStore,
     transport: BoxTransport,
     filter: Filter,
     rules: Option<RuleResolver>,
@@ -116,7 +112,11 @@ async fn sync(
         bar.set_style(style);
     }
     let shown = bar.clone();
-    let mut builder = SyncManager::builder(store.clone(), transport.clone())
+    let replica = match rules {
+        Some(rules) => Replica::builder(store.clone()).with_resolver(rules).build(),
+        None => Replica::new(store.clone()),
+    };
+    let mut builder = SyncManager::builder(replica.clone(), transport.clone())
         .with_direction(args.direction())
         .with_filter(filter)
         .with_progress(move |report| {
@@ -130,12 +130,9 @@ async fn sync(
     if let Some(seconds) = args.timeout {
         builder = builder.with_sync_timeout(Duration::from_secs(seconds.into()));
     }
-    if let Some(rules) = rules {
-        builder = builder.with_resolver(rules);
-    }
     let manager = builder.build();
     if args.retry_refused {
-        manager.retry_refused().await?;
+        replica.retry_refused().await?;
     }
     let synced = manager.sync().await;
     bar.finish_and_clear();

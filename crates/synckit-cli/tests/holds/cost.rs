@@ -1,6 +1,6 @@
 //! What one new event costs after a long history.
 
-use synckit::{Digest, StoreExt};
+use synckit::{store::StoreExt, Digest};
 
 use crate::support::{Hub, folder, note, open, record};
 

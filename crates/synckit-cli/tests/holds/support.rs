@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{
-    Digest, Endpoint, Event, EventStore, NewEvent, NodeId, Query, StoreExt, SyncManager, Transport,
-};
+use synckit::{store::{Query, StoreExt}, Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport};
 use synckit_http::{HttpTransport, SyncService, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! Conditions.
 
-use synckit::{Condition, Relation};
+use synckit::conflict::{Condition, Relation};
 
 use crate::reader::Reading;
 use crate::tree::{Key, Node, Value};

@@ -10,11 +10,8 @@ mod resolver;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use synckit::{
-    Condition, ConflictResolver, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, Rule,
-    Rules, SharedResolver,
-};
 use synckit_core::{Error, ErrorKind};
+use synckit::{ConflictResolver, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, Rules, conflict::Condition, conflict::Rule, conflict::SharedResolver};
 
 use crate::mistake::{Mistake, Mistakes, Place};
 use crate::tree::{At, Key, Node, Value};

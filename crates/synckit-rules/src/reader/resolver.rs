@@ -1,6 +1,6 @@
 //! Resolvers: a name, or a table with settings.
 
-use synckit::{Clash, FieldMerge, FieldPath, LastWriteWins, SharedResolver};
+use synckit::{FieldMerge, LastWriteWins, conflict::Clash, conflict::FieldPath, conflict::SharedResolver};
 
 use crate::reader::{Reading, find};
 use crate::tree::{Node, Value};

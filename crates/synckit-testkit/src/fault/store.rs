@@ -100,6 +100,8 @@ mod tests {
     use synckit_core::ErrorKind;
     use synckit_memory::MemoryStore;
 
+    use synckit_plan::StoreExt;
+
     use super::*;
     use crate::fault::{Fault, drop_at};
     use crate::samples::node;

@@ -5,7 +5,7 @@ use synckit_core::{
     VectorClock,
 };
 use synckit_plan::{
-    OnRecord, RESOLUTION_TYPE, Received, Restamp, StoreExt,
+    OnRecord, Received, Restamp, StoreExt,
     notes::{self, Aside},
 };
 
@@ -201,7 +201,7 @@ pub async fn a_stamp_that_contradicts_itself_is_refused<F: StoreFixture>(fixture
     no_clock.clock = VectorClock::new();
     zero.dot = Some(Dot::new(node("far"), 0));
     no_dot.dot = None;
-    let reserved = far.write_this(NewEvent::new(RESOLUTION_TYPE, "x", &1)?);
+    let reserved = far.write_this(NewEvent::new(synckit_plan::RESOLUTION_TYPE, "x", &1)?);
     let good = far.write("x");
     let received = receive(&store, 1, &[no_clock, zero, no_dot, reserved, good]).await?;
     let codes: Vec<_> = received.refused.iter().map(|refused| (refused.index, refused.code)).collect();

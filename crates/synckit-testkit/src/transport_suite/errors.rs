@@ -34,14 +34,14 @@ pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) 
     let hub = connect(fixture).await?;
     let event = Author::new("node-1").write("x");
     for kind in ErrorKind::ALL {
-        hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
+        hub.plan.nth(Call::Facts, 1, Fault::Fail(kind));
         let hello = hub.wire.hello(hello()).await.err().map(|error| error.kind());
         hub.plan.nth(Call::Read, 1, Fault::Fail(kind));
         let pull = hub.wire.pull(pulling(1, None)).await.err().map(|error| error.kind());
         hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
         let push = hub.wire.push(pushing(1, std::slice::from_ref(&event))).await.err();
         let push = push.map(|error| error.kind());
-        hub.plan.nth(Call::Commit, 1, Fault::Fail(kind));
+        hub.plan.nth(Call::Facts, 1, Fault::Fail(kind));
         let missing = hub.wire.missing(missing()).await.err().map(|error| error.kind());
         hub.plan.nth(Call::Read, 1, Fault::Fail(kind));
         let subscribe = hub.wire.subscribe(pulling(1, None)).await.err().map(|error| error.kind());

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use synckit_core::{
     Data, Edit, Error, ErrorKind, EventStore, Facts, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery,
-    Page, Plan, Planning, Position, Query, Result, Secret, StoreId, StoredEvent, VectorClock,
+    Page, Plan, Planner, Planning, Position, Query, Result, Secret, Step, StoreId, StoredEvent, VectorClock,
 };
-use synckit_plan::{OnRecord, notes};
+use synckit_plan::{OnRecord, Receive, Record, Renew, Renumber};
 use synckit_store::MemoryLog;
 use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;

@@ -36,3 +36,28 @@ impl Planner for HandedOut {
 pub(crate) fn handed(facts: &Facts) -> Result<Position> {
     facts.note(notes::HANDED).map_or(Ok(0), |value| text(notes::HANDED, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::{LogHead, Planning, StoreId};
+
+    use super::*;
+
+    #[test]
+    fn what_another_sync_has_handed_out_is_never_taken_back() {
+        let known = |upto: &str| {
+            let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: 9 });
+            facts.notes.insert(notes::HANDED.to_owned(), upto.into());
+            facts
+        };
+        let other = Note { key: "a".to_owned(), value: Vec::new() };
+        let run = |upto, before| {
+            let planner = HandedOut { upto, put: vec![other.clone()] };
+            Planning::run(planner, |_| Ok(known(before))).expect("plans")
+        };
+        let (plan, upto) = run(3, "5");
+        assert_eq!((plan.put, upto), (vec![other.clone()], 5));
+        let (plan, upto) = run(7, "5");
+        assert_eq!((plan.put.len(), plan.put[1].value.as_slice(), upto), (2, &b"7"[..], 7));
+    }
+}

@@ -3,11 +3,10 @@
 // - this file: `SyncManager` and what users call
 // - `builder.rs`: its settings
 // - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
-// - `meet.rs`: the hello, in three phases; `ahead.rs`: events that travel with it
+// - `meet/`: the hello, in three phases
 // - `pull.rs`, `push.rs`: the exchange; `peer.rs`: what is known on the way; `checkpoint.rs`: what is put on record
 // - `renumber.rs`, `take_back.rs`: what a replica that was copied or set back does once
 
-mod ahead;
 mod builder;
 mod calls;
 mod checkpoint;

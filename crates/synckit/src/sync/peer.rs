@@ -3,7 +3,7 @@
 use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
-use crate::sync::ahead::Read;
+use crate::sync::meet::Read;
 
 /// What is known of the peer and of how far each side has the other's events.
 pub(crate) struct Peer {

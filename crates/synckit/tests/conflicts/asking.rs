@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use synckit::{
-    Answer, Closure, Conflict, ConflictResolver, LastWriteWins, NewEvent, SharedResolver, SyncManager,
+    Conflict, ConflictResolver, LastWriteWins, NewEvent, SyncManager,
+    conflict::{Answer, Closure, SharedResolver},
 };
 
 use super::{edited_apart, manager, store};

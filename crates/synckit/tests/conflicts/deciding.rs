@@ -1,7 +1,9 @@
 //! People: what waits for them, what they decide, and what they expect when they record.
 
 use synckit::{
-    Answer, ErrorKind, EventStore, ManualReview, NodeId, Ruling, StoreExt, SyncManager, plan::Expect,
+    ErrorKind, EventStore, Expect, ManualReview, NodeId, SyncManager,
+    conflict::{Answer, Ruling},
+    store::StoreExt,
 };
 use synckit_sqlite::SqliteStore;
 

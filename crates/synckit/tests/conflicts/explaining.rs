@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use synckit::{
-    Answer, Condition, ConflictNotice, ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, Rule,
-    RuleResolver, Rules, SyncManager,
+    ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, RuleResolver, Rules, SyncManager,
+    conflict::{Answer, Condition, ConflictNotice, Rule},
 };
 
 use super::{conflict_of, edited_apart, id, live, manager};
@@ -39,8 +39,10 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
 
     let stands = live(&b, "note-00000").await.remove(0);
     let history = by_rules.history(&id("note-00000")).await.unwrap();
-    let lost =
-        history.entries().iter().find(|entry| matches!(entry.standing, synckit::Standing::Superseded { .. }));
+    let lost = history
+        .entries()
+        .iter()
+        .find(|entry| matches!(entry.standing, synckit::conflict::Standing::Superseded { .. }));
     let lost = lost.expect("the losing edit is in the history").event.clone();
     let why = by_rules.explain(&lost.id).await.unwrap();
     assert!(!why.stands && why.seen == 0 && why.on_top_of.is_empty());

@@ -11,7 +11,7 @@ mod network;
 
 use synckit::{
     AggregateId, BoxTransport, Conflict, Data, Digest, Endpoint, Event, EventStore, NewEvent, NodeId,
-    StoreExt, SyncManager,
+    SyncManager, store::StoreExt,
 };
 use synckit_memory::MemoryStore;
 

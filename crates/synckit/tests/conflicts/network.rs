@@ -1,6 +1,6 @@
 //! Conflicts over HTTP, and replicas that die between finding one and settling it.
 
-use synckit::{Digest, Endpoint, LastWriteWins, Standing, SyncManager};
+use synckit::{Digest, Endpoint, LastWriteWins, SyncManager, conflict::Standing};
 use synckit_http::{HttpTransport, SyncService};
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Fault, FaultPlan, FaultyStore};
@@ -17,7 +17,7 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
 
     let clients = ["a", "b"].map(|name| {
         let (asked, called) = std::sync::mpsc::channel();
-        let resolver = synckit::Closure::new("counted", move |conflict: &synckit::Conflict| {
+        let resolver = synckit::conflict::Closure::new("counted", move |conflict: &synckit::Conflict| {
             drop(asked.send(conflict.aggregate_id.clone()));
             synckit::ConflictResolver::resolve(&LastWriteWins, conflict)
         });

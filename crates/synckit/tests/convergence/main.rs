@@ -10,8 +10,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use synckit::{
-    AggregateId, Answer, Clash, Closure, Condition, Conflict, Data, FieldMerge, FirstWriteWins, KeepAll,
-    LastWriteWins, ManualReview, NewEvent, NodeId, Relation, Rule, RuleResolver, Rules, SharedResolver,
+    AggregateId, Conflict, Data, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, NewEvent,
+    NodeId, RuleResolver, Rules,
+    conflict::{Answer, Clash, Closure, Condition, Relation, Rule, SharedResolver},
 };
 
 use replica::Replica;
@@ -64,7 +65,7 @@ impl Who {
             Who::Rules => SharedResolver::new(rules()),
             Who::Review => SharedResolver::new(ManualReview),
             Who::OwnSide => SharedResolver::new(Closure::new("own", move |conflict: &Conflict| {
-                let own = |branch: &&synckit::Branch| {
+                let own = |branch: &&synckit::conflict::Branch| {
                     branch.stands_for.dot.as_ref().is_some_and(|dot| dot.node == node)
                 };
                 let branch = conflict.branches.iter().find(own).unwrap_or(&conflict.branches[0]);

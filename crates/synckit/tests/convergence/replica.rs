@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synckit::{
-    AggregateId, Answer, Conflict, ConflictResolver, Dot, Event, EventId, Facts, Heads, Held, History,
-    Limits, LogHead, Needs, NewEvent, NodeId, Plan, Secret, Standing, StoreId,
-    notes::{self, Identity, Note},
-    plan::{Entropy, Intent, Outcome, Planning, Receive, Record},
+    AggregateId, Conflict, ConflictResolver, Dot, Event, EventId, History, Limits, NewEvent, NodeId, StoreId,
+    conflict::{Answer, Heads, Standing},
+    plan::{Entropy, Receive, Record, notes},
+    store::{Facts, Held, Identity, LogHead, Needs, Note, Plan, Planner, Planning, Secret},
 };
 
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -41,8 +41,8 @@ impl Replica {
         }
     }
 
-    fn commit(&mut self, intent: Intent) -> Outcome {
-        let planned = Planning::run(intent, |needs| Ok(self.fetch(&needs)));
+    fn commit<P: Planner>(&mut self, planner: P) -> P::Outcome {
+        let planned = Planning::run(planner, |needs| Ok(self.fetch(&needs)));
         let (plan, outcome) = planned.expect("the plan can be carried out");
         self.write(plan);
         outcome
@@ -88,24 +88,20 @@ impl Replica {
             entropy: entropy(),
             expect: Vec::new(),
         };
-        self.commit(Intent::Record(record));
+        self.commit(record);
     }
 
     pub(crate) fn receive(&mut self, events: Vec<Event>) {
         let receive =
             Receive::new(Some(StoreId::from_bytes([2; 16])), events, NOW, Limits::default(), entropy());
-        let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
-            unreachable!("it receives")
-        };
+        let received = self.commit(receive);
         assert_eq!(received.refused, [], "nothing is refused");
         self.found += received.conflicts.len();
     }
 
     fn derive(&mut self, resolution: Event) {
         let receive = Receive::new(None, vec![resolution], NOW, Limits::default(), entropy());
-        let Outcome::Received(received) = self.commit(Intent::Receive(receive)) else {
-            unreachable!("it receives")
-        };
+        let received = self.commit(receive);
         assert_eq!(received.refused, [], "a resolution derived here is stored");
         self.derived += received.accepted;
     }

@@ -5,12 +5,9 @@ mod show;
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{
-    AggregateId, Answer, AnyStore, AuditEntry, Conflict, Data, Error, ErrorKind, EventId, NewEvent, Ruling,
-    StoreExt,
-};
+use synckit::{conflict::{Answer, AuditEntry, Ruling}, store::StoreExt, AggregateId, BoxStore, Conflict, Data, Error, ErrorKind, EventId, NewEvent};
 
-use crate::commands::{Existing, closing, local};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -88,14 +85,14 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
-    let manager = local(store);
-    let open = manager.conflicts().await?;
+async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    let replica = replica(store);
+    let open = replica.conflicts().await?;
     if open.is_empty() && !output.is_json() {
         return output.line("nothing is in conflict");
     }
     for open in open {
-        if let Some(conflict) = manager.conflict(&open.aggregate).await? {
+        if let Some(conflict) = replica.conflict(&open.aggregate).await? {
             output.answer(&Shown::of(&conflict, Some(open.found_at)))?;
         }
     }
@@ -105,11 +102,11 @@ async fn list(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
 /// How many events of the log one page of decisions looks at.
 const PAGE: usize = 1_000;
 
-async fn decisions(store: &AnyStore, output: &mut Output) -> Result<(), Failure> {
-    let manager = local(store);
+async fn decisions(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    let replica = replica(store);
     let mut after = 0;
     loop {
-        let page = manager.audit(after, PAGE).await?;
+        let page = replica.audit(after, PAGE).await?;
         after = page.scanned_to;
         for entry in page.entries {
             output.answer(&Decision(entry))?;
@@ -121,15 +118,15 @@ async fn decisions(store: &AnyStore, output: &mut Output) -> Result<(), Failure>
 }
 
 async fn one(
-    store: &AnyStore,
+    store: &BoxStore,
     aggregate: &AggregateId,
     args: &Args,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let manager = local(store);
+    let replica = replica(store);
     let conflict = match args.again {
         true => settled(store, aggregate).await?,
-        false => manager.conflict(aggregate).await?.ok_or_else(|| {
+        false => replica.conflict(aggregate).await?.ok_or_else(|| {
             let error = Error::new(ErrorKind::NotFound, "the aggregate is not in conflict");
             Failure::from(error.with("aggregate", aggregate))
                 .hint("`synckit conflicts` lists what is; --again decides otherwise what was settled")
@@ -143,23 +140,23 @@ async fn one(
         None => store.identity().await?.node.to_string(),
     };
     let ruling = Ruling { reason: args.because.clone(), ..Ruling::from(answer) };
-    let resolution = manager.settle(&conflict, ruling, &by).await.map_err(|error| {
+    let resolution = replica.settle(&conflict, ruling, &by).await.map_err(|error| {
         Failure::from(error).hint("`synckit conflicts` with the aggregate shows the events that can be kept")
     })?;
     output.answer(&Decided { aggregate: aggregate.clone(), resolution: resolution.id, by })
 }
 
 /// The conflict that the decision on top of an aggregate has settled.
-async fn settled(store: &AnyStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
-    let manager = local(store);
-    let heads = manager.heads(aggregate).await?;
+async fn settled(store: &BoxStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
+    let replica = replica(store);
+    let heads = replica.heads(aggregate).await?;
     let [top] = heads.as_slice() else {
         let error = Error::new(ErrorKind::NotFound, "the aggregate has no decision on top");
         return Err(
             Failure::from(error.with("aggregate", aggregate)).hint("without --again it shows what there is")
         );
     };
-    Ok(manager.settled_conflict(aggregate, top).await?)
+    Ok(replica.settled_conflict(aggregate, top).await?)
 }
 
 impl Args {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{AggregateId, Changes, Conflict, Event, EventId, FieldChange};
+use synckit::{conflict::{Changes, FieldChange}, AggregateId, Conflict, Event, EventId};
 
 use crate::commands::history;
 use crate::text;

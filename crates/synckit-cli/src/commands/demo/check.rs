@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use synckit::{AggregateId, Digest, Event, EventId, EventStore, Heads, Query};
+use synckit::{conflict::Heads, store::Query, AggregateId, Digest, Event, EventId, EventStore};
 use synckit_sqlite::SqliteStore;
 
 use super::edits::{NODES, Reference};
 use super::world::World;
-use crate::commands::{closing, local};
+use crate::commands::{closing, replica};
 use crate::failure::Failure;
 use crate::text;
 
@@ -67,8 +67,8 @@ async fn read(name: &'static str, store: &SqliteStore) -> Result<Log, Failure> {
             break;
         }
     }
-    let manager = local(store);
-    let status = manager.status().await?;
+    let replica = replica(store);
+    let status = replica.status().await?;
     let refused = status.refused_here + status.refused_by_peers;
     let digest = Digest::of(store).await?;
     Ok(Log { name, events, digest, conflicts: status.conflicts, refused })

@@ -3,10 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit::{
-    Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-    PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
-};
+use synckit::{transport::{HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse}, Error, ErrorKind, Result, Traffic, Transport};
 use tokio::sync::{oneshot, watch};
 
 /// Stands in front of a hub. Clones share the gate.

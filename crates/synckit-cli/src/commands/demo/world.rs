@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
-use synckit::{Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, Query};
+use synckit::{store::Query, Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId};
 use synckit_http::SyncService;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::edits::Reference;
 use super::gate::Gate;
-use crate::commands::{closing, local};
+use crate::commands::{closing, replica};
 use crate::failure::{self, Failure};
 use crate::text;
 
@@ -106,10 +106,10 @@ impl World {
         reference: &mut Reference,
     ) -> Result<(), Failure> {
         let store = SqliteStore::open_as(self.path(node), NodeId::new(node)?).await?;
-        let manager = local(&store);
+        let replica = replica(&store);
         let recorded = async {
             for commit in commits {
-                manager.record(commit.iter().cloned()).await?;
+                replica.record(commit.iter().cloned()).await?;
                 reference.add(node, commit);
             }
             Ok(())

@@ -10,9 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{
-    AnyStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, StoreExt, SystemEnvironment,
-};
+use synckit::{store::StoreExt, BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment};
 use synckit_http::GoClients;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -114,7 +112,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 }
 
 async fn serve(
-    store: &AnyStore,
+    store: &BoxStore,
     bound: Vec<Bound>,
     wires: Wires,
     rules: Option<Settling>,
@@ -166,7 +164,7 @@ fn of_server(ended: Result<synckit::Result<()>, tokio::task::JoinError>) -> Resu
 }
 
 /// Opens the store that is there, under the name it has unless one is given; else makes it.
-async fn open(args: &Args) -> Result<AnyStore, Failure> {
+async fn open(args: &Args) -> Result<BoxStore, Failure> {
     match stores().open(&args.db, args.node.clone(), args.node.is_some()).await {
         Err(error) if error.kind() == ErrorKind::NotFound && args.node.is_none() => {
             Ok(stores().open(&args.db, Some(new_name()?), true).await?)
@@ -176,7 +174,7 @@ async fn open(args: &Args) -> Result<AnyStore, Failure> {
 }
 
 /// Who of go-sync-kit is answered; nobody unless asked for.
-fn go_clients(args: &Args, store: &AnyStore) -> Result<Option<GoClients>, Failure> {
+fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoClients>, Failure> {
     if !args.go_clients && args.go_client.is_empty() {
         return Ok(None);
     }

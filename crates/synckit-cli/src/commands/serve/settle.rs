@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use synckit::{AnyStore, Endpoint, RuleResolver, SyncManager, Watch};
+use synckit::{BoxStore, Replica, RuleResolver};
 
 use crate::commands::rules;
 use crate::failure::{Failure, describe};
@@ -52,10 +52,9 @@ fn changed(path: &Path) -> Option<SystemTime> {
 }
 
 /// Settles what is listed, then whatever comes. Ends only when the store fails; without rules never.
-pub(super) async fn run(store: &AnyStore, settling: Option<Settling>) -> Failure {
+pub(super) async fn run(store: &BoxStore, settling: Option<Settling>) -> Failure {
     let Some(mut settling) = settling else { return std::future::pending().await };
-    let builder = SyncManager::builder(store.clone(), Endpoint::new(store.clone()));
-    let manager = builder.with_resolver(settling.rules.clone()).build();
+    let replica = Replica::builder(store.clone()).with_resolver(settling.rules.clone()).build();
     let mut look = tokio::time::interval(LOOK);
     let mut after = 0;
     loop {
@@ -67,7 +66,7 @@ pub(super) async fn run(store: &AnyStore, settling: Option<Settling>) -> Failure
             // Other rules may settle what is left.
             _ = look.tick() => if !settling.look() { continue },
         }
-        match manager.settle_listed().await {
+        match replica.settle_listed().await {
             Ok(report) if report.settled > 0 => {
                 output::message(format_args!("{} settled", text::count(report.settled, "conflict")));
             }

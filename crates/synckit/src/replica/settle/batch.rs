@@ -144,17 +144,18 @@ mod tests {
     use synckit_core::{Data, Limits, NewEvent, NodeId};
     use synckit_memory::MemoryStore;
     use synckit_plan::Receive;
+    use synckit_plan::StoreExt;
 
     use super::*;
-    use crate::{Endpoint, SyncManager};
+    use crate::Replica;
 
     /// A store in which this node has written 200 KB about each of these.
     async fn written(node: &str, aggregates: &[String]) -> MemoryStore {
         let store = MemoryStore::new(NodeId::new(node).expect("valid")).expect("randomness");
-        let manager = SyncManager::new(store.clone(), Endpoint::new(store.clone()));
+        let replica = Replica::new(store.clone());
         for aggregate in aggregates {
             let large = NewEvent::with_data("Scanned", aggregate, Data::bytes(vec![1; 200_000]));
-            manager.record([large.expect("valid")]).await.expect("recorded");
+            replica.record([large.expect("valid")]).await.expect("recorded");
         }
         store
     }

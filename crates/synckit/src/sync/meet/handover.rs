@@ -1,8 +1,6 @@
 //! Pushing with the hello: where the peer is as it was left, few new events cost one round trip.
 
-use synckit_core::{
-    Ahead, Cursor, EventId, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport,
-};
+use synckit_core::{Ahead, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport};
 
 use crate::sync::checkpoint::handed;
 use crate::sync::peer::Peer;
@@ -54,12 +52,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) fn handed_over(
         &mut self,
         peer: &mut Peer,
-        stored: Option<(Stored, Cursor)>,
-        latest: Option<EventId>,
+        stored: Option<Stored>,
+        handed: Option<Ahead>,
         read: Option<Read>,
     ) -> Option<Read> {
         let (query, page) = read?;
-        let Some((Stored { accepted, duplicates, placed }, upto)) = stored else {
+        let Some((Stored { accepted, duplicates, placed }, handed)) = stored.zip(handed) else {
             return Some((query, page));
         };
         self.report.pushed += accepted;
@@ -69,8 +67,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.head = peer.head.max(placed.upto.position());
             peer.moved_on(placed);
         }
-        peer.push.acknowledged = Some(upto);
-        peer.push.latest = latest.or(peer.push.latest.take());
+        peer.push.acknowledged = Some(handed.upto);
+        peer.push.latest = handed.events.last().map(|event| event.id.clone()).or(peer.push.latest.take());
         peer.push.position = page.scanned_to;
         peer.handed = peer.handed.max(page.scanned_to);
         peer.unsaved = true;

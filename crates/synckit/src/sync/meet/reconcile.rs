@@ -1,85 +1,32 @@
-//! Hello: who the peer is, how far each side has the other's log, and whether this log was set back or copied.
+//! What follows from the hello: how far each side has the other's log, or that this log was set back or copied.
 
 use synckit_core::{
-    Caller, Cursor, Error, ErrorKind, EventId, EventStore, Facts, HelloRequest, HelloResponse, Identity,
-    Needs, Note, PROTOCOL_VERSION, Renewal, Result, StoreId, Transport,
+    Caller, Cursor, Error, ErrorKind, EventId, EventStore, Facts, HelloResponse, Identity, Needs, Note,
+    Renewal, Result, StoreId, Transport,
 };
-use synckit_plan::{
-    Renew,
-    notes::{self, PullNote, PushNote},
-};
+use synckit_plan::notes::{self, PullNote, PushNote};
 
-use crate::peer_notes::{notes_about, places_in};
 use crate::sync::checkpoint::handed;
+use crate::sync::meet::{Prepared, Said};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Says hello. `None` where it turns out that this replica was set back, copied, or shares its name: it has a fresh id and
-    /// a fresh name then, and is a stranger to the peer.
-    pub(super) async fn meet(&mut self) -> Result<Option<Peer>> {
-        let mut about = self.met.get();
-        let mut facts = self.ask_about(about.as_slice()).await?;
-        let last = notes::last(&self.filter);
-        let last: Option<StoreId> = facts.note(&last).map(|value| Note::read(&last, value)).transpose()?;
-        if last.is_some() && last != about {
-            about = last;
-            facts = self.ask_about(about.as_slice()).await?;
-        }
-        let identity = Note::read_identity(facts.note(Note::NODE))?;
-        let caller = Caller { node: identity.author.clone(), store: facts.head.store };
-        let mut request = HelloRequest {
-            protocol: PROTOCOL_VERSION,
-            caller: caller.clone(),
-            filter: self.filter.clone(),
-            cursor: about.map_or(Ok(None), |peer| furthest(peer, &facts))?,
-            ahead: None,
-        };
-        let read = self.read_ahead(about, &facts).await;
-        request.ahead =
-            read.as_ref().and_then(|(_, page)| self.to_hand_over(about?, &identity, &facts, page));
-        let handed = request.ahead.as_ref().map(|ahead| ahead.upto.clone());
-        let latest =
-            request.ahead.as_ref().and_then(|ahead| ahead.events.last()).map(|event| event.id.clone());
-        let mut hello = match self.calls.hello(request.clone()).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                return self.renew(&caller, Renewal::CopyInUse, error).await;
-            }
-            answer => answer?,
-        };
-        if about != Some(hello.store) {
-            // Another peer than the last time: what is known of its log, if anything, is asked for once more.
-            let known: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
-            facts = self.ask_about(&known).await?;
-            request.cursor = furthest(hello.store, &facts)?;
-            request.ahead = None;
-            if request.cursor.is_some() {
-                hello = self.calls.hello(request.clone()).await?;
-            }
-        }
-        check(&hello)?;
+    /// Makes a peer of what both sides know. `None` where this replica takes a fresh identity instead.
+    pub(super) async fn reconcile(&mut self, prepared: Prepared, said: Said) -> Result<Option<Peer>> {
+        let Prepared { expected, facts, identity, caller, request, read } = prepared;
+        let Said { hello, facts: other } = said;
+        let facts = other.unwrap_or(facts);
         if let Some((why, error)) = self.evidence(&hello, &caller, &identity, &facts).await? {
-            return self.renew(&caller, why, error).await;
+            return self.renew(&caller, why, error).await.map(|()| None);
         }
         self.met.set(hello.store);
-        self.told(&hello, about, &facts);
+        self.told(&hello, expected, &facts);
         let mut peer = self.peer(&hello, caller, identity, &facts)?;
-        let left = self.handed_over(&mut peer, hello.ahead.zip(handed), latest, read);
+        let left = self.handed_over(&mut peer, hello.ahead, request.ahead, read);
         // Where hello took several tries, much may have been recorded meanwhile: it is read again.
         peer.ahead = left.filter(|_| self.calls.made() == 1);
         Ok(Some(peer))
-    }
-
-    /// Takes a fresh id and a fresh name, once for each reason in a sync: what is noticed again is told as the error.
-    async fn renew(&mut self, caller: &Caller, why: Renewal, error: Error) -> Result<Option<Peer>> {
-        if self.renewed_for.contains(&why) && why != Renewal::SetBack {
-            return Err(error);
-        }
-        self.renewed_for.push(why);
-        let renew = Renew::new(caller.store, why, self.replica.now(), self.replica.entropy()?);
-        let identity = self.store.commit(renew).await?;
-        self.renewed(identity.author, why);
-        Ok(None)
     }
 
     /// What shows that this log was set back or copied, or that the name is somebody else's.
@@ -180,29 +127,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         })
     }
 
-    /// Asks for all that a sync must know of the own log, and of what is known about peers.
-    async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
-        let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
-        under.push(notes::CONFLICTS.to_owned());
-        let notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), notes::last(&self.filter)];
-        self.store.facts(Needs { notes, under, ..Needs::default() }).await
-    }
-
     pub(super) fn push_note(&self, peer: StoreId, facts: &Facts) -> Result<PushNote> {
         let key = notes::push(peer, &self.filter);
         facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| Note::read(&key, value))
     }
-}
-
-fn furthest(peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
-    Ok(places_in(peer, facts)?.pop())
-}
-
-fn check(hello: &HelloResponse) -> Result<()> {
-    if hello.protocol == PROTOCOL_VERSION {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Unsupported, "the peer speaks another version; upgrade the older side")
-        .with("peer's version", hello.protocol)
-        .with("version here", PROTOCOL_VERSION))
 }

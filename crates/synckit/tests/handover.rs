@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use synckit::{
-    Access, Ahead, Caller, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, HelloRequest, Mark,
-    NewEvent, NodeId, PROTOCOL_VERSION, RefusalCode, StoreExt, SyncManager, Transport,
+    Access, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, RefusalCode,
+    SyncManager, Transport,
+    store::{Mark, StoreExt},
+    transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION},
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
@@ -29,7 +31,7 @@ async fn with_one_to_push<T: Transport>(a: &MemoryStore, transport: T) -> SyncMa
         if number == 2 {
             manager.sync().await.expect("syncs");
         }
-        manager.record([note(number)]).await.expect("recorded");
+        manager.replica().record([note(number)]).await.expect("recorded");
     }
     manager
 }
@@ -51,7 +53,11 @@ async fn what_others_have_brought_meanwhile_is_pulled_in_the_same_sync() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let manager = with_one_to_push(&a, Endpoint::new(hub.clone())).await;
     let other = SyncManager::new(b, Endpoint::new(hub.clone()));
-    other.record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")]).await.expect("recorded");
+    other
+        .replica()
+        .record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")])
+        .await
+        .expect("recorded");
     other.sync().await.expect("syncs");
     let report = manager.sync().await.expect("syncs");
     assert_eq!((report.pushed, report.pulled, report.round_trips), (1, 1, 2), "{report:?}");
@@ -107,7 +113,7 @@ impl Access for NotTwo {
 async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_held() {
     let (a, hub) = (store("a"), store("hub"));
     let manager = with_one_to_push(&a, Endpoint::new(hub.clone()).with_access(NotTwo)).await;
-    manager.record([note(3)]).await.expect("recorded");
+    manager.replica().record([note(3)]).await.expect("recorded");
     let report = manager.sync().await.expect("syncs");
     assert_eq!(report.refused.len(), 1, "{report:?}");
     assert_eq!(report.refused[0].code, RefusalCode::Denied);
@@ -119,7 +125,7 @@ async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_hel
 async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_caller_expects() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let manager = with_one_to_push(&a, Endpoint::new(hub.clone())).await;
-    let events = a.read(synckit::Query::after(0)).await.expect("a page").events;
+    let events = a.read(synckit::store::Query::after(0)).await.expect("a page").events;
     // The second event, which the copy does not have, reaches the hub by way of b.
     SyncManager::new(a.clone(), Endpoint::new(b.clone())).sync().await.expect("syncs");
     SyncManager::new(b, Endpoint::new(hub.clone())).sync().await.expect("syncs");
@@ -151,11 +157,15 @@ async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_call
 async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_log() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let to_hub = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
-    to_hub.record([note(1)]).await.expect("recorded");
+    to_hub.replica().record([note(1)]).await.expect("recorded");
     to_hub.sync().await.expect("syncs");
-    let events = a.read(synckit::Query::after(0)).await.expect("a page").events;
+    let events = a.read(synckit::store::Query::after(0)).await.expect("a page").events;
     let from_b = SyncManager::new(b, Endpoint::new(a.clone()));
-    from_b.record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")]).await.expect("recorded");
+    from_b
+        .replica()
+        .record([NewEvent::new("NoteEdited", "note-2", &1).expect("good")])
+        .await
+        .expect("recorded");
     from_b.push().await.expect("pushes");
     SyncManager::new(hub.clone(), Endpoint::new(a.clone())).pull().await.expect("pulls");
     let caller =

@@ -1,0 +1,102 @@
+//! Hello: who the peer is, how far each side has the other's log, and whether this log was set back or copied.
+
+// Three phases, each with a type of what it hands on:
+// - `prepare.rs`: what is known before; `Prepared`
+// - this file: what the peer says; `Said`
+// - `reconcile.rs`: what follows from both; a `Peer`, or a fresh identity
+// - `handover.rs`: few new events that travel with the hello
+
+mod handover;
+mod prepare;
+mod reconcile;
+
+use synckit_core::{
+    Caller, Cursor, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity,
+    PROTOCOL_VERSION, Renewal, Result, StoreId, Transport,
+};
+use synckit_plan::Renew;
+
+use crate::peer_notes::places_in;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
+pub(crate) use handover::Read;
+
+/// What is known before the hello.
+struct Prepared {
+    /// The peer that is expected to answer.
+    expected: Option<StoreId>,
+    /// What is known of the local log and of that peer.
+    facts: Facts,
+    identity: Identity,
+    caller: Caller,
+    request: HelloRequest,
+    /// What was read to be pushed first.
+    read: Option<Read>,
+}
+
+/// What the peer has said.
+struct Said {
+    hello: HelloResponse,
+    /// What is known of the local log and of the peer, where another answered than was expected.
+    facts: Option<Facts>,
+}
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Says hello. `None` where it turns out that this replica was set back, copied, or shares its name: it has a fresh id and
+    /// a fresh name then, and is a stranger to the peer.
+    pub(super) async fn meet(&mut self) -> Result<Option<Peer>> {
+        let prepared = self.prepare().await?;
+        let hello = match self.calls.hello(prepared.request.clone()).await {
+            // The peer goes by this store's id.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return self.renew(&prepared.caller, Renewal::CopyInUse, error).await.map(|()| None);
+            }
+            hello => hello?,
+        };
+        let said = self.introduce(&prepared, hello).await?;
+        self.reconcile(prepared, said).await
+    }
+
+    /// Asks for what is known of a peer that was not expected, and says hello again where that is something.
+    async fn introduce(&self, prepared: &Prepared, hello: HelloResponse) -> Result<Said> {
+        if prepared.expected == Some(hello.store) {
+            return Ok(Said { hello: checked(hello)?, facts: None });
+        }
+        let known: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
+        let facts = self.ask_about(&known).await?;
+        let cursor = furthest(hello.store, &facts)?;
+        let hello = match cursor {
+            None => hello,
+            Some(_) => {
+                let request = HelloRequest { cursor, ahead: None, ..prepared.request.clone() };
+                self.calls.hello(request).await?
+            }
+        };
+        Ok(Said { hello: checked(hello)?, facts: Some(facts) })
+    }
+
+    /// Takes a fresh id and a fresh name, once for each reason in a sync: what is noticed again is told as the error.
+    async fn renew(&mut self, caller: &Caller, why: Renewal, error: Error) -> Result<()> {
+        if self.renewed_for.contains(&why) && why != Renewal::SetBack {
+            return Err(error);
+        }
+        self.renewed_for.push(why);
+        let renew = Renew::new(caller.store, why, self.replica.now(), self.replica.entropy()?);
+        let identity = self.store.commit(renew).await?;
+        self.renewed(identity.author, why);
+        Ok(())
+    }
+}
+
+fn furthest(peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
+    Ok(places_in(peer, facts)?.pop())
+}
+
+fn checked(hello: HelloResponse) -> Result<HelloResponse> {
+    if hello.protocol == PROTOCOL_VERSION {
+        return Ok(hello);
+    }
+    Err(Error::new(ErrorKind::Unsupported, "the peer speaks another version; upgrade the older side")
+        .with("peer's version", hello.protocol)
+        .with("version here", PROTOCOL_VERSION))
+}

@@ -1,0 +1,46 @@
+//! What is known before the hello.
+
+use synckit_core::{
+    Caller, EventStore, Facts, HelloRequest, Needs, Note, PROTOCOL_VERSION, Result, StoreId, Transport,
+};
+use synckit_plan::notes;
+
+use crate::peer_notes::notes_about;
+use crate::sync::meet::{Prepared, furthest};
+use crate::sync::session::Session;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Asks the store for all that the hello needs: most often once, for the peer that was met last.
+    pub(super) async fn prepare(&self) -> Result<Prepared> {
+        let mut expected = self.met.get();
+        let mut facts = self.ask_about(expected.as_slice()).await?;
+        let last = notes::last(&self.filter);
+        let last: Option<StoreId> = facts.note(&last).map(|value| Note::read(&last, value)).transpose()?;
+        if last.is_some() && last != expected {
+            expected = last;
+            facts = self.ask_about(expected.as_slice()).await?;
+        }
+        let identity = Note::read_identity(facts.note(Note::NODE))?;
+        let caller = Caller { node: identity.author.clone(), store: facts.head.store };
+        let read = self.read_ahead(expected, &facts).await;
+        let page = read.as_ref().map(|(_, page)| page);
+        let request = HelloRequest {
+            protocol: PROTOCOL_VERSION,
+            caller: caller.clone(),
+            filter: self.filter.clone(),
+            cursor: expected.map_or(Ok(None), |peer| furthest(peer, &facts))?,
+            ahead: expected
+                .zip(page)
+                .and_then(|(peer, page)| self.to_hand_over(peer, &identity, &facts, page)),
+        };
+        Ok(Prepared { expected, facts, identity, caller, request, read })
+    }
+
+    /// Asks for all that a sync must know of the own log, and of what is known about peers.
+    pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
+        let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
+        under.push(notes::CONFLICTS.to_owned());
+        let notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), notes::last(&self.filter)];
+        self.store.facts(Needs { notes, under, ..Needs::default() }).await
+    }
+}
