@@ -165,9 +165,12 @@ fn commit(engine: &impl KeyValue, jobs: &mut [Job]) -> Result<Answers> {
             outcome
         }));
     }
+    // An engine that copies what a snapshot shares has nothing to copy now.
+    let batch = group.batch;
+    drop(snapshot);
     // What is returned without having changed anything was durable before.
-    if !group.batch.is_empty() {
-        engine.write(&group.batch)?;
+    if !batch.is_empty() {
+        engine.write(&batch)?;
     }
     Ok(answers)
 }
