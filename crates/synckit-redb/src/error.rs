@@ -1,19 +1,16 @@
 //! What the engine's errors mean to a caller.
 
 use std::io;
-use std::sync::Arc;
 
 use redb::Error as Engine;
 use synckit_core::{Error, ErrorKind};
 
+const FAILED: &str = "the storage failed; the next call opens it again";
+
 /// The one place where errors of the engine become errors of synckit.
 pub(crate) fn engine(error: impl Into<Engine>) -> Error {
-    shared(&Arc::new(error.into()))
-}
-
-/// The same for an error that several callers get; each finds it as the source, an `Arc<redb::Error>`.
-pub(crate) fn shared(error: &Arc<Engine>) -> Error {
-    let (kind, message) = match &**error {
+    let error = error.into();
+    let (kind, message) = match &error {
         Engine::DatabaseAlreadyOpen | Engine::LockProtocolMismatch => (
             ErrorKind::Busy,
             "the file is open elsewhere; it belongs to one store of one process at a time: close it there, or share its handle",
@@ -34,17 +31,10 @@ pub(crate) fn shared(error: &Arc<Engine>) -> Error {
         }
         Engine::Unsupported => (ErrorKind::Unsupported, "the storage lacks what a store needs"),
         Engine::ValueTooLarge(_) => (ErrorKind::TooLarge, "a value exceeds the limits of redb"),
-        Engine::PreviousIo => {
-            (ErrorKind::Internal, "the storage has failed before; close the store and open it again")
-        }
-        Engine::DatabaseClosed => (ErrorKind::Closed, "the database is closed"),
+        Engine::PreviousIo | Engine::DatabaseClosed => (ErrorKind::Unavailable, FAILED),
         _ => (ErrorKind::Internal, "redb failed"),
     };
-    Error::new(kind, message).with_source(Arc::clone(error))
-}
-
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store is closed")
+    Error::new(kind, message).with_source(error)
 }
 
 fn io_failed(error: &io::Error) -> (ErrorKind, &'static str) {
@@ -63,10 +53,11 @@ fn io_failed(error: &io::Error) -> (ErrorKind, &'static str) {
                 "the file cannot be opened or written; check the rights on it and its directory",
             )
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (ErrorKind::Unavailable, "the disk is full; free some space, close the store and open it again")
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+            ErrorKind::Unavailable,
+            "the disk is full; free some space, then the file is opened again by itself",
+        ),
         io::ErrorKind::UnexpectedEof => (ErrorKind::Corrupt, "the database file was cut short"),
-        _ => (ErrorKind::Internal, "the storage failed; close the store and open it again"),
+        _ => (ErrorKind::Unavailable, FAILED),
     }
 }

@@ -1,22 +1,16 @@
 #![doc = include_str!("../README.md")]
-//!
-//! # Map
-//!
-//! - `config.rs`: [`RedbConfig`]
-//! - `store.rs`: [`RedbStore`], the contract
-//! - `writer.rs`: the thread that commits what waits, in groups
-//! - `tables.rs`: the tables, and what is read from them and written to them
-//! - `row.rs`: the binary form of an event in the log
-//! - `schema.rs`: whose file it is, opening and creating it
-//! - `error.rs`: what the engine's errors mean
+
+// - `config.rs`: where the file is and how it is kept
+// - `store.rs`: the store, a `KeyValueLog` over one table
+// - `engine.rs`: the table, and opening it again after the disk failed
+// - `file.rs`: opening and creating the file
+// - `error.rs`: what the engine's errors mean
 
 mod config;
+mod engine;
 mod error;
-mod row;
-mod schema;
+mod file;
 mod store;
-mod tables;
-mod writer;
 
 pub use config::RedbConfig;
 pub use store::RedbStore;

@@ -1,33 +1,37 @@
-//! Committing: in groups, each intent on its own, all or nothing.
+//! Committing: in groups, each planner on its own, all or nothing.
 
 mod support;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use support::{Disk, content, entropy, note, one, record, recorded};
-use synckit_core::notes::Renewal;
-use synckit_core::plan::{Edit, Intent, Outcome, Renew};
-use synckit_core::{Dot, ErrorKind, EventStore, Needs, NoteQuery, Query, Result, Watch, notes};
+use support::{Disk, content, edit, note, one, record};
+use synckit_core::{
+    BoxPlanner, Dot, ErrorKind, EventStore, Identity, Needs, Note, NoteQuery, Plan, Planner, Query, Renewal,
+    Result,
+};
+use synckit_plan::{Recorded, Renew};
 use synckit_redb::RedbStore;
 use synckit_testkit::drop_at;
-use synckit_testkit::samples::{NOW, new_event, new_json, node};
+use synckit_testkit::plans::{Fixed, event, stamps_are_free_before_any_is_taken, swap};
+use synckit_testkit::samples::{NOW, entropy, new_event, new_json, node};
 
-type Commit = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+type Commit<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 async fn open(disk: &Disk) -> RedbStore {
-    RedbStore::open_backend(disk.clone(), node("n")).await.expect("opens")
+    support::open(disk).await.expect("opens")
 }
 
 /// Lets these commits wait behind each other: polls each once.
-async fn waiting(store: &RedbStore, intents: Vec<Intent>) -> Vec<Commit> {
-    let commit = |intent| {
+async fn waiting<P: Planner>(store: &RedbStore, planners: Vec<P>) -> Vec<Commit<P::Outcome>> {
+    let commit = |planner| {
         let store = store.clone();
-        Box::pin(async move { store.commit(intent).await }) as Commit
+        Box::pin(async move { store.commit(planner).await }) as Commit<P::Outcome>
     };
-    let mut commits: Vec<Commit> = intents.into_iter().map(commit).collect();
+    let mut commits: Vec<Commit<P::Outcome>> = planners.into_iter().map(commit).collect();
     poll_fn(|context| {
         assert!(commits.iter_mut().all(|commit| commit.as_mut().poll(context).is_pending()));
         Poll::Ready(())
@@ -36,17 +40,22 @@ async fn waiting(store: &RedbStore, intents: Vec<Intent>) -> Vec<Commit> {
     commits
 }
 
+/// The outcome of a planner that was in a box.
+async fn outcome<T: 'static>(commit: Commit<Box<dyn Any + Send>>) -> T {
+    *commit.await.expect("commits").downcast().expect("the outcome of this planner")
+}
+
 #[tokio::test]
 async fn many_callers_wait_for_one_sync() {
     let disk = Disk::default();
     let store = open(&disk).await;
-    recorded(store.commit(one("alone")).await);
+    store.commit(one("alone")).await.expect("commits");
     let before = disk.syncs();
     disk.hold_back(true);
     let commits = waiting(&store, (0..64).map(|n| one(&format!("e{n}"))).collect()).await;
     disk.hold_back(false);
     for (commit, position) in commits.into_iter().zip(2..) {
-        let recorded = recorded(commit.await);
+        let recorded = commit.await.expect("commits");
         // In the order in which they came, each on top of those before it.
         assert_eq!(recorded.head, position);
         assert_eq!(recorded.events[0].dot.as_ref().expect("a dot").counter, position);
@@ -69,7 +78,7 @@ async fn sixty_four_tasks_write_one_log() {
             let store = store.clone();
             tokio::spawn(async move {
                 for n in 0..20 {
-                    let recorded = recorded(store.commit(one(&format!("{task}-{n}"))).await);
+                    let recorded = store.commit(one(&format!("{task}-{n}"))).await.expect("commits");
                     assert!(store.head().await.expect("a head").position >= recorded.head);
                 }
             })
@@ -83,25 +92,25 @@ async fn sixty_four_tasks_write_one_log() {
 }
 
 #[tokio::test]
-async fn an_intent_that_fails_fails_alone() {
+async fn a_plan_that_fails_fails_alone() {
     let disk = Disk::default();
     let store = open(&disk).await;
     disk.hold_back(true);
-    let intents = vec![
+    let planners = vec![
         one("first"),
         one("taken"),
         record(vec![new_event("x", "never"), new_json("x", "taken", "\"other content\"")]),
         one("taken"),
         one("last"),
     ];
-    let commits = waiting(&store, intents).await;
+    let commits = waiting(&store, planners).await;
     disk.hold_back(false);
     let mut outcomes = Vec::new();
     for commit in commits {
         outcomes.push(commit.await);
     }
-    let last = recorded(outcomes.remove(4));
-    let repeated = recorded(outcomes.remove(3));
+    let last = outcomes.remove(4).expect("commits");
+    let repeated = outcomes.remove(3).expect("commits");
     let error = outcomes.remove(2).expect_err("its id is taken");
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     assert_eq!((repeated.events.len(), repeated.duplicates.len()), (0, 1));
@@ -121,7 +130,7 @@ async fn all_of_a_group_fail_when_it_cannot_be_made_durable() {
     disk.hold_back(false);
     for commit in commits {
         let error = commit.await.expect_err("fails");
-        assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
     store.close().await.expect("closes");
 }
@@ -130,9 +139,9 @@ async fn all_of_a_group_fail_when_it_cannot_be_made_durable() {
 async fn what_changes_nothing_is_not_synced() {
     let disk = Disk::default();
     let store = open(&disk).await;
-    recorded(store.commit(one("e1")).await);
+    store.commit(one("e1")).await.expect("commits");
     let before = disk.syncs();
-    assert_eq!(recorded(store.commit(one("e1")).await).duplicates.len(), 1);
+    assert_eq!(store.commit(one("e1")).await.expect("commits").duplicates.len(), 1);
     store.commit(record(vec![new_json("x", "e1", "1")])).await.expect_err("its id is taken");
     assert_eq!(disk.syncs(), before);
 }
@@ -143,16 +152,15 @@ async fn a_reader_does_not_wait_for_a_commit() {
     let store = open(&disk).await;
     // Room in the file: while it grows, redb holds a lock that readers take too.
     let large = note("large", &"x".repeat(1 << 20));
-    store.commit(Intent::Edit(Edit { put: vec![large], delete: Vec::new() })).await.expect("commits");
-    let large = "large".to_owned();
-    store.commit(Intent::Edit(Edit { put: Vec::new(), delete: vec![large] })).await.expect("commits");
-    recorded(store.commit(one("e1")).await);
+    store.commit(edit(vec![large], &[])).await.expect("commits");
+    store.commit(edit(Vec::new(), &["large"])).await.expect("commits");
+    store.commit(one("e1")).await.expect("commits");
     disk.hold_back(true);
     let mut commits = waiting(&store, vec![one("e2")]).await;
     // What is not durable is not seen.
     assert_eq!(content(&store).await.log.len(), 1);
     disk.hold_back(false);
-    assert_eq!(recorded(commits.remove(0).await).head, 2);
+    assert_eq!(commits.remove(0).await.expect("commits").head, 2);
     assert_eq!(content(&store).await.log.len(), 2);
 }
 
@@ -167,10 +175,10 @@ async fn a_dropped_future_leaves_the_store_before_or_after() {
         };
         drop_at(polls, store.commit(pair("dropped"))).await;
         drop_at(polls, store.read(Query::after(0))).await;
-        drop_at(polls, store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()]))).await;
+        drop_at(polls, store.notes(NoteQuery::Keys(vec![Note::NODE.to_owned()]))).await;
         drop_at(polls.min(1), store.moved(u64::MAX - 1)).await;
         drop_at(polls, store.head()).await;
-        recorded(store.commit(pair("kept")).await);
+        store.commit(pair("kept")).await.expect("commits");
     }
     let log = content(&store).await.log;
     let held = |id: String| log.iter().any(|stored| stored.event.id.as_str() == id);
@@ -210,6 +218,7 @@ async fn closing_waits_for_the_running_commits_and_refuses_the_rest() {
     assert_eq!(watcher.await.expect("ends").expect_err("is closed").kind(), ErrorKind::Closed);
     let closed = |kind| assert_eq!(kind, ErrorKind::Closed);
     closed(store.commit(one("late")).await.expect_err("is closed").kind());
+    closed(store.facts(Needs::default()).await.expect_err("is closed").kind());
     closed(store.read(Query::after(0)).await.expect_err("is closed").kind());
     closed(store.notes(NoteQuery::Keys(vec![])).await.expect_err("is closed").kind());
     closed(store.head().await.expect_err("is closed").kind());
@@ -224,21 +233,20 @@ async fn the_id_that_a_commit_puts_holds_for_those_behind_it_in_the_group_and_fo
     let disk = Disk::default();
     let store = open(&disk).await;
     let before = store.head().await.expect("a head").store;
-    recorded(store.commit(one("e1")).await);
+    store.commit(one("e1")).await.expect("commits");
     disk.hold_back(true);
-    let renew = || Intent::Renew(Renew::new(before, Renewal::Asked, NOW, entropy()));
-    let mut commits = waiting(&store, vec![renew(), one("e2"), renew()]).await;
+    let renew = || BoxPlanner::new(Renew::new(before, Renewal::Asked, NOW, entropy()));
+    let mut commits = waiting(&store, vec![renew(), BoxPlanner::new(one("e2")), renew()]).await;
     disk.hold_back(false);
-    let Outcome::Renewed(again) = commits.remove(2).await.expect("commits") else { panic!("not renewed") };
-    let recorded = recorded(commits.remove(1).await);
-    let Outcome::Renewed(identity) = commits.remove(0).await.expect("commits") else { panic!("not renewed") };
+    let again: Identity = outcome(commits.remove(2)).await;
+    let recorded: Recorded = outcome(commits.remove(1)).await;
+    let identity: Identity = outcome(commits.remove(0)).await;
     assert_eq!((again, identity.former.len(), identity.former[0].store), (identity.clone(), 1, before));
     assert_eq!(recorded.events[0].dot, Some(Dot::new(identity.author.clone(), 1)));
     let head = store.head().await.expect("a head");
     assert!(head.store != before && head.position == 2);
     assert_eq!(store.read(Query::after(0)).await.expect("reads").store, head.store);
-    let asked = store.commit(Intent::Ask(Needs::default())).await.expect("answers");
-    assert!(matches!(asked, Outcome::Facts(facts) if facts.head == head));
+    assert_eq!(store.facts(Needs::default()).await.expect("reads").head, head);
     store.close().await.expect("closes");
     let again = open(&Disk::of(disk.cut_after(disk.syncs(), support::Kept::Nothing))).await;
     assert_eq!(again.head().await.expect("a head"), head);
@@ -249,8 +257,8 @@ async fn the_id_that_a_commit_puts_holds_for_those_behind_it_in_the_group_and_fo
 async fn a_page_names_the_marks_at_its_ends_and_facts_those_that_are_asked_for() {
     let disk = Disk::default();
     let store = open(&disk).await;
-    recorded(store.commit(record(vec![new_event("x", "e1"), new_event("y", "e2")])).await);
-    recorded(store.commit(one("e3")).await);
+    store.commit(record(vec![new_event("x", "e1"), new_event("y", "e2")])).await.expect("commits");
+    store.commit(one("e3")).await.expect("commits");
     let log = content(&store).await.log;
     assert!(log[0].mark == log[1].mark && log[1].mark != log[2].mark);
     let page = store.read(Query::after(1).at_most(1, usize::MAX)).await.expect("reads");
@@ -262,9 +270,7 @@ async fn a_page_names_the_marks_at_its_ends_and_facts_those_that_are_asked_for()
     }
     let histories = vec!["y".try_into().expect("valid"), "z".try_into().expect("valid")];
     let needs = Needs { places: vec![0, 3, 4], histories, ..Needs::default() };
-    let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
-        panic!("not what was asked")
-    };
+    let facts = store.facts(needs).await.expect("reads");
     assert_eq!(facts.places, HashMap::from([(3, log[2].mark)]));
     let (y, z) = ("y".try_into().expect("valid"), "z".try_into().expect("valid"));
     assert_eq!(facts.histories, HashMap::from([(y, vec![log[1].clone()]), (z, Vec::new())]));
@@ -275,9 +281,36 @@ async fn a_watcher_hears_of_commits() {
     let store = RedbStore::in_memory(node("n")).await.expect("opens");
     for position in 1..=3 {
         let (moved, _) = tokio::join!(store.moved(position - 1), async {
-            recorded(store.commit(one(&format!("e{position}"))).await)
+            store.commit(one(&format!("e{position}"))).await.expect("commits")
         });
         assert_eq!(moved.expect("moves"), position);
     }
     assert_eq!(store.moved(0).await.expect("has moved"), 3);
+}
+
+#[tokio::test]
+async fn restamped_events_swap_what_they_stand_under() {
+    stamps_are_free_before_any_is_taken(&RedbStore::in_memory(node("n")).await.expect("opens")).await;
+}
+
+#[tokio::test]
+async fn a_stamp_that_is_not_free_fails_the_whole_plan_and_no_other_of_its_group() {
+    let disk = Disk::default();
+    let store = open(&disk).await;
+    let [first, _] = swap();
+    store.commit(Fixed(first.clone())).await.expect("commits");
+    disk.hold_back(true);
+    let restamps = [(1, event("b", 1)), (1, event("a", 2)), (3, event("c", 3))];
+    let plan = |restamp| Fixed(Plan { restamp: vec![restamp], ..Plan::default() });
+    let good = Fixed(Plan { put: vec![note("k", "v")], ..Plan::default() });
+    let planners: Vec<_> = [good].into_iter().chain(restamps.map(plan)).collect();
+    let mut commits = waiting(&store, planners).await;
+    disk.hold_back(false);
+    commits.remove(0).await.expect("commits");
+    for commit in commits {
+        assert_eq!(commit.await.expect_err("is taken, or not there").kind(), ErrorKind::Corrupt);
+    }
+    let content = synckit_testkit::plans::content(&store).await;
+    assert!(content.log.into_iter().map(|stored| stored.event).eq(first.append));
+    assert!(content.notes.contains(&note("k", "v")));
 }

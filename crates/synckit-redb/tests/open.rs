@@ -6,11 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, TableDefinition};
-use support::{content, one, recorded};
+use support::{content, one};
 use synckit_core::{Error, ErrorKind, EventStore, Query};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_testkit::samples::node;
 use tempfile::TempDir;
+
+/// Where the store keeps everything.
+const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("synckit");
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -33,7 +36,7 @@ async fn refused(config: RedbConfig) -> Error {
 /// A store with one event, closed.
 async fn make(path: &Path) {
     let store = RedbStore::open(config(path)).await.expect("opens");
-    recorded(store.commit(one("e1")).await);
+    store.commit(one("e1")).await.expect("commits");
     store.close().await.expect("closes");
 }
 
@@ -105,9 +108,9 @@ async fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
 async fn a_newer_format_is_refused() {
     let (_directory, path) = directory();
     make(&path).await;
-    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("synckit");
     change(&path, |transaction| {
-        transaction.open_table(meta).expect("opens").insert("format", 2).expect("inserts");
+        let format = 2_u64.to_be_bytes();
+        transaction.open_table(ENTRIES).expect("opens").insert(&b"F"[..], &format[..]).expect("inserts");
     });
     let error = refused(config(&path)).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -119,21 +122,25 @@ async fn a_damaged_row_is_corrupt_and_the_rest_is_read() {
     let (_directory, path) = directory();
     let store = RedbStore::open(config(&path)).await.expect("opens");
     for id in ["e1", "e2", "e3"] {
-        recorded(store.commit(one(id)).await);
+        store.commit(one(id)).await.expect("commits");
     }
     drop(store);
-    let events: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
     change(&path, |transaction| {
-        transaction.open_table(events).expect("opens").insert(2, &b"\x01\x00rubbish"[..]).expect("inserts");
+        let key = [&b"e"[..], &2_u64.to_be_bytes()].concat();
+        let mut table = transaction.open_table(ENTRIES).expect("opens");
+        table.insert(key.as_slice(), &b"\x01\x00rubbish"[..]).expect("inserts").expect("the row is there");
     });
     let store = RedbStore::open(config(&path)).await.expect("opens");
-    let error = store.read(Query::after(0)).await.expect_err("cannot be read");
+    // The page before it ends there.
+    let before = store.read(Query::after(0)).await.expect("reads");
+    assert_eq!((before.events.len(), before.scanned_to, before.more), (1, 1, true));
+    let error = store.read(Query::after(1)).await.expect_err("cannot be read");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(error.context().contains(&("position", "2".to_owned())), "{error}");
     assert_eq!(store.read(Query::after(2)).await.expect("reads").events.len(), 1);
     // It stands in the way of nobody but whoever asks for it.
     assert_eq!(store.commit(one("e2")).await.expect_err("cannot be compared").kind(), ErrorKind::Corrupt);
-    assert_eq!(recorded(store.commit(one("e4")).await).head, 4);
+    assert_eq!(store.commit(one("e4")).await.expect("commits").head, 4);
 }
 
 #[tokio::test]
@@ -145,7 +152,7 @@ async fn a_store_is_open_once_at_a_time() {
     assert!(error.message().contains("one process"), "{error}");
     let clone = store.clone();
     drop(store);
-    recorded(clone.commit(one("e1")).await);
+    clone.commit(one("e1")).await.expect("commits");
     drop(clone);
     let store = RedbStore::open(config(&path)).await.expect("opens");
     store.close().await.expect("closes");

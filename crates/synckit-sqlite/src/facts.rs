@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use synckit_core::{
-    AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Position, Query, Result,
-    StoredEvent, notes,
+    AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Note, Position, Query, Result,
+    StoredEvent,
 };
 
 use crate::error::{engine, unreadable};
@@ -113,7 +113,7 @@ pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: 
     let ends: Vec<_> = needs.under.iter().map(|prefix| (prefix.as_str(), after_prefix(prefix))).collect();
     let dots: Vec<_> = needs.dots.iter().map(|dot| (dot.node.as_str(), dot.counter)).collect();
     let query = sqlx::query(sql.as_str())
-        .bind(notes::STORE)
+        .bind(Note::STORE)
         .bind(packed::array(needs.notes.iter().map(String::as_str))?)
         .bind(packed::object(&ends)?)
         .bind(packed::array(needs.ids.iter().map(EventId::as_str))?)
@@ -127,7 +127,7 @@ pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: 
     let row = rows.last().ok_or_else(|| Error::corrupt("the engine answered without a row"))?;
     let position: Option<i64> = row.try_get(0).map_err(engine)?;
     let version = row.try_get(1).map_err(engine)?;
-    let store = notes::store_id(row.try_get(2).map_err(engine)?)?;
+    let store = Note::read_store_id(row.try_get(2).map_err(engine)?)?;
     let mut facts = Facts::at(LogHead { store, position: position.unwrap_or(0).cast_unsigned() });
     let mut large = Vec::new();
     read(row, needs, &mut facts, &mut large)?;

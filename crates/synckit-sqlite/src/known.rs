@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use synckit_core::{Facts, LogHead, Needs, Plan, notes};
+use synckit_core::{Facts, LogHead, Needs, Note, Plan};
 
 /// The most bytes of notes that are kept. Beyond, they are forgotten all at once.
 const BYTES: usize = 1 << 20;
@@ -27,6 +27,17 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn new(version: i64, head: LogHead) -> Self {
         Known { version, head, notes: HashMap::new(), bytes: 0 }
+    }
+
+    /// Starts from notes that were read or written, in a transaction that ended here.
+    pub(crate) fn of(
+        version: i64,
+        head: LogHead,
+        notes: impl IntoIterator<Item = (String, Option<Vec<u8>>)>,
+    ) -> Self {
+        let mut known = Known::new(version, head);
+        notes.into_iter().for_each(|(key, value)| known.set(&key, value));
+        known
     }
 
     /// The facts that are needed, if all of them are known. Ids are taken for new: the index of ids knows better.
@@ -57,11 +68,11 @@ impl Known {
             return None;
         }
         self.head.position += plan.appends() as u64;
-        if plan.delete.iter().any(|key| key == notes::STORE) {
+        if plan.delete.iter().any(|key| key == Note::STORE) {
             return None;
         }
-        if let Some(id) = plan.put.iter().find(|note| note.key == notes::STORE) {
-            self.head.store = notes::store_id(Some(&id.value)).ok()?;
+        if let Some(id) = plan.put.iter().find(|note| note.key == Note::STORE) {
+            self.head.store = Note::read_store_id(Some(&id.value)).ok()?;
         }
         plan.put.iter().for_each(|note| self.set(&note.key, Some(note.value.clone())));
         plan.delete.iter().for_each(|key| self.set(key, None));
@@ -83,7 +94,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::notes::Note;
     use synckit_core::{AggregateId, StoreId};
 
     use super::*;
@@ -117,10 +127,10 @@ mod tests {
     #[test]
     fn the_head_follows_what_a_plan_appends_and_the_id_it_puts() {
         let id = StoreId::from_bytes([2; 16]);
-        let renewed = Note { key: notes::STORE.to_owned(), value: id.to_string().into_bytes() };
+        let renewed = Note { key: Note::STORE.to_owned(), value: id.to_string().into_bytes() };
         let known = known().after(&Plan { put: vec![renewed], ..Plan::default() }).expect("little");
         assert_eq!(known.facts(&of(&[])).expect("known").head, LogHead { store: id, position: 7 });
-        let delete = vec![notes::STORE.to_owned()];
+        let delete = vec![Note::STORE.to_owned()];
         assert!(known.after(&Plan { delete, ..Plan::default() }).is_none());
     }
 

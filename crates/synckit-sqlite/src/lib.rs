@@ -1,22 +1,22 @@
 #![doc = include_str!("../README.md")]
-//!
-//! # Map
-//!
-//! - `config.rs`: [`SqliteConfig`], [`Synchronous`]
-//! - `store.rs`: [`SqliteStore`], the contract
-//! - `connections.rs`: the connections to the file
-//! - `query.rs`: reading pages of the log and notes
-//! - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
-//! - `known.rs`: what the writer knows without asking
-//! - `packed.rs`: many rows in one value, and many keys in one parameter
-//! - `schema.rs`: whose file it is, creating and migrating it
-//! - `error.rs`: what the engine's errors mean
+
+// - `config.rs`: where the file is and how it is kept
+// - `store.rs`: the contract
+// - `connections.rs`: the connections to the file
+// - `query.rs`: reading pages of the log and notes
+// - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
+// - `group.rs`: commits that waited, in one transaction
+// - `known.rs`: what the writer knows without asking
+// - `packed.rs`: many rows in one value, and many keys in one parameter
+// - `schema.rs`: whose file it is, creating and migrating it
+// - `error.rs`: what the engine's errors mean
 
 mod commit;
 mod config;
 mod connections;
 mod error;
 mod facts;
+mod group;
 mod known;
 mod packed;
 mod query;

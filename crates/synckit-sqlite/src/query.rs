@@ -2,16 +2,14 @@
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-use synckit_core::notes::{self, Note};
-use synckit_core::{AggregateId, Error, Mark, Needs, NoteQuery, Page, Query, Result, StoredEvent};
+use synckit_core::{
+    AggregateId, Error, LogHead, Mark, Needs, Note, NoteQuery, Page, Position, Query, Result,
+};
+use synckit_store::PageBuilder;
 
 use crate::error::{engine, unreadable};
 use crate::facts::{self, Begin};
 use crate::packed::{self, Fields};
-
-/// How many events a read with `except_source` looks at before it answers, so that a long stretch of the log
-/// from that source costs several short reads and not a long one.
-const SCAN: u64 = 10_000;
 
 /// At most as many rows as the third parameter says. It stands in a sum, since for a parameter alone the engine prepares
 /// the statement again whenever another value is bound.
@@ -19,11 +17,28 @@ const LIMIT: &str = "LIMIT ?3 + 0";
 
 /// Reads a page of the log: one statement, one row, one snapshot.
 pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) -> Result<Page> {
-    let aggregates = query.aggregates.take().map(|mut aggregates| {
+    if let Some(aggregates) = &mut query.aggregates {
         aggregates.sort_unstable();
         aggregates.dedup();
-        aggregates
-    });
+    }
+    loop {
+        match read_once(connection, &query).await {
+            // A page ends before an event that cannot be read.
+            Err((readable, _)) if readable > 0 => query.max_events = readable,
+            Err((_, error)) => return Err(error),
+            Ok(page) => return Ok(page),
+        }
+    }
+}
+
+/// Reads a page; where an event of it cannot be read, also tells how many come before it.
+async fn read_once(connection: &mut SqliteConnection, query: &Query) -> Result<Page, (usize, Error)> {
+    let row = select(connection, query).await.map_err(|error| (0, error))?;
+    page(&row, query)
+}
+
+async fn select(connection: &mut SqliteConnection, query: &Query) -> Result<SqliteRow> {
+    let aggregates = &query.aggregates;
     let kind = Kind {
         aggregates: aggregates.as_ref().map(Vec::len),
         except_source: query.except_source.is_some(),
@@ -31,14 +46,13 @@ pub(crate) async fn read(connection: &mut SqliteConnection, mut query: Query) ->
     };
     let count = |number: usize| signed(u64::try_from(number).unwrap_or(u64::MAX));
     let select = sqlx::query(AssertSqlSafe(kind.sql()))
-        .bind(notes::STORE)
+        .bind(Note::STORE)
         .bind(signed(query.after))
         .bind(count(query.max_events))
         .bind(count(query.max_bytes))
         .bind(query.except_source.map(|source| source.as_bytes().to_vec()))
         .bind(packed::array(aggregates.iter().flatten().map(AggregateId::as_str))?);
-    let row = select.fetch_one(connection).await.map_err(engine)?;
-    page(&row, &query)
+    select.fetch_one(connection).await.map_err(engine)
 }
 
 /// What a page is asked for, as far as it makes the statement another.
@@ -57,6 +71,7 @@ impl Kind {
     /// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
     fn sql(&self) -> String {
         let Kind { aggregates, except_source, any_number } = *self;
+        let scan = PageBuilder::SCAN;
         let after = match aggregates {
             None => "FROM events NOT INDEXED WHERE position > ?2".to_owned(),
             Some(_) => {
@@ -70,9 +85,9 @@ impl Kind {
         let first = if any_number { String::new() } else { format!("{order} {LIMIT}") };
         let end = match (aggregates, except_source) {
             (_, false) => "9223372036854775807".to_owned(),
-            (None, true) => format!("min(?2, 9223372036854775807 - {SCAN}) + {SCAN}"),
+            (None, true) => format!("min(?2, 9223372036854775807 - {scan}) + {scan}"),
             (Some(_), true) => {
-                let last = format!("SELECT position {after} {order} LIMIT 1 OFFSET {}", SCAN - 1);
+                let last = format!("SELECT position {after} {order} LIMIT 1 OFFSET {}", scan - 1);
                 format!("ifnull(({last}), 9223372036854775807)")
             }
         };
@@ -113,48 +128,64 @@ impl Kind {
     }
 }
 
-fn page(row: &SqliteRow, query: &Query) -> Result<Page> {
-    let store = notes::store_id(row.try_get(0).map_err(engine)?)?;
+fn page(row: &SqliteRow, query: &Query) -> Result<Page, (usize, Error)> {
+    let ends = ends(row, query).map_err(|error| (0, error))?;
+    let mut fields = Fields::new(ends.packed);
+    let mut events = Vec::new();
+    let mut page = PageBuilder::new(query, ends.head, ends.from);
+    if page.has_room() {
+        while !fields.is_empty() {
+            let stored = fields.stored().map_err(|(position, error)| unreadable(position, error));
+            events.push(stored.map_err(|error| (events.len(), error))?);
+        }
+    }
+    // The engine promises no order in what it puts together.
+    events.sort_by_key(|stored| stored.position);
+    let taken =
+        events.into_iter().try_for_each(|stored| match page.take(stored.position, |_| Ok(Some(stored))) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(None),
+            Err(error) => Err(Some(error)),
+        });
+    if let Err(Some(error)) = taken {
+        return Err((0, error));
+    }
+    if !ends.cut {
+        page.looked_up_to(ends.place);
+    }
+    page.finish(|_| Ok(ends.upto)).map_err(|error| (0, error))
+}
+
+/// Where a page starts and may end, and its rows put together.
+struct Ends<'r> {
+    head: LogHead,
+    from: Option<Mark>,
+    /// The furthest position that was looked at, and the mark there or at the end of the log before it.
+    place: Position,
+    upto: Option<Mark>,
+    /// Whether there are rows up to there that were left out.
+    cut: bool,
+    packed: &'r [u8],
+}
+
+fn ends<'r>(row: &'r SqliteRow, query: &Query) -> Result<Ends<'r>> {
+    let store = Note::read_store_id(row.try_get(0).map_err(engine)?)?;
     let (head, place): (i64, i64) = (row.try_get(1).map_err(engine)?, row.try_get(2).map_err(engine)?);
     let mark = |column: usize| -> Result<Option<Mark>> {
         let mark: Option<i64> = row.try_get(column).map_err(engine)?;
         Ok(mark.map(|mark| Mark(mark.cast_unsigned())))
     };
-    let head = head.cast_unsigned().max(query.after);
-    let mut page = Page::empty(store, query.after, mark(3)?, query.after < head);
-    if !page.more || query.max_events == 0 {
-        return Ok(page);
-    }
-    let packed: Option<&[u8]> = row.try_get(6).map_err(engine)?;
     let cut: Option<bool> = row.try_get(5).map_err(engine)?;
-    page.events = events(packed.unwrap_or_default())?;
-    // What the engine counts of an event may be less than its size.
-    let mut bytes = 0_usize;
-    let fitting = page.events.iter().take_while(|stored| {
-        bytes = bytes.saturating_add(stored.event.size());
-        bytes <= query.max_bytes
-    });
-    let fitting = fitting.count().max(1);
-    let full = cut == Some(true) || page.events.len() > fitting || page.events.len() == query.max_events;
-    page.events.truncate(fitting);
-    (page.scanned_to, page.upto) = match page.events.last() {
-        Some(last) if full => (last.position, Some(last.mark)),
-        _ => (head.min(place.cast_unsigned()), mark(4)?),
-    };
-    page.more = page.scanned_to < head;
-    Ok(page)
-}
-
-/// The events of rows put together, in log order.
-pub(crate) fn events(packed: &[u8]) -> Result<Vec<StoredEvent>> {
-    let mut fields = Fields::new(packed);
-    let mut events = Vec::new();
-    while !fields.is_empty() {
-        events.push(fields.stored().map_err(|(position, error)| unreadable(position, error))?);
-    }
-    // The engine promises no order in what it puts together.
-    events.sort_by_key(|stored| stored.position);
-    Ok(events)
+    let packed: Option<&[u8]> = row.try_get(6).map_err(engine)?;
+    let (head, place) = (head.cast_unsigned(), place.cast_unsigned());
+    Ok(Ends {
+        head: LogHead { store, position: head },
+        from: mark(3)?,
+        place: place.min(head.max(query.after)),
+        upto: mark(4)?,
+        cut: cut == Some(true),
+        packed: packed.unwrap_or_default(),
+    })
 }
 
 /// Reads the notebook.

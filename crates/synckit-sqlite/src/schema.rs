@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use sqlx::{Connection, Row, SqliteConnection, raw_sql};
-use synckit_core::notes::{self, Identity, Note};
-use synckit_core::{Error, ErrorKind, NodeId, Result, Secret, StoreId};
+use synckit_core::{Error, ErrorKind, Identity, Note, Result};
+use synckit_store::{Found, Opening};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{engine, is_busy};
@@ -45,46 +45,39 @@ CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT R
 PRAGMA application_id = 0x53594e4b;
 "];
 
+/// The version of the schema after all steps.
+const NEWEST: u64 = MIGRATIONS.len() as u64;
+
 /// Checks that this is a store, of the node if one is given; creates or migrates it where that is needed.
 ///
 /// Everything is written in one transaction, begun as a writer: of several processes that come at once, one
 /// creates the store and the others find it.
-pub(crate) async fn set_up(
-    connection: &mut SqliteConnection,
-    node: Option<&NodeId>,
-    create: bool,
-) -> Result<Identity> {
-    if version(connection).await? == Some(MIGRATIONS.len()) {
-        return check(connection, node).await;
+pub(crate) async fn set_up(connection: &mut SqliteConnection, opening: &Opening) -> Result<Identity> {
+    if found(connection).await? == Found::Store(NEWEST) {
+        return identity(connection, opening).await;
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(engine)?;
-    let version = version(&mut transaction).await?;
-    if version.is_none() {
-        let new = match node {
-            Some(node) if create => node.clone(),
-            Some(_) => return Err(absent("there is no store here; allow it to be created")),
-            None => return Err(absent("there is no store here; give the node id to create one for")),
-        };
-        migrate(&mut transaction, 0).await?;
-        let (id, secret) = (StoreId::from_bytes(random()?), Secret::from_bytes(random()?));
-        for Note { key, value } in notes::of_new_store(new, id, secret)? {
+    let found = found(&mut transaction).await?;
+    let is_store = opening.check(found, NEWEST)?;
+    let version = if let Found::Store(version) = found { version } else { 0 };
+    migrate(&mut transaction, version).await?;
+    if !is_store {
+        for Note { key, value } in opening.new_store()? {
             let insert = sqlx::query("INSERT INTO notes (key, value) VALUES (?, ?)").bind(key).bind(value);
             insert.execute(&mut *transaction).await.map_err(engine)?;
         }
-    } else {
-        migrate(&mut transaction, version.unwrap_or(0)).await?;
     }
-    let identity = check(&mut transaction, node).await?;
+    let identity = identity(&mut transaction, opening).await?;
     transaction.commit().await.map_err(engine)?;
     Ok(identity)
 }
 
-/// Who the store belongs to.
-pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identity> {
+/// Who the store belongs to, checked against how it is opened.
+pub(crate) async fn identity(connection: &mut SqliteConnection, opening: &Opening) -> Result<Identity> {
     let sql = "SELECT value FROM notes WHERE key = ?";
     let found: Option<Vec<u8>> =
-        sqlx::query_scalar(sql).bind(notes::NODE).fetch_optional(connection).await.map_err(engine)?;
-    notes::identity(found.as_deref())
+        sqlx::query_scalar(sql).bind(Note::NODE).fetch_optional(connection).await.map_err(engine)?;
+    opening.identity(found.as_deref())
 }
 
 /// Switches the file to write-ahead logging. The engine does not wait for the lock this takes.
@@ -103,23 +96,17 @@ pub(crate) async fn write_ahead(connection: &mut SqliteConnection, patience: Dur
     }
 }
 
-async fn check(connection: &mut SqliteConnection, node: Option<&NodeId>) -> Result<Identity> {
-    let identity = identity(connection).await?;
-    node.map_or(Ok(()), |node| identity.expect(node))?;
-    Ok(identity)
-}
-
-async fn migrate(connection: &mut SqliteConnection, from: usize) -> Result<()> {
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(from) {
+async fn migrate(connection: &mut SqliteConnection, from: u64) -> Result<()> {
+    for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > from) {
         raw_sql(*step).execute(&mut *connection).await.map_err(engine)?;
-        let version = format!("PRAGMA user_version = {}", index + 1);
+        let version = format!("PRAGMA user_version = {version}");
         raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut *connection).await.map_err(engine)?;
     }
     Ok(())
 }
 
-/// The schema version, or `None` where there is nothing at all yet.
-async fn version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
+/// What stands in the file; the version is that of the schema.
+async fn found(connection: &mut SqliteConnection) -> Result<Found> {
     let sql = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema), encoding
                FROM pragma_application_id, pragma_user_version, pragma_encoding";
     let (application, version, objects, encoding): (i64, i64, i64, String) =
@@ -128,36 +115,9 @@ async fn version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
         let message = "the texts of this database are not UTF-8; open the pool without another encoding";
         return Err(Error::new(ErrorKind::Unsupported, message).with("encoding", encoding));
     }
-    if (application, version, objects) == (0, 0, 0) {
-        return Ok(None);
-    }
-    if application != APPLICATION_ID {
-        let message = "this database belongs to another application; give the store a file of its own";
-        return Err(Error::new(ErrorKind::Conflict, message).with("application_id", application));
-    }
-    match usize::try_from(version) {
-        Ok(version @ 1..) if version <= MIGRATIONS.len() => Ok(Some(version)),
-        Ok(1..) => {
-            let message = "this store was made by a newer synckit; upgrade synckit to open it";
-            let error = Error::new(ErrorKind::Unsupported, message);
-            Err(error.with("schema version", version).with("newest known", MIGRATIONS.len()))
-        }
-        _ => Err(Error::corrupt("the schema version of this store makes no sense").with("version", version)),
-    }
-}
-
-fn random() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Internal, "the system gives no random numbers").with_source(io_error(error))
-    })?;
-    Ok(bytes)
-}
-
-fn io_error(error: getrandom::Error) -> std::io::Error {
-    std::io::Error::other(error.to_string())
-}
-
-fn absent(message: &str) -> Error {
-    Error::new(ErrorKind::NotFound, message)
+    Ok(match (application, version, objects) {
+        (0, 0, 0) => Found::Nothing,
+        (APPLICATION_ID, version, _) => Found::Store(u64::try_from(version).unwrap_or(0)),
+        _ => Found::Foreign,
+    })
 }

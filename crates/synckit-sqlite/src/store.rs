@@ -1,4 +1,4 @@
-//! The store: one connection that writes, one commit at a time, and others that read.
+//! The store: one connection that writes, one group of commits at a time, and others that read.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{SqliteConnection, SqlitePool};
-use synckit_core::notes::{Identity, Note};
-use synckit_core::plan::{Intent, Outcome};
 use synckit_core::{
-    Error, ErrorKind, EventStore, LogHead, Needs, NodeId, NoteQuery, Page, Position, Query, Result, Watch,
+    EventStore, Facts, Identity, LogHead, Needs, NodeId, Note, NoteQuery, Page, Planner, Position, Query,
+    Result,
 };
-use tokio::sync::{Mutex, watch};
+use synckit_store::group::Queue;
+use synckit_store::{Growth, Opening, closed};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::commit::Writer;
+use crate::commit::{Writer, rolled_back};
 use crate::config::SqliteConfig;
 use crate::connections::{Connections, Lease};
 use crate::error::{cannot_open, engine, no_file};
-use crate::facts::{self, Begin};
+use crate::facts::{self, Asked, Begin};
 use crate::{query, schema};
 
-/// How often [`Watch::moved`] looks for commits of other processes.
+/// How often [`EventStore::moved`] looks for commits of other processes.
 const POLL: Duration = Duration::from_millis(250);
 
 /// A store in one SQLite file. Clones share it; several processes may open the same file.
@@ -30,12 +31,13 @@ pub struct SqliteStore(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) connections: Connections,
-    path: Option<PathBuf>,
+    opening: Opening,
     node: NodeId,
+    /// The commits that wait.
+    pub(crate) queue: Queue,
     /// Whose turn it is to write: a commit waits here, not in the engine.
-    pub(crate) writer: Mutex<Writer>,
-    /// Whether the store is closed. Also notified when a commit here has moved the log.
-    pub(crate) closed: watch::Sender<bool>,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) growth: Growth,
 }
 
 impl SqliteStore {
@@ -52,9 +54,10 @@ impl SqliteStore {
     /// - `Invalid`: the path is empty, not UTF-8, or `:memory:`, or a store is to be created for a node id with a `~`.
     /// - `Busy`: another process held the lock for too long.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
-        let path = config.path.clone();
-        let opened = SqliteStore::open_file(config).await;
-        opened.map_err(|error| error.with("path", path.display()).at("sqlite", "open"))
+        let opening = Opening::new("sqlite").with_path(&config.path).with_create(config.create);
+        let opening = opening.with_node(config.node.clone());
+        let opened = SqliteStore::open_file(config, &opening).await;
+        opened.map_err(|error| opening.blame("open", error))
     }
 
     /// Opens the store of this node in a file, or creates it, with the defaults of [`SqliteConfig`].
@@ -74,12 +77,13 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`].
     pub async fn from_pool(pool: SqlitePool, node: NodeId) -> Result<Self> {
+        let opening = Opening::new("sqlite").with_node(node);
         let set_up = async {
             let mut connection = pool.acquire().await.map_err(engine)?;
-            schema::set_up(&mut connection, Some(&node), true).await
+            schema::set_up(&mut connection, &opening).await
         };
-        let identity = set_up.await.map_err(|error| error.at("sqlite", "open"))?;
-        Ok(SqliteStore::new(Connections::Pool(pool), None, identity))
+        let identity = set_up.await.map_err(|error| opening.blame("open", error))?;
+        Ok(SqliteStore::new(Connections::Pool(pool), opening, identity))
     }
 
     /// The node id the store was created with.
@@ -87,31 +91,33 @@ impl SqliteStore {
         &self.0.node
     }
 
-    /// Who the store belongs to and under which name it authors now.
+    /// Reads who the store belongs to and under which name it authors now.
     ///
     /// Can be dropped at any time.
     ///
     /// # Errors
     /// Those of the engine, `Closed`, and `Corrupt` when it cannot be read.
     pub async fn identity(&self) -> Result<Identity> {
-        self.0.read("identity", async |connection| schema::identity(connection).await).await
+        self.0
+            .read("identity", async |connection| schema::identity(connection, &Opening::new("")).await)
+            .await
     }
 
-    async fn open_file(config: SqliteConfig) -> Result<Self> {
+    async fn open_file(config: SqliteConfig, opening: &Opening) -> Result<Self> {
         let connections = Connections::own(config.options()?, config.max_connections);
         let mut lease = match connections.lease().await {
             Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
             other => other.map_err(engine)?,
         };
         let set_up = async {
-            let identity = schema::set_up(&mut lease, config.node.as_ref(), config.create).await?;
+            let identity = schema::set_up(&mut lease, opening).await?;
             schema::write_ahead(&mut lease, config.busy_timeout).await?;
             Ok(identity)
         };
         let set_up = set_up.await;
         connections.give_back(lease);
         match set_up {
-            Ok(identity) => Ok(SqliteStore::new(connections, Some(config.path), identity)),
+            Ok(identity) => Ok(SqliteStore::new(connections, opening.clone(), identity)),
             Err(error) => {
                 // What is not a store, or not this node's, is left as it was.
                 connections.close().await;
@@ -120,34 +126,34 @@ impl SqliteStore {
         }
     }
 
-    fn new(connections: Connections, path: Option<PathBuf>, identity: Identity) -> Self {
-        let (writer, closed) = (Mutex::default(), watch::Sender::new(false));
-        SqliteStore(Arc::new(Inner { connections, path, node: identity.node, writer, closed }))
+    fn new(connections: Connections, opening: Opening, identity: Identity) -> Self {
+        SqliteStore(Arc::new(Inner {
+            connections,
+            opening,
+            node: identity.node,
+            queue: Queue::new(),
+            writer: Arc::default(),
+            growth: Growth::new(0),
+        }))
     }
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.0.path).field("node", &self.0.node).finish()
+        f.debug_struct("SqliteStore")
+            .field("path", &self.0.opening.path())
+            .field("node", &self.0.node)
+            .finish()
     }
 }
 
 impl EventStore for SqliteStore {
-    /// A caller that drops the future leaves the commit made as a whole or not at all: a connection of the store's own
-    /// is closed with it, which rolls back what was not committed. That of a pool may be the only one there is, so with
-    /// a pool the commit runs to its end in a task of its own.
-    async fn commit(&self, intent: Intent) -> Result<Outcome> {
-        let outcome = match &self.0.connections {
-            Connections::Own(_) => self.0.commit(intent).await,
-            Connections::Pool(_) => {
-                let inner = Arc::clone(&self.0);
-                let commit = tokio::spawn(async move { inner.commit(intent).await });
-                commit.await.unwrap_or_else(|error| {
-                    Err(Error::new(ErrorKind::Internal, "the commit was broken off").with_source(error))
-                })
-            }
-        };
-        self.0.blame("commit", outcome)
+    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
+        self.0.blame("commit", self.0.commit(planner).await)
+    }
+
+    async fn facts(&self, needs: Needs) -> Result<Facts> {
+        self.0.blame("facts", self.0.facts(&needs).await)
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
@@ -165,34 +171,28 @@ impl EventStore for SqliteStore {
         self.0.read("head", ask).await
     }
 
-    /// Waits for the commit that runs; those that wait for their turn answer `Closed`.
+    /// Hears of commits through this store and its clones at once, and looks for those of others every quarter second.
+    async fn moved(&self, after: Position) -> Result<Position> {
+        loop {
+            let head = self.head().await?.position;
+            self.0.growth.grown_to(head);
+            if let Ok(moved) = timeout(POLL, self.0.growth.moved(after)).await {
+                return self.0.blame("moved", moved);
+            }
+        }
+    }
+
+    /// Waits for the commits that run; those that wait for their turn end with `Closed`.
     async fn close(&self) -> Result<()> {
-        self.0.closed.send_replace(true);
-        // The turn comes when the running commit has ended.
+        self.0.growth.close();
+        self.0.queue.close();
+        // The turn comes when the running commits have ended.
         let mut writer = self.0.writer.lock().await;
-        writer.known = None;
-        if let Some(connection) = writer.connection.take() {
+        if let Some(connection) = writer.release() {
             self.0.connections.keep(connection);
         }
         self.0.connections.close().await;
         Ok(())
-    }
-}
-
-impl Watch for SqliteStore {
-    /// Is told of commits through this store and its clones at once, and looks for others every quarter second.
-    async fn moved(&self, after: Position) -> Result<Position> {
-        // Subscribed before the head is read: a commit in between is not missed.
-        let mut signal = self.0.closed.subscribe();
-        loop {
-            signal.mark_unchanged();
-            let head = self.head().await?.position;
-            if head > after {
-                return Ok(head);
-            }
-            // A timeout and a signal mean the same: look again.
-            let _ = timeout(POLL, signal.changed()).await;
-        }
     }
 }
 
@@ -203,27 +203,44 @@ impl Inner {
         operation: &'static str,
         read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
     ) -> Result<T> {
-        let answer = async {
+        let done = async {
             let mut lease = self.lease().await?;
-            let answer = read(&mut lease).await?;
+            let done = read(&mut lease).await?;
             self.connections.give_back(lease);
-            Ok(answer)
+            Ok(done)
         };
-        self.blame(operation, answer.await)
+        self.blame(operation, done.await)
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease<'_>> {
-        if *self.closed.borrow() {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+    /// Reads facts, for which no lock is taken.
+    async fn facts(&self, needs: &Needs) -> Result<Facts> {
+        let mut lease = self.lease().await?;
+        if needs.histories.is_empty() {
+            let Asked { facts, large, .. } = facts::ask(&mut lease, Begin::Nothing, needs).await?;
+            if large.is_empty() {
+                self.connections.give_back(lease);
+                return Ok(facts);
+            }
+        }
+        // More than one statement is of one moment in a transaction alone.
+        let asked = facts::all(&mut lease, Begin::Reading, needs).await;
+        if rolled_back(&mut lease).await {
+            self.connections.give_back(lease);
+        } else {
+            lease.give_up().await;
+        }
+        Ok(asked?.0)
+    }
+
+    async fn lease(&self) -> Result<Lease<'_>> {
+        if self.growth.is_closed() {
+            return Err(closed());
         }
         self.connections.lease().await.map_err(engine)
     }
 
     fn blame<T>(&self, operation: &'static str, result: Result<T>) -> Result<T> {
-        result.map_err(|error| match &self.path {
-            Some(path) => error.with("path", path.display()).at("sqlite", operation),
-            None => error.at("sqlite", operation),
-        })
+        result.map_err(|error| self.opening.blame(operation, error))
     }
 }
 

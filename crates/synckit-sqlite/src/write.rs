@@ -9,9 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
-use synckit_core::notes::{self, Note};
-use synckit_core::plan::Intent;
-use synckit_core::{Data, Error, Event, Plan, Position, Result, StoreId};
+use synckit_core::{Data, Error, Event, Mark, Note, Plan, Position, Result, StoreId};
 
 use crate::error::engine;
 use crate::packed::{self, Bytes};
@@ -29,12 +27,9 @@ static INSERTS: LazyLock<[String; BATCHES.len()]> =
 static ENDS: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(|rows| end(rows, 2)));
 /// The same as a whole transaction, which fails where another connection has written.
 static WHOLE: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_fn(whole));
-/// The notes alone, which is a transaction of its own.
-static PUT: LazyLock<String> = LazyLock::new(|| put("place.key"));
+const COMMIT: &str = "; COMMIT";
 
 const DELETE: &str = "DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
-const BEGIN_DELETE: &str =
-    "BEGIN IMMEDIATE; DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
 const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, id, type, aggregate, origin, counter, time, source, clock, \
      metadata, data) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -61,7 +56,7 @@ fn end(rows: usize, notes: usize) -> String {
     put("place.key") + &insert_and_commit(rows, notes)
 }
 
-/// Parameters are numbered, since those of the notes, so many, are used more than once.
+/// Parameters are numbered, since those of the notes are used more than once.
 fn insert_and_commit(rows: usize, notes: usize) -> String {
     let mut sql = String::new();
     for row in 0..rows {
@@ -78,33 +73,91 @@ fn insert_and_commit(rows: usize, notes: usize) -> String {
         }
         sql.push(')');
     }
-    sql.push_str("; COMMIT");
+    sql.push_str(COMMIT);
     sql
 }
 
-/// Writes a plan for a log that ends here, and ends the transaction. While one statement runs, the next is prepared.
-pub(crate) async fn write(connection: &mut SqliteConnection, head: Position, plan: Plan) -> Result<()> {
-    let mut rows = Rows::after(head, &plan);
-    let Plan { append, derived, restamp, put, delete, .. } = plan;
+/// A row to append: the event, its mark, and the store it came from.
+type Row = (Event, Mark, Option<StoreId>);
+
+/// What one plan writes, or several together.
+#[derive(Default)]
+pub(crate) struct Writing {
+    restamp: Vec<(Position, Event)>,
+    rows: Vec<Row>,
+    put: Vec<Note>,
+    delete: Vec<String>,
+}
+
+impl From<Plan> for Writing {
+    fn from(plan: Plan) -> Self {
+        let Plan { append, source, derived, mark, restamp, put, delete } = plan;
+        let mut writing = Writing { restamp, rows: Vec::new(), put, delete };
+        writing.append(append, derived, mark, source);
+        writing
+    }
+}
+
+impl Writing {
+    /// Adds a plan that restamps nothing, without its notes.
+    pub(crate) fn add(&mut self, plan: Plan) {
+        self.append(plan.append, plan.derived, plan.mark, plan.source);
+    }
+
+    /// Adds a note to put, or one to delete. Each key comes once.
+    pub(crate) fn note(&mut self, key: String, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => self.put.push(Note { key, value }),
+            None => self.delete.push(key),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let Writing { restamp, rows, put, delete } = self;
+        restamp.is_empty() && rows.is_empty() && put.is_empty() && delete.is_empty()
+    }
+
+    /// How many rows it appends.
+    pub(crate) fn appends(&self) -> Position {
+        self.rows.len() as Position
+    }
+
+    fn append(&mut self, append: Vec<Event>, derived: Vec<Event>, mark: Mark, source: Option<StoreId>) {
+        self.rows.reserve(append.len() + derived.len());
+        self.rows.extend(append.into_iter().map(|event| (event, mark, source)));
+        self.rows.extend(derived.into_iter().map(|event| (event, mark, None)));
+    }
+}
+
+/// Writes to a log that ends here, and ends the transaction where that is asked for. While one statement runs, the next is
+/// prepared.
+pub(crate) async fn write(
+    connection: &mut SqliteConnection,
+    head: Position,
+    writing: Writing,
+    commit: bool,
+) -> Result<()> {
+    let Writing { restamp, rows, put, delete } = writing;
+    let mut binding = Binding::after(head);
     write_stamps(connection, &restamp).await?;
     if !delete.is_empty() {
         execute(connection, DELETE, keys(&delete)?).await?;
     }
-    let mut rest = both(append, derived).into_iter();
+    let mut rest = rows.into_iter();
     let mut ready = None;
     while let Some((length, sql)) = batch(rest.len()) {
         let prepare = async {
             let mut arguments = SqliteArguments::default();
             arguments.reserve(length * COLUMNS, 0);
-            rows.bind(&mut arguments, rest.by_ref().take(length))?;
+            binding.bind(&mut arguments, rest.by_ref().take(length))?;
             Ok((sql, arguments))
         };
         ready = Some(after(connection, ready, prepare).await?);
     }
     let prepare = async {
         let (sql, mut arguments) = (ENDS[rest.len()].as_str(), note_arguments(&put)?);
-        rows.bind(&mut arguments, rest)?;
-        Ok((sql, arguments))
+        binding.bind(&mut arguments, rest)?;
+        Ok((if commit { sql } else { sql.trim_end_matches(COMMIT) }, arguments))
     };
     let (sql, arguments) = after(connection, ready, prepare).await?;
     execute(connection, sql, arguments).await
@@ -134,26 +187,14 @@ async fn write_stamps(connection: &mut SqliteConnection, restamp: &[(Position, E
     Ok(())
 }
 
-/// The events that a plan appends.
-fn both(mut append: Vec<Event>, mut derived: Vec<Event>) -> Vec<Event> {
-    append.append(&mut derived);
-    append
-}
-
-/// Whether the plan of an intent may be small. Only these are copied to be tried.
-pub(crate) fn may_be_small(intent: &Intent) -> bool {
-    match intent {
-        Intent::Record(record) => record.events.len() <= LAST,
-        Intent::Receive(receive) => receive.events.len() <= LAST,
-        _ => false,
-    }
-}
+/// The most events of a commit that is tried in one visit.
+pub(crate) const SMALL: usize = LAST;
 
 /// Whether a plan is one visit, if nobody has written meanwhile. What comes with forks and renewals, which are rare, is not.
 pub(crate) fn is_small(plan: &Plan) -> bool {
     let Plan { append, source: _, derived, mark: _, restamp, put, delete } = plan;
     let plain = derived.is_empty() && restamp.is_empty() && delete.is_empty();
-    plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != notes::STORE)
+    plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != Note::STORE)
 }
 
 /// Writes a small plan for a log that ends here, as a transaction. It fails, and has to be rolled back, where another
@@ -164,15 +205,15 @@ pub(crate) async fn write_whole(
     head: Position,
     plan: Plan,
 ) -> Result<()> {
-    let mut rows = Rows::after(head, &plan);
     let mut arguments = note_arguments(&plan.put)?;
     add(&mut arguments, version)?;
     let sql = &WHOLE[plan.append.len()];
-    rows.bind(&mut arguments, plan.append.into_iter())?;
+    let rows = plan.append.into_iter().map(|event| (event, plan.mark, plan.source));
+    Binding::after(head).bind(&mut arguments, rows)?;
     execute(connection, sql, arguments).await
 }
 
-/// The statement for the next rows of so many, unless they are few.
+/// The statement for the next of these rows, unless they are few.
 fn batch(rows: usize) -> Option<(usize, &'static str)> {
     let mut batches = BATCHES.into_iter().zip(INSERTS.iter());
     let (length, sql) = batches.find(|(length, _)| rows > LAST && *length <= rows)?;
@@ -191,15 +232,6 @@ async fn after(
     // The statement is sent off first.
     let (executed, prepared) = tokio::join!(biased; execute(connection, sql, arguments), prepare);
     executed.and(prepared)
-}
-
-/// Puts and deletes notes, in a transaction of its own.
-pub(crate) async fn edit(connection: &mut SqliteConnection, put: &[Note], delete: &[String]) -> Result<()> {
-    if delete.is_empty() {
-        return execute(connection, &PUT, note_arguments(put)?).await;
-    }
-    execute(connection, BEGIN_DELETE, keys(delete)?).await?;
-    execute(connection, &ENDS[0], note_arguments(put)?).await
 }
 
 async fn execute(
@@ -227,36 +259,29 @@ fn keys(keys: &[String]) -> Result<SqliteArguments> {
 }
 
 /// Binds rows that follow each other.
-struct Rows {
+struct Binding {
     last: i64,
-    mark: i64,
-    source: Option<StoreId>,
-    /// The last row that came from the source; those behind it were derived here.
-    sourced: i64,
     /// The type and the origin of the last row: most often those of the next as well.
     names: [Option<Arc<str>>; 2],
 }
 
-impl Rows {
-    /// The rows of a plan for a log that ends here.
-    fn after(head: Position, plan: &Plan) -> Self {
-        let sourced = (head + plan.append.len() as u64).cast_signed();
-        let mark = plan.mark.0.cast_signed();
-        Rows { last: head.cast_signed(), mark, source: plan.source, sourced, names: [None, None] }
+impl Binding {
+    /// The rows after this position.
+    fn after(head: Position) -> Self {
+        Binding { last: head.cast_signed(), names: [None, None] }
     }
 
     /// Binds rows in the order of the columns of [`INSERT`].
-    fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = Event>) -> Result<()> {
-        for event in rows {
+    fn bind(&mut self, arguments: &mut SqliteArguments, rows: impl Iterator<Item = Row>) -> Result<()> {
+        for (event, mark, source) in rows {
             self.last += 1;
             add(arguments, self.last)?;
-            add(arguments, self.mark)?;
+            add(arguments, mark.0.cast_signed())?;
             add(arguments, Arc::<str>::from(event.id.as_str()))?;
             add(arguments, self.name(0, event.event_type.as_str()))?;
             add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
             let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
             bind_stamp(arguments, &event, origin)?;
-            let source = self.source.filter(|_| self.last <= self.sourced);
             add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
             add(arguments, clock(&event))?;
             add(arguments, event.metadata.shared_json())?;
@@ -294,91 +319,4 @@ fn clock(event: &Event) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
     event.clock.encode(&mut bytes);
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use sqlx::Connection;
-    use synckit_core::{
-        AggregateId, Dot, ErrorKind, EventId, EventType, Mark, Metadata, Needs, NodeId, Query, StoredEvent,
-        Timestamp, VectorClock,
-    };
-
-    use super::*;
-    use crate::facts::{self, Begin};
-    use crate::{query, schema};
-
-    async fn commit(connection: &mut SqliteConnection, plan: Plan) -> Result<()> {
-        let (facts, _) = facts::all(connection, Begin::Writing, &Needs::default()).await?;
-        write(connection, facts.head.position, plan).await
-    }
-
-    fn event(id: &str, counter: u64) -> Event {
-        let node = NodeId::new("n").expect("valid");
-        Event {
-            id: EventId::new(id).expect("valid"),
-            event_type: EventType::new("T").expect("valid"),
-            aggregate_id: AggregateId::new("x").expect("valid"),
-            data: Data::json("1").expect("valid"),
-            metadata: Metadata::default(),
-            dot: Some(Dot::new(node.clone(), counter)),
-            clock: VectorClock::from_entries([(node, counter)]).expect("valid"),
-            time: Timestamp::from_millis(1),
-        }
-    }
-
-    /// A plan of a log of two events from elsewhere: they swap their dots, the first takes another id, and what it gave up
-    /// is taken by an event that is appended.
-    fn swap() -> (Plan, Plan) {
-        let source = Some(StoreId::from_bytes([7; 16]));
-        let append = vec![event("a", 1), event("b", 2)];
-        let first = Plan { append, source, mark: Mark(u64::MAX), ..Plan::default() };
-        let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
-        let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
-        let put = vec![Note { key: "k".to_owned(), value: Vec::new() }];
-        let second = Plan { append, source, derived, mark: Mark(5), restamp, put, delete: Vec::new() };
-        (first, second)
-    }
-
-    /// Position, mark, source and event of each row after both plans.
-    fn expected() -> Vec<StoredEvent> {
-        let source = Some(StoreId::from_bytes([7; 16]));
-        let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
-        vec![
-            row(1, u64::MAX, source, event("c", 2)),
-            row(2, u64::MAX, source, event("b", 1)),
-            row(3, 5, source, event("d", 3)),
-            row(4, 5, None, Event { dot: None, ..event("a", 4) }),
-        ]
-    }
-
-    #[tokio::test]
-    async fn stamps_are_free_before_any_is_taken() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("connects");
-        let node = NodeId::new("n").expect("valid");
-        schema::set_up(&mut connection, Some(&node), true).await.expect("is made");
-        let (first, second) = swap();
-        commit(&mut connection, first).await.expect("commits");
-        commit(&mut connection, second).await.expect("commits");
-        let page = query::read(&mut connection, Query::after(0)).await.expect("reads");
-        assert_eq!(page.events, expected());
-        let dots: Vec<Dot> = (1..=3).map(|counter| Dot::new(node.clone(), counter)).collect();
-        let ids = ["a", "b", "c", "d"].map(|id| EventId::new(id).expect("valid")).to_vec();
-        let needs = Needs { dots: dots.clone(), ids, ..Needs::default() };
-        let facts = facts::all(&mut connection, Begin::Nothing, &needs).await.expect("answers").0;
-        let named: Vec<_> = dots.iter().map(|dot| facts.dots[dot].as_str()).collect();
-        assert_eq!(named, ["b", "c", "d"]);
-        let places: Vec<_> = needs.ids.iter().map(|id| facts.held[id].position).collect();
-        assert_eq!(places, [4, 2, 1, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_stamp_for_an_event_that_is_not_there_is_refused() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("connects");
-        let node = NodeId::new("n").expect("valid");
-        schema::set_up(&mut connection, Some(&node), true).await.expect("is made");
-        let plan = Plan { restamp: vec![(1, event("a", 1))], ..Plan::default() };
-        let error = commit(&mut connection, plan).await.expect_err("is not there");
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-    }
 }

@@ -13,12 +13,11 @@ use sqlx::{Connection, SqliteConnection};
 use support::{
     NOW, aggregate, directory, entropy, foreign, log, node, one, peer, receive, received, record, recorded,
 };
-use synckit_core::notes::Renewal;
-use synckit_core::plan::{Edit, Intent, Outcome, Record, Renew, Renumber, Renumbered};
 use synckit_core::{
-    Dot, ErrorKind, Event, EventId, EventStore, Held, Limits, Needs, NewEvent, NodeId, NoteQuery, Query,
-    VectorClock, Watch, notes,
+    Dot, Edit, ErrorKind, Event, EventId, EventStore, Held, Limits, Needs, NewEvent, NodeId, Note, NoteQuery,
+    Query, Renewal, VectorClock,
 };
+use synckit_plan::{Record, Renew, Renumber, Renumbered, notes};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
 /// So long that a writer gets its turn on any machine.
@@ -78,7 +77,7 @@ async fn each_handle_notices_what_another_has_written() {
     // A note alone moves no position, and is noticed as well.
     let heads = notes::heads(&foreign(1, "x").aggregate_id);
     let edit = Edit { put: Vec::new(), delete: vec![heads] };
-    assert!(matches!(other.commit(Intent::Edit(edit)).await.expect("commits"), Outcome::Edited));
+    other.commit(edit).await.expect("commits");
     assert_eq!(seen_of_peer("without heads").await, 0);
     assert_eq!(log(&other).await.len(), 10);
 }
@@ -163,7 +162,7 @@ async fn a_dropped_future_leaves_the_store_before_or_after() {
         let polls = round / 2;
         dropped_after(polls, store.commit(pair(format!("dropped{round}")))).await;
         dropped_after(polls, store.read(Query::after(0))).await;
-        dropped_after(polls, store.notes(NoteQuery::Keys(vec![notes::NODE.to_owned()]))).await;
+        dropped_after(polls, store.notes(NoteQuery::Keys(vec![Note::NODE.to_owned()]))).await;
         // Beyond its first few polls it waits for its clock.
         dropped_after(polls % 3, store.moved(u64::MAX - 1)).await;
         dropped_after(polls, store.head()).await;
@@ -219,11 +218,7 @@ async fn a_dot_that_names_another_event_is_found() {
     assert!(log[2_000..].iter().all(|stored| stored.event.is_restamp() && stored.source.is_none()));
     assert!(log[1_000..].iter().all(|stored| stored.mark == log[1_000].mark && stored.mark != log[0].mark));
     let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
-    let Outcome::Facts(facts) =
-        store.commit(Intent::Ask(Needs { dots, ..Needs::default() })).await.expect("answers")
-    else {
-        panic!("not what was asked")
-    };
+    let facts = store.facts(Needs { dots, ..Needs::default() }).await.expect("reads");
     let named =
         log[..2_000].iter().filter_map(|stored| Some((stored.event.dot.clone()?, stored.event.id.clone())));
     assert_eq!(facts.dots, named.collect());
@@ -239,10 +234,9 @@ async fn a_plan_that_fails_leaves_nothing() {
     let (_directory, path) = directory();
     let store = SqliteStore::open(patient(&path).with_max_connections(1)).await.expect("opens");
     for _ in 0..3 {
-        let Intent::Record(record) = one("a", "large") else { unreachable!("a record") };
+        let record = one("a", "large");
         let limits = Limits { event_bytes: 1, ..Limits::default() };
-        let error =
-            store.commit(Intent::Record(Record { limits, ..record })).await.expect_err("is too large");
+        let error = store.commit(Record { limits, ..record }).await.expect_err("is too large");
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert_eq!(log(&store).await.len(), 0);
     }
@@ -296,14 +290,12 @@ async fn asking_needs_no_lock() {
     let needs = Needs {
         ids,
         dots: vec![Dot::new(node("a"), 1)],
-        notes: vec![notes::STORE.to_owned()],
+        notes: vec![Note::STORE.to_owned()],
         places: vec![0, 1, 2, u64::MAX],
         histories: vec![aggregate("x"), aggregate("y")],
         ..Needs::default()
     };
-    let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
-        panic!("not what was asked");
-    };
+    let facts = store.facts(needs).await.expect("reads");
     let log = log(&store).await;
     let event = &log[0].event;
     assert_eq!(facts.held, HashMap::from([(event.id.clone(), Held::of(1, event))]));
@@ -325,7 +317,7 @@ async fn renumbering_keeps_places_and_ids() {
     let before = log(&store).await;
     let renumber = |head| {
         let events = before[1..].iter().map(|stored| (stored.event.id.clone(), aggregate("x"))).collect();
-        Intent::Renumber(Renumber {
+        Renumber {
             events,
             taken: true,
             handed: 1,
@@ -333,15 +325,13 @@ async fn renumbering_keeps_places_and_ids() {
             now: NOW,
             drift: Duration::from_secs(60),
             entropy: entropy(),
-        })
+        }
     };
     let outcome = store.commit(renumber(2)).await.expect("commits");
-    assert!(matches!(outcome, Outcome::Renumbered(None)), "{outcome:?}");
+    assert_eq!(outcome, None);
     assert_eq!(log(&store).await, before);
     let outcome = store.commit(renumber(3)).await.expect("commits");
-    let Outcome::Renumbered(Some(Renumbered { events: 2, author, .. })) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Some(Renumbered { events: 2, author, .. }) = outcome else { panic!("{outcome:?}") };
     let after = log(&store).await;
     assert_eq!(after[0], before[0]);
     for (stored, counter) in after[1..3].iter().zip(1..) {
@@ -377,11 +367,7 @@ async fn a_dot_that_is_given_up_is_taken_in_the_same_commit() {
     let log = log(&store).await;
     assert_eq!((&log[0].event, log[1].event.dot.clone()), (&moved, alias_of(&second)));
     let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
-    let Outcome::Facts(facts) =
-        store.commit(Intent::Ask(Needs { dots, ..Needs::default() })).await.expect("answers")
-    else {
-        panic!("not what was asked")
-    };
+    let facts = store.facts(Needs { dots, ..Needs::default() }).await.expect("reads");
     let named = log.iter().filter_map(|stored| Some((stored.event.dot.clone()?, stored.event.id.clone())));
     assert_eq!(facts.dots, named.collect());
 }
@@ -405,8 +391,7 @@ async fn every_handle_goes_by_the_id_that_the_store_has_now() {
         let before = renews.head().await.expect("a head").store;
         ids.push(before);
         let renew = Renew::new(before, Renewal::Asked, NOW, entropy());
-        let renewed = renews.commit(Intent::Renew(renew)).await.expect("commits");
-        let Outcome::Renewed(identity) = renewed else { panic!("{renewed:?}") };
+        let identity = renews.commit(renew).await.expect("commits");
         assert_eq!(identity.former.len(), n + 1);
         for store in &handles {
             let head = store.head().await.expect("a head");
@@ -414,12 +399,12 @@ async fn every_handle_goes_by_the_id_that_the_store_has_now() {
             assert_eq!(store.read(Query::after(0)).await.expect("reads").store, head.store);
             assert_eq!(store.identity().await.expect("an identity"), identity);
             // Events that come from the store itself are refused: so a commit tells which id it goes by.
-            let Intent::Receive(mut own) = receive(vec![foreign(1, "y")]) else { unreachable!("a receive") };
+            let mut own = receive(vec![foreign(1, "y")]);
             own.source = Some(head.store);
-            let error = store.commit(Intent::Receive(own)).await.expect_err("comes from here");
+            let error = store.commit(own).await.expect_err("comes from here");
             assert_eq!(error.kind(), ErrorKind::Conflict);
             let stale = Renew::new(before, Renewal::Asked, NOW, entropy());
-            store.commit(Intent::Renew(stale)).await.expect("changes nothing");
+            store.commit(stale).await.expect("changes nothing");
             assert_eq!(store.head().await.expect("a head"), head);
         }
     }

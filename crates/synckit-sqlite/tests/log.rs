@@ -3,9 +3,7 @@
 mod support;
 
 use support::{aggregate, directory, foreign, log, node, one, peer, receive, received, record, recorded};
-use synckit_core::notes::Note;
-use synckit_core::plan::{Edit, Intent};
-use synckit_core::{Data, EventStore, Metadata, NewEvent, NoteQuery, Query};
+use synckit_core::{Data, Edit, EventStore, Metadata, NewEvent, Note, NoteQuery, Query};
 use synckit_sqlite::SqliteStore;
 
 const NAMES: [&str; 7] = [
@@ -32,10 +30,10 @@ async fn names_and_data_come_back_byte_for_byte() {
         let new = NewEvent::with_data(name, name, datas[n % datas.len()].clone()).expect("valid");
         events.push(((*name).to_owned(), new.with_metadata(metadata)));
     }
-    let intent = record("nöde\u{0}!", events);
-    let written = recorded(&store, intent.clone()).await;
+    let planner = record("nöde\u{0}!", events);
+    let written = recorded(&store, planner.clone()).await;
     assert_eq!(written.events.len(), NAMES.len());
-    let again = recorded(&store, intent).await;
+    let again = recorded(&store, planner).await;
     assert_eq!((again.events.len(), again.duplicates.len()), (0, NAMES.len()));
     store.close().await.expect("closes");
 
@@ -181,7 +179,7 @@ async fn notes_are_found_by_key_and_by_prefix_in_byte_order() {
         ["p/", "p/\u{0}", "p/a", "p/a\u{0}b", "p/ab", "p/é", "p/\u{10ffff}", "p/\u{10ffff}z", "p0", "P/a"];
     let put = |key: &&str| Note { key: (*key).to_owned(), value: key.as_bytes().to_vec() };
     let edit = Edit { put: keys.iter().map(put).collect(), delete: vec![] };
-    store.commit(Intent::Edit(edit)).await.expect("commits");
+    store.commit(edit).await.expect("commits");
     let prefix = async |prefix: &str, after: &str, limit| {
         let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after: after.to_owned(), limit };
         let notes = store.notes(query).await.expect("notes");
@@ -206,6 +204,6 @@ async fn notes_are_found_by_key_and_by_prefix_in_byte_order() {
     assert!(found.iter().all(|note| note.key.as_bytes() == note.value));
 
     let delete = Edit { put: vec![], delete: keys.iter().map(|key| (*key).to_owned()).collect() };
-    store.commit(Intent::Edit(delete)).await.expect("commits");
+    store.commit(delete).await.expect("commits");
     assert_eq!(prefix("p/", "", 100).await, [""; 0]);
 }

@@ -1,9 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+// - `memory_log.rs`: a log in memory
+// - `key_value/`: a store over any ordered key-value engine
+// - `group/`: commits in groups
+// - `page.rs`, `row.rs`: building a page, and the binary form of an event
+// - `opening.rs`, `random.rs`: checks at opening, and the randomness of a new store
+// - `growth.rs`: waiting until a log grows
+
+pub mod group;
 mod growth;
+mod key_value;
 mod memory_log;
+mod opening;
+mod page;
 mod random;
+pub mod row;
 
 pub use growth::{Growth, closed};
+pub use key_value::{Batch, KeyValue, KeyValueLog, Snapshot};
 pub use memory_log::MemoryLog;
+pub use opening::{Found, Opening};
+pub use page::PageBuilder;
 pub use random::random_bytes;

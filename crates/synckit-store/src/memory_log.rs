@@ -6,8 +6,10 @@ use std::ops::Bound;
 
 use synckit_core::{
     AggregateId, Dot, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page,
-    Plan, Planner, Planning, Position, Query, Result, StoredEvent,
+    Plan, Planner, Planning, Position, Query, Result, StoreId, StoredEvent,
 };
+
+use crate::PageBuilder;
 
 /// A log and its notebook in memory, for stores that answer from there: what the plans of its commits add up to.
 ///
@@ -111,26 +113,20 @@ impl MemoryLog {
     /// # Errors
     /// `Corrupt` when there is no store id.
     pub fn read(&self, query: &Query) -> Result<Page> {
-        let LogHead { store, position } = self.head()?;
-        let head = query.after.max(position);
-        let mut page = Page::empty(store, query.after, self.mark_at(query.after), query.after < head);
-        if query.max_events == 0 {
-            return Ok(page);
-        }
-        let mut bytes = 0_usize;
-        for stored in self.places(query).map(|at| &self.events[at]) {
-            if query.except_source.is_some() && stored.source == query.except_source {
-                continue;
+        let head = self.head()?;
+        let mut page = PageBuilder::new(query, head, self.mark_at(query.after));
+        if page.has_room() {
+            for stored in self.places(query).map(|at| &self.events[at]) {
+                let read = |except: Option<StoreId>| {
+                    Ok((except != stored.source || except.is_none()).then(|| stored.clone()))
+                };
+                if !page.take(stored.position, read)? {
+                    break;
+                }
             }
-            bytes = bytes.saturating_add(stored.event.size());
-            if page.events.len() == query.max_events || (bytes > query.max_bytes && !page.events.is_empty()) {
-                page.upto = self.mark_at(page.scanned_to);
-                return Ok(page);
-            }
-            page.scanned_to = stored.position;
-            page.events.push(stored.clone());
         }
-        Ok(Page { scanned_to: head, upto: self.mark_at(head), more: false, ..page })
+        page.looked_up_to(head.position);
+        page.finish(|position| Ok(self.mark_at(position)))
     }
 
     fn mark_at(&self, position: Position) -> Option<Mark> {

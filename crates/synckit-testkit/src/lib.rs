@@ -10,6 +10,7 @@
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
+//! - [`plans`]: planners, plans and what a store holds, for tests of a store
 //! - [`Rng`]: seeded random numbers
 
 mod case;
@@ -18,6 +19,7 @@ mod fault;
 mod fixture;
 mod in_process;
 pub mod matrix;
+pub mod plans;
 mod process;
 #[cfg(feature = "remote")]
 pub mod remote;

@@ -1,14 +1,15 @@
-//! Plans in a file: each is there as a whole or not at all.
+//! Records in a file: each is there as a whole or not at all.
 //!
-//! The file begins with a line that says what it is. A record is its checksum (16 hexadecimal digits, the begin of its
-//! SHA-256), the plan as JSON, and the byte 0x1e, which no JSON text holds.
+//! The file begins with a line that says what it is. A record is its checksum (16 hexadecimal digits, the first of its
+//! SHA-256), a text of JSON, and the byte 0x1e, which no JSON text holds.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use synckit_core::Plan;
 
 const MAGIC: &[u8] = b"synckit custom-adapter 1\n";
 const END: u8 = 0x1e;
@@ -21,12 +22,12 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens or makes the file, and reads its plans. What a crash left of one is cut off.
-    pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<Plan>)> {
+    /// Opens or makes the file, and reads its records. Cuts off what a crash left of one.
+    pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> io::Result<(Self, Vec<T>)> {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         // The lock ends with the file, also when the process is killed.
         file.try_lock()?;
-        let (mut bytes, mut plans) = (Vec::new(), Vec::new());
+        let (mut bytes, mut read) = (Vec::new(), Vec::new());
         file.read_to_end(&mut bytes)?;
         let mut log = LogFile { file, end: MAGIC.len() as u64 };
         if MAGIC.starts_with(&bytes) {
@@ -35,26 +36,26 @@ impl LogFile {
             if let Some(directory) = std::path::absolute(path)?.parent().filter(|_| cfg!(unix)) {
                 File::open(directory)?.sync_all()?;
             }
-            return Ok((log, plans));
+            return Ok((log, read));
         }
         let records = bytes.strip_prefix(MAGIC).ok_or(ErrorKind::AlreadyExists)?;
         let mut records = records.split_inclusive(|byte| *byte == END).peekable();
         while let Some(record) = records.next() {
             match text(record) {
-                Some(text) => plans.push(serde_json::from_slice(text)?),
-                // It was being written when the process or the machine stopped: nobody was told that it is there.
+                Some(text) => read.push(serde_json::from_slice(text)?),
+                // It was being written when the process or the machine stopped, and was never acknowledged.
                 None if records.peek().is_none() => break,
                 None => return Err(ErrorKind::InvalidData.into()),
             }
             log.end += record.len() as u64;
         }
         log.file.set_len(log.end).and_then(|()| log.file.sync_all())?;
-        Ok((log, plans))
+        Ok((log, read))
     }
 
-    /// Appends a plan and makes it durable.
-    pub(crate) fn append(&mut self, plan: &Plan) -> io::Result<()> {
-        let text = serde_json::to_vec(plan)?;
+    /// Appends a record and makes it durable.
+    pub(crate) fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec(record)?;
         let record = [checksum(&text).as_bytes(), &text, &[END]].concat();
         // The next record takes the place of one that failed; until then, nothing of it is left to be found.
         self.write(self.end, &record).inspect_err(|_| drop(self.file.set_len(self.end)))?;

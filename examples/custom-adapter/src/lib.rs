@@ -1,9 +1,9 @@
 //! A store in an append-only file, as `docs/writing-an-adapter.md` builds it.
 //!
-//! - `file.rs`: plans in a file, each there as a whole or not at all
-//! - `store.rs`: the five methods
+//! - `file.rs`: records in a file, each there as a whole or not at all
+//! - `store.rs`: a map whose changes are the records, and the store on it
 
 mod file;
 mod store;
 
-pub use store::FileStore;
+pub use store::{FileMap, FileStore, Moment, open};

@@ -5,8 +5,8 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use custom_adapter::FileStore;
-use synckit::{store::StoreExt, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
+use custom_adapter::open;
+use synckit::{Endpoint, EventStore, NewEvent, NodeId, Replica, SyncManager};
 use synckit_memory::MemoryStore;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,8 +15,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = directory.path().join("till-1.log");
     let hub = MemoryStore::new(NodeId::new("hub")?)?;
 
-    let store = FileStore::open(&path, NodeId::new("till-1")?).await?;
-    let till = SyncManager::new(store.clone(), Endpoint::new(hub.clone()));
+    let store = open(&path, NodeId::new("till-1")?).await?;
+    let till = Replica::new(store.clone());
     till.record([NewEvent::new("ItemSold", "receipt-1", "apple")?]).await?;
     till.record([NewEvent::new("ItemSold", "receipt-1", "pear")?]).await?;
     store.close().await?;
@@ -24,15 +24,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // What a power cut may leave of a third commit: some bytes of it.
     OpenOptions::new().append(true).open(&path)?.write_all(b"5c2f3a90b1d8{\"append\":[{\"id")?;
-    let store = FileStore::open(&path, NodeId::new("till-1")?).await?;
+    let store = open(&path, NodeId::new("till-1")?).await?;
     println!("opened again with {} events in {} bytes", store.head().await?.position, path.metadata()?.len());
 
-    let till = SyncManager::new(store.clone(), Endpoint::new(hub.clone()));
-    let report = till.sync().await?;
+    let till = Replica::new(store.clone());
+    let report = SyncManager::new(till.clone(), Endpoint::new(hub.clone())).sync().await?;
     println!("pushed {} events; the hub has {}", report.pushed, hub.head().await?.position);
 
     let receipt = "receipt-1".try_into()?;
-    assert_eq!(store.history(&receipt).await?, hub.history(&receipt).await?);
+    assert_eq!(till.history(&receipt).await?, Replica::new(hub.clone()).history(&receipt).await?);
     assert_eq!((store.head().await?.position, hub.head().await?.position), (2, 2));
     Ok(())
 }

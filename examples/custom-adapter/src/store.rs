@@ -1,106 +1,91 @@
-//! The five methods of a store. Each record of the file is the plan of one commit.
+//! A map in memory whose every change is a record of the file: an engine for `KeyValueLog`.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit_core::{notes::{self, Note}, plan::{Intent, Outcome}, Error, ErrorKind, EventStore, LogHead, MemoryLog, NodeId, NoteQuery, Page, Plan, Query, Result, Secret, StoreId};
+use synckit_core::{Error, ErrorKind, NodeId, Result};
+use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot};
 
 use crate::file::LogFile;
 
-/// A store in one append-only file, open in one process at a time. Clones share it.
+/// A store in one append-only file, open in one process at a time.
+pub type FileStore = KeyValueLog<FileMap>;
+
+/// Opens the store of this node in a file, or makes it. Cuts off what a crash left of a commit.
 ///
-/// Every call runs to its end on a thread that may block, also when its future is dropped.
-#[derive(Clone, Debug)]
-pub struct FileStore(Arc<Mutex<Option<Log>>>);
+/// # Errors
+/// - `Conflict`: the store belongs to another node, or the file to another application.
+/// - `Busy`: the file is open already, here or in another process.
+/// - `Corrupt`: the file is damaged before its last record.
+/// - `Invalid`: the file is to be made for a node id with a `~`.
+/// - `Denied`, `Internal`: those of the file system.
+pub async fn open(path: impl Into<PathBuf>, node: NodeId) -> Result<FileStore> {
+    let path = path.into();
+    let open = move |_: &Opening| {
+        let (file, batches) = LogFile::open(&path).map_err(engine)?;
+        let mut entries = Entries::default();
+        batches.into_iter().for_each(|batch| apply(&mut entries, batch));
+        Ok(FileMap { state: Mutex::new((file, Arc::new(entries))) })
+    };
+    KeyValueLog::open(Opening::new("file").with_node(node), open).await
+}
 
-/// **Invariant**: `memory` is what the records of `file` add up to.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A map and its file. **Invariant**: the map is what the records of the file add up to.
 #[derive(Debug)]
-struct Log {
-    file: LogFile,
-    memory: MemoryLog,
+pub struct FileMap {
+    state: Mutex<(LogFile, Arc<Entries>)>,
 }
 
-impl FileStore {
-    /// Opens the store of this node in a file, or makes it. What a crash left of a commit is cut off.
-    ///
-    /// # Errors
-    /// - `Conflict`: the store belongs to another node, or the file to another application.
-    /// - `Busy`: the file is open already, here or in another process.
-    /// - `Corrupt`: the file is damaged before its last record.
-    /// - `Invalid`: the file is to be made for a node id with a `~`.
-    /// - `Denied`, `Internal`: those of the file system.
-    pub async fn open(path: impl Into<PathBuf>, node: NodeId) -> Result<Self> {
-        let (store, path) = (FileStore(Arc::default()), path.into());
-        let open = move |opened: &mut Option<Log>| {
-            let (file, plans) = LogFile::open(&path).map_err(engine)?;
-            let mut log = Log { file, memory: MemoryLog::default() };
-            plans.into_iter().try_for_each(|plan| log.memory.apply(plan))?;
-            if log.memory.head().is_err() {
-                let random = || uuid::Uuid::new_v4().into_bytes();
-                let (id, secret) = (StoreId::from_bytes(random()), Secret::from_bytes(random()));
-                let put = notes::of_new_store(node.clone(), id, secret)?.into();
-                log.write(Plan { put, ..Plan::default() })?;
-            }
-            log.memory.identity()?.expect(&node)?;
-            *opened = Some(log);
-            Ok(())
+impl KeyValue for FileMap {
+    type Snapshot = Moment;
+
+    fn snapshot(&self) -> Result<Moment> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Moment(Arc::clone(&state.1)))
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes: Vec<Change> =
+            batch.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
+        state.0.append(&changes).map_err(engine)?;
+        // Copied where a reader still has it.
+        apply(Arc::make_mut(&mut state.1), changes);
+        Ok(())
+    }
+}
+
+/// A key and its new value, if it has one.
+type Change = (Vec<u8>, Option<Vec<u8>>);
+
+fn apply(entries: &mut Entries, changes: Vec<Change>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => entries.insert(key, value),
+            None => entries.remove(&key),
         };
-        store.run("open", open).await.map(|()| store)
-    }
-
-    /// Does the work on a thread that may block. It is done to its end, also when this future is dropped.
-    async fn run<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&mut Option<Log>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let log = Arc::clone(&self.0);
-        let work = move || work(&mut log.lock().unwrap_or_else(PoisonError::into_inner));
-        let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::from).map_err(engine);
-        done.flatten().map_err(|error| error.at("file", operation))
     }
 }
 
-impl EventStore for FileStore {
-    async fn commit(&self, intent: Intent) -> Result<Outcome> {
-        self.run("commit", |log| {
-            let log = opened(log)?;
-            let (plan, outcome) = log.memory.plan(intent)?;
-            log.write(plan).map(|()| outcome)
-        })
-        .await
+/// The map at one moment.
+#[derive(Debug)]
+pub struct Moment(Arc<Entries>);
+
+impl Snapshot for Moment {
+    type Bytes = Vec<u8>;
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(key).cloned())
     }
 
-    async fn read(&self, query: Query) -> Result<Page> {
-        self.run("read", move |log| opened(log)?.memory.read(&query)).await
+    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+        Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
     }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        self.run("notes", |log| Ok(opened(log)?.memory.notes(query))).await
-    }
-
-    async fn head(&self) -> Result<LogHead> {
-        self.run("head", |log| opened(log)?.memory.head()).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.run("close", |log| Ok(log.take())).await.map(drop)
-    }
-}
-
-impl Log {
-    /// Makes a plan durable, and only then visible.
-    fn write(&mut self, plan: Plan) -> Result<()> {
-        if plan != Plan::default() {
-            self.file.append(&plan).map_err(engine)?;
-        }
-        self.memory.apply(plan)
-    }
-}
-
-fn opened(log: &mut Option<Log>) -> Result<&mut Log> {
-    log.as_mut().ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))
 }
 
 fn engine(error: io::Error) -> Error {

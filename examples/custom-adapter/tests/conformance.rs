@@ -1,6 +1,6 @@
 //! The store under the suite that every store passes: one file per case.
 
-use custom_adapter::FileStore;
+use custom_adapter::{FileStore, open};
 use synckit_core::{NodeId, Result};
 use synckit_testkit::{StoreFixture, store_conformance};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ impl StoreFixture for InDirectory {
     }
 
     async fn open_at(&self, address: &str, node: &NodeId) -> Result<FileStore> {
-        FileStore::open(address, node.clone()).await
+        open(address, node.clone()).await
     }
 }
 

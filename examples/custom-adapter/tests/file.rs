@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use custom_adapter::FileStore;
-use synckit_core::{plan::{Edit, Intent}, notes::Note, ErrorKind, EventStore, NodeId, NoteQuery, Result};
+use synckit_core::{Edit, ErrorKind, EventStore, NodeId, Note, NoteQuery, Result};
 use tempfile::TempDir;
 
 async fn open(path: &Path) -> Result<FileStore> {
-    FileStore::open(path, NodeId::new("n")?).await
+    custom_adapter::open(path, NodeId::new("n")?).await
 }
 
 async fn put(store: &FileStore, key: &str) -> Result<()> {
     let note = Note { key: key.to_owned(), value: b"v".to_vec() };
-    store.commit(Intent::Edit(Edit { put: vec![note], delete: Vec::new() })).await.map(drop)
+    store.commit(Edit { put: vec![note], delete: Vec::new() }).await
 }
 
 async fn keys(store: &FileStore) -> Result<Vec<String>> {

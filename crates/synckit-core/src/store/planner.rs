@@ -79,7 +79,7 @@ pub enum Step<O> {
 /// # assert!(plan.append.is_empty());
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Planning<P> {
     planner: P,
     facts: Option<Facts>,

@@ -1,98 +1,52 @@
-//! What the tests share: intents, the whole content of a store, and a disk in memory that can lose power.
+//! What the tests share: planners, the whole content of a store, and a disk in memory that can lose power.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part of it")]
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use redb::StorageBackend;
-use synckit_core::notes::Note;
-use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Record, Recorded};
-use synckit_core::{Event, EventStore, Limits, NewEvent, NoteQuery, Query, Result, StoreId, StoredEvent};
+use synckit_core::{Edit, Event, NewEvent, Note};
+use synckit_plan::{Receive, Record};
 use synckit_redb::RedbStore;
 use synckit_testkit::Rng;
-use synckit_testkit::samples::{NOW, new_event, node, store_id};
+use synckit_testkit::plans;
+pub use synckit_testkit::plans::{Content, note};
+use synckit_testkit::samples::node;
 
-/// Randomness that no other commit of this process has.
-pub fn entropy() -> Entropy {
-    static DRAWN: AtomicU64 = AtomicU64::new(1);
-    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut bytes = [0; Entropy::BYTES];
-    bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&drawn.to_be_bytes()));
-    Entropy::from_bytes(bytes)
-}
-
-pub fn record(events: Vec<NewEvent>) -> Intent {
-    let named = |new: NewEvent| (new.id.clone().expect("has an id"), new);
-    let events = events.into_iter().map(named).collect();
-    Intent::Record(Record {
-        author: node("n"),
-        events,
-        now: NOW,
-        limits: Limits::default(),
-        entropy: entropy(),
-        expect: Vec::new(),
-    })
+pub fn record(events: Vec<NewEvent>) -> Record {
+    plans::record(&node("n"), events)
 }
 
 /// A record of one small event.
-pub fn one(id: &str) -> Intent {
-    record(vec![new_event("x", id)])
+pub fn one(id: &str) -> Record {
+    plans::one(&node("n"), id)
 }
 
 /// Events from a peer with a checkpoint.
-pub fn receive(events: Vec<Event>, checkpoint: &str) -> Intent {
-    let mut receive = Receive::new(Some(store_id(1)), events, NOW, Limits::default(), entropy());
+pub fn receive(events: Vec<Event>, checkpoint: &str) -> Receive {
+    let mut receive = plans::receive(1, events);
     receive.notes = vec![note("pull/far", checkpoint)];
-    Intent::Receive(receive)
+    receive
 }
 
-pub fn note(key: &str, value: &str) -> Note {
-    Note { key: key.to_owned(), value: value.as_bytes().to_vec() }
+pub fn edit(put: Vec<Note>, delete: &[&str]) -> Edit {
+    Edit { put, delete: delete.iter().map(|key| (*key).to_owned()).collect() }
 }
 
-pub fn recorded(outcome: Result<Outcome>) -> Recorded {
-    match outcome.expect("commits") {
-        Outcome::Recorded(recorded) => recorded,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// All that a store holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    pub store: StoreId,
-    pub log: Vec<StoredEvent>,
-    pub notes: Vec<Note>,
+/// Opens the store of the node `n` on a disk.
+pub async fn open(disk: &Disk) -> synckit_core::Result<RedbStore> {
+    let disk = disk.clone();
+    RedbStore::open_backend(move || Ok(disk.clone()), node("n")).await
 }
 
 /// Reads the whole store, and checks that positions and own counters have no gaps and every index leads to its event.
 pub async fn content(store: &RedbStore) -> Content {
-    let everything = || Query::after(0).at_most(usize::MAX, usize::MAX);
-    let log = store.read(everything()).await.expect("reads").events;
-    let head = store.head().await.expect("a head");
-    assert_eq!(head.position, log.len() as u64);
-    let mut own = 0;
-    for (stored, position) in log.iter().zip(1..) {
-        assert_eq!(stored.position, position);
-        if let Some(dot) = stored.event.dot.as_ref().filter(|dot| dot.node == node("n")) {
-            own += 1;
-            assert_eq!(dot.counter, own);
-        }
-        let query = everything().of_aggregate(stored.event.aggregate_id.clone());
-        let of_aggregate = store.read(query).await.expect("reads").events;
-        assert!(of_aggregate.contains(stored));
-    }
-    let ids = log.iter().map(|stored| stored.event.id.clone()).collect();
-    let dots = log.iter().filter_map(|stored| stored.event.dot.clone()).collect();
-    let needs = synckit_core::Needs { ids, dots, ..Default::default() };
-    let Outcome::Facts(facts) = store.commit(Intent::Ask(needs)).await.expect("answers") else {
-        panic!("not what was asked")
-    };
-    assert_eq!((facts.held.len(), facts.dots.len()), (log.len(), log.len()));
-    let all = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: usize::MAX };
-    Content { store: head.store, log, notes: store.notes(all).await.expect("reads") }
+    let content = plans::content(store).await;
+    let dots = content.log.iter().filter_map(|stored| stored.event.dot.as_ref());
+    let own = dots.filter(|dot| dot.node == node("n")).map(|dot| dot.counter);
+    assert!(own.zip(1..).all(|(counter, expected)| counter == expected));
+    content
 }
 
 /// A change of the disk that a power cut may take back until the next sync.
@@ -107,7 +61,7 @@ pub enum Change {
 pub enum Kept {
     Nothing,
     Everything,
-    /// The first so many, the last of them torn.
+    /// A first part of them, the last one torn.
     Prefix(u64),
     /// Any of them.
     Subset(u64),
@@ -124,7 +78,8 @@ struct State {
     /// The changes between one sync and the next; those of the last entry are not synced.
     changes: Vec<Vec<Change>>,
     held_back: bool,
-    fails: bool,
+    /// How many syncs fail from now on.
+    failing: usize,
 }
 
 impl Disk {
@@ -151,10 +106,15 @@ impl Disk {
 
     /// Lets every sync fail from now on.
     pub fn fail(&self) {
-        self.change(|state| state.fails = true);
+        self.fail_times(usize::MAX);
     }
 
-    /// What is there when the power goes after so many syncs, just before the next one has ended.
+    /// Lets the next syncs fail, this many.
+    pub fn fail_times(&self, times: usize) {
+        self.change(|state| state.failing = times);
+    }
+
+    /// What is there when the power goes after this many syncs, just before the next one has ended.
     pub fn cut_after(&self, syncs: usize, kept: Kept) -> Vec<u8> {
         self.change(|state| {
             let mut bytes = state.first.clone();
@@ -239,7 +199,8 @@ impl StorageBackend for Disk {
         let state = self.0.0.lock().expect("no panic under the lock");
         let waited = self.0.1.wait_while(state, |state| state.held_back);
         let mut state = waited.expect("no panic under the lock");
-        if state.fails {
+        if state.failing > 0 {
+            state.failing -= 1;
             return Err(io::Error::other("the disk fails"));
         }
         if state.changes.is_empty() {

@@ -1,23 +1,23 @@
-//! What the tests share: a directory each, events and intents.
+//! What the tests share: a directory each, events and planners.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part of it")]
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit_core::plan::{Entropy, Intent, Outcome, Receive, Received, Record, Recorded};
 use synckit_core::{
-    AggregateId, Data, Dot, Event, EventId, EventStore, EventType, Limits, Metadata, NewEvent, NodeId, Query,
-    StoreId, StoredEvent, Timestamp, VectorClock,
+    Data, Dot, Event, EventId, EventStore, EventType, Metadata, NewEvent, Query, StoreId, StoredEvent,
+    Timestamp, VectorClock,
 };
+use synckit_plan::{Receive, Received, Record, Recorded};
 use synckit_sqlite::SqliteStore;
+use synckit_testkit::plans;
+use synckit_testkit::samples::store_id;
+pub use synckit_testkit::samples::{NOW, aggregate, entropy, event_id, node};
 use tempfile::TempDir;
-
-pub const NOW: u64 = 1_800_000_000_000;
 
 /// The store that foreign events come from.
 pub fn peer() -> StoreId {
-    StoreId::from_bytes([7; 16])
+    store_id(7)
 }
 
 pub fn directory() -> (TempDir, PathBuf) {
@@ -26,38 +26,14 @@ pub fn directory() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-pub fn node(name: &str) -> NodeId {
-    NodeId::new(name).expect("a valid node id")
-}
-
-pub fn aggregate(name: &str) -> AggregateId {
-    AggregateId::new(name).expect("a valid aggregate id")
-}
-
-/// Randomness that no other commit of this process has.
-pub fn entropy() -> Entropy {
-    static DRAWN: AtomicU64 = AtomicU64::new(1);
-    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut bytes = [0; Entropy::BYTES];
-    bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&drawn.to_be_bytes()));
-    Entropy::from_bytes(bytes)
-}
-
-pub fn record(author: &str, events: Vec<(String, NewEvent)>) -> Intent {
-    let events = events.into_iter().map(|(id, new)| (EventId::new(id).expect("a valid id"), new)).collect();
-    Intent::Record(Record {
-        author: node(author),
-        events,
-        now: NOW,
-        limits: Limits::default(),
-        entropy: entropy(),
-        expect: Vec::new(),
-    })
+pub fn record(author: &str, events: Vec<(String, NewEvent)>) -> Record {
+    let events = events.into_iter().map(|(id, new)| new.with_id(event_id(&id))).collect();
+    plans::record(&node(author), events)
 }
 
 /// A record of one plain event.
-pub fn one(author: &str, id: &str) -> Intent {
-    record(author, vec![(id.to_owned(), NewEvent::new("T", "x", &["data"]).expect("valid"))])
+pub fn one(author: &str, id: &str) -> Record {
+    plans::one(&node(author), id)
 }
 
 /// The n-th event of a foreign node.
@@ -66,7 +42,7 @@ pub fn foreign(n: u64, aggregate: &str) -> Event {
     Event {
         id: EventId::new(format!("peer-{n}")).expect("valid"),
         event_type: EventType::new("T").expect("valid"),
-        aggregate_id: AggregateId::new(aggregate).expect("valid"),
+        aggregate_id: synckit_testkit::samples::aggregate(aggregate),
         data: Data::json(format!(r#"{{"n":{n}}}"#)).expect("valid"),
         metadata: Metadata::default(),
         dot: Some(Dot::new(author.clone(), n)),
@@ -75,22 +51,16 @@ pub fn foreign(n: u64, aggregate: &str) -> Event {
     }
 }
 
-pub fn receive(events: Vec<Event>) -> Intent {
-    Intent::Receive(Receive::new(Some(peer()), events, NOW, Limits::default(), entropy()))
+pub fn receive(events: Vec<Event>) -> Receive {
+    plans::receive(7, events)
 }
 
-pub async fn recorded(store: &SqliteStore, intent: Intent) -> Recorded {
-    match store.commit(intent).await.expect("commits") {
-        Outcome::Recorded(recorded) => recorded,
-        other => panic!("{other:?}"),
-    }
+pub async fn recorded(store: &SqliteStore, record: Record) -> Recorded {
+    store.commit(record).await.expect("commits")
 }
 
-pub async fn received(store: &SqliteStore, intent: Intent) -> Received {
-    match store.commit(intent).await.expect("commits") {
-        Outcome::Received(received) => received,
-        other => panic!("{other:?}"),
-    }
+pub async fn received(store: &SqliteStore, receive: Receive) -> Received {
+    store.commit(receive).await.expect("commits")
 }
 
 /// The whole log, read page by page; checks that the positions have no gaps.

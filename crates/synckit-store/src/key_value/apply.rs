@@ -1,0 +1,71 @@
+//! What a plan puts and deletes.
+
+use synckit_core::{Error, Event, Plan, Position, Result, StoredEvent};
+
+use super::engine::{Batch, Snapshot};
+use super::keys;
+use super::log::Log;
+use super::overlay::Overlay;
+use crate::row::{self, Beside};
+
+/// What a plan changes of a log, as this snapshot has it.
+///
+/// # Errors
+/// `Corrupt` for a plan that restamps an event that is not there, or that takes an id or a dot that is not free.
+pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
+    let last = Log(below).last()?;
+    let mut change = Change(Overlay::on(below));
+    // All that is given up is free before any of it is taken.
+    let freed = plan.restamp.iter().map(|(position, _)| change.free(*position));
+    let freed = freed.collect::<Result<Vec<_>>>()?;
+    for ((position, event), beside) in plan.restamp.iter().zip(freed) {
+        change.put(*position, event, beside)?;
+    }
+    for ((event, source), position) in plan.rows().zip(last + 1..) {
+        change.put(position, event, Beside { mark: plan.mark, source })?;
+        change.0.batch.put(keys::place(&event.aggregate_id, position), Vec::new());
+    }
+    let mut batch = change.0.batch;
+    if plan.appends() > 0 {
+        batch.put(keys::LAST.to_vec(), (last + plan.appends() as Position).to_be_bytes().to_vec());
+    }
+    for note in &plan.put {
+        batch.put(keys::note(&note.key), note.value.clone());
+    }
+    for key in &plan.delete {
+        batch.delete(keys::note(key));
+    }
+    Ok(batch)
+}
+
+struct Change<'s, S>(Overlay<'s, S>);
+
+impl<S: Snapshot> Change<'_, S> {
+    /// Takes id and dot from the event at a position; returns what stands beside it.
+    fn free(&mut self, position: Position) -> Result<Beside> {
+        let StoredEvent { mark, source, event, .. } = Log(&self.0).stored(position)?;
+        self.0.batch.delete(keys::id(&event.id));
+        if let Some(dot) = &event.dot {
+            self.0.batch.delete(keys::dot(dot));
+        }
+        Ok(Beside { mark, source })
+    }
+
+    /// Puts an event at a position, under an id and a dot that are free.
+    fn put(&mut self, position: Position, event: &Event, beside: Beside) -> Result<()> {
+        self.0.batch.put(keys::event(position), row::encode(event, beside.mark, beside.source));
+        self.take(keys::id(&event.id), position, "an event is in the log already")?;
+        match &event.dot {
+            Some(dot) => self.take(keys::dot(dot), position, "a dot names another event already"),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, key: Vec<u8>, position: Position, taken: &str) -> Result<()> {
+        if self.0.get(&key)?.is_some() {
+            return Err(Error::corrupt(taken).with("position", position));
+        }
+        self.0.batch.put(key, position.to_be_bytes().to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! The keys of a log in one ordered space.
+//!
+//! | key | value |
+//! |---|---|
+//! | `F` | the version of this format, 8 bytes big-endian |
+//! | `L` | the last position, 8 bytes big-endian; absent in an empty log |
+//! | `a` aggregate FF position | nothing |
+//! | `d` node FF counter | the position of the event with this dot |
+//! | `e` position | the event's [row](crate::row) |
+//! | `i` event id | its position |
+//! | `n` note key | the note |
+//!
+//! Positions and counters are 8 bytes big-endian. The byte FF is in no text: names sort before longer ones.
+
+use std::ops::Range;
+
+use synckit_core::{AggregateId, Dot, Error, EventId, Position, Result};
+
+/// The version of the keys. That of the rows stands in each row.
+pub(crate) const VERSION: u64 = 1;
+pub(crate) const FORMAT: &[u8] = b"F";
+pub(crate) const LAST: &[u8] = b"L";
+
+const END: u8 = 0xff;
+
+pub(crate) fn event(position: Position) -> Vec<u8> {
+    joined(&[b"e", &position.to_be_bytes()])
+}
+
+/// Events from one position up to another, which is not among them.
+pub(crate) fn events(positions: Range<Position>) -> Range<Vec<u8>> {
+    event(positions.start)..event(positions.end)
+}
+
+pub(crate) fn id(id: &EventId) -> Vec<u8> {
+    joined(&[b"i", id.as_bytes()])
+}
+
+pub(crate) fn dot(dot: &Dot) -> Vec<u8> {
+    joined(&[b"d", dot.node.as_bytes(), &[END], &dot.counter.to_be_bytes()])
+}
+
+pub(crate) fn place(aggregate: &AggregateId, position: Position) -> Vec<u8> {
+    joined(&[b"a", aggregate.as_bytes(), &[END], &position.to_be_bytes()])
+}
+
+/// The places of an aggregate from one position up to another, which is not among them.
+pub(crate) fn places(aggregate: &AggregateId, positions: Range<Position>) -> Range<Vec<u8>> {
+    place(aggregate, positions.start)..place(aggregate, positions.end)
+}
+
+pub(crate) fn note(key: &str) -> Vec<u8> {
+    joined(&[b"n", key.as_bytes()])
+}
+
+/// The notes after a key, if there is one, among those under a prefix.
+pub(crate) fn notes(prefix: &str, after: &str) -> Range<Vec<u8>> {
+    let mut end = note(prefix);
+    // The last byte of a text, or the `n`, is never FF.
+    end.last_mut().map(|last| *last += 1).unwrap_or_default();
+    let mut start = note(after.max(prefix));
+    if after >= prefix {
+        start.push(0);
+    }
+    if start > end { end.clone()..end } else { start..end }
+}
+
+/// The key of a note without what stands before it.
+pub(crate) fn note_key(key: &[u8]) -> Result<&str> {
+    let text = key.strip_prefix(b"n").and_then(|key| std::str::from_utf8(key).ok());
+    text.ok_or_else(|| Error::corrupt("the key of a note cannot be read"))
+}
+
+/// The position at the end of a key, or in a value.
+pub(crate) fn position(bytes: &[u8]) -> Result<Position> {
+    let position = bytes.last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    position.ok_or_else(|| Error::corrupt("a position cannot be read"))
+}
+
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_found_by_prefix_and_after_a_key() {
+        let keys = ["", "p", "p/", "p/\0", "p/a", "p/a\0b", "p/ab", "p/\u{10ffff}z", "p0"];
+        let found = |prefix: &str, after: &str| {
+            let range = notes(prefix, after);
+            assert!(range.start <= range.end);
+            keys.into_iter().filter(|key| range.contains(&note(key))).collect::<Vec<_>>()
+        };
+        assert_eq!(found("p/", ""), &keys[2..8]);
+        assert_eq!(found("p/", "p/"), &keys[3..8]);
+        assert_eq!(found("p/", "p/a"), &keys[5..8]);
+        assert_eq!(found("p/", "A"), &keys[2..8]);
+        assert_eq!(found("p/", "z"), [""; 0]);
+        assert_eq!(found("p/\u{10ffff}", ""), &keys[7..8]);
+        assert_eq!(found("", "p/ab"), &keys[7..]);
+    }
+
+    #[test]
+    fn the_places_of_one_aggregate_are_not_among_those_of_another() {
+        let aggregate = |name: &str| AggregateId::new(name).expect("valid");
+        let range = places(&aggregate("a"), 1..u64::MAX);
+        assert!(range.contains(&place(&aggregate("a"), 1)));
+        for other in ["a\0", "aa", "A", "b"] {
+            assert!(!range.contains(&place(&aggregate(other), 1)), "{other:?}");
+        }
+    }
+}

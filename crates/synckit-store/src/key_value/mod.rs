@@ -1,0 +1,18 @@
+//! A store over any ordered key-value engine.
+
+// - `engine.rs`: what such an engine gives
+// - `store.rs`: the store
+// - `log.rs`: reading the log from a snapshot
+// - `apply.rs`: what a plan puts and deletes
+// - `overlay.rs`: a snapshot with what is about to be written
+// - `keys.rs`: the keys
+
+mod apply;
+mod engine;
+mod keys;
+mod log;
+mod overlay;
+mod store;
+
+pub use engine::{Batch, KeyValue, Snapshot};
+pub use store::KeyValueLog;

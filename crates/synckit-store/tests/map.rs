@@ -1,0 +1,69 @@
+//! A store over any ordered map, under the suite that every store passes: all it takes beside `KeyValueLog`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use synckit_core::{NodeId, Result};
+use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot};
+use synckit_testkit::{StoreFixture, store_conformance};
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A map behind a lock. Clones share it; a snapshot shares its entries until the next write.
+#[derive(Clone, Default)]
+struct Map(Arc<Mutex<Arc<Entries>>>);
+
+impl KeyValue for Map {
+    type Snapshot = Moment;
+
+    fn snapshot(&self) -> Result<Moment> {
+        Ok(Moment(self.0.lock().expect("no panic under the lock").clone()))
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        let mut entries = self.0.lock().expect("no panic under the lock");
+        let entries = Arc::make_mut(&mut entries);
+        for (key, value) in batch.iter() {
+            match value {
+                Some(value) => entries.insert(key.to_vec(), value.to_vec()),
+                None => entries.remove(key),
+            };
+        }
+        Ok(())
+    }
+}
+
+struct Moment(Arc<Entries>);
+
+impl Snapshot for Moment {
+    type Bytes = Vec<u8>;
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+        Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
+    }
+}
+
+impl StoreFixture for Map {
+    type Store = KeyValueLog<Map>;
+
+    async fn open(&self, node: &NodeId) -> Result<KeyValueLog<Map>> {
+        let map = self.clone();
+        KeyValueLog::open(Opening::new("map").with_node(node.clone()), move |_| Ok(map)).await
+    }
+
+    fn survives_reopen(&self) -> bool {
+        true
+    }
+
+    // The log has its engine for itself.
+    fn opens_twice(&self) -> bool {
+        false
+    }
+}
+
+store_conformance!(Map::default());
