@@ -34,7 +34,7 @@ async fn a_store_is_opened_by_its_name_used_and_watched() {
     let store = adapters().open(&name, node("a"), true).await.unwrap();
     let hub = adapters().open("memory:", node("hub"), true).await.unwrap();
     let manager = SyncManager::new(store.clone(), Endpoint::new(hub.clone()));
-    manager.record([NewEvent::new("T", "x", &1).unwrap()]).await.unwrap();
+    manager.replica().record([NewEvent::new("T", "x", &1).unwrap()]).await.unwrap();
     manager.sync().await.unwrap();
     assert_eq!(hub.moved(0).await.unwrap(), 1);
     assert_eq!(store.moved(0).await.unwrap(), 1);

@@ -1,6 +1,6 @@
 //! A pull that finds a conflict with every event, beside one that finds none.
 
-use synckit::{AggregateId, Direction, Endpoint, EventStore, NewEvent, NodeId, SyncManager};
+use synckit::{AggregateId, Direction, Endpoint, EventStore, NewEvent, NodeId, Replica, SyncManager};
 use synckit_sqlite::SqliteStore;
 
 use super::stores::{in_task, runtime};

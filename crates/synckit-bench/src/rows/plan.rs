@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use synckit::{notes::{self, Identity, Note}, plan::{Intent, Planning, Receive, Step}, store::{Facts, LogHead, Plan, Secret}, Limits, NodeId, StoreId};
+use synckit::{plan::{notes, Receive}, store::{Facts, LogHead, Plan, Planning, Secret, Step}, notes::{self, Identity, Note}, Limits, NodeId, StoreId};
 
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};

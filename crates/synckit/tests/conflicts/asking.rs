@@ -4,10 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synckit::{
-    Conflict, ConflictResolver, LastWriteWins, NewEvent, SyncManager,
-    conflict::{Answer, Closure, SharedResolver},
-};
+use synckit::{conflict::{Answer, Closure, SharedResolver}, Conflict, ConflictResolver, LastWriteWins, NewEvent, Replica, SyncManager};
 
 use super::{edited_apart, manager, store};
 
@@ -42,7 +39,7 @@ async fn a_resolver_that_takes_for_ever_costs_its_conflict_and_nothing_else() {
     assert_eq!((conflicts.found, conflicts.settled, conflicts.left, conflicts.failed), (5, 4, 1, 1));
     assert_eq!(conflicts.open[0].aggregate.as_str(), "note-00002");
     assert!(conflicts.open[0].reason.as_ref().unwrap().contains("took too long"), "{conflicts:?}");
-    let listed = impatient.conflicts().await.unwrap();
+    let listed = impatient.replica().conflicts().await.unwrap();
     assert_eq!(listed.iter().map(|open| open.aggregate.as_str()).collect::<Vec<_>>(), ["note-00002"]);
     drop(release);
     assert_eq!(manager(&b, &hub).sync().await.unwrap().conflicts.settled, 1);
@@ -102,7 +99,7 @@ async fn what_a_resolver_may_not_answer_is_an_error_on_that_conflict() {
     );
     assert!(reasons.iter().any(|reason| reason.contains("no-such-event")));
     assert!(reasons.iter().any(|reason| reason.contains("too_large")), "{reasons:?}");
-    assert_eq!(odd.conflicts().await.unwrap().len(), 3);
+    assert_eq!(odd.replica().conflicts().await.unwrap().len(), 3);
     assert_eq!(manager(&b, &hub).sync().await.unwrap().conflicts.settled, 3);
     super::agree(&[&b, &store("c")], &hub).await;
 }

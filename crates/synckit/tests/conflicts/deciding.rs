@@ -1,10 +1,6 @@
 //! People: what waits for them, what they decide, and what they expect when they record.
 
-use synckit::{
-    ErrorKind, EventStore, Expect, ManualReview, NodeId, SyncManager,
-    conflict::{Answer, Ruling},
-    store::StoreExt,
-};
+use synckit::{conflict::{Answer, Ruling}, store::StoreExt, ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, SyncManager};
 use synckit_sqlite::SqliteStore;
 
 use super::{agree, conflict_of, edit, edited_apart, id, live, manager, store};
@@ -26,21 +22,21 @@ async fn what_is_left_for_review_survives_a_restart_and_stops_nothing() {
         .build()
     };
     let before = build(open().await.unwrap());
-    before.record([edit("note-00000", "1"), edit("note-00001", "2")]).await.unwrap();
+    before.replica().record([edit("note-00000", "1"), edit("note-00001", "2")]).await.unwrap();
     let report = before.sync().await.unwrap();
     assert_eq!((report.pushed, report.pulled, report.conflicts.left), (2, 2, 2));
     assert_eq!((report.conflicts.failed, report.conflicts.open.len()), (0, 2));
-    before.store().close().await.unwrap();
+    before.replica().store().close().await.unwrap();
 
     let after = build(open().await.unwrap());
-    let listed = after.conflicts().await.unwrap();
+    let listed = after.replica().conflicts().await.unwrap();
     assert_eq!((listed.len(), listed[0].aggregate.as_str()), (2, "note-00000"));
     assert!(listed[0].found_at > 0);
-    let conflict = after.conflict(&id("note-00000")).await.unwrap().unwrap();
+    let conflict = after.replica().conflict(&id("note-00000")).await.unwrap().unwrap();
     let kept = conflict.branches[0].stands_for.id.clone();
     let decision = Ruling::from(Answer::Keep(kept.clone())).because("a was right");
-    after.settle(&conflict, decision, "ann").await.unwrap();
-    assert_eq!(after.conflicts().await.unwrap().len(), 1);
+    after.replica().settle(&conflict, decision, "ann").await.unwrap();
+    assert_eq!(after.replica().conflicts().await.unwrap().len(), 1);
     assert_eq!(after.sync().await.unwrap().pushed, 1);
     assert_eq!(live(&hub, "note-00000").await.iter().map(|event| &event.id).collect::<Vec<_>>(), [&kept]);
 }
@@ -60,7 +56,7 @@ async fn two_people_who_settle_differently_end_with_one_answer() {
     for (side, (store, by)) in [(&a, "ann"), (&b, "bob")].into_iter().enumerate() {
         let conflict = conflict_of(store, "note-00000").await;
         let kept = conflict.branches[side].stands_for.id.clone();
-        review(store).settle(&conflict, Answer::Keep(kept), by).await.unwrap();
+        review(store).replica().settle(&conflict, Answer::Keep(kept), by).await.unwrap();
     }
     agree(&[&a, &b], &hub).await;
     assert_eq!(live(&a, "note-00000").await.len(), 1);
@@ -80,10 +76,10 @@ async fn a_person_overrides_a_resolver_and_a_later_decision_an_earlier_one() {
     for (store, by) in [(&b, "ann"), (&a, "bob"), (&b, "ann")] {
         manager(store, &hub).sync().await.unwrap();
         let person = manager(store, &hub);
-        let top = person.heads(&id("note-00000")).await.unwrap();
-        let conflict = person.settled_conflict(&id("note-00000"), &top[0]).await.unwrap();
+        let top = person.replica().heads(&id("note-00000")).await.unwrap();
+        let conflict = person.replica().settled_conflict(&id("note-00000"), &top[0]).await.unwrap();
         let other = loser(&before, &conflict);
-        person.settle(&conflict, Answer::Keep(other.clone()), by).await.unwrap();
+        person.replica().settle(&conflict, Answer::Keep(other.clone()), by).await.unwrap();
         agree(&[&a, &b], &hub).await;
         before = live(&a, "note-00000").await;
         assert_eq!(
@@ -94,9 +90,9 @@ async fn a_person_overrides_a_resolver_and_a_later_decision_an_earlier_one() {
     }
     // An event on top has seen the decision: there is nothing left to decide otherwise.
     let person = manager(&a, &hub);
-    let top = person.heads(&id("note-00000")).await.unwrap();
-    person.record([edit("note-00000", "3")]).await.unwrap();
-    let error = person.settled_conflict(&id("note-00000"), &top[0]).await.unwrap_err();
+    let top = person.replica().heads(&id("note-00000")).await.unwrap();
+    person.replica().record([edit("note-00000", "3")]).await.unwrap();
+    let error = person.replica().settled_conflict(&id("note-00000"), &top[0]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -111,9 +107,9 @@ async fn leaving_a_conflict_is_no_decision() {
     person.sync().await.unwrap();
     let conflict = conflict_of(&b, "note-00000").await;
     let before = length(&b).await;
-    assert_eq!(person.settle(&conflict, Answer::Review, "ann").await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(person.replica().settle(&conflict, Answer::Review, "ann").await.unwrap_err().kind(), ErrorKind::Invalid);
     let large = edit("note-00000", &format!("\"{}\"", "x".repeat(300_000)));
-    let error = person.settle(&conflict, Answer::Merge(large), "ann").await.unwrap_err();
+    let error = person.replica().settle(&conflict, Answer::Merge(large), "ann").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(length(&b).await, before);
 }
@@ -123,20 +119,20 @@ async fn recording_can_be_refused_in_conflict_or_when_the_aggregate_has_moved_on
     let (a, hub) = (store("a"), store("hub"));
     let person = manager(&a, &hub);
     let note = id("note");
-    let seen = person.heads(&note).await.unwrap();
+    let seen = person.replica().heads(&note).await.unwrap();
     assert!(seen.is_empty());
     let first = vec![Expect::Heads(note.clone(), seen.clone()), Expect::Settled(note.clone())];
-    person.record_if([edit("note", "1")], first).await.unwrap();
+    person.replica().record_if([edit("note", "1")], first).await.unwrap();
 
     let event = edit("note", "2").with_id("mine".parse().unwrap());
-    let error = person.record_if([event.clone()], vec![Expect::Heads(note.clone(), seen)]).await.unwrap_err();
+    let error = person.replica().record_if([event.clone()], vec![Expect::Heads(note.clone(), seen)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let head = person.heads(&note).await.unwrap();
+    let head = person.replica().heads(&note).await.unwrap();
     assert!(error.to_string().contains(head[0].as_str()), "{error}");
     assert_eq!(length(&a).await, 1, "nothing was recorded");
     let expect = vec![Expect::Heads(note.clone(), head)];
-    person.record_if([event.clone()], expect.clone()).await.unwrap();
-    let again = person.record_if([event], expect).await.unwrap();
+    person.replica().record_if([event.clone()], expect.clone()).await.unwrap();
+    let again = person.replica().record_if([event], expect).await.unwrap();
     assert_eq!(again.duplicates.len(), 1, "a repetition changes nothing, whatever has come meanwhile");
 
     let b = store("b");
@@ -145,11 +141,11 @@ async fn recording_can_be_refused_in_conflict_or_when_the_aggregate_has_moved_on
         synckit::Endpoint::new(a.clone()),
     )
     .build();
-    other.record([edit("note", "3")]).await.unwrap();
+    other.replica().record([edit("note", "3")]).await.unwrap();
     other.sync().await.unwrap();
-    let error = other.record_if([edit("note", "4")], vec![Expect::Settled(note.clone())]).await.unwrap_err();
+    let error = other.replica().record_if([edit("note", "4")], vec![Expect::Settled(note.clone())]).await.unwrap_err();
     assert!(error.message().contains("in conflict") && error.to_string().contains("of 2"), "{error}");
     assert_eq!(b.not_held(vec!["mine".parse().unwrap()]).await.unwrap(), []);
-    other.record([edit("note", "5")]).await.unwrap();
-    other.record_if([edit("note", "6")], vec![Expect::Settled(note)]).await.unwrap();
+    other.replica().record([edit("note", "5")]).await.unwrap();
+    other.replica().record_if([edit("note", "6")], vec![Expect::Settled(note)]).await.unwrap();
 }

@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use synckit::{
-    ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, RuleResolver, Rules, SyncManager,
-    conflict::{Answer, Condition, ConflictNotice, Rule},
-};
+use synckit::{conflict::{Answer, Condition, ConflictNotice, Rule}, ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, Replica, RuleResolver, Rules, SyncManager};
 
 use super::{conflict_of, edited_apart, id, live, manager};
 
@@ -38,13 +35,13 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
     assert_eq!(*told.lock().unwrap(), ["rule notes", "settled note-00000"]);
 
     let stands = live(&b, "note-00000").await.remove(0);
-    let history = by_rules.history(&id("note-00000")).await.unwrap();
+    let history = by_rules.replica().history(&id("note-00000")).await.unwrap();
     let lost = history
         .entries()
         .iter()
         .find(|entry| matches!(entry.standing, synckit::conflict::Standing::Superseded { .. }));
     let lost = lost.expect("the losing edit is in the history").event.clone();
-    let why = by_rules.explain(&lost.id).await.unwrap();
+    let why = by_rules.replica().explain(&lost.id).await.unwrap();
     assert!(!why.stands && why.seen == 0 && why.on_top_of.is_empty());
     assert_eq!(why.concurrent_with, std::slice::from_ref(&stands.id));
     let decided = why.decided.unwrap();
@@ -58,11 +55,11 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
         why.because,
         format!("it does not stand: rules (rule notes) kept {}, because: first-write-wins", stands.id)
     );
-    let why = by_rules.explain(&stands.id).await.unwrap();
+    let why = by_rules.replica().explain(&stands.id).await.unwrap();
     assert!(why.stands && why.because.starts_with("it stands: rules (rule notes) kept"), "{why:?}");
-    let why = by_rules.explain(&decided.resolution).await.unwrap();
+    let why = by_rules.replica().explain(&decided.resolution).await.unwrap();
     assert_eq!((why.seen, why.on_top_of.len(), why.dot), (2, 2, None));
-    let error = by_rules.explain(&"nobody".parse().unwrap()).await.unwrap_err();
+    let error = by_rules.replica().explain(&"nobody".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -71,12 +68,12 @@ async fn all_decisions_are_listed_page_by_page_and_exported() {
     let (_, b, hub) = edited_apart(30).await;
     manager(&b, &hub).sync().await.unwrap();
     let person = manager(&b, &hub);
-    let top = person.heads(&id("note-00007")).await.unwrap();
-    let conflict = person.settled_conflict(&id("note-00007"), &top[0]).await.unwrap();
-    person.settle(&conflict, Answer::KeepAll, "ann").await.unwrap();
+    let top = person.replica().heads(&id("note-00007")).await.unwrap();
+    let conflict = person.replica().settled_conflict(&id("note-00007"), &top[0]).await.unwrap();
+    person.replica().settle(&conflict, Answer::KeepAll, "ann").await.unwrap();
     let (mut entries, mut lines, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
-        let page = person.audit(after, 10).await.unwrap();
+        let page = person.replica().audit(after, 10).await.unwrap();
         assert!(page.entries.len() <= 10 && page.scanned_to > after);
         page.write_json_lines(&mut lines).unwrap();
         after = page.scanned_to;
@@ -117,6 +114,6 @@ async fn what_is_left_is_told_too() {
     left.sync().await.unwrap();
     assert_eq!(*told.lock().unwrap(), ["note-00000"]);
     let side = &conflict_of(&b, "note-00000").await.branches[0].stands_for;
-    let why = left.explain(&side.id).await.unwrap();
+    let why = left.replica().explain(&side.id).await.unwrap();
     assert!(why.stands && why.decided.is_none() && why.because.contains("nobody has decided"), "{why:?}");
 }

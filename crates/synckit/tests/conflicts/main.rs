@@ -39,7 +39,7 @@ async fn edited_apart(aggregates: usize) -> (MemoryStore, MemoryStore, MemorySto
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (name, replica) in [("a", &a), ("b", &b)] {
         let events = (0..aggregates).map(|n| edit(&format!("note-{n:05}"), &format!(r#"{{"by":"{name}"}}"#)));
-        manager(replica, &hub).record(events.collect::<Vec<_>>()).await.unwrap();
+        manager(replica, &hub).replica().record(events.collect::<Vec<_>>()).await.unwrap();
     }
     manager(&a, &hub).sync().await.unwrap();
     (a, b, hub)
@@ -63,6 +63,6 @@ async fn agree(replicas: &[&MemoryStore], hub: &MemoryStore) {
     let digest = Digest::of(hub).await.unwrap();
     for replica in replicas {
         assert_eq!(Digest::of(*replica).await.unwrap(), digest);
-        assert!(manager(replica, hub).conflicts().await.unwrap().is_empty());
+        assert!(manager(replica, hub).replica().conflicts().await.unwrap().is_empty());
     }
 }

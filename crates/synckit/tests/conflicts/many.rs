@@ -18,7 +18,7 @@ async fn ten_thousand_conflicts_in_one_pull_settle_in_one_pass() {
     let report = counted.sync().await.unwrap();
     let conflicts = &report.conflicts;
     assert_eq!((report.pulled, conflicts.found, conflicts.settled, conflicts.left), (MANY, MANY, MANY, 0));
-    assert!(manager(&b, &hub).conflicts().await.unwrap().is_empty());
+    assert!(manager(&b, &hub).replica().conflicts().await.unwrap().is_empty());
     // For each batch of conflicts a list, a read of their histories and a commit; a commit for each page, and what is
     // pushed.
     assert!(plan.calls(Call::Read) <= 30, "{} reads", plan.calls(Call::Read));
@@ -26,7 +26,7 @@ async fn ten_thousand_conflicts_in_one_pull_settle_in_one_pass() {
     assert!(plan.calls(Call::Notes) <= 10, "{} reads of notes", plan.calls(Call::Notes));
     let report = counted.sync().await.unwrap();
     assert_eq!((report.conflicts.settled, report.round_trips), (0, 1), "nothing is left to do");
-    assert_eq!(manager(&b, &hub).history(&id("note-09999")).await.unwrap().live().count(), 1);
+    assert_eq!(manager(&b, &hub).replica().history(&id("note-09999")).await.unwrap().live().count(), 1);
 }
 
 /// How long a sync of a replica with a file takes that holds events of these aggregates and pulls as many.
@@ -36,7 +36,7 @@ async fn pulled(hub: &synckit_memory::MemoryStore, name: &str, own: &str) -> (Du
     let replica = SyncManager::new(store, Endpoint::new(hub.clone()));
     for page in 0..MANY / 1_000 {
         let events = (0..1_000).map(|n| edit(&format!("{own}-{:05}", page * 1_000 + n), r#"{"by":"b"}"#));
-        replica.record(events.collect::<Vec<_>>()).await.unwrap();
+        replica.replica().record(events.collect::<Vec<_>>()).await.unwrap();
     }
     let report = replica.pull().await.unwrap();
     assert_eq!(report.pulled, MANY);

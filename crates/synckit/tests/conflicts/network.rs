@@ -1,6 +1,6 @@
 //! Conflicts over HTTP, and replicas that die between finding one and settling it.
 
-use synckit::{Digest, Endpoint, LastWriteWins, Standing, SyncManager};
+use synckit::{conflict::Standing, Digest, Endpoint, LastWriteWins, Replica, SyncManager};
 use synckit_http::{HttpService, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Fault, FaultPlan, FaultyStore};
@@ -28,15 +28,15 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
         (client.build(), called)
     });
     let [(a, _), (b, called)] = &clients;
-    a.record([edit("note", r#"{"by":"a"}"#)]).await.unwrap();
-    b.record([edit("note", r#"{"by":"b"}"#)]).await.unwrap();
+    a.replica().record([edit("note", r#"{"by":"a"}"#)]).await.unwrap();
+    b.replica().record([edit("note", r#"{"by":"b"}"#)]).await.unwrap();
     a.sync().await.unwrap();
     assert_eq!(b.sync().await.unwrap().conflicts.settled, 1);
     a.sync().await.unwrap();
     assert_eq!(called.try_iter().collect::<Vec<_>>(), [id("note")], "the resolver was asked once");
-    assert_eq!(Digest::of(a.store()).await.unwrap(), Digest::of(b.store()).await.unwrap());
+    assert_eq!(Digest::of(a.replica().store()).await.unwrap(), Digest::of(b.replica().store()).await.unwrap());
     for client in [a, b] {
-        let history = client.history(&id("note")).await.unwrap();
+        let history = client.replica().history(&id("note")).await.unwrap();
         assert_eq!(history.live().count(), 1);
         let lost: Vec<_> = history
             .entries()
@@ -60,7 +60,7 @@ async fn before_the_pull() -> (MemoryStore, MemoryStore, MemoryStore) {
             let event = edit(&format!("note-{n}"), &format!(r#"{{"by":"{name}"}}"#));
             event.with_id(format!("{name}-{n}").parse().unwrap())
         });
-        manager(replica, &hub).record(events.collect::<Vec<_>>()).await.unwrap();
+        manager(replica, &hub).replica().record(events.collect::<Vec<_>>()).await.unwrap();
     }
     manager(&a, &hub).sync().await.unwrap();
     (a, b, hub)
@@ -95,7 +95,7 @@ async fn dying_at_any_call_of_the_store_changes_nothing_in_the_outcome() {
             assert_eq!(standing(&a).await, standing(&b).await);
             assert_eq!(synckit::EventStore::head(&hub).await.unwrap().position, 9, "call {calls}, {fault:?}");
             for n in 0..3 {
-                let history = manager(&a, &hub).history(&id(&format!("note-{n}"))).await.unwrap();
+                let history = manager(&a, &hub).replica().history(&id(&format!("note-{n}"))).await.unwrap();
                 let lost = history
                     .entries()
                     .iter()
