@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, EventType};
 
-/// Selects the events that a sync covers, by type, aggregate and metadata.
+/// The events that a sync covers, selected by type, aggregate and metadata.
 ///
 /// Criteria of different kinds must all match; of several criteria of one kind, one must match. An empty filter passes
 /// everything. Resolutions have neither type nor metadata of their own and are matched by their aggregate alone, so

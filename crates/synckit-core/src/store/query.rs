@@ -14,7 +14,7 @@ pub struct LogHead {
     pub position: Position,
 }
 
-/// Selects the events to read.
+/// A query for events of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Only events after this position.
@@ -30,7 +30,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Selects the events after a position, at most 1,000 or 2 MiB.
+    /// Creates a query for the events after a position, at most 1,000 or 2 MiB.
     pub fn after(position: Position) -> Self {
         Query {
             after: position,
@@ -121,7 +121,7 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
-/// Selects the notes to read.
+/// A query for notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoteQuery {
     /// These keys.

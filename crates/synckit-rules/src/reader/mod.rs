@@ -47,7 +47,7 @@ impl Format {
     }
 }
 
-/// Reads rules, and knows the resolvers that they may name.
+/// A reader of rules that knows the resolvers they may name.
 #[derive(Clone, Debug)]
 pub struct RuleReader {
     resolvers: BTreeMap<String, SharedResolver>,

@@ -107,8 +107,7 @@ impl<S: EventStore> Endpoint<S> {
         self.identity.get_or_try_init(|| self.store.identity()).await
     }
 
-    /// Records, before they are handed out, up to which position events that were recorded or derived here are handed
-    /// out.
+    /// Records that local and derived events up to this position are handed out. Called before they are.
     async fn hand_out(&self, upto: Position) -> Result<()> {
         if upto > self.handed.load(Ordering::Relaxed) {
             let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;

@@ -167,7 +167,7 @@ impl Replica {
     }
 }
 
-/// No mark or fresh name matters here, because no log is ever copied.
+/// Returns fixed bytes: no mark or fresh name matters here, because no log is ever copied.
 fn entropy() -> Entropy {
     Entropy::from_bytes([5; 32])
 }
