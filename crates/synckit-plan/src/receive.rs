@@ -80,8 +80,8 @@ pub struct Received {
     pub placed: Option<Placed>,
     /// The aggregates that came into conflict through this commit.
     pub conflicts: Vec<AggregateId>,
-    /// The fresh name that this replica authors under from now on, if it took one. It does when an event under its name
-    /// that it did not hold shows that its log was restored from a backup, or that another device writes under its name.
+    /// The fresh name that this replica authors under from now on, if it took one. It does when an unknown event under
+    /// its name shows that its log was restored from a backup, or that another device writes under its name.
     pub renewed: Option<NodeId>,
     /// Whether an event shows that a copy of this store, or another device with the same name, is in use.
     pub copy_seen: bool,
