@@ -1,4 +1,4 @@
-//! Numbers as LEB128 and texts with their length before them: the parts of compact binary forms.
+//! The building blocks of compact binary forms: numbers as LEB128, and text preceded by its length.
 
 use crate::error::{Error, Result};
 
@@ -12,7 +12,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends bytes, such as those of a text, after their length.
+/// Appends bytes, such as those of a text, preceded by their length.
 #[inline]
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);

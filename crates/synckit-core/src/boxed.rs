@@ -5,11 +5,12 @@ use std::pin::Pin;
 
 use crate::error::Result;
 
-/// A call through a pointer.
+/// The future that a boxed call returns.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Makes `$name`, which holds any `$contract`, and implements the contract itself. `$base` is `Send`, or a private trait
-/// with the calls that need another form behind a pointer; the last braces have the contract's items for those.
+/// Defines `$name`, which holds any `$contract`, and implements the contract for it. `$base` is `Send`, or a private
+/// trait with the calls that need another form behind a pointer. The last braces hold the contract's items for those
+/// calls.
 macro_rules! boxed {
     (
         $(#[$doc:meta])*
@@ -23,7 +24,7 @@ macro_rules! boxed {
         pub struct $name(std::sync::Arc<dyn $dynamic>);
 
         impl $name {
-            /// Boxes one.
+            /// Boxes an implementation.
             pub fn new(inner: impl $contract) -> Self {
                 $name(std::sync::Arc::new(inner))
             }

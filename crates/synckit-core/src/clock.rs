@@ -1,8 +1,8 @@
 //! Dots and vector clocks.
 //!
-//! After Fidge and Mattern (1988) for vector clocks and Preguiça et al., *Dotted Version Vectors* (2010) for
-//! naming one event by its author's counter. A clock is a small vector sorted by node id: look-ups are
-//! binary searches, comparing and merging walk both sides once.
+//! Vector clocks are after Fidge and Mattern (1988). Naming one event by its author's counter is after Preguiça et al.,
+//! *Dotted Version Vectors* (2010). A clock is a small vector sorted by node id: lookups are binary searches, and
+//! comparing or merging walks both sides once.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::binary::{put_bytes, put_varint, take_text, take_varint};
 use crate::error::{Error, Result};
 use crate::ids::NodeId;
 
-/// The n-th event authored at a node: names one event, for ever.
+/// The n-th event authored by a node: identifies one event, permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dot {
@@ -25,7 +25,7 @@ pub struct Dot {
 }
 
 impl Dot {
-    /// The dot of this node and counter.
+    /// Returns the dot of this node and counter.
     pub fn new(node: NodeId, counter: u64) -> Self {
         Dot { node, counter }
     }
@@ -37,13 +37,13 @@ impl fmt::Display for Dot {
     }
 }
 
-/// Up to so many nodes are asked one after the other, which is quicker than halving.
+/// Up to this number of nodes, a linear search is faster than a binary search.
 const FEW: usize = 16;
 
-/// How two vector clocks stand to each other.
+/// How two vector clocks are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Causality {
-    /// Everything the left has seen the right has seen too, and more.
+    /// The right has seen everything the left has, and more.
     Before,
     /// The left has seen everything the right has, and more.
     After,
@@ -53,28 +53,28 @@ pub enum Causality {
     Concurrent,
 }
 
-/// What has been seen of one aggregate: node id -> counter, at most [`VectorClock::MAX_NODES`] entries.
+/// What has been seen of one aggregate: node id → counter, at most [`VectorClock::MAX_NODES`] entries.
 ///
-/// In JSON an object, `{"A":1,"B":7}`.
+/// An object in JSON: `{"A":1,"B":7}`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct VectorClock(Vec<(NodeId, u64)>);
 
 impl VectorClock {
-    /// The most nodes one clock can hold. More is an error, never a silent cut.
+    /// The maximum number of nodes in one clock. Exceeding it is an error; a clock is never silently truncated.
     pub const MAX_NODES: usize = 1_000;
 
-    /// The clock that has seen nothing.
+    /// Creates a clock that has seen nothing.
     pub const fn new() -> Self {
         VectorClock(Vec::new())
     }
 
-    /// The counter seen of a node; 0 when none was.
+    /// Returns the counter seen of a node, or 0 if the node has not been seen.
     #[inline]
     pub fn counter(&self, node: &NodeId) -> u64 {
         self.find(node).map_or(0, |at| self.0[at].1)
     }
 
-    /// Whether the event named by this dot has been seen.
+    /// Returns whether this clock has seen the event that the dot identifies.
     #[inline]
     pub fn has_seen(&self, dot: &Dot) -> bool {
         self.counter(&dot.node) >= dot.counter
@@ -91,7 +91,7 @@ impl VectorClock {
         Ok(*counter)
     }
 
-    /// Marks the event named by this dot, and the node's events before it, as seen.
+    /// Marks the event that this dot identifies, and all earlier events of its node, as seen.
     ///
     /// # Errors
     /// `TooLarge` when the node would be the 1,001st; the clock is unchanged.
@@ -102,9 +102,9 @@ impl VectorClock {
         Ok(())
     }
 
-    /// Takes in everything another clock has seen: the least upper bound of both.
+    /// Merges everything another clock has seen into this one: the least upper bound of both.
     ///
-    /// Does not allocate where both have the same nodes.
+    /// Does not allocate when both have the same nodes.
     ///
     /// # Errors
     /// `TooLarge` when the result would have more than 1,000 nodes; the clock is unchanged.
@@ -138,7 +138,7 @@ impl VectorClock {
         Ok(())
     }
 
-    /// What both clocks have seen: the greatest lower bound.
+    /// Returns what both clocks have seen: the greatest lower bound.
     pub fn meet(&self, other: &VectorClock) -> VectorClock {
         let mut common = Vec::new();
         walk(&self.0, &other.0, |node, left, right| {
@@ -167,7 +167,7 @@ impl VectorClock {
         }
     }
 
-    /// Whether everything this clock has seen the other has seen too.
+    /// Returns whether the other clock has seen everything this one has.
     pub fn is_covered_by(&self, other: &VectorClock) -> bool {
         if self.0.len() > other.0.len() {
             return false;
@@ -183,27 +183,27 @@ impl VectorClock {
         covered
     }
 
-    /// The sum of all counters: grows along every causal path.
+    /// Returns the sum of all counters. It grows along every causal path.
     pub fn sum(&self) -> u128 {
         self.0.iter().map(|(_, counter)| u128::from(*counter)).sum()
     }
 
-    /// The entries, sorted by node id.
+    /// Iterates over the entries, sorted by node id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&NodeId, u64)> {
         self.0.iter().map(|(node, counter)| (node, *counter))
     }
 
-    /// The number of nodes.
+    /// Returns the number of nodes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing has been seen.
+    /// Returns whether nothing has been seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Makes a clock from entries in any order; zero counters are dropped.
+    /// Creates a clock from entries in any order; zero counters are dropped.
     ///
     /// # Errors
     /// `Invalid` when a node appears twice, `TooLarge` above 1,000 nodes.
@@ -216,7 +216,7 @@ impl VectorClock {
         VectorClock::from_unsorted(unsorted)
     }
 
-    /// Makes a clock from at most 1,000 entries in any order.
+    /// Creates a clock from at most 1,000 entries in any order.
     fn from_unsorted(mut sorted: Vec<(NodeId, u64)>) -> Result<Self> {
         sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -226,8 +226,8 @@ impl VectorClock {
         Ok(VectorClock(sorted))
     }
 
-    /// Appends the compact binary form: the number of entries, then for each the length of the node id,
-    /// its bytes and the counter, all numbers as LEB128.
+    /// Appends the compact binary form: the number of entries, then for each entry the length of the node id, its bytes
+    /// and the counter. All numbers are LEB128.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.0.len() as u64);
         for (node, counter) in &self.0 {
@@ -236,7 +236,7 @@ impl VectorClock {
         }
     }
 
-    /// Reads the compact binary form from the front of `bytes`, which it moves past it.
+    /// Reads the compact binary form from the front of `bytes`, and advances `bytes` past it.
     ///
     /// # Errors
     /// `Invalid` when the bytes are not a clock in canonical form, `TooLarge` above 1,000 nodes.
@@ -257,7 +257,7 @@ impl VectorClock {
 
     #[inline]
     fn find(&self, node: &NodeId) -> Result<usize, usize> {
-        // Equality is the cheaper question, and most often a node is known.
+        // Testing for equality is cheaper, and most often the node is known.
         if self.0.len() <= FEW
             && let Some(at) = self.0.iter().position(|(entry, _)| entry == node)
         {
@@ -266,7 +266,7 @@ impl VectorClock {
         self.0.binary_search_by(|(entry, _)| entry.cmp(node))
     }
 
-    /// The counter of a node, which is to become more than 0.
+    /// Returns the counter of a node for writing, adding the node if needed. The caller must set it above 0.
     #[inline]
     fn entry(&mut self, node: &NodeId) -> Result<&mut u64> {
         let at = match self.find(node) {
@@ -291,7 +291,7 @@ fn check_nodes(nodes: usize) -> Result<()> {
     )))
 }
 
-/// Walks two clocks together, in node order, as long as `see` says so; a counter is 0 where a clock has no such node.
+/// Walks two clocks together in node order, for as long as `see` returns true. A clock without the node counts as 0.
 #[inline]
 fn walk<'a>(
     mut left: &'a [(NodeId, u64)],
@@ -300,7 +300,7 @@ fn walk<'a>(
 ) {
     loop {
         let go_on = match (left, right) {
-            // Most often both have the node, and equality is the cheaper question.
+            // Most often both have the node, and testing for equality is cheaper.
             ([(mine, counter), left_rest @ ..], [(theirs, other), right_rest @ ..]) if mine == theirs => {
                 (left, right) = (left_rest, right_rest);
                 see(mine, *counter, *other)

@@ -1,4 +1,4 @@
-//! A reader's place in someone else's log.
+//! Places in a log that a reader remembers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +10,23 @@ use crate::error::{Error, Result};
 use crate::ids::StoreId;
 use crate::text::serde_as_text;
 
-/// The place of an event in one store's log, in order of arrival: 1, 2, 3, without gaps. 0 is before the first.
+/// The place of an event in one store's log, in order of arrival: 1, 2, 3, without gaps. 0 is before the first event.
 pub type Position = u64;
 
-/// A random number that a commit draws and that is kept beside each event it appends.
+/// A random number drawn by a commit and kept beside each event it appends.
 ///
-/// Two logs that differ anywhere before a position have different marks there: a position and its mark name the whole
-/// log up to there, also where copies of one log went on by themselves and hold the same event at the same place.
+/// Two logs that differ anywhere before a position have different marks at that position. So a position and its mark
+/// identify the whole log up to there, even when copies of one log diverged and hold the same event at the same
+/// position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark(pub u64);
 
 /// A place in a log: store id, position, and the [`Mark`] there.
 ///
-/// Because it names the log up to there, a log that was wiped, copied or set back to an older copy is recognised by one
-/// look-up. A cursor at position 0 is the beginning of a known log. It carries a seal by which the store that gave it out
-/// recognises it: a place that somebody made up proves nothing. Its text form is opaque to everyone but that store; today
-/// it is `store.position.` and 32 hex digits, the mark and the seal.
+/// Because it identifies the log up to that place, one lookup detects a log that was wiped, copied or restored from a
+/// backup. A cursor at position 0 is the beginning of a known log. The seal lets the store that issued the cursor
+/// recognise it; a made-up place proves nothing. The text form is opaque to everyone but that store. It is currently
+/// `store.position.` and 32 hex digits: the mark and the seal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     store: StoreId,
@@ -35,44 +36,44 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The beginning of a log.
+    /// Creates a cursor at the beginning of a log.
     pub fn start(store: StoreId) -> Self {
         Cursor { store, position: 0, mark: Mark(0), seal: 0 }
     }
 
-    /// A place in a log, without a seal: it can be looked up and proves nothing. `position` is at least 1.
+    /// Creates a cursor without a seal: it can be looked up but proves nothing. `position` is at least 1.
     pub fn at(store: StoreId, position: Position, mark: Mark) -> Self {
         Cursor { store, position, mark, seal: 0 }
     }
 
-    /// The log this is a place in.
+    /// Returns the id of the store whose log this is a place in.
     pub fn store(&self) -> StoreId {
         self.store
     }
 
-    /// The position: everything up to and including it has been read.
+    /// Returns the position: everything up to and including it has been read.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The mark at the position; `None` at the beginning.
+    /// Returns the mark at the position; `None` at the beginning.
     pub fn mark(&self) -> Option<Mark> {
         (self.position > 0).then_some(self.mark)
     }
 }
 
-/// What a store seals the places of its own log with, so that it recognises them: 16 random bytes. Copies of a store share
-/// it, and so recognise each other's places.
+/// The key with which a store seals places in its own log, to recognise them later: 16 random bytes. Copies of a store
+/// share it, and so recognise each other's places.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 16]);
 
 impl Secret {
-    /// The secret with these bytes; they must be random.
+    /// Creates a secret from these bytes; they must be random.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Secret(bytes)
     }
 
-    /// The cursor of a place in a log of this store, sealed. At position 0 it is the beginning.
+    /// Returns a sealed cursor for a place in this store's log. At position 0 it is the beginning.
     pub fn cursor(&self, store: StoreId, position: Position, mark: Mark) -> Cursor {
         if position == 0 {
             return Cursor::start(store);
@@ -80,12 +81,12 @@ impl Secret {
         Cursor { store, position, mark, seal: self.seal(store, position, mark) }
     }
 
-    /// Whether this store, or a copy of it, has given out this cursor.
+    /// Returns whether this store, or a copy of it, issued this cursor.
     pub fn sealed(&self, cursor: &Cursor) -> bool {
         cursor.position == 0 || cursor.seal == self.seal(cursor.store, cursor.position, cursor.mark)
     }
 
-    /// The first 8 bytes of a SHA-256 over the secret and the place, all of fixed length.
+    /// Returns the first 8 bytes of a SHA-256 over the secret and the place. All fields have a fixed length.
     fn seal(&self, store: StoreId, position: Position, mark: Mark) -> u64 {
         let hash = Sha256::new_with_prefix(b"synckit place 1").chain_update(self.0);
         let hash = hash.chain_update(store.as_bytes()).chain_update(position.to_be_bytes());
@@ -94,7 +95,7 @@ impl Secret {
     }
 }
 
-/// Shows nothing of it.
+/// Reveals none of the bytes.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")

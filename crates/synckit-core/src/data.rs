@@ -1,4 +1,4 @@
-//! What an event carries: data and metadata.
+//! The content of an event: data and metadata.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// The payload of an event: JSON, kept as the text it came in, or bytes. Cheap to clone.
+/// The payload of an event: bytes, or JSON kept as its original text. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Data(Repr);
 
@@ -23,7 +23,7 @@ enum Repr {
 }
 
 impl Data {
-    /// JSON text, kept to the letter apart from blanks around it.
+    /// Creates a payload from JSON text, which is kept verbatim except for surrounding whitespace.
     ///
     /// # Errors
     /// `Invalid` when it is not JSON, `TooLarge` when it nests deeper than 100 levels.
@@ -31,7 +31,7 @@ impl Data {
         Ok(Data(Repr::Json(json::checked(text.as_ref())?)))
     }
 
-    /// The JSON form of any value.
+    /// Serialises a value to JSON.
     ///
     /// # Errors
     /// `Invalid` when the value has no JSON form, `TooLarge` when it nests deeper than 100 levels.
@@ -42,17 +42,17 @@ impl Data {
         Ok(Data(Repr::Json(Arc::from(text))))
     }
 
-    /// Bytes.
+    /// Creates a binary payload.
     pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Data(Repr::Bytes(bytes.into()))
     }
 
-    /// JSON text that was checked before, such as a store's own rows. It is not checked again.
+    /// Creates a payload from JSON text that was checked before, such as a store's own rows. It is not checked again.
     pub fn stored_json(text: impl Into<Arc<str>>) -> Self {
         Data(Repr::Json(text.into()))
     }
 
-    /// The JSON text, unless this is binary.
+    /// Returns the JSON text, or `None` if this is binary.
     pub fn as_json(&self) -> Option<&str> {
         match &self.0 {
             Repr::Json(text) => Some(text),
@@ -60,7 +60,7 @@ impl Data {
         }
     }
 
-    /// The JSON text, unless this is binary, shared instead of copied: for drivers that take texts so.
+    /// Returns the JSON text without copying it, or `None` if this is binary. For drivers that take shared strings.
     pub fn shared_json(&self) -> Option<Arc<str>> {
         match &self.0 {
             Repr::Json(text) => Some(Arc::clone(text)),
@@ -68,7 +68,7 @@ impl Data {
         }
     }
 
-    /// The payload as it is: the bytes, or the JSON text's.
+    /// Returns the raw payload: the bytes, or the bytes of the JSON text.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Json(text) => text.as_bytes(),
@@ -76,15 +76,15 @@ impl Data {
         }
     }
 
-    /// Whether this is JSON.
+    /// Returns whether this is JSON.
     pub fn is_json(&self) -> bool {
         matches!(self.0, Repr::Json(_))
     }
 
-    /// Reads the JSON as a value of this type.
+    /// Parses the JSON as a value of this type.
     ///
     /// # Errors
-    /// `Invalid` when it is binary or of another shape.
+    /// `Invalid` when it is binary or does not match the type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let text =
             self.as_json().ok_or_else(|| Error::invalid("the data is binary; read it with as_bytes"))?;
@@ -92,7 +92,7 @@ impl Data {
             .map_err(|error| Error::invalid("the data has another shape").with_source(error))
     }
 
-    /// Returns bytes as base64, as they are in the JSON form; `None` for JSON.
+    /// Returns bytes as base64, as in the JSON form of an event; `None` for JSON.
     pub fn to_base64(&self) -> Option<String> {
         match &self.0 {
             Repr::Json(_) => None,
@@ -100,7 +100,7 @@ impl Data {
         }
     }
 
-    /// The data from the two optional fields of the JSON form.
+    /// Creates a payload from the two optional fields of the JSON form.
     pub(crate) fn from_fields(json: Option<&RawValue>, base64: Option<&str>) -> Result<Self> {
         match (json, base64) {
             (Some(json), None) => {
@@ -128,7 +128,7 @@ impl fmt::Debug for Data {
     }
 }
 
-/// A JSON object beside the data: who, from which device, with which schema. Kept as text; cheap to clone.
+/// A JSON object beside the data: who, from which device, with which schema. Kept as its original text; cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Metadata(Arc<str>);
 
@@ -139,7 +139,7 @@ impl Default for Metadata {
 }
 
 impl Metadata {
-    /// The text of a JSON object.
+    /// Creates metadata from the text of a JSON object.
     ///
     /// # Errors
     /// `Invalid` when it is not a JSON object, `TooLarge` when it nests deeper than 100 levels.
@@ -149,10 +149,10 @@ impl Metadata {
         Ok(Metadata(text))
     }
 
-    /// The JSON form of any value that is an object there.
+    /// Serialises a value that becomes a JSON object.
     ///
     /// # Errors
-    /// As [`Metadata::json`].
+    /// Same as [`Metadata::json`].
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let text = serde_json::to_string(value)
             .map_err(|error| Error::invalid("the metadata has no JSON form").with_source(error))?;
@@ -161,43 +161,43 @@ impl Metadata {
         Ok(Metadata(Arc::from(text)))
     }
 
-    /// Text that was checked before, such as a store's own rows. It is not checked again.
+    /// Creates metadata from text that was checked before, such as a store's own rows. It is not checked again.
     pub fn stored_json(text: impl Into<Arc<str>>) -> Self {
         Metadata(text.into())
     }
 
-    /// The metadata from the field of the JSON form, which is JSON already.
+    /// Creates metadata from the field of the JSON form, which is known to be JSON.
     pub(crate) fn from_field(json: &RawValue) -> Result<Self> {
         json::check_depth(json.get().as_bytes())?;
         Metadata::object(json.get())?;
         Ok(Metadata::stored_json(json.get()))
     }
 
-    /// The text of the object.
+    /// Returns the text of the object.
     pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// The text of the object, shared instead of copied: for drivers that take texts so.
+    /// Returns the text of the object without copying it, for drivers that take shared strings.
     pub fn shared_json(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 
-    /// Whether there is no field.
+    /// Returns whether the object has no fields.
     pub fn is_empty(&self) -> bool {
         &*self.0 == "{}"
     }
 
-    /// Reads the metadata as a value of this type.
+    /// Parses the metadata as a value of this type.
     ///
     /// # Errors
-    /// `Invalid` when it has another shape.
+    /// `Invalid` when it does not match the type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.0)
             .map_err(|error| Error::invalid("the metadata has another shape").with_source(error))
     }
 
-    /// A field as text: the content of a string, the JSON text of anything else.
+    /// Returns a field as text: the content of a string, or the JSON text of anything else.
     pub fn field(&self, name: &str) -> Option<String> {
         let mut fields: std::collections::BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(&self.0).ok()?;

@@ -1,7 +1,7 @@
-//! The one error type of synckit: what kind it is, what was being done, where, and why.
+//! The single error type of synckit: the kind, the operation, the component and the cause.
 //!
-//! Every layer returns [`Error`]. A caller decides by [`Error::kind`]; a person reads the display
-//! form, which names the component, the operation, the context and what to do next.
+//! Every layer returns [`Error`]. Code branches on [`Error::kind`]. The display form is for people: it names the
+//! component, the operation, the context and what to do next.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,24 +24,23 @@ pub enum ErrorKind {
     TooLarge,
     /// What was asked for does not exist. Nothing has changed.
     NotFound,
-    /// Something else is there already: another node id, another content under the same event id.
-    /// Nothing has changed.
+    /// Something else is already there: another node id, or other content under the same event id. Nothing has changed.
     Conflict,
-    /// The cursor names an event that is not in this log: it was wiped or restored from an older
-    /// copy. Nothing has changed; start again without a cursor.
+    /// The cursor names an event that is not in this log, which was wiped or restored from a backup. Nothing has
+    /// changed; start again without a cursor.
     CursorUnknown,
     /// The caller may not do this. Nothing has changed.
     Denied,
     /// The other side speaks another version or lacks a capability. Nothing has changed.
     Unsupported,
-    /// The other side could not be reached or broke off. The state there may have changed;
-    /// every synckit call can be repeated safely.
+    /// The other side could not be reached, or the connection broke. The state there may have changed; every synckit
+    /// call can be repeated safely.
     Unavailable,
-    /// The answer did not come in time. The state may have changed; the call can be repeated.
+    /// The response did not arrive in time. The state may have changed; the call can be repeated.
     Timeout,
-    /// The other side is there but has no room now. Nothing has changed; try again later.
+    /// The other side is reachable but has no capacity at the moment. Nothing has changed; try again later.
     Busy,
-    /// Stored data or an answer cannot be read. Nothing has changed.
+    /// Stored data or a response cannot be read. Nothing has changed.
     Corrupt,
     /// The store or transport is closed. Nothing has changed.
     Closed,
@@ -67,7 +66,7 @@ impl ErrorKind {
         ErrorKind::Internal,
     ];
 
-    /// The stable name of the kind, used as the error code on every wire.
+    /// Returns the stable name of the kind, used as the error code in every wire format.
     pub fn code(self) -> &'static str {
         match self {
             ErrorKind::Invalid => "invalid",
@@ -86,12 +85,12 @@ impl ErrorKind {
         }
     }
 
-    /// The kind with this code, if there is one.
+    /// Returns the kind with this code, or `None` if the code is unknown.
     pub fn from_code(code: &str) -> Option<ErrorKind> {
         ErrorKind::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    /// Whether the same call may succeed later without any change by the caller.
+    /// Returns whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(self) -> bool {
         matches!(self, ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy)
     }
@@ -119,7 +118,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind with a message that says what is wrong and what to do.
+    /// Creates an error with a message that says what is wrong and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
@@ -132,23 +131,23 @@ impl Error {
         }))
     }
 
-    /// Shorthand for [`ErrorKind::Invalid`].
+    /// Creates an [`ErrorKind::Invalid`] error.
     pub fn invalid(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Invalid, message)
     }
 
-    /// Shorthand for [`ErrorKind::TooLarge`].
+    /// Creates an [`ErrorKind::TooLarge`] error.
     pub fn too_large(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::TooLarge, message)
     }
 
-    /// Shorthand for [`ErrorKind::Corrupt`].
+    /// Creates an [`ErrorKind::Corrupt`] error.
     pub fn corrupt(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Corrupt, message)
     }
 
-    /// Names the component (`"sqlite"`, `"http"`) and the operation (`"commit"`, `"pull"`), unless
-    /// a layer further down has done so already.
+    /// Sets the component (`"sqlite"`, `"http"`) and the operation (`"commit"`, `"pull"`), unless a lower layer has
+    /// already set them.
     pub fn at(mut self, component: &'static str, operation: &'static str) -> Self {
         if self.0.component.is_empty() {
             self.0.component = component;
@@ -157,55 +156,55 @@ impl Error {
         self
     }
 
-    /// Adds a fact a reader needs: a path, an address, an id.
+    /// Adds a fact the reader needs, such as a path, an address or an id.
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, value.to_string()));
         self
     }
 
-    /// Keeps the error this one comes from.
+    /// Sets the error that caused this one.
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Says when the other side wants to be asked again.
+    /// Sets how long the other side asks the caller to wait before retrying.
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
         self
     }
 
-    /// What kind of error this is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The message alone, without component, context and source.
+    /// Returns the message alone, without component, context and source.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The component that failed, empty when unknown.
+    /// Returns the component that failed; empty when unknown.
     pub fn component(&self) -> &'static str {
         self.0.component
     }
 
-    /// The operation that failed, empty when unknown.
+    /// Returns the operation that failed; empty when unknown.
     pub fn operation(&self) -> &'static str {
         self.0.operation
     }
 
-    /// The facts added on the way up.
+    /// Returns the facts that the layers added.
     pub fn context(&self) -> &[(&'static str, String)] {
         &self.0.context
     }
 
-    /// When the other side wants to be asked again, if it said so.
+    /// Returns how long the other side asks the caller to wait before retrying, if it said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the same call may succeed later without any change by the caller.
+    /// Returns whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
     }
@@ -226,7 +225,7 @@ impl fmt::Display for Error {
         let mut source = StdError::source(self);
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
-            // An error of synckit shows its own causes.
+            // A synckit error prints its own causes.
             source = if cause.is::<Error>() { None } else { cause.source() };
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Which events a sync is about.
+//! Filters: which events a sync covers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, EventType};
 
-/// Which events a sync is about: by type, aggregate and metadata.
+/// The events that a sync covers, selected by type, aggregate and metadata.
 ///
-/// Criteria of different kinds must all hold; of one kind, one must. An empty filter passes everything.
-/// Resolutions have neither type nor metadata of their own and are judged by their aggregate alone, so
+/// Criteria of different kinds must all match; of several criteria of one kind, one must match. An empty filter passes
+/// everything. Resolutions have neither type nor metadata of their own and are matched by their aggregate alone, so
 /// that a decision travels with what it decides.
 ///
 /// ```
@@ -26,7 +26,7 @@ use crate::ids::{AggregateId, EventType};
 #[serde(try_from = "Form", into = "Form")]
 pub struct Filter(Form);
 
-/// The form of a filter whose criteria were not counted yet.
+/// A filter whose criteria have not been counted yet.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Form {
@@ -41,63 +41,63 @@ struct Form {
 }
 
 impl Filter {
-    /// The most criteria one filter can have.
+    /// The maximum number of criteria in one filter.
     pub const MAX_CRITERIA: usize = 1_000;
 
-    /// The filter that passes everything.
+    /// Creates a filter that passes everything.
     pub fn new() -> Self {
         Filter::default()
     }
 
-    /// Passes events of this type, among others named so.
+    /// Passes events of this type. Types added by several calls are alternatives.
     ///
     /// # Errors
-    /// `Invalid` or `TooLarge` for a name that is none, or above 1,000 criteria.
+    /// `Invalid` or `TooLarge` for a bad name, or for more than 1,000 criteria.
     pub fn with_type(mut self, event_type: impl AsRef<str>) -> Result<Self> {
         self.0.types.insert(EventType::new(event_type)?);
         self.checked()
     }
 
-    /// Passes events of this aggregate, among others named so.
+    /// Passes events of this aggregate. Aggregates added by several calls are alternatives.
     ///
     /// # Errors
-    /// As [`Filter::with_type`].
+    /// Same as [`Filter::with_type`].
     pub fn with_aggregate(mut self, aggregate: impl AsRef<str>) -> Result<Self> {
         self.0.aggregates.insert(AggregateId::new(aggregate)?);
         self.checked()
     }
 
-    /// Passes events of aggregates whose id begins so, among others named so.
+    /// Passes events whose aggregate id has this prefix. Prefixes and ids added by several calls are alternatives.
     ///
     /// # Errors
-    /// As [`Filter::with_type`].
+    /// Same as [`Filter::with_type`].
     pub fn with_aggregate_prefix(mut self, prefix: impl AsRef<str>) -> Result<Self> {
         self.0.aggregate_prefixes.insert(AggregateId::new(prefix)?);
         self.checked()
     }
 
-    /// Passes events whose metadata field is this text: the content of a string, or the JSON text of
-    /// anything else. Several values of one field are alternatives.
+    /// Passes events whose metadata field equals this text: the content of a string, or the JSON text of anything else.
+    /// Several values of one field are alternatives.
     ///
     /// # Errors
-    /// As [`Filter::with_type`].
+    /// Same as [`Filter::with_type`].
     pub fn with_metadata(mut self, field: impl Into<String>, value: impl Into<String>) -> Result<Self> {
         self.0.metadata.entry(field.into()).or_default().insert(value.into());
         self.checked()
     }
 
-    /// Whether everything passes.
+    /// Returns whether everything passes.
     pub fn is_empty(&self) -> bool {
         self.0 == Form::default()
     }
 
-    /// Whether this event passes.
+    /// Returns whether this event passes.
     pub fn matches(&self, event: &Event) -> bool {
         self.0.matches(event)
     }
 
-    /// A name for this filter that is the same in every process: `all`, or 16 hex digits. Checkpoints are kept
-    /// under it.
+    /// Returns a name for this filter that is the same in every process: `all`, or 16 hex digits. Checkpoints are
+    /// stored under it.
     pub fn fingerprint(&self) -> String {
         if self.is_empty() {
             return "all".to_owned();

@@ -1,4 +1,4 @@
-//! Who a replica is, and who it was.
+//! The identity of a replica, and its former ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,40 +6,41 @@ use crate::cursor::Secret;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{NodeId, StoreId};
 
-/// Who a replica is.
+/// The identity of a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The node id the store was created with.
     pub node: NodeId,
     /// The name under which new events are authored: the node id, or a [renewed](NodeId::renewed) one.
     pub author: NodeId,
-    /// What the store seals places of its log with.
+    /// The secret with which the store seals places of its log.
     pub secret: Secret,
-    /// Under which ids and names it went before, oldest first, at most [`Identity::MAX_FORMER`].
+    /// The former ids and names, oldest first, at most [`Identity::MAX_FORMER`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<Former>,
-    /// Whether events that were never handed out may stand under dots that are taken: they get others before that.
+    /// Whether local events that were never handed out may use dots that are already taken. If so, they get new dots
+    /// before they are handed out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspect: bool,
-    /// When an event came that another copy of this store, or another device of its name, has authored: in Unix milliseconds
-    /// by the clock here.
+    /// When an event last arrived that was authored by a copy of this store or by another device with the same name,
+    /// in Unix milliseconds by the local clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_seen: Option<u64>,
-    /// The names under which events of others were adopted here, as they were given, without a suffix.
+    /// The names under which events of other authors were adopted here, as given, without a suffix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopts: Vec<NodeId>,
 }
 
-/// Under which id and name a store went before.
+/// A former id and name of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
-    /// Its id.
+    /// The former id.
     pub store: StoreId,
     /// The name it authored under.
     pub author: NodeId,
-    /// Why it gave them up.
+    /// Why the id and the name were given up.
     pub why: Renewal,
-    /// When, in Unix milliseconds by the clock here.
+    /// When they were given up, in Unix milliseconds by the local clock.
     pub at: u64,
 }
 
@@ -48,21 +49,21 @@ pub struct Former {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Renewal {
-    /// Something that was in the log is not there any more: it was set back to an older copy, or a copy of it is in use.
+    /// Something is missing that was in the log: it was restored from a backup, or a copy of it is in use.
     SetBack,
-    /// A second copy of it is in use.
+    /// A second copy of the store is in use.
     CopyInUse,
-    /// Somebody else authors under its name.
+    /// Another device uses the same name.
     NameTaken,
     /// A person said that this is a copy.
     Asked,
 }
 
 impl Identity {
-    /// The most former names that are kept; beyond, the oldest go.
+    /// The maximum number of former names that are kept; beyond it, the oldest are dropped.
     pub const MAX_FORMER: usize = 256;
 
-    /// The identity of a new store.
+    /// Creates the identity of a new store.
     pub fn new(node: NodeId, secret: Secret) -> Self {
         let author = node.clone();
         Identity {
@@ -76,7 +77,7 @@ impl Identity {
         }
     }
 
-    /// The identity after the store with this id has taken a fresh name with this suffix, which must be random.
+    /// Returns the identity after the store with this id took a fresh name with this suffix, which must be random.
     #[must_use]
     pub fn renewed(&self, store: StoreId, why: Renewal, at: u64, suffix: u64) -> Self {
         let mut renewed = self.clone();
@@ -88,28 +89,28 @@ impl Identity {
         renewed
     }
 
-    /// The name under which events adopted in this name are authored now: with the suffix of the own name.
+    /// Returns the name under which events adopted as `name` are authored now: with the suffix of the local name.
     pub fn adopting(&self, name: &NodeId) -> NodeId {
         let suffix = self.author.as_str().rsplit_once('~').map(|(_, suffix)| u64::from_str_radix(suffix, 16));
         suffix.map_or_else(|| name.clone(), |suffix| name.renewed(suffix.unwrap_or_default()))
     }
 
-    /// Whether this store gives out the counters of this author now.
+    /// Returns whether this store currently assigns the counters of this author.
     pub fn writes_as(&self, author: &NodeId) -> bool {
         *author == self.author || self.adopts.iter().any(|name| self.adopting(name) == *author)
     }
 
-    /// Whether this replica authors, or has authored, under this name.
+    /// Returns whether this replica authors, or has authored, under this name.
     pub fn is_own(&self, author: &NodeId) -> bool {
         *author == self.author || self.former.iter().any(|former| former.author == *author)
     }
 
-    /// Whether the store went under this id before.
+    /// Returns whether this is a former id of the store.
     pub fn was(&self, store: StoreId) -> bool {
         self.former.iter().any(|former| former.store == store)
     }
 
-    /// Checks that a store found at open is the one asked for.
+    /// Checks that an opened store belongs to the expected node.
     ///
     /// # Errors
     /// `Conflict` when it belongs to another node.

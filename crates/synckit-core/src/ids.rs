@@ -1,6 +1,6 @@
-//! The names of things: nodes, events, aggregates, event types and stores.
+//! Typed names: nodes, events, aggregates, event types and stores.
 //!
-//! All text names are UTF-8 of 1 to 255 bytes, checked when they are made, cheap to clone.
+//! All text names are UTF-8 of 1 to 255 bytes. They are checked on construction and cheap to clone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use crate::error::{Error, Result};
 use crate::text::serde_as_text;
 
-/// The longest text name in bytes.
+/// The maximum length of a text name, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
 fn check_name(what: &str, text: &str) -> Result<()> {
@@ -34,7 +34,7 @@ macro_rules! text_name {
         pub struct $name(SmolStr);
 
         impl $name {
-            /// Checks the text: 1 to 255 bytes.
+            /// Creates a name from text of 1 to 255 bytes.
             ///
             /// # Errors
             /// `Invalid` when it is empty, `TooLarge` when it is longer.
@@ -43,13 +43,13 @@ macro_rules! text_name {
                 Ok($name(SmolStr::new(text)))
             }
 
-            /// The text.
+            /// Returns the text.
             #[inline]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
 
-            /// The bytes of the text.
+            /// Returns the bytes of the text.
             #[inline]
             pub fn as_bytes(&self) -> &[u8] {
                 self.0.as_bytes()
@@ -110,24 +110,25 @@ text_name! {
     NodeId, "a node id"
 }
 text_name! {
-    /// The name of one event, the same on every replica. A UUIDv7 unless the caller gives another.
+    /// The id of one event, the same on every replica. A UUIDv7 unless the caller chooses another.
     EventId, "an event id"
 }
 text_name! {
-    /// The name of the thing an event is about.
+    /// The id of the aggregate that an event is about.
     AggregateId, "an aggregate id"
 }
 text_name! {
-    /// What kind of fact an event states, such as `NoteEdited`.
+    /// The kind of fact an event states, such as `NoteEdited`.
     EventType, "an event type"
 }
 
 impl NodeId {
-    /// Stands between a name that a person chose and the random suffix that keeps it apart from copies.
+    /// Separates the name that a person chose from the random suffix that distinguishes it from copies.
     const RENEWED: char = '~';
 
-    /// A fresh name for a replica of this name: `name~` and ten hex digits, which must be random. A replica whose log was
-    /// copied or set back goes on under it, so that no dot names two events. A name too long for the suffix is cut.
+    /// Returns a fresh name for this replica: `name~` and ten hex digits, which must be random. A replica whose log was
+    /// copied or restored continues under it, so that no dot names two events. A name too long for the suffix is
+    /// truncated.
     pub fn renewed(&self, suffix: u64) -> NodeId {
         let suffix = format!("~{:010x}", suffix & 0xff_ffff_ffff);
         let name = self.chosen();
@@ -138,20 +139,20 @@ impl NodeId {
         NodeId(smol_str::format_smolstr!("{}{suffix}", &name[..end]))
     }
 
-    /// The part of the name that a person chose: what stands before `~`. Empty for an [alias](NodeId::alias).
+    /// Returns the part of the name that a person chose, before `~`. Empty for an [alias](NodeId::alias).
     pub fn chosen(&self) -> &str {
         self.as_str().split(Self::RENEWED).next().unwrap_or_default()
     }
 
-    /// The author of an event whose dot turned out to name another event as well: `~` and 32 hex digits of a hash of its id,
-    /// so that every replica gives it the same.
+    /// Returns the author of an event whose dot turned out to name another event as well: `~` and 32 hex digits of a
+    /// hash of the event's id, so that every replica derives the same name.
     pub fn alias(event: &EventId) -> NodeId {
         let hash = Sha256::new_with_prefix(b"synckit alias 1").chain_update(event.as_bytes()).finalize();
         let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         NodeId(smol_str::format_smolstr!("~{hex}"))
     }
 
-    /// Whether this is an [alias](NodeId::alias).
+    /// Returns whether this is an [alias](NodeId::alias).
     pub fn is_alias(&self) -> bool {
         self.as_str().starts_with(Self::RENEWED)
     }
@@ -159,7 +160,7 @@ impl NodeId {
     /// Checks a name that a person chose for a replica.
     ///
     /// # Errors
-    /// `Invalid` when it has a `~`, which is kept for the names that synckit makes.
+    /// `Invalid` when it contains `~`, which is reserved for names that synckit generates.
     pub fn check_chosen(&self) -> Result<()> {
         if !self.as_str().contains(Self::RENEWED) {
             return Ok(());
@@ -172,12 +173,12 @@ impl NodeId {
 }
 
 impl EventId {
-    /// A UUIDv7 from the wall clock in milliseconds and ten random bytes (RFC 9562, section 5.7).
+    /// Creates a UUIDv7 from the wall clock in milliseconds and ten random bytes (RFC 9562, section 5.7).
     pub fn uuid_v7(unix_millis: u64, random: &[u8; 10]) -> EventId {
         EventId::uuid(uuid::Builder::from_unix_timestamp_millis(unix_millis, random).into_uuid())
     }
 
-    /// Makes a UUIDv8 from bytes that are a hash (RFC 9562, section 5.8).
+    /// Creates a UUIDv8 from the bytes of a hash (RFC 9562, section 5.8).
     pub fn uuid_v8(hash: [u8; 16]) -> EventId {
         EventId::uuid(uuid::Builder::from_custom_bytes(hash).into_uuid())
     }
@@ -188,17 +189,17 @@ impl EventId {
     }
 }
 
-/// A random id made when a store is created: another file, another id. 16 bytes, shown as 32 hex digits.
+/// A random id drawn when a store is created: another file has another id. 16 bytes, displayed as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreId([u8; 16]);
 
 impl StoreId {
-    /// The id with these bytes; they must be random.
+    /// Creates an id from these bytes; they must be random.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         StoreId(bytes)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

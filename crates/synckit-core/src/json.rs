@@ -1,4 +1,4 @@
-//! JSON text that is kept as it came in: checked once for form and nesting, never parsed again.
+//! JSON text that is kept verbatim: its syntax and nesting are checked once, and it is never parsed again.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use serde::de::IgnoredAny;
 
 use crate::error::{Error, Result};
 
-/// How deep JSON may nest in events and messages.
+/// The maximum nesting depth of JSON in events and messages.
 pub const MAX_JSON_DEPTH: usize = 100;
 
-/// Checks that nothing in this text nests deeper than [`MAX_JSON_DEPTH`], without recursion.
+/// Checks that nothing in this text is nested deeper than [`MAX_JSON_DEPTH`], without recursion.
 ///
 /// The text need not be valid JSON.
 ///
 /// # Errors
-/// `TooLarge`, naming the byte where the limit is passed.
+/// `TooLarge`, with the byte offset where the limit is exceeded.
 pub fn check_depth(text: &[u8]) -> Result<()> {
-    // With so few brackets, in strings or not, nothing nests too deep; counting them is much quicker than following
-    // them.
+    // With this few brackets, in strings or not, nothing is nested too deep. Counting them is much faster than tracking
+    // the nesting.
     if brackets(text) <= MAX_JSON_DEPTH {
         return Ok(());
     }
@@ -42,13 +42,13 @@ pub fn check_depth(text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// How many opening brackets there are: counted in bytes, 255 at a time, which the compiler does many at once.
+/// Counts the opening brackets in bytes, 255 at a time, a loop that the compiler vectorises.
 fn brackets(text: &[u8]) -> usize {
     let count = |part: &[u8]| part.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum::<u8>();
     text.chunks(255).map(|part| usize::from(count(part))).sum()
 }
 
-/// Checks form and nesting of one JSON value and takes its text without surrounding blanks.
+/// Checks the syntax and nesting of one JSON value, and returns its text without surrounding whitespace.
 pub(crate) fn checked(text: &str) -> Result<Arc<str>> {
     let text = text.trim_matches([' ', '\t', '\n', '\r']);
     check_depth(text.as_bytes())?;

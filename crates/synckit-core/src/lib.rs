@@ -3,10 +3,10 @@
 // - `event/`, `data.rs`, `ids.rs`, `identity.rs`, `timestamp.rs`: events and the names in them
 // - `clock.rs`: dots and vector clocks
 // - `cursor.rs`: places in a log
-// - `store/`: the contract of a store, and of what plans its commits
+// - `store/`: the contract of a store and of its planners
 // - `transport/`: the contract of a transport, and its messages
 // - `boxed.rs`: the boxed form of both contracts
-// - `binary.rs`, `json.rs`: the parts of compact binary forms; JSON that is kept as it came
+// - `binary.rs`, `json.rs`: the building blocks of compact binary forms; JSON that is kept verbatim
 
 pub mod binary;
 mod boxed;

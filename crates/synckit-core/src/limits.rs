@@ -1,4 +1,4 @@
-//! The limits that are checked before anything is allocated or stored.
+//! Limits that are checked before anything is allocated or stored.
 
 use std::time::Duration;
 
@@ -6,19 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
-/// What an event and a batch may be at most. Both sides of a sync name theirs in `hello`.
+/// The maximum sizes of events and batches. Each side of a sync states its limits in `hello`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The most events in one batch or page. 1,000.
+    /// The maximum number of events in one batch or page. Default: 1,000.
     pub batch_events: usize,
-    /// The most bytes of events in one batch or page, by [`Event::size`](crate::Event::size). 2 MiB, so that a
-    /// page fits into a body even where it is encoded at its worst and not compressed. One event always fits.
+    /// The maximum size of the events in one batch or page, in bytes by [`Event::size`](crate::Event::size). Default: 2
+    /// MiB, so that a page fits into a body even in its least compact encoding and uncompressed. A single event always
+    /// fits.
     pub batch_bytes: usize,
-    /// The largest event, by [`Event::size`](crate::Event::size). 256 KiB.
+    /// The maximum size of one event, in bytes by [`Event::size`](crate::Event::size). Default: 256 KiB.
     pub event_bytes: usize,
-    /// How far ahead of the peer's clock an event may be that nobody holds yet, in seconds; one further ahead gets the right
-    /// time before it is handed out. 24 hours.
+    /// How far ahead of the peer's clock an event may be that nobody else holds yet, in seconds. The time of one
+    /// further ahead is corrected before it is handed out. Default: 24 hours.
     pub drift_seconds: u64,
 }
 
@@ -34,12 +35,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The drift limit as a duration.
+    /// Returns the drift limit as a duration.
     pub fn drift(&self) -> Duration {
         Duration::from_secs(self.drift_seconds)
     }
 
-    /// The stricter of both in every respect.
+    /// Returns the stricter of both, limit by limit.
     pub fn min(self, other: Limits) -> Limits {
         Limits {
             batch_events: self.batch_events.min(other.batch_events).max(1),

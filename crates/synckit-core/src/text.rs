@@ -1,4 +1,4 @@
-//! Values that stand in JSON as the text they are shown as.
+//! Values that are strings in JSON, in their displayed form.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{Error, Visitor};
 
 use crate::error::Result;
 
-/// Takes borrowed and owned text alike, and makes a value of it.
+/// Deserialises borrowed and owned text alike, and parses it to a value.
 pub(crate) struct TextVisitor<T>(pub(crate) fn(&str) -> Result<T>);
 
 impl<T> Visitor<'_> for TextVisitor<T> {
@@ -21,7 +21,7 @@ impl<T> Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// Serialises a type by its `Display`, or as what is said, and deserialises it by its `FromStr`.
+/// Serialises a type by its `Display` or by the given expression, and deserialises it by its `FromStr`.
 macro_rules! serde_as_text {
     ($name:ident) => {
         serde_as_text!($name, |value, serializer| serializer.collect_str(value));

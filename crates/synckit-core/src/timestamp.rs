@@ -1,7 +1,7 @@
-//! Hybrid logical time: physical milliseconds with a logical counter below.
+//! Hybrid logical time: physical milliseconds followed by a logical counter.
 //!
-//! After Kulkarni et al., *Logical Physical Clocks* (2014): a timestamp stays close to the wall clock,
-//! and an effect is always later than its causes, whatever the clocks of the nodes show.
+//! After Kulkarni et al., *Logical Physical Clocks* (2014): a timestamp stays close to the wall clock, and an effect is
+//! always later than its causes, whatever the clocks of the nodes show.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::text::serde_as_text;
 
 const COUNTER_BITS: u32 = 16;
 
-/// A hybrid logical timestamp: 48 bits of Unix milliseconds, 16 bits of counter, ordered as one number.
+/// A hybrid logical timestamp: 48 bits of Unix milliseconds and 16 bits of counter, ordered as one number.
 ///
 /// Its text form is `millis-counter`, for example `1764000000000-3`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,45 +21,45 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// The earliest timestamp.
     pub const ZERO: Timestamp = Timestamp(0);
-    /// How far ahead of the right time an event may be, unless configured otherwise.
+    /// How far ahead of the correct time an event may be, unless configured otherwise.
     pub const DEFAULT_DRIFT: Duration = Duration::from_secs(24 * 3600);
 
-    /// The timestamp of these milliseconds with counter zero. Milliseconds beyond 48 bits are cut to the largest.
+    /// Creates a timestamp from these milliseconds and counter 0. Milliseconds beyond 48 bits become the maximum.
     pub fn from_millis(unix_millis: u64) -> Self {
         Timestamp(unix_millis.min((1 << 48) - 1) << COUNTER_BITS)
     }
 
-    /// The timestamp with this packed form: milliseconds in the upper 48 bits, the counter in the lower 16.
+    /// Creates a timestamp from its packed form: milliseconds in the upper 48 bits, the counter in the lower 16.
     pub fn from_bits(bits: u64) -> Self {
         Timestamp(bits)
     }
 
-    /// The packed form.
+    /// Returns the packed form.
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The physical part, in Unix milliseconds.
+    /// Returns the physical part, in Unix milliseconds.
     pub fn millis(self) -> u64 {
         self.0 >> COUNTER_BITS
     }
 
-    /// The logical part.
+    /// Returns the logical part.
     pub fn counter(self) -> u16 {
         (self.0 & 0xffff) as u16
     }
 
-    /// The next timestamp: one tick later. A full counter carries into the milliseconds.
+    /// Returns the next timestamp, one tick later. A full counter carries into the milliseconds.
     pub fn next(self) -> Self {
         Timestamp(self.0.saturating_add(1))
     }
 
-    /// The timestamp of a new event: the wall clock, yet later than everything it must follow.
+    /// Returns the timestamp of a new event: the wall clock, or later if the events it follows require that.
     pub fn after(unix_millis: u64, follows: impl IntoIterator<Item = Timestamp>) -> Self {
         follows.into_iter().fold(Timestamp::from_millis(unix_millis), |time, cause| time.max(cause.next()))
     }
 
-    /// Whether this timestamp is further ahead of the wall clock than allowed.
+    /// Returns whether this timestamp is further ahead of the wall clock than `limit`.
     pub fn drifts(self, unix_millis: u64, limit: Duration) -> bool {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         self.millis() > unix_millis.saturating_add(limit)

@@ -1,16 +1,16 @@
-//! What clocks are asked all the time takes no memory, however many nodes they have.
+//! The frequent operations on clocks do not allocate, whatever the number of nodes.
 
 use std::hint::black_box;
 
 use synckit_core::{Causality, Dot, NodeId, VectorClock};
 
-/// How many allocations this makes on this thread.
+/// Counts the allocations that `of` makes on this thread.
 fn allocations(of: impl FnOnce()) -> u64 {
     allocation_counter::measure(of).count_total
 }
 
-/// A clock of so many nodes, and dots that it has seen and has not seen. Half of the names are too long to be kept in
-/// place.
+/// Returns a clock of this number of nodes, and dots that it has seen and has not seen. Half of the names are too long
+/// to be stored inline.
 fn sample(nodes: usize) -> (VectorClock, Vec<Dot>) {
     let name = |at: usize| {
         let long = if at.is_multiple_of(2) { "" } else { ", the one beside the entrance" };

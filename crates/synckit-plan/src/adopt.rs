@@ -1,8 +1,8 @@
-//! Events by an author who cannot stamp: the store stamps them in its name.
+//! Events by an author that cannot stamp: the store stamps them in the author's name.
 //!
-//! A clock says what that author had seen of the aggregate, as far as it is known: what the caller says, and what was
-//! known before. It never says more, so a concurrent edit is found as one. Everything an author wrote himself he has
-//! seen, whatever he wrote it on top of.
+//! A clock says what that author is known to have seen of the aggregate: what the caller says, joined with what was
+//! known before. It never claims more, so concurrent edits are detected as such. An author has seen everything it wrote
+//! itself, whatever it wrote that on top of.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use crate::Entropy;
 use crate::ledger::Ledger;
 use crate::notes::{self, Seen};
 
-/// Stores events by an author who cannot stamp. Each is new, held already, or refused with its reason; none stops the
-/// rest.
+/// Stores events by an author that cannot stamp. Each is new, already held, or refused with a reason; none stops the
+/// others.
 #[derive(Clone, Debug)]
 pub struct Adopt {
-    /// The name under which they are authored. After the store took a fresh name for itself, as it does when it was set
-    /// back to an older copy, this name gets the same suffix.
+    /// The name under which they are authored. After the store took a fresh name for itself, as it does when it was
+    /// restored from a backup, this name gets the same suffix.
     pub author: NodeId,
-    /// What stands for the author's own log, so that events can be read without those that came from there: see
+    /// The id that stands for the author's own log, so that events can be read without those that came from there: see
     /// [`Adopt::source`].
     pub source: StoreId,
-    /// The events, in the order in which they were written.
+    /// The events, in the order they were written.
     pub events: Vec<Adoptee>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
-    /// What an event may be at most.
+    /// The limits on an event.
     pub limits: Limits,
     /// Randomness for this commit.
     pub entropy: Entropy,
@@ -42,22 +42,22 @@ pub struct Adopt {
 /// An event to adopt.
 #[derive(Clone, Debug)]
 pub struct Adoptee {
-    /// Its id, which stays.
+    /// The id of the event, which is kept.
     pub id: EventId,
-    /// What it says.
+    /// The content of the event.
     pub event: NewEvent,
     /// What its author is known to have seen of the aggregate when it was written.
     pub seen: Seen,
 }
 
-/// What became of adopted events.
+/// The result of adopting events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
     /// The new events, stamped, in the order given.
     pub events: Vec<Event>,
-    /// How many were held already, with the same content.
+    /// The number of events that were already held with the same content.
     pub duplicates: usize,
-    /// Those that were not stored, and why.
+    /// The events that were not stored, and why.
     pub refused: Vec<Refused>,
     /// The last position of the log.
     pub head: Position,
@@ -85,8 +85,8 @@ impl Planner for Adopt {
             return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&author)], ..Needs::default() }));
         }
         if !ledger.identity.adopts.contains(&self.author) {
-            // Events are known under a name that this store has not written under yet: it did, before it was set back to
-            // an older copy, or somebody else does. Either way its dots are not free.
+            // Events are known under a name that this store has not written under yet. Either it did, before it was
+            // restored from a backup, or another device does. In both cases its dots are not free.
             if ledger.counter(&author)? > 0 {
                 ledger.renew(Renewal::NameTaken, self.now, &self.entropy);
             }
@@ -140,7 +140,8 @@ impl Planner for Adopt {
 }
 
 impl Adopt {
-    /// What stands for the log of an author who has none, in this store: the first 16 bytes of a SHA-256 over both.
+    /// Returns the id that stands for the log of an author that has none, in this store: the first 16 bytes of a
+    /// SHA-256 over both.
     pub fn source(author: &NodeId, store: StoreId) -> StoreId {
         let hash = Sha256::new_with_prefix(b"synckit adopted 1");
         let hash = hash.chain_update(store.to_string()).chain_update(author.as_str()).finalize();
@@ -149,7 +150,8 @@ impl Adopt {
         StoreId::from_bytes(id)
     }
 
-    /// The event with its stamp, if it may be stored. What is known to be seen of the aggregate moves on only then.
+    /// Stamps the event, if it may be stored. Only then does what its author is known to have seen of the aggregate
+    /// advance.
     fn stamp(
         &self,
         ledger: &mut Ledger<'_>,

@@ -9,25 +9,25 @@ use synckit_core::{Mark, StoreId};
 pub struct Entropy([u8; Entropy::BYTES]);
 
 impl Entropy {
-    /// How many bytes a commit needs.
+    /// The number of bytes a commit needs.
     pub const BYTES: usize = 32;
 
-    /// These bytes, which must be random and never used before.
+    /// Creates it from these bytes, which must be random and never used before.
     pub fn from_bytes(bytes: [u8; Entropy::BYTES]) -> Self {
         Entropy(bytes)
     }
 
-    /// The mark of what is appended.
+    /// Returns the mark for the appended events.
     pub(super) fn mark(&self) -> Mark {
         Mark(self.number(0))
     }
 
-    /// A suffix for a fresh name.
+    /// Returns a suffix for a fresh name.
     pub(super) fn suffix(&self) -> u64 {
         self.number(8)
     }
 
-    /// A fresh id for the store.
+    /// Returns a fresh id for the store.
     pub(super) fn store(&self) -> StoreId {
         let mut id = [0; 16];
         id.copy_from_slice(&self.0[16..]);

@@ -1,7 +1,8 @@
-//! What becomes of two events under one dot, and of one event under two stamps.
+//! Two events under one dot, and one event under two stamps.
 //!
-//! Such forks come from copies of a store that were used without knowing of each other. None of the events is refused: see
-//! [`Restamp`]. It works on the whole histories of the aggregates concerned, which are asked for only where there is a fork.
+//! Such forks come from copies of a store that were used without knowing of each other. None of the events is refused:
+//! see [`Restamp`]. This code works on the whole histories of the affected aggregates, which are requested only when
+//! there is a fork.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,23 +13,23 @@ use crate::conflict::Heads;
 use crate::ledger::Ledger;
 use crate::restamp::{self, Restamp};
 
-/// The events of the aggregates concerned, as the plan leaves them.
+/// The events of the affected aggregates, as the plan leaves them.
 #[derive(Debug, Default)]
 pub(super) struct Forks {
     events: BTreeMap<EventId, (Option<Position>, Event)>,
-    /// The events that have a dot: most often one, two until one of them has given way.
+    /// The events that have a dot: most often one, and two until one of them has given way.
     by_dot: HashMap<Dot, BTreeSet<EventId>>,
     /// The restamps of each event.
     restamps: HashMap<EventId, Vec<EventId>>,
-    /// The events of each aggregate concerned.
+    /// The events of each affected aggregate.
     aggregates: BTreeMap<AggregateId, BTreeSet<EventId>>,
-    /// Events whose stamp has changed.
+    /// The events whose stamp has changed.
     changed: BTreeSet<EventId>,
     derived: Vec<Event>,
 }
 
 impl Forks {
-    /// Those that the facts tell of.
+    /// Reads the affected events from the facts.
     pub(super) fn of(facts: &Facts) -> Result<Self> {
         let mut forks = Forks::default();
         forks.aggregates.extend(facts.histories.keys().map(|aggregate| (aggregate.clone(), BTreeSet::new())));
@@ -51,7 +52,7 @@ impl Forks {
         Ok(())
     }
 
-    /// Takes in a new event.
+    /// Adds a new event.
     pub(super) fn add(&mut self, event: &Event) -> Result<()> {
         if !self.aggregates.contains_key(&event.aggregate_id) {
             return Ok(());
@@ -68,7 +69,7 @@ impl Forks {
         if event.is_restamp() { self.apply(&event.id) } else { Ok(()) }
     }
 
-    /// Gives the event that a restamp is about the stamp it carries, if that is the greater.
+    /// Gives the restamped event the stamp that this restamp carries, if that one is greater.
     fn apply(&mut self, restamp: &EventId) -> Result<()> {
         let Some((_, event)) = self.events.get(restamp) else { return Ok(()) };
         let Restamp { event: of, dot, .. } = Restamp::read(event)?;
@@ -76,7 +77,7 @@ impl Forks {
         self.meet(&of, &stamp)
     }
 
-    /// An event that is held, or new, meets another stamp of its own. The greater stands, and is written down.
+    /// Handles another stamp for an event that is held or new. The greater stamp stands, and is recorded.
     pub(super) fn meet(&mut self, id: &EventId, stamp: &Event) -> Result<()> {
         let Some((_, event)) = self.events.get(id) else { return Ok(()) };
         let (Some(before), Some(dot)) = (event.dot.clone(), stamp.dot.clone()) else { return Ok(()) };
@@ -88,13 +89,14 @@ impl Forks {
         let twin = self.twin(&dot, id);
         self.change(id, stamp.clone());
         if let Some(twin) = twin {
-            // Whoever is the greater gives way.
+            // The greater id gives way.
             self.alias(&twin.max(id.clone()))?;
         }
         self.write_down(id, &before)
     }
 
-    /// Gives an alias to heads that another says to have seen, and cannot have, being earlier. No resolution could name them.
+    /// Gives an alias to heads that another head claims to have seen but cannot have, because it is earlier. No
+    /// resolution could name them.
     pub(super) fn alias_contradictions(&mut self) -> Result<()> {
         let aggregates: Vec<AggregateId> = self.aggregates.keys().cloned().collect();
         for aggregate in aggregates {
@@ -114,7 +116,7 @@ impl Forks {
         ids.filter_map(|id| self.events.get(id)).map(|(_, event)| event)
     }
 
-    /// Another event that has this dot.
+    /// Returns another event that has this dot.
     fn twin(&self, dot: &Dot, id: &EventId) -> Option<EventId> {
         self.by_dot.get(dot)?.iter().find(|twin| *twin != id).cloned()
     }
@@ -132,7 +134,7 @@ impl Forks {
         self.write_down(id, &was)
     }
 
-    /// Puts another stamp on an event.
+    /// Sets another stamp on an event.
     fn change(&mut self, id: &EventId, stamp: Event) {
         let Some((_, event)) = self.events.get_mut(id) else { return };
         if let Some(having) = event.dot.as_ref().and_then(|dot| self.by_dot.get_mut(dot)) {
@@ -147,7 +149,7 @@ impl Forks {
         self.changed.insert(id.clone());
     }
 
-    /// Writes down the stamp of an event that a dot named before.
+    /// Records the stamp of an event that a dot named before.
     fn write_down(&mut self, id: &EventId, was: &Dot) -> Result<()> {
         let Some((_, event)) = self.events.get(id) else { return Ok(()) };
         let restamp = Restamp::event_of(event, was)?;
@@ -158,7 +160,7 @@ impl Forks {
         Ok(())
     }
 
-    /// Puts what has changed into a plan.
+    /// Adds the changes to a plan.
     pub(super) fn settle(self, ledger: &mut Ledger<'_>, plan: &mut Plan) -> Result<()> {
         if self.aggregates.is_empty() {
             return Ok(());
@@ -177,7 +179,7 @@ impl Forks {
             heads.set_awaits(restamps.any(|one| one.is_ok_and(|one| !self.events.contains_key(&one.event))));
             ledger.set_heads(aggregate, heads)?;
         }
-        // What was written down may have come in the same batch as well.
+        // A restamp that was recorded may also have arrived in the same batch.
         let come: BTreeSet<&EventId> = plan.append.iter().map(|event| &event.id).collect();
         plan.derived = self.derived.into_iter().filter(|event| !come.contains(&event.id)).collect();
         Ok(())

@@ -1,4 +1,4 @@
-//! Identity, heads and counters, as they change along a plan.
+//! Identity, heads and counters, as they change during a plan.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -12,27 +12,27 @@ use crate::Entropy;
 use crate::conflict::Heads;
 use crate::notes::{self, Latest};
 
-/// The state of causality that a plan starts from and moves on.
+/// The causal state that a plan starts from and advances.
 #[derive(Debug)]
 pub(super) struct Ledger<'a> {
     facts: &'a Facts,
     pub(super) identity: Identity,
-    /// The id that the store takes, if it takes another.
+    /// The fresh id of the store, if it takes one.
     store: Option<StoreId>,
     origins: BTreeMap<NodeId, Latest>,
-    /// Where in `branches` an aggregate stands.
+    /// The index of each aggregate in `branches`.
     places: HashMap<AggregateId, usize>,
     branches: Vec<Branches>,
 }
 
-/// An aggregate that the plan is about.
+/// An aggregate that the plan touches.
 #[derive(Debug)]
 struct Branches {
     aggregate: AggregateId,
-    /// The key of the note of its heads.
+    /// The key of the note with its heads.
     key: String,
     heads: Heads,
-    /// How many heads there were before the plan.
+    /// The number of heads before the plan.
     before: usize,
 }
 
@@ -47,7 +47,7 @@ impl Branches {
 }
 
 impl<'a> Ledger<'a> {
-    /// The state before a plan of at most so many events.
+    /// Creates the state before a plan of at most `events` events.
     pub(super) fn open(facts: &'a Facts, events: usize) -> Result<Self> {
         Ok(Ledger {
             facts,
@@ -59,7 +59,7 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// The highest counter held of a node.
+    /// Returns the highest counter held of a node.
     pub(super) fn counter(&mut self, node: &NodeId) -> Result<u64> {
         match self.origins.get(node) {
             Some(latest) => Ok(latest.counter),
@@ -67,18 +67,18 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The heads of an aggregate.
+    /// Returns the heads of an aggregate.
     pub(super) fn heads(&mut self, aggregate: &AggregateId) -> Result<&Heads> {
         let place = self.place(aggregate)?;
         Ok(self.heads_at(place))
     }
 
-    /// The heads at a place, which is that of an aggregate.
+    /// Returns the heads of the aggregate with this index.
     pub(super) fn heads_at(&self, place: usize) -> &Heads {
         &self.branches[place].heads
     }
 
-    /// The place of an aggregate in this plan.
+    /// Returns the index of an aggregate in this plan.
     pub(super) fn place(&mut self, aggregate: &AggregateId) -> Result<usize> {
         match self.places.entry(aggregate.clone()) {
             Entry::Occupied(known) => Ok(*known.get()),
@@ -92,13 +92,13 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Moves heads, counters and time with an event that is to be appended.
+    /// Advances heads, counters and time by an event that is to be appended.
     pub(super) fn add(&mut self, event: &Event) -> Result<()> {
         let place = self.place(&event.aggregate_id)?;
         self.add_at(place, event)
     }
 
-    /// The same for an event of the aggregate that has this place.
+    /// Does the same for an event of the aggregate with this index.
     pub(super) fn add_at(&mut self, place: usize, event: &Event) -> Result<()> {
         self.branches[place].heads.add(event);
         if let Some(Dot { node, counter }) = &event.dot {
@@ -114,7 +114,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Takes a fresh id and a fresh name, once a plan.
+    /// Takes a fresh id and a fresh name, at most once per plan.
     pub(super) fn renew(&mut self, why: Renewal, now: u64, entropy: &Entropy) {
         if self.store.is_none() {
             self.identity = self.identity.renewed(self.facts.head.store, why, now, entropy.suffix());
@@ -122,25 +122,25 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The id of the store after the plan.
+    /// Returns the id of the store after the plan.
     pub(super) fn store(&self) -> StoreId {
         self.store.unwrap_or(self.facts.head.store)
     }
 
-    /// Whether a clock shows an event of the own name that is not here.
+    /// Returns whether a clock contains an event under the local name that is not in the log.
     pub(super) fn lacks_own(&mut self, clock: &VectorClock) -> Result<bool> {
         let counter = clock.counter(&self.identity.author);
         Ok(counter > 0 && counter > self.counter(&self.identity.author.clone())?)
     }
 
-    /// Puts other heads in the place of those of an aggregate.
+    /// Replaces the heads of an aggregate.
     pub(super) fn set_heads(&mut self, aggregate: &AggregateId, heads: Heads) -> Result<()> {
         let place = self.place(aggregate)?;
         self.branches[place].heads = heads;
         Ok(())
     }
 
-    /// The aggregates that came into conflict along this plan, sorted.
+    /// Returns the aggregates that came into conflict during this plan, sorted.
     pub(super) fn new_conflicts(&self) -> Vec<AggregateId> {
         let new = self.branches.iter().filter(|branches| branches.came_into_conflict());
         let mut aggregates: Vec<_> = new.map(|branches| branches.aggregate.clone()).collect();
@@ -148,7 +148,7 @@ impl<'a> Ledger<'a> {
         aggregates
     }
 
-    /// The plan that was begun, with all notes that follow from what was added. Of several notes under one key the last
+    /// Completes the plan with all notes that follow from the added events. Of several notes under one key the last one
     /// counts.
     pub(super) fn finish(
         mut self,
@@ -188,18 +188,18 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// Who the replica is.
+/// Returns the identity of the replica.
 pub(super) fn identity(facts: &Facts) -> Result<Identity> {
     Note::read_identity(facts.note(Note::NODE))
 }
 
-/// The highest counter held of a node, by the facts.
+/// Returns the highest counter held of a node, according to the facts.
 pub(super) fn counter(facts: &Facts, node: &NodeId) -> Result<u64> {
     let latest: Option<Latest> = text(facts, &notes::origin(node))?;
     Ok(latest.map_or(0, |latest| latest.counter))
 }
 
-/// The heads under this key, by the facts.
+/// Returns the heads under this key, according to the facts.
 pub(super) fn heads(facts: &Facts, key: &str) -> Result<Heads> {
     facts.notes.get(key).map_or_else(|| Ok(Heads::default()), |bytes| Heads::decode(bytes))
 }

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
-// - `record.rs`: new events authored here
+// - `record.rs`: new local events
 // - `receive.rs`: events from a peer
-// - `adopt.rs`: events by authors who cannot stamp
-// - `forks.rs`, `restamp.rs`: what becomes of two events under one dot, and of one event under two stamps
-// - `renew.rs`: a fresh id and a fresh name for a store that was copied or set back
+// - `adopt.rs`: events by authors that cannot stamp
+// - `forks.rs`, `restamp.rs`: two events under one dot, and one event under two stamps
+// - `renew.rs`: a fresh id and a fresh name for a store that was copied or restored from a backup
 // - `renumber.rs`: fresh dots for local events that were never handed out
-// - `recount.rs`: heads, counted again
-// - `ledger.rs`: identity, heads and counters, as they change along a plan
+// - `recount.rs`: recomputed heads
+// - `ledger.rs`: identity, heads and counters, as they change during a plan
 // - `conflict/`: heads, sides, resolutions, history
 // - `notes.rs`: the keys of the notebook
-// - `store_ext.rs`: what users of a store want on top of its contract
+// - `store_ext.rs`: more calls for users of a store, on top of its contract
 
 mod adopt;
 mod conflict;

@@ -1,20 +1,20 @@
-//! The notebook: the keys a store keeps beside its log, and what stands under them.
+//! The notebook: the keys that a store keeps beside its log, and their values.
 //!
 //! | key | value |
 //! |---|---|
 //! | `store` | the store id, as text |
-//! | `node` | [`Identity`]: the node id, the name it authors under now, and its former names |
-//! | `handed` | the position in the own log up to which events were handed to others, as text |
-//! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event that has it, as text |
+//! | `node` | [`Identity`]: the node id, the current author name, and its former names |
+//! | `handed` | the position in the local log up to which events were handed out, as text |
+//! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event with that counter, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
-//! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author who cannot stamp is known to have seen, in its binary form |
+//! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author that cannot stamp has seen, in its binary form |
 //! | `client/<author>` | what a transport keeps about such an author |
 //! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
-//! | `push/<peer>/<filter>` | [`PushNote`]: how far the own log has been pushed |
+//! | `push/<peer>/<filter>` | [`PushNote`]: how far the local log has been pushed |
 //! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
 //! | `last/<filter>` | the peer that a filter was last synced with: a store id as JSON text |
-//! | `peer/<peer>` | [`PeerNote`]: who the peer is and when it was last synced |
+//! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
 //! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
 //! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
 //!
@@ -30,88 +30,88 @@ use synckit_core::{
     AggregateId, Cursor, Error, EventId, NodeId, Position, RefusalCode, Result, StoreId, VectorClock,
 };
 
-/// The key of the position up to which the own log was handed to others.
+/// The key of the position up to which the local log was handed out.
 pub const HANDED: &str = "handed";
 /// The prefix of the keys of unsettled conflicts.
 pub const CONFLICTS: &str = "conflict/";
 /// The prefix of the keys of foreign events that were set aside.
 pub const ASIDE_IN: &str = "aside/in/";
-/// The prefix of the keys of own events that a peer refused.
+/// The prefix of the keys of local events that a peer refused.
 pub const ASIDE_OUT: &str = "aside/out/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
-/// The key of the [`Latest`] of a node.
+/// Returns the key of the [`Latest`] of a node.
 pub fn origin(node: &NodeId) -> String {
     ["origin/", node.as_str()].concat()
 }
 
-/// The key of the heads of an aggregate.
+/// Returns the key of the heads of an aggregate.
 pub fn heads(aggregate: &AggregateId) -> String {
     ["heads/", aggregate.as_str()].concat()
 }
 
-/// The key of what an author who cannot stamp is known to have seen of an aggregate.
+/// Returns the key of what an author that cannot stamp is known to have seen of an aggregate.
 pub fn seen(author: &NodeId, aggregate: &AggregateId) -> String {
     format!("seen/{}/{author}/{aggregate}", author.as_str().len())
 }
 
-/// The key of what a transport keeps about an author who cannot stamp.
+/// Returns the key of what a transport keeps about an author that cannot stamp.
 pub fn client(author: &NodeId) -> String {
     format!("client/{author}")
 }
 
-/// The key of an unsettled conflict.
+/// Returns the key of an unsettled conflict.
 pub fn conflict(aggregate: &AggregateId) -> String {
     format!("{CONFLICTS}{aggregate}")
 }
 
-/// The key of a [`PullNote`].
+/// Returns the key of a [`PullNote`].
 pub fn pull(peer: StoreId, filter: &str) -> String {
     format!("pull/{peer}/{filter}")
 }
 
-/// The key of a [`PushNote`].
+/// Returns the key of a [`PushNote`].
 pub fn push(peer: StoreId, filter: &str) -> String {
     format!("push/{peer}/{filter}")
 }
 
-/// The key of how far a caller says it has pushed here.
+/// Returns the key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
     format!("pushed/{caller}/{filter}")
 }
 
-/// The key of the peer that a filter was last synced with.
+/// Returns the key of the peer that a filter was last synced with.
 pub fn last(filter: &str) -> String {
     format!("last/{filter}")
 }
 
-/// The key of a [`PeerNote`].
+/// Returns the key of a [`PeerNote`].
 pub fn peer(peer: StoreId) -> String {
     format!("{PEERS}{peer}")
 }
 
-/// The key of a foreign event that was set aside.
+/// Returns the key of a foreign event that was set aside.
 pub fn aside_in(peer: StoreId, event: &str) -> String {
     format!("{ASIDE_IN}{peer}/{event}")
 }
 
-/// The prefix of the keys of own events that this peer refused.
+/// Returns the prefix of the keys of local events that this peer refused.
 pub fn aside_out_of(peer: StoreId) -> String {
     format!("{ASIDE_OUT}{peer}/")
 }
 
-/// The key of an own event that a peer refused.
+/// Returns the key of a local event that a peer refused.
 pub fn aside_out(peer: StoreId, event: &EventId) -> String {
     format!("{ASIDE_OUT}{peer}/{event}")
 }
 
-/// The highest counter held of a node, and the event that has it. Its text form is `counter event`.
+/// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latest {
     /// The counter, at least 1.
     pub counter: u64,
-    /// The event that the dot of this counter names.
+    /// The event that the dot with this counter names.
     pub event: EventId,
 }
 
@@ -131,17 +131,17 @@ impl FromStr for Latest {
     }
 }
 
-/// What an author who cannot stamp is known to have seen of one aggregate.
+/// What an author that cannot stamp is known to have seen of one aggregate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Everything of the aggregate up to this position of the log here.
+    /// Everything of the aggregate up to this position of the local log.
     pub upto: Position,
-    /// What that is, and what the author wrote.
+    /// The clock of that, and of what the author wrote.
     pub clock: VectorClock,
 }
 
 impl Seen {
-    /// Takes in what is known from elsewhere.
+    /// Adds what is known from elsewhere.
     ///
     /// # Errors
     /// `TooLarge` above 1,000 nodes; nothing has changed then.
@@ -151,7 +151,7 @@ impl Seen {
         Ok(())
     }
 
-    /// The compact binary form: the position as LEB128, and the clock.
+    /// Returns the compact binary form: the position as LEB128, and the clock.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.upto);
@@ -162,7 +162,7 @@ impl Seen {
     /// Reads the binary form found under a key.
     ///
     /// # Errors
-    /// `Corrupt`, naming the key.
+    /// `Corrupt`, with the key.
     pub fn decode(key: &str, mut value: &[u8]) -> Result<Seen> {
         let value = &mut value;
         let read = take_varint(value).and_then(|upto| Ok(Seen { upto, clock: VectorClock::decode(value)? }));
@@ -175,60 +175,60 @@ impl Seen {
 pub struct PullNote {
     /// The place in the peer's log.
     pub cursor: Cursor,
-    /// The store that holds everything up to there: this one under the id that it had then. Under another id it may lack
-    /// what the peer left out as its own.
+    /// The store that holds everything up to that place: this store, under the id it had then. Under another id it may
+    /// lack what the peer left out as the caller's own events.
     pub held_by: StoreId,
-    /// What this replica might read then, by the peer's name for it.
+    /// The peer's name for what this replica was allowed to read then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<String>,
-    /// How far the peer was asked what else is there, while that goes on.
+    /// How far the peer has been asked what else it holds, while that is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
 }
 
 impl PullNote {
-    /// A store that holds everything of a peer's log up to there.
+    /// Creates the note for a store that holds everything of a peer's log up to a place.
     pub fn at(cursor: Cursor, held_by: StoreId, rights: Option<String>) -> Self {
         PullNote { cursor, held_by, rights, asked: None }
     }
 }
 
-/// How far a peer was asked what is in the part of its log that was pulled, and not here.
+/// How far a peer has been asked which events it holds in the pulled part of its log that are missing here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// The id of the store that asks.
+    /// The id of the asking store.
     pub by: StoreId,
-    /// What it may read.
+    /// The peer's name for what the asking store may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<String>,
     /// The place in the peer's log.
     pub to: Cursor,
 }
 
-/// How far the own log has been pushed to a peer.
+/// How far the local log has been pushed to a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushNote {
     /// Everything up to this position was offered, or came from the peer.
     pub position: Position,
-    /// The place in the own log that the peer has confirmed to have on record.
+    /// The place in the local log that the peer has confirmed to have on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Cursor>,
-    /// The latest event here that was authored under the own name and pushed.
+    /// The latest event that was authored under the local name and pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<EventId>,
-    /// The furthest place in the peer's log at which it has put what was pushed.
+    /// The furthest place in the peer's log where it stored pushed events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Cursor>,
 }
 
-/// Who a peer is and when it was last synced.
+/// The name of a peer, and the time of the last sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerNote {
     /// The peer's node id.
     pub node: NodeId,
-    /// When a sync with it last ended well, in Unix milliseconds.
+    /// When a sync with it last succeeded, in Unix milliseconds.
     pub synced_at: u64,
-    /// How far its clock was ahead of the own then, in milliseconds.
+    /// How far its clock was ahead of the local clock then, in milliseconds.
     #[serde(default)]
     pub clock_skew_millis: i64,
 }
@@ -240,17 +240,17 @@ pub struct Aside {
     pub id: String,
     /// The peer it came from or that refused it.
     pub peer: StoreId,
-    /// Why.
+    /// The reason.
     pub code: RefusalCode,
-    /// Why, in words.
+    /// The reason in words.
     pub message: String,
-    /// Its position in the own log, when it is there.
+    /// Its position in the local log, if it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// Whether it is to be offered to the peer again.
+    /// Whether to offer it to the peer again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// The event as it came, when it is not in the own log.
+    /// The event as received, if it is not in the local log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
 }

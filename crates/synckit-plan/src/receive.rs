@@ -1,4 +1,4 @@
-//! Events from a peer: each is new, held already, or refused with its reason; none stops the rest.
+//! Events from a peer. Each is new, already held, or refused with a reason; none stops the others.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use crate::ledger::{self, Ledger};
 use crate::notes::{self, Aside};
 use crate::restamp::Restamp;
 
-/// Stores events from elsewhere, together with the checkpoint that they bring forward.
+/// Stores events from elsewhere, together with the checkpoint that they advance.
 #[derive(Clone, Debug)]
 pub struct Receive {
     /// The store they came from; `None` for a resolution derived here, which is not checked again.
@@ -25,18 +25,18 @@ pub struct Receive {
     pub events: Vec<Event>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
-    /// What an event may be at most.
+    /// The limits on an event.
     pub limits: Limits,
     /// Whether refused events are kept in the notebook, so that the checkpoint may pass them.
     pub set_aside: bool,
     /// Notes written in the same commit: the checkpoint.
     pub notes: Vec<Note>,
-    /// How far the source is on record here, and how far it is after this.
+    /// The place on record for the source, before and after this commit.
     pub on_record: Option<OnRecord>,
-    /// Keys deleted in the same commit, unless it puts them again.
+    /// Keys deleted in the same commit, unless it also puts them.
     pub delete: Vec<String>,
-    /// The name the replica authors under, as far as the caller knows; without it, or where it is wrong, there may be one
-    /// more look-up.
+    /// The name the replica authors under, as far as the caller knows. If it is missing or wrong, there may be one more
+    /// lookup.
     pub author: Option<NodeId>,
     /// Randomness for this commit.
     pub entropy: Entropy,
@@ -45,19 +45,19 @@ pub struct Receive {
     doubtful: Vec<Dot>,
 }
 
-/// A place in the log of who pushes, as it is put on record.
+/// A place in the pusher's log that is put on record.
 #[derive(Clone, Debug)]
 pub struct OnRecord {
     /// The key of the note.
     pub key: String,
-    /// What is on record before. Nothing is stored where it is neither this nor `upto`: somebody else has pushed in the same
-    /// name, or this came late.
+    /// The place on record before. If the place on record is neither this nor `upto`, nothing is stored: another device
+    /// has pushed under the same name, or this push came late.
     pub from: Option<Cursor>,
-    /// What is on record afterwards, unless an event was refused.
+    /// The place on record afterwards, unless an event was refused.
     pub upto: Option<Cursor>,
 }
 
-/// What the planning has asked for so far.
+/// What the planning has requested so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     #[default]
@@ -67,23 +67,23 @@ enum Stage {
     Histories,
 }
 
-/// What became of received events.
+/// The result of receiving events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// How many were new.
+    /// The number of new events.
     pub accepted: usize,
-    /// How many were held already.
+    /// The number of events that were already held.
     pub duplicates: usize,
-    /// Those that were not stored, and why.
+    /// The events that were not stored, and why.
     pub refused: Vec<Refused>,
-    /// Where the new ones stand.
+    /// Where the new events are in the log.
     pub placed: Option<Placed>,
-    /// The aggregates that came into conflict by it.
+    /// The aggregates that came into conflict through this commit.
     pub conflicts: Vec<AggregateId>,
-    /// The name this replica authors under from now on, where it took a fresh one: an event under its name that it did not
-    /// hold has shown that its log was set back, or that somebody else writes under its name.
+    /// The fresh name that this replica authors under from now on, if it took one. It does when an unknown event under
+    /// its name shows that its log was restored from a backup, or that another device writes under its name.
     pub renewed: Option<NodeId>,
-    /// Whether an event shows that another copy of this store, or another device of its name, is in use.
+    /// Whether an event shows that a copy of this store, or another device with the same name, is in use.
     pub copy_seen: bool,
     /// The last position of the log.
     pub head: Position,
@@ -182,7 +182,7 @@ impl Planner for Receive {
 }
 
 impl Receive {
-    /// Stores these events from a peer, without notes.
+    /// Creates a planner for events from a peer, without notes.
     pub fn new(
         source: Option<StoreId>,
         events: Vec<Event>,
@@ -206,8 +206,8 @@ impl Receive {
         }
     }
 
-    /// What to ask for next, which may be nothing; `None` when all is known. Beyond the first stage something is asked for
-    /// only where something went wrong: where a dot or an id meets another event or stamp.
+    /// Returns what to request next, which may be nothing; `None` when everything is known. Stages after the first
+    /// request something only when something went wrong: a dot or an id meets another event or stamp.
     fn next_needs(&mut self, facts: &Facts) -> Result<Option<Needs>> {
         let (next, needs) = match self.stage {
             Stage::Ids => {
@@ -229,7 +229,7 @@ impl Receive {
         Ok(Some(needs))
     }
 
-    /// The key of what is known of the own name, where a clock speaks of it and it was not asked for.
+    /// Returns the key of what is known of the local name, if a clock contains that name and it was not requested yet.
     fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
         let own = ledger::identity(facts)?.author;
         let asked = self.author.as_ref() == Some(&own)
@@ -238,8 +238,8 @@ impl Receive {
         Ok(needed.then(|| notes::origin(&own)))
     }
 
-    /// The dots that may name another event already: those not beyond the highest counter of their node that is held or came
-    /// before them, and those of events that are held under another stamp.
+    /// Returns the dots that may already name another event: those not beyond the highest counter of their node that is
+    /// held or came before them, and those of events that are held under another stamp.
     fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
         let mut highest: BTreeMap<NodeId, u64> = BTreeMap::new();
         let mut dots = Vec::new();
@@ -265,7 +265,7 @@ impl Receive {
         Ok(dots)
     }
 
-    /// Events whose dot names another event that is held, each with that event.
+    /// Iterates over the events whose dot names another event that is held, each with that event.
     fn twins<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = (&'a Event, &'a EventId)> {
         self.events.iter().filter_map(|event| {
             let named = match &event.dot {
@@ -277,7 +277,7 @@ impl Receive {
         })
     }
 
-    /// The aggregates in which a dot names two events, or an event has two stamps, as far as can be told.
+    /// Returns the aggregates in which a dot names two events, or an event has two stamps, as far as can be determined.
     fn concerned(&self, facts: &Facts) -> Result<BTreeSet<AggregateId>> {
         let mut concerned = BTreeSet::new();
         for (event, twin) in self.twins(facts) {
@@ -285,7 +285,7 @@ impl Receive {
             concerned.extend(facts.held.get(twin).map(|held| held.aggregate.clone()));
         }
         let mut named: HashMap<&Dot, &Event> = HashMap::new();
-        // Most often there is no such note, and no key has to be made.
+        // Most often there is no such note, and no key has to be built.
         let awaits = facts.notes.values().any(|note| Heads::awaits_in(note));
         for event in &self.events {
             let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
@@ -305,7 +305,7 @@ impl Receive {
         Ok(concerned)
     }
 
-    /// Whether what is on record of the source is what it believes.
+    /// Checks that the place on record for the source is the one it expects.
     fn check_record(&self, facts: &Facts) -> Result<()> {
         let Some(OnRecord { key, from, upto }) = &self.on_record else { return Ok(()) };
         let known = ledger::text::<Cursor>(facts, key)?;
@@ -351,7 +351,7 @@ impl Receive {
         }
         let checked = event.check_stamp().and_then(|()| match &event.dot {
             Some(_) => check_type(event),
-            // What was derived here was made just now.
+            // A derived local event was created a moment ago.
             None if self.source.is_none() => Ok(()),
             None if event.is_restamp() => Restamp::check(event),
             None => Resolution::check(event),
@@ -362,7 +362,8 @@ impl Receive {
         self.fits(ledger, event)
     }
 
-    /// Whether the aggregate's clock has room for what the event had seen: else it could never be written again.
+    /// Checks that the aggregate's clock has room for what the event had seen; otherwise nothing could ever be written
+    /// to it again.
     fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
         let place = ledger.place(&event.aggregate_id)?;
         let heads = ledger.heads_at(place);
@@ -408,7 +409,7 @@ fn check_type(event: &Event) -> Result<()> {
 }
 
 enum Verdict {
-    /// It is stored; its aggregate has this place in the ledger.
+    /// It is stored; its aggregate has this index in the ledger.
     New {
         place: usize,
     },
@@ -418,14 +419,14 @@ enum Verdict {
     Refused(RefusalCode, String),
 }
 
-/// What a batch has brought so far. Where ids come in ascending order, as one author makes them, none is looked for and no
-/// table is made.
+/// What a batch has brought so far. As long as ids arrive in ascending order, as one author makes them, no lookup is
+/// needed and no table is built.
 #[derive(Debug)]
 struct Batch<'a> {
     events: &'a [Event],
-    /// For each event that was judged whether it is new.
+    /// For each event judged so far, whether it is new.
     new: Vec<bool>,
-    /// The greatest id of a new one.
+    /// The greatest id of a new event.
     last: Option<&'a EventId>,
     /// New events by id.
     ids: Option<HashMap<&'a EventId, &'a Event>>,
@@ -447,7 +448,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The new event that has this id.
+    /// Returns the new event with this id.
     fn named(&mut self, id: &EventId) -> Option<&'a Event> {
         if self.last < Some(id) {
             return None;
@@ -462,13 +463,13 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Those of the events judged so far that are new.
+/// Iterates over the events judged so far that are new.
 fn new_of<'a>(events: &'a [Event], new: &[bool]) -> impl Iterator<Item = &'a Event> {
     events.iter().zip(new).filter(|(_, new)| **new).map(|(event, _)| event)
 }
 
-/// Whether an event was authored by another copy of this store, or another device of its name: under one of its names,
-/// after it had given that up.
+/// Returns whether an event was authored by a copy of this store, or by another device with the same name: under one of
+/// its names, after it had given that name up.
 fn shows_copy(identity: &Identity, event: &Event) -> bool {
     const MINUTE: u64 = 60_000;
     let Some(author) = event.author().filter(|author| **author != identity.author) else { return false };

@@ -1,4 +1,4 @@
-//! New events authored here: the next counters, clocks on top of the heads, times after everything seen.
+//! New local events: the next counters, clocks on top of the heads, and times after everything seen.
 
 use std::collections::HashMap;
 
@@ -15,28 +15,27 @@ use crate::notes;
 /// Records new events, all or none.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The name the replica authors under, as far as the caller knows; a wrong guess costs one more look-up.
+    /// The name the replica authors under, as far as the caller knows. A wrong guess costs one more lookup.
     pub author: NodeId,
-    /// The events and their ids. An id that is held with the same content is a repetition and changes
-    /// nothing.
+    /// The events and their ids. An id that is already held with the same content is a repetition and changes nothing.
     pub events: Vec<(EventId, NewEvent)>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
-    /// What an event may be at most.
+    /// The limits on an event.
     pub limits: Limits,
     /// Randomness for this commit.
     pub entropy: Entropy,
-    /// What must be true of aggregates, or nothing is recorded. Not asked where every event is a repetition.
+    /// Conditions on aggregates; if one does not hold, nothing is recorded. Not checked when every event is a
+    /// repetition.
     pub expect: Vec<Expect>,
 }
 
-/// What must be true of an aggregate for events to be recorded.
+/// A condition on an aggregate for events to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// It is not in conflict.
+    /// The aggregate is not in conflict.
     Settled(AggregateId),
-    /// These are its heads, none for an aggregate that has no event yet: nothing has come since the caller
-    /// looked.
+    /// These are the heads of the aggregate, none for one without events: nothing has arrived since the caller looked.
     Heads(AggregateId, Vec<EventId>),
 }
 
@@ -66,12 +65,12 @@ impl Expect {
     }
 }
 
-/// What was recorded.
+/// The result of recording events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The new events, stamped, in the order given.
     pub events: Vec<Event>,
-    /// The ids that were held already, with the same content.
+    /// The ids that were already held, with the same content.
     pub duplicates: Vec<EventId>,
     /// The last position of the log.
     pub head: Position,
@@ -93,7 +92,7 @@ impl Planner for Record {
         let mut ledger = Ledger::open(facts, self.events.len())?;
         let author = ledger.identity.author.clone();
         if author != self.author {
-            // The name changed since the caller looked: what it was is asked for once more.
+            // The name has changed since the caller looked, so what is known of the new one is requested.
             self.author = author;
             return Ok(Step::Fetch(Needs { notes: vec![notes::origin(&self.author)], ..Needs::default() }));
         }
@@ -105,7 +104,8 @@ impl Planner for Record {
         for (_, new) in self.events.iter().filter(|(id, _)| !facts.held.contains_key(id)) {
             let clock = ledger.heads(&new.aggregate_id)?.clock()?;
             if ledger.lacks_own(&clock)? {
-                // Somebody has seen an event of this name that is not here: the log was set back, or the name is taken.
+                // Somebody has seen an event of this name that is not in the log: the log was restored from a backup,
+                // or the name is taken.
                 ledger.renew(Renewal::SetBack, self.now, &self.entropy);
                 self.author = ledger.identity.author.clone();
                 break;

@@ -1,8 +1,8 @@
-//! The heads of aggregates, counted again from all of their events.
+//! The heads of aggregates, recomputed from all of their events.
 //!
-//! Heads follow along with each event. Where dots have named two events, what follows may be more than there is: an event
-//! that was seen by one that is no head any more. And clocks may contradict each other, so that no resolution can name all
-//! heads: those get dots of their own.
+//! Normally heads are updated with each event. If dots named two events, the updated heads may be too many: one may
+//! have been seen by an event that is no longer a head. Clocks may also contradict each other, so that no resolution
+//! can name all heads; such heads get dots of their own.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::forks::Forks;
 use crate::ledger::Ledger;
 use crate::notes;
 
-/// Counts the heads of these aggregates again, and with them whether they are in conflict. Heads whose clocks contradict each
-/// other get an alias.
+/// Recomputes the heads of these aggregates, and whether they are in conflict. Heads whose clocks contradict each other
+/// get an alias.
 #[derive(Clone, Debug)]
 pub struct Recount {
     /// The aggregates.

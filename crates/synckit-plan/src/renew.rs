@@ -1,21 +1,21 @@
-//! A fresh id and a fresh name for a store that was copied or set back.
+//! A fresh id and a fresh name for a store that was copied or restored from a backup.
 //!
 //! To its peers it is then a stranger, so that nothing they remember of its former self can mislead either side. What
-//! happens under the former name is none of its business: a copy of the store may go on under it.
+//! happens under the former name no longer concerns it: a copy of the store may continue under that name.
 
 use synckit_core::{Facts, Identity, Needs, NodeId, Note, Plan, Planner, Renewal, Result, Step, StoreId};
 
 use crate::Entropy;
 use crate::ledger::Ledger;
 
-/// Takes a fresh id and a fresh name, unless the store has another id by now.
+/// Takes a fresh id and a fresh name, unless the store already has another id.
 #[derive(Clone, Debug)]
 pub struct Renew {
-    /// The id that it is to give up.
+    /// The id to give up.
     pub store: StoreId,
-    /// Why.
+    /// The reason.
     pub why: Renewal,
-    /// A name that a person chose for it, in place of the one it was made for.
+    /// A new name that a person chose for the store.
     pub node: Option<NodeId>,
     /// The wall clock, in Unix milliseconds.
     pub now: u64,
@@ -48,7 +48,7 @@ impl Planner for Renew {
 }
 
 impl Renew {
-    /// Gives up this id.
+    /// Creates a planner that gives up this id.
     pub fn new(store: StoreId, why: Renewal, now: u64, entropy: Entropy) -> Self {
         Renew { store, why, node: None, now, entropy }
     }

@@ -1,9 +1,9 @@
-//! Fresh dots for own events that were never handed out.
+//! Fresh dots for local events that were never handed out.
 //!
-//! A replica that was set back may have recorded events before it learnt so. Their dots name other events elsewhere, and
-//! their clocks speak of those. Before they are handed out they get dots of a fresh name, and clocks that say what their
-//! author had really seen. Ids, positions and content stay. Events far ahead of the right time get it, for the same reason:
-//! nobody knows them yet.
+//! A replica that was restored from a backup may have recorded events before it found out. Their dots name other events
+//! elsewhere, and their clocks contain such dots. Before they are handed out they get dots under a fresh name, and
+//! clocks that say what their author had really seen. Ids, positions and content stay the same. Events far ahead of the
+//! correct time get the correct time, which is possible for the same reason: nobody knows them yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -19,29 +19,29 @@ use crate::ledger::{Ledger, put};
 use crate::notes::{self, Latest};
 use crate::restamp::Restamp;
 
-/// Gives fresh dots to own events that were never handed out, in one commit.
+/// Gives fresh dots to local events that were never handed out, in one commit.
 #[derive(Clone, Debug)]
 pub struct Renumber {
     /// The events, with their aggregates.
     pub events: BTreeMap<EventId, AggregateId>,
-    /// Whether their dots may be taken; else only their times are looked at.
+    /// Whether their dots may be taken; if not, only their times are corrected.
     pub taken: bool,
-    /// Up to where the log was handed to others: what was derived here after it follows the events.
+    /// The position up to which the log was handed out. Events derived here after it follow the renumbered events.
     pub handed: Position,
-    /// Up to where the log was read; the plan does nothing when it has grown since.
+    /// The position up to which the log was read. If the log has grown since, the plan does nothing.
     pub head: Position,
-    /// The right time, in Unix milliseconds, as far as it is known.
+    /// The correct time, in Unix milliseconds, as far as it is known.
     pub now: u64,
-    /// How far ahead of it an event may be.
+    /// How far ahead of that time an event may be.
     pub drift: Duration,
     /// Randomness for this commit.
     pub entropy: Entropy,
 }
 
-/// What was renumbered.
+/// The result of renumbering.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renumbered {
-    /// How many events got another stamp.
+    /// The number of events that got another stamp.
     pub events: usize,
     /// The name this replica authors under now.
     pub author: NodeId,
@@ -103,7 +103,7 @@ impl Planner for Renumber {
 }
 
 impl Renumber {
-    /// The identity with a name under which nothing was recorded yet, and nothing to suspect any more.
+    /// Returns the identity with a name under which nothing has been recorded yet, and with the suspicion cleared.
     fn with_unused_name(&self, facts: &Facts, ledger: &mut Ledger<'_>) -> Result<Identity> {
         let identity = ledger.identity.clone();
         let mut unused = match ledger.counter(&identity.author)? {
@@ -119,15 +119,15 @@ impl Renumber {
     }
 }
 
-/// Which dots become which.
+/// The mapping from old dots to new ones.
 struct Numbering<'a> {
     wanted: &'a Renumber,
     identity: Identity,
-    /// The new counters of moved events, by their old dots.
+    /// The new counters of the moved events, by their old dots.
     counters: HashMap<Dot, u64>,
-    /// Of each aggregate the old dots of moved events, and the dots of own events that stay.
+    /// For each aggregate, the old dots of moved events and the dots of local events that stay.
     own: HashMap<&'a AggregateId, (Vec<&'a Dot>, Vec<&'a Dot>)>,
-    /// The new ids of resolutions, by their old ones.
+    /// The new ids of resolutions, by their old ids.
     resolutions: HashMap<EventId, EventId>,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Numbering<'a> {
         Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new() })
     }
 
-    /// The event with its new stamp, if it gets one; `before` are those of its aggregate that stand before it.
+    /// Returns the event with its new stamp, if it gets one. `before` are the events of its aggregate that precede it.
     fn moved(&mut self, stored: &StoredEvent, before: &[Event]) -> Result<Option<Event>> {
         let event = &stored.event;
         let wanted = self.wanted.events.contains_key(&event.id);
@@ -178,7 +178,8 @@ impl<'a> Numbering<'a> {
         Ok((moved != *event).then_some(moved))
     }
 
-    /// A resolution with its sides as they are numbered now, one tick later than the latest of them. Its id follows.
+    /// Rebuilds a resolution with its renumbered sides, one tick later than the latest of them. Its id follows from
+    /// that.
     fn resolution(&mut self, event: &Event, before: &[Event]) -> Result<Event> {
         let aggregate = &event.aggregate_id;
         let resolution = Resolution::read(event)?.map_dots(
@@ -201,7 +202,7 @@ impl<'a> Numbering<'a> {
         }
     }
 
-    /// What a clock of this aggregate says of the events as they are numbered now. Of own names it says what is held.
+    /// Translates a clock of this aggregate to the new numbering. For local names it contains what is held.
     fn clock(&self, aggregate: &AggregateId, clock: &VectorClock) -> Result<VectorClock> {
         let Some((moved, stays)) = self.own.get(aggregate).filter(|(moved, _)| !moved.is_empty()) else {
             return Ok(clock.clone());

@@ -1,8 +1,8 @@
-//! Another stamp for an event whose dot named another event as well, as it is written down.
+//! Restamps: events that give another stamp to an event whose dot also named another event.
 //!
-//! Nothing refuses an event for its dot. Where two events meet under one dot, the one with the greater id gets an
-//! [alias](crate::NodeId::alias); where one event meets under two stamps, the greater stamp stands. Each replica comes to the
-//! same, and appends a restamp event, so that those who hold the other stamp learn of it.
+//! No event is refused for its dot. If two events meet under one dot, the one with the greater id gets an
+//! [alias](crate::NodeId::alias). If one event meets under two stamps, the greater stamp stands. Every replica reaches
+//! the same result, and appends a restamp event, so that those who hold the other stamp learn of it.
 
 use std::cmp::Ordering;
 
@@ -14,20 +14,20 @@ use synckit_core::{
     Data, Dot, Error, Event, EventId, EventType, Metadata, NodeId, RESTAMP_TYPE, Result, VectorClock,
 };
 
-/// The JSON data of a restamp event. Clock and time of the restamp event are those that the event has from now on.
+/// The JSON data of a restamp event. The clock and time of the restamp event are the new clock and time of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restamp {
-    /// The event.
+    /// The id of the restamped event.
     pub event: EventId,
-    /// The dot that names it from now on.
+    /// The dot that names the event from now on.
     pub dot: Dot,
-    /// A dot that named it before.
+    /// A dot that named the event before.
     pub was: Dot,
 }
 
 impl Restamp {
-    /// Writes down the stamp that this event has, and had not when this dot named it. Events without a dot have none.
+    /// Creates a restamp that records the stamp of this event, which it did not have when `was` named it.
     ///
     /// # Errors
     /// `Invalid` for an event without a dot.
@@ -52,7 +52,7 @@ impl Restamp {
     /// Reads a restamp event.
     ///
     /// # Errors
-    /// `Corrupt` when it is none.
+    /// `Corrupt` when the event is not a restamp.
     pub fn read(event: &Event) -> Result<Self> {
         let bad = || Error::corrupt("a restamp cannot be read").with("event", &event.id);
         if !event.is_restamp() {
@@ -61,7 +61,7 @@ impl Restamp {
         event.data.parse().map_err(|error| bad().with_source(error))
     }
 
-    /// Checks a restamp event that came from elsewhere: that its id is the hash of what it says, and that its stamp is one.
+    /// Checks a foreign restamp event: that its id is the hash of its content, and that its stamp is consistent.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read, `Invalid` when something is wrong.
@@ -81,7 +81,7 @@ impl Restamp {
     }
 }
 
-/// A UUIDv8 of a SHA-256 over aggregate, data, time and clock.
+/// Returns a UUIDv8 of a SHA-256 over aggregate, data, time and clock.
 fn id(event: &Event) -> EventId {
     let mut bytes = b"synckit restamp 1".to_vec();
     put_bytes(&mut bytes, event.aggregate_id.as_bytes());
@@ -93,8 +93,8 @@ fn id(event: &Event) -> EventId {
     EventId::uuid_v8(hash)
 }
 
-/// Which of two stamps of one event stands: the greater. An alias is greater than any other; of two that differ in time alone
-/// the earlier is, since times are only ever put right by making them earlier.
+/// Compares two stamps of one event; the greater stands. An alias is greater than any other. Of two that differ only in
+/// time the earlier is greater, since times are only ever corrected to earlier ones.
 pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
     let alias = |event: &Event| event.dot.as_ref().is_some_and(|dot| dot.node.is_alias());
     let by_clock = || left.clock.iter().cmp(right.clock.iter());
@@ -105,7 +105,7 @@ pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
         .then_with(|| right.time.cmp(&left.time))
 }
 
-/// The clock of an event under its alias: what it had seen, its author only as far as before it.
+/// Returns the clock of an event under its alias: what it had seen, and of its author only what came before it.
 pub(crate) fn aliased(event: &Event, alias: &NodeId) -> Result<VectorClock> {
     let own = event.dot.as_ref().map(|dot| (&dot.node, dot.counter));
     let seen = event.clock.iter().map(|(node, counter)| match own {

@@ -1,4 +1,4 @@
-//! What users of a store want, on top of what its implementor must give.
+//! More calls for users of a store, on top of what its implementor provides.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use synckit_core::{
 
 use crate::conflict::History;
 
-/// More calls on top of the [`EventStore`] contract. Every store has them. Each fails as the calls it makes.
+/// More calls on top of the [`EventStore`] contract. Every store has them. Each fails as the calls it makes do.
 pub trait StoreExt: EventStore {
     /// Changes notes only.
     fn edit(&self, put: Vec<Note>, delete: Vec<String>) -> impl Future<Output = Result<()>> + Send {
@@ -21,7 +21,7 @@ pub trait StoreExt: EventStore {
         async { Ok(self.notes(NoteQuery::Keys(vec![key])).await?.pop()) }
     }
 
-    /// Reads all notes under a prefix of keys.
+    /// Reads all notes whose key has this prefix.
     fn notes_under(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>>> + Send {
         async {
             const LIMIT: usize = 1_000;
@@ -39,7 +39,7 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Reads who the replica is.
+    /// Reads the identity of the replica.
     fn identity(&self) -> impl Future<Output = Result<Identity>> + Send {
         async {
             let note = self.note(Note::NODE.to_owned()).await?;
@@ -47,7 +47,7 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Reads the event with this id. An event that is held is looked for from its place.
+    /// Reads the event with this id, by looking up its position.
     fn find(&self, id: &EventId) -> impl Future<Output = Result<Option<StoredEvent>>> + Send {
         async {
             let facts = self.facts(Needs { ids: vec![id.clone()], ..Needs::default() }).await?;
@@ -65,7 +65,7 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Makes the cursor of a place in this log; `NotFound` beyond the end.
+    /// Returns a cursor for a place in this log; `NotFound` beyond the end.
     fn cursor_at(&self, position: Position) -> impl Future<Output = Result<Cursor>> + Send {
         async move {
             let identity = self.identity().await?;
@@ -73,7 +73,7 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Whether a cursor names a place in this log under its present id.
+    /// Returns whether a cursor names a place in this log under its present id.
     fn knows(&self, cursor: &Cursor) -> impl Future<Output = Result<bool>> + Send {
         async {
             let page = self.read(Query::after(cursor.position()).at_most(0, 0)).await?;
@@ -81,7 +81,7 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Returns which of these events are not held, in the order asked.
+    /// Returns which of these events are not held, in the order given.
     fn not_held(&self, ids: Vec<EventId>) -> impl Future<Output = Result<Vec<EventId>>> + Send {
         async {
             let facts = self.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;

@@ -1,4 +1,4 @@
-//! Which events stand: by hand for each decision, and over random histories in any order of arrival.
+//! Which events stand: written out for each decision, and over random histories in any order of arrival.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use synckit_core::{Data, Dot, Event, EventId, NewEvent, NodeId, Timestamp, VectorClock};
 use synckit_plan::{Answer, Conflict, Heads, History, Standing};
 
-/// An event of a node on top of others, in the one aggregate of these tests.
+/// Creates an event of a node on top of others, in the only aggregate of these tests.
 fn on_top_of(node: &str, counter: u64, seen: &[&Event]) -> Event {
     let node = NodeId::new(node).expect("a short name");
     let mut clock = VectorClock::new();
@@ -97,7 +97,7 @@ fn replicas_that_decide_alike_write_the_same_event() {
     assert_eq!(at_once, step_by_step);
 }
 
-/// So many conflicts in a row, each on top of the resolution before.
+/// Creates `count` conflicts in a row, each on top of the previous resolution.
 fn in_a_row(count: usize, answer: impl Fn(usize, &Conflict) -> Answer) -> Vec<Event> {
     let mut log: Vec<Event> = Vec::new();
     let mut top: Vec<Event> = Vec::new();
@@ -125,7 +125,7 @@ fn a_long_row_of_conflicts_needs_no_deep_stack() {
 
 #[test]
 fn the_ways_through_a_history_are_not_walked_one_by_one() {
-    // The first conflict has a loser; all later ones keep both sides, and each doubles the ways to it.
+    // The first conflict has a loser. All later ones keep both sides, and each doubles the number of paths to it.
     let log = in_a_row(60, |number, conflict| match number {
         0 => Answer::Keep(conflict.branches[0].stands_for.id.clone()),
         _ => Answer::KeepAll,
@@ -159,12 +159,12 @@ fn what_a_side_shows_follows_earlier_decisions() {
     let merged =
         NewEvent::with_data("Merged", "x", Data::json("[1,2]").expect("JSON")).expect("a good event");
     assert_eq!(shown(Answer::Merge(merged)), ["[1,2]"]);
-    // Without what was kept, nothing can be shown.
+    // Without the kept event, nothing can be shown.
     let resolution = settled(&log, |_| Answer::Keep(left.id.clone()));
     let partial = Conflict::in_history([base.clone(), right, resolution, third.clone()]);
     let partial = partial.expect("readable").expect("a conflict");
     assert!(!partial.whole && partial.branches.iter().any(|branch| branch.shows.is_empty()));
-    // Nor is it whole without what the sides share.
+    // Nor is the conflict whole without what the sides share.
     let without_base = Conflict::in_history([left, third]).expect("readable").expect("a conflict");
     assert!(!without_base.whole && without_base.base.is_empty());
 }
@@ -174,7 +174,7 @@ fn a_person_is_later_than_resolvers_and_than_the_person_before() {
     let log = vec![on_top_of("a", 1, &[]), on_top_of("b", 1, &[])];
     let open = Conflict::in_history(log.clone()).expect("readable").expect("there is a conflict");
     let keep = |side: usize| Answer::Keep(open.branches[side].stands_for.id.clone());
-    // Whatever the hashes are: of a hundred names for each.
+    // This must hold whatever the hashes are, so each side gets a hundred names.
     for name in 0..100 {
         let resolved = open.settle(keep(0), &format!("resolver {name}")).expect("good").expect("a decision");
         let person =
@@ -189,23 +189,23 @@ fn a_person_is_later_than_resolvers_and_than_the_person_before() {
     }
 }
 
-/// A random history: who writes, and on top of which of the events so far.
 #[test]
 fn a_person_decides_on_top_also_where_the_log_lacks_a_side() {
     let base = on_top_of("a", 1, &[]);
     let (left, right) = (on_top_of("a", 2, &[&base]), on_top_of("b", 1, &[]));
     let before = settled(&[base.clone(), left, right.clone()], |_| Answer::KeepAll);
-    // A filter left one side out, and what it had seen stands for it.
+    // A filter left one side out, and a resolution of what it had seen takes its place.
     let log = [base, right.clone(), before.clone()];
     let conflict = Conflict::decided_by(&before, &log).expect("readable").expect("two sides are held");
-    let anew = conflict.override_with(Answer::Keep(right.id), "ann").expect("a good answer");
-    let anew = anew.expect("a decision");
-    assert!(anew.has_seen(&before) && !before.has_seen(&anew));
+    let again = conflict.override_with(Answer::Keep(right.id), "ann").expect("a good answer");
+    let again = again.expect("a decision");
+    assert!(again.has_seen(&before) && !before.has_seen(&again));
     let mut heads = Heads::default();
-    log.iter().chain([&anew]).for_each(|event| heads.add(event));
-    assert_eq!(heads.iter().map(|head| &head.id).collect::<Vec<_>>(), [&anew.id]);
+    log.iter().chain([&again]).for_each(|event| heads.add(event));
+    assert_eq!(heads.iter().map(|head| &head.id).collect::<Vec<_>>(), [&again.id]);
 }
 
+/// Generates random histories: who writes, and on top of which of the events so far.
 fn histories() -> impl Strategy<Value = Vec<(usize, Vec<prop::sample::Index>)>> {
     prop::collection::vec((0_usize..4, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..12)
 }

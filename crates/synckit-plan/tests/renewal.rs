@@ -21,7 +21,7 @@ fn run<P: Planner>(log: &mut MemoryLog, planner: P) -> P::Outcome {
     outcome
 }
 
-/// The log of `a`, which has recorded one event about `x`.
+/// Returns the log of `a`, which has recorded one event about `x`.
 fn log() -> MemoryLog {
     let mut log = MemoryLog::default();
     let secret = Secret::from_bytes([8; 16]);
@@ -34,7 +34,7 @@ fn log() -> MemoryLog {
     log
 }
 
-/// What becomes of an event of `b` that has seen this many of `a`.
+/// Receives an event of `b` that has seen this many events of `a`.
 fn received(log: &mut MemoryLog, seen: u64) -> Received {
     let new = NewEvent::new("T", "x", &2).expect("valid");
     let event = Event {

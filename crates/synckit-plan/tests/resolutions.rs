@@ -1,4 +1,4 @@
-//! What a resolution says, what is refused of one that came from elsewhere, and what it costs.
+//! What a resolution says, which foreign ones are refused, and what resolutions cost.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn new_event(aggregate: &str) -> NewEvent {
     NewEvent::with_data("T", aggregate, Data::json("1").expect("JSON")).expect("a good event")
 }
 
-/// The event with this dot, whose author had seen this clock before.
+/// Creates the event with this dot, whose author had seen this clock before.
 fn event(dot: Dot, seen: &VectorClock) -> Event {
     let mut clock = seen.clone();
     clock.observe(&dot).expect("few nodes");
@@ -48,7 +48,7 @@ fn settled(log: &[Event], answer: Answer) -> Event {
     conflict(log).settle(answer, "test").expect("a good answer").expect("a decision")
 }
 
-/// Three events, of which none has seen another, on top of a common one.
+/// Creates three events that have not seen each other, on top of a common one.
 fn three() -> Vec<Event> {
     let base = event(dot("a", 1), &clock(&[("z", 4)]));
     let more = clock(&[("a", 1), ("z", 5)]);
@@ -60,7 +60,7 @@ fn resolution() -> Resolution {
     Resolution::read(&settled(&log, Answer::Keep(log[1].id.clone()))).expect("readable")
 }
 
-/// The event that says this, with this clock and the id that belongs to it.
+/// Creates an event with this content and clock, and the id that belongs to them.
 fn forged(resolution: &Resolution, clock: VectorClock) -> Event {
     let aggregate = new_event("x").aggregate_id;
     let mut event = resolution.clone().into_event(aggregate, Timestamp::from_millis(90)).expect("few nodes");
@@ -69,7 +69,7 @@ fn forged(resolution: &Resolution, clock: VectorClock) -> Event {
     event
 }
 
-/// The id as the protocol describes it, written apart from the code.
+/// Computes the id as the protocol describes it, independently of the code.
 fn id_of(event: &Event, round: u16) -> EventId {
     let mut binary = Vec::new();
     event.clock.encode(&mut binary);
@@ -101,7 +101,7 @@ fn refused(event: &Event, why: &str) {
     assert!(error.message().contains(why), "{why:?} is not in {error}");
 }
 
-/// What is refused of this resolution where everything else about it is right.
+/// Checks that a valid resolution with this one change is refused.
 fn refused_saying(change: impl FnOnce(&mut Resolution), why: &str) {
     let mut changed = resolution();
     change(&mut changed);
@@ -129,7 +129,7 @@ fn the_json_form_says_what_all_had_seen_once() {
     );
 }
 
-/// The example of `docs/protocol.md`.
+/// Uses the example of `docs/protocol.md`.
 #[test]
 fn the_id_is_the_one_in_the_protocol() {
     let mut log = three();
@@ -165,7 +165,7 @@ fn what_was_written_here_is_accepted_elsewhere() {
         settled(&log, Answer::Keep(log[2].id.clone())),
         settled(&log, Answer::Merge(new_event("x"))),
     ];
-    // On top of each: a branch that has seen some of its sides, and one that is kept although no side.
+    // On top of each: a branch that has seen some of its sides, and one that is kept although it is not a side.
     for earlier in all.clone() {
         let next = event(dot("c", 2), &log[2].clock);
         let with = [log.clone(), vec![earlier.clone(), next.clone()]].concat();
@@ -337,7 +337,7 @@ fn what_cannot_be_kept_or_merged_is_refused() {
     Resolution::check(&forged(&good, good.clock().expect("few nodes"))).expect("it is accepted");
 }
 
-/// An author who claims to have seen an event, but not what that had seen.
+/// Uses an author that claims to have seen an event, but not what that event had seen.
 #[test]
 fn clocks_that_contradict_each_other_are_settled_all_the_same() {
     let (first, other) = (event(dot("a", 1), &clock(&[("z", 5)])), event(dot("b", 1), &VectorClock::new()));
@@ -391,7 +391,7 @@ fn dots_and_clocks_can_be_rewritten() {
     assert_eq!(keeps.decision, Decision::Keep(expected));
 }
 
-/// Settles a conflict of many, which must be quick, small, and acceptable elsewhere.
+/// Settles a conflict of many sides, which must be fast, small, and acceptable to others.
 fn settles_in_little(log: &[Event], sides: usize) -> Event {
     let begun = Instant::now();
     let conflict = conflict(log);
@@ -422,7 +422,7 @@ fn writers() -> impl Iterator<Item = NodeId> {
 fn nine_hundred_writers_are_settled_by_one_resolution_under_64_kib() {
     let log: Vec<Event> = writers().map(|node| event(Dot::new(node, 1), &VectorClock::new())).collect();
     let resolution = settles_in_little(&log, 900);
-    // One more comes along.
+    // One more side arrives.
     let late = [log.clone(), vec![resolution, event(dot("late", 1), &log[7].clock)]].concat();
     settles_in_little(&late, 900);
 }
@@ -455,7 +455,7 @@ fn a_hundred_and_fifty_devices_that_edit_again_and_again_are_settled_in_little()
     assert!(settles_in_little(&all, 149).size() < 16 << 10);
 }
 
-/// Events of a few nodes with transitive clocks: who writes, and what of the others it has seen.
+/// Generates events of a few nodes with transitive clocks: who writes, and what it has seen of the others.
 fn logs() -> impl Strategy<Value = Vec<Event>> {
     let step = (0_usize..5, prop::collection::vec(any::<prop::sample::Index>(), 0..3));
     prop::collection::vec(step, 2..14).prop_map(|steps| {
@@ -498,7 +498,7 @@ proptest! {
         prop_assert_eq!(&event, &settled(&heads, Answer::KeepAll));
     }
 
-    /// Whatever comes is refused or accepted, and what is accepted says the clock of its event.
+    /// Checks that any input is refused or accepted, and that what is accepted has the clock its content implies.
     #[test]
     fn nothing_that_is_said_makes_the_check_fail_to_return(
         base in prop::collection::btree_map("[a-d]", 0_u64..4, 0..4),

@@ -1,4 +1,4 @@
-//! From JSON to the tree. Strictly JSON: no comments, no commas at the end.
+//! From JSON to the tree. Strict JSON: no comments, no trailing commas.
 
 use jsonc_parser::ast::Value as Json;
 use jsonc_parser::common::Ranged;

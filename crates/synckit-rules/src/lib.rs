@@ -2,9 +2,9 @@
 //!
 //! # Map
 //!
-//! - [`RuleReader`]: reads rules, knowing the resolvers they may name
+//! - [`RuleReader`]: reads rules, and knows the resolvers they may name
 //! - [`Mistakes`], [`Mistake`], [`Place`]: what is wrong with a file, and where
-//! - `tree.rs`: one tree with places for all formats; `toml.rs`, `yaml.rs`, `json.rs`: from text to it
+//! - `tree.rs`: one tree with places for all formats; `toml.rs`, `yaml.rs`, `json.rs`: from text to the tree
 //! - `reader/`: from the tree to rules
 
 mod json;

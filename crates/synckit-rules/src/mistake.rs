@@ -4,7 +4,7 @@ use std::fmt;
 
 use synckit_core::{Error, ErrorKind};
 
-/// A place in a text: line and column, both counted from 1, the column in characters.
+/// A place in a text: line and column, both counted from 1. The column is in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
@@ -14,7 +14,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a byte.
+    /// Returns the place of a byte.
     pub(crate) fn of(text: &str, byte: usize) -> Self {
         let mut end = byte.min(text.len());
         while !text.is_char_boundary(end) {
@@ -32,12 +32,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong, and where.
+/// One mistake, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where.
+    /// The place of the mistake.
     pub place: Place,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what would be correct.
     pub message: String,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everything that is wrong with a text, in order of place.
+/// All mistakes in a text, ordered by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
@@ -57,7 +57,7 @@ impl Mistakes {
         Mistakes(list)
     }
 
-    /// The mistakes; at least one.
+    /// Returns the mistakes; at least one.
     pub fn list(&self) -> &[Mistake] {
         &self.0
     }

@@ -1,12 +1,12 @@
-//! What all three formats say, with the place of every value and key.
+//! The common content of all three formats, with the place of every value and key.
 
 use crate::mistake::{Mistake, Place};
 
-/// How deep a file may nest.
+/// The maximum nesting depth of a file.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// Where something begins, as its parser says it: to turn a byte into a line costs a look at all before it,
-/// so that is done for mistakes only.
+/// Where something begins, as its parser reports it. Turning a byte offset into a line requires scanning everything
+/// before it, so that is done for mistakes only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum At {
     Byte(usize),
@@ -24,7 +24,7 @@ impl At {
     }
 }
 
-/// A value and where it begins.
+/// A value, and where it begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: At,
@@ -34,7 +34,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Text(String),
-    /// A number or anything else that is written without quotes, as it is written.
+    /// A number or another value that is written without quotes, as written.
     Plain(String),
     Bool(bool),
     Null,
@@ -42,7 +42,7 @@ pub(crate) enum Value {
     Table(Vec<(Key, Node)>),
 }
 
-/// The name of a value in a table and where it stands.
+/// The key of a value in a table, and where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) at: At,
@@ -62,7 +62,7 @@ impl Value {
     }
 }
 
-/// A tree, and the mistakes of its syntax.
+/// A tree, or the mistakes in its syntax.
 pub(crate) type Parsed = Result<Node, Vec<Mistake>>;
 
 pub(crate) fn too_deep(at: Place) -> Vec<Mistake> {

@@ -23,7 +23,7 @@ fn mistake(marker: Marker, message: &str) -> Mistake {
     Mistake { place: place(marker), message: message.to_owned() }
 }
 
-/// A list or a table that is not complete.
+/// A list or a table that is still open.
 enum Open {
     List(Place, Vec<Node>),
     Table(Place, Vec<(Key, Node)>, Option<Key>),
@@ -53,7 +53,9 @@ impl Builder {
                 let (begun, value) = match self.open.pop() {
                     Some(Open::List(begun, items)) => (begun, Value::List(items)),
                     Some(Open::Table(begun, entries, _)) => (begun, Value::Table(entries)),
-                    None => return Err(vec![mistake(at, "this ends what has not begun")]),
+                    None => {
+                        return Err(vec![mistake(at, "this closes a list or a table that was not opened")]);
+                    }
                 };
                 self.put(Node { at: At::Place(begun), value }, at)?;
             }
@@ -97,7 +99,7 @@ impl Builder {
     }
 }
 
-/// A scalar without quotes, by the core schema of YAML 1.2.
+/// Reads a scalar without quotes, by the core schema of YAML 1.2.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

@@ -1,4 +1,4 @@
-//! Every mistake of a file is named, with line and column, in each format.
+//! Every mistake in a file is reported with line and column, in each format.
 
 use synckit_rules::{Format, RuleReader};
 
@@ -7,7 +7,7 @@ fn found(text: &str, format: Format) -> Vec<String> {
     mistakes.list().iter().map(ToString::to_string).collect()
 }
 
-/// What is wrong with the file below, in each format, in this order.
+/// The mistakes in the file below, in each format, in this order.
 const MESSAGES: [&str; 15] = [
     "`fallback` is missing: the resolver for what no rule matches",
     "a file of rules has no `fallbak`; it may have fallback, rules",

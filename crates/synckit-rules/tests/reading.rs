@@ -1,7 +1,9 @@
-//! What is read from a file decides like rules made by hand, in each format, also when it is replaced while
-//! running.
+//! Rules read from a file decide like rules built in code, in each format, even when they are replaced at run time.
 
-use synckit::{Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager, conflict::Answer, conflict::Closure, conflict::ConflictNotice, conflict::Resolution};
+use synckit::{
+    Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager, conflict::Answer,
+    conflict::Closure, conflict::ConflictNotice, conflict::Resolution,
+};
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};
 
@@ -72,7 +74,7 @@ fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
 }
 
-/// The rules by which a sync settles conflicts in these aggregates; `review` where one is left.
+/// Returns the rules by which a sync settles conflicts in these aggregates; `review` for a conflict that is left.
 async fn rules_of(resolver: &RuleResolver) -> Vec<(String, String)> {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (side, store) in [("a", &a), ("b", &b)] {

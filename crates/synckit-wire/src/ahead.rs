@@ -1,13 +1,14 @@
-//! Events that come with a hello, as both forms read them.
+//! Events that come with a hello, as read from both forms.
 
 use synckit_core::{Ahead, Cursor, Event, EventId, Result, StoreId, Unreadable};
 
 use crate::checks::Side;
 
-/// What comes with a hello. Events of which one cannot be read are left out: push says what is wrong with it.
+/// Returns what comes with a hello. If one of the events cannot be read, all are left out: the push that follows
+/// reports what is wrong.
 ///
 /// # Errors
-/// `Invalid` where one of the places is missing, or all are but there are events or a latest one.
+/// `Invalid` when one of the places is missing, or when all are but there are events or a latest one.
 pub(crate) fn ahead(
     some: bool,
     events: Result<Vec<Event>, Unreadable>,

@@ -1,13 +1,13 @@
-//! What both forms check, and how they say what is wrong.
+//! The checks of both forms, and their error messages.
 
 use synckit_core::{Error, ErrorKind, Result};
 
-/// What a message is to the side that reads it; decides what an unreadable one is called.
+/// What a message is to the side that reads it. Determines the kind of the error when it cannot be read.
 #[derive(Clone, Copy)]
 pub(crate) enum Side {
     /// A request: the caller is at fault.
     Request,
-    /// An answer: the peer is.
+    /// A response: the peer is at fault.
     Answer,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn too_many(what: &str, most: usize) -> Error {
     Error::too_large(format!("there are more than {most} {what} in one message; send several"))
 }
 
-/// What a reader needs of a text that another side chose: at most 255 bytes of it.
+/// Shortens a text that another side chose to what a reader needs: at most 255 bytes.
 pub(crate) fn brief(text: &str) -> &str {
     let mut end = text.len().min(synckit_core::MAX_NAME_BYTES);
     while !text.is_char_boundary(end) {

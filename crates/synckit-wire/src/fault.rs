@@ -1,11 +1,11 @@
-//! What of an error is told to the other side, and what of it comes back.
+//! Which parts of an error are sent to the other side, and how it is restored there.
 
 use std::borrow::Cow;
 
 use synckit_core::{Error, ErrorKind};
 
-/// The message for the other side. The context goes along where the caller is at fault; the source, and the context
-/// of everything else, are this side's own: paths, addresses, statements.
+/// Returns the message for the other side. It includes the context if the caller is at fault. The source, and the
+/// context of all other errors, stay on this side: paths, addresses, statements.
 pub(crate) fn told(error: &Error) -> Cow<'_, str> {
     let told = matches!(
         error.kind(),
@@ -24,8 +24,7 @@ pub(crate) fn told(error: &Error) -> Cow<'_, str> {
     Cow::Owned(format!("{} ({})", error.message(), facts.join(", ")))
 }
 
-/// The error as it was on the other side. A kind that is not known here keeps at least whether the call may be
-/// repeated.
+/// Restores the error of the other side. For an unknown kind it at least preserves whether the call may be repeated.
 pub(crate) fn heard(kind: Option<ErrorKind>, message: impl Into<String>, retryable: bool) -> Error {
     let unknown = if retryable { ErrorKind::Unavailable } else { ErrorKind::Internal };
     Error::new(kind.unwrap_or(unknown), message)

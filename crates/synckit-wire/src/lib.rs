@@ -2,12 +2,12 @@
 //!
 //! # Map
 //!
-//! - [`Encode`], [`Decode`], [`Format`]: what every message can do
-//! - [`ReceivedPush`], [`Refusals`]: a push whose unreadable events were set apart
-//! - [`items`]: arrays of another form, with the same care
-//! - [`WireLimits`]: what a message may be at most
+//! - [`Encode`], [`Decode`], [`Format`]: the operations of every message
+//! - [`ReceivedPush`], [`Refusals`]: a push, with its unreadable events separated
+//! - [`items`]: arrays of other forms, read with the same care
+//! - [`WireLimits`]: the maximum sizes of messages
 //! - `json`, `protobuf`: the two forms of every message
-//! - `checks`, `fault`: what both forms have in common
+//! - `checks`, `fault`: what both forms share
 
 mod ahead;
 mod checks;

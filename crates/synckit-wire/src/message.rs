@@ -1,4 +1,4 @@
-//! What every message can do.
+//! The operations of every message.
 
 use synckit_core::{
     Error, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest, PullResponse,
@@ -10,12 +10,12 @@ use crate::limits::WireLimits;
 use crate::protobuf::{FromProtobuf, ToProtobuf};
 use crate::push::ReceivedPush;
 
-/// How a message is written. Both forms carry the same, under the same limits.
+/// How a message is encoded. Both forms carry the same content, under the same limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Text that people can read and write.
     Json,
-    /// `docs/synckit.proto`: smaller, and quicker to read.
+    /// The messages of `docs/synckit.proto`: smaller, and faster to read.
     Protobuf,
 }
 
@@ -26,16 +26,16 @@ impl Format {
 
 /// A message that can be sent.
 ///
-/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]. An error says its kind
-/// and its message; its context where the caller is at fault; never its source.
+/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]. An error carries its kind
+/// and its message, its context only if the caller is at fault, and never its source.
 pub trait Encode {
-    /// The JSON form. It may have line breaks where the data of an event has them.
+    /// Returns the JSON form. It may contain line breaks if the data of an event does.
     fn to_json(&self) -> Vec<u8>;
 
-    /// The protobuf form.
+    /// Returns the protobuf form.
     fn to_protobuf(&self) -> Vec<u8>;
 
-    /// This form.
+    /// Returns the message in this form.
     fn encode(&self, format: Format) -> Vec<u8> {
         match format {
             Format::Json => self.to_json(),
@@ -46,29 +46,29 @@ pub trait Encode {
 
 /// A message that can be received.
 ///
-/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]; a push is received
-/// as a [`ReceivedPush`]. An error that stands in the place of a page is read as that error.
+/// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]; a push is received as a
+/// [`ReceivedPush`]. An error that takes the place of a page is read as that error.
 ///
-/// Keys and fields that are not known are ignored, except in the JSON form of requests and events, where they are
-/// refused: there they are typing errors of a person.
+/// Unknown keys and fields are ignored, except in the JSON form of requests and events, where they are refused: there
+/// they are likely typing errors.
 pub trait Decode: Sized {
     /// Reads the JSON form.
     ///
     /// # Errors
-    /// `TooLarge` when a limit of the whole message is exceeded; `Invalid` when a request, `Corrupt` when an answer
-    /// cannot be read.
+    /// `TooLarge` when a limit of the whole message is exceeded; when the message cannot be read, `Invalid` for a
+    /// request and `Corrupt` for a response.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self>;
 
     /// Reads the protobuf form.
     ///
     /// # Errors
-    /// As [`Decode::from_json`].
+    /// Same as [`Decode::from_json`].
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self>;
 
-    /// Reads this form.
+    /// Reads the message in this form.
     ///
     /// # Errors
-    /// As [`Decode::from_json`].
+    /// Same as [`Decode::from_json`].
     fn decode(format: Format, bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         match format {
             Format::Json => Self::from_json(bytes, limits),

@@ -1,10 +1,10 @@
-//! A push as it is received: what could be read goes on, what could not is refused here.
+//! A push as received: readable events are passed on, unreadable ones are refused here.
 
 use synckit_core::{PushRequest, PushResponse, Refused};
 
-/// A push whose unreadable events were set apart.
+/// A push, with its unreadable events separated.
 ///
-/// Hand [`ReceivedPush::request`] to the transport and join its answer with [`ReceivedPush::refusals`]:
+/// Pass [`ReceivedPush::request`] to the transport and join its response with [`ReceivedPush::refusals`]:
 ///
 /// ```
 /// # use synckit_core::{PushResponse, Result};
@@ -20,29 +20,30 @@ use synckit_core::{PushRequest, PushResponse, Refused};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedPush {
-    /// What could be read. `upto` is absent when anything could not: that place is not reached.
+    /// The readable part of the push. `upto` is absent if any event could not be read, because that place is not
+    /// reached.
     pub request: PushRequest,
-    /// What could not.
+    /// The events that could not be read.
     pub refusals: Refusals,
 }
 
-/// The events of a push that could not be read, and where the others stood.
+/// The events of a push that could not be read, and the indexes of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
-    /// What was refused, by its place in the batch as sent.
+    /// The refused events, by index in the batch as sent.
     pub(crate) refused: Vec<Refused>,
-    /// For each event that could be read, its place in the batch as sent.
+    /// For each readable event, its index in the batch as sent.
     pub(crate) places: Vec<usize>,
 }
 
 impl Refusals {
-    /// What was refused, by its place in the batch as sent.
+    /// Returns the refused events, by index in the batch as sent.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 
-    /// The answer to the whole push: the receiver's answer with its places turned into those of the batch as sent,
-    /// and what was refused before.
+    /// Returns the response to the whole push: the receiver's response, with its indexes turned into those of the batch
+    /// as sent, and the events refused here.
     pub fn join(self, mut answer: PushResponse) -> PushResponse {
         for refused in &mut answer.refused {
             refused.index = self.places.get(refused.index).copied().unwrap_or(refused.index);

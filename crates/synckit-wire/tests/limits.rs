@@ -1,4 +1,4 @@
-//! One test for each limit, and for what happens to one bad event among good ones.
+//! One test for each limit, and for one bad event among good ones.
 
 use synckit_core::{
     Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, EventId, Filter, HelloRequest, HelloResponse,
@@ -26,7 +26,7 @@ fn event(counter: u64, data: &str) -> Event {
     }
 }
 
-/// The form of one event, as it stands in a push or a page.
+/// Encodes one event as it appears in a push or a page.
 fn form(format: Format, event: &Event) -> Vec<u8> {
     match format {
         Format::Json => serde_json::to_vec(event).expect("encodes"),
@@ -64,7 +64,7 @@ fn page(events: &[String]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A push of these events, whatever they are, with a place that is reached after them.
+/// Builds a push of these events, whatever they are, with a place that is reached after them.
 fn push_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     let upto = Cursor::start(store());
     match format {
@@ -84,7 +84,7 @@ fn push_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// A page of these events, whatever they are.
+/// Builds a page of these events, whatever they are.
 fn page_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     match format {
         Format::Json => page(&texts(events)),
@@ -108,7 +108,7 @@ fn texts(events: &[Vec<u8>]) -> Vec<String> {
     events.iter().map(|event| String::from_utf8(event.clone()).expect("text")).collect()
 }
 
-/// Appends texts or messages as the fields of this tag.
+/// Appends strings or messages as the fields of this tag.
 fn put_fields(out: &mut Vec<u8>, tag: u32, values: &[Vec<u8>]) {
     for value in values {
         prost::encoding::bytes::encode(tag, value, out);
@@ -119,7 +119,7 @@ fn limits() -> WireLimits {
     WireLimits::default()
 }
 
-/// Ten good events with a bad one in the middle.
+/// Returns ten good events with a bad one in the middle.
 fn eleven(format: Format, bad: Vec<u8>) -> Vec<Vec<u8>> {
     let mut events: Vec<_> = (1..=10).map(|counter| form(format, &event(counter, "1"))).collect();
     events.insert(5, bad);
@@ -657,7 +657,7 @@ fn a_cursor_that_names_an_event_is_refused() {
     }
 }
 
-/// A pull with a filter of these bytes.
+/// Builds a pull with a filter of these bytes.
 fn pull_with(filter: Vec<u8>) -> Vec<u8> {
     let mut body = pull_of(Scope::Others).to_protobuf();
     put_fields(&mut body, 4, &[filter]);
@@ -702,7 +702,7 @@ fn a_metadata_field_named_twice_in_a_filter_in_protobuf_is_refused() {
     }
 }
 
-/// A hello with these events, as they stand in a push.
+/// Builds a hello with these events, as they appear in a push.
 fn hello_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
     let upto = Cursor::start(store());
     let ahead = Ahead { peer: store(), after: upto.clone(), latest: None, events: Vec::new(), upto };

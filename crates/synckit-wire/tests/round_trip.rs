@@ -1,4 +1,4 @@
-//! Any message that can be made is read as what it was.
+//! Every valid message is decoded to what was encoded.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -106,7 +106,7 @@ fn stored() -> impl Strategy<Value = Stored> {
     )
 }
 
-/// The message as it is read in both forms, which is the same.
+/// Decodes the message from both forms, which must give the same.
 fn again<M: Encode + Decode + std::fmt::Debug>(message: &M) -> M {
     let [json, protobuf] = Format::ALL.map(|format| {
         M::decode(format, &message.encode(format), &WireLimits::default()).expect("what was sent is read")

@@ -1,33 +1,34 @@
-//! Who may read and write what through an endpoint.
+//! Which callers may read and write what through an endpoint.
 
 use synckit_core::{Caller, Event, NodeId};
 use synckit_plan::Restamp;
 
 /// Decides what a caller may read and write.
 ///
-/// A caller names itself. Whether it is who it says is for the layer that knows its credentials: one that checks a
-/// token and compares the caller in the message, or that leads each tenant to an endpoint of its own.
+/// A caller names itself. Proving that it is who it claims to be is up to the layer that knows its credentials: one
+/// that checks a token and compares it with the caller in the message, or that gives each tenant a separate endpoint.
 pub trait Access: Send + Sync + 'static {
-    /// Whether the caller may read this event. What it may not is passed over, as by a filter.
+    /// Returns whether the caller may read this event. What it may not read is skipped, as by a filter.
     fn may_read(&self, caller: &Caller, event: &Event) -> bool;
 
-    /// Whether the caller may write this event. What it may not is refused as `denied`; the rest of its batch is
-    /// stored.
+    /// Returns whether the caller may write this event. What it may not write is refused as `denied`; the rest of its
+    /// batch is stored.
     fn may_write(&self, caller: &Caller, event: &Event) -> bool;
 
-    /// A name for what the caller may read. When it is another than at the last sync, the caller looks again at what it was
-    /// passed over for: so a right that is granted later brings what is old. Without names nobody does.
+    /// Returns a name for what the caller may read. When the name differs from the last sync, the caller asks again for
+    /// what was skipped before, so that a right granted later also brings older events. Without names, callers never
+    /// ask again.
     fn rights(&self, caller: &Caller) -> Option<String> {
         let _ = caller;
         None
     }
 }
 
-/// Callers read everything and write only what they authored, under the name a person chose for them, whatever synckit has
-/// appended to it after a `~`. For hubs whose replicas sync with nobody else.
+/// Callers read everything. They write only what they authored, under the name a person chose for them and whatever
+/// synckit appended to it after a `~`. For hubs whose replicas sync with nobody else.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnEvents {
-    /// Whether callers may settle conflicts: resolutions have no author. Where they may not, the hub does.
+    /// Whether callers may settle conflicts; resolutions have no author. If they may not, the hub settles them.
     pub resolutions: bool,
 }
 

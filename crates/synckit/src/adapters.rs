@@ -1,4 +1,4 @@
-//! Stores and transports chosen by URL, from those a program was built with.
+//! Stores and transports chosen by URL, from those compiled into the program.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +12,11 @@ type Opening = Pin<Box<dyn Future<Output = Result<BoxStore>> + Send>>;
 type Open = Arc<dyn Fn(StoreTarget) -> Opening + Send + Sync>;
 type Connect = Arc<dyn Fn(&str) -> Result<BoxTransport> + Send + Sync>;
 
-/// The adapters that a program was built with, each under the scheme of the URLs that name it.
+/// The adapters compiled into a program, each registered under its URL scheme.
 ///
-/// There is no list of all adapters anywhere: a program registers those it depends on, and pulls in no others. A
-/// store is named `scheme:location`, such as `sqlite:till.db`; a text without a scheme is a location of the store that
-/// was registered first. A transport is named by its URL, such as `http://hub:8080`.
+/// There is no global list of adapters: a program registers those it depends on, and pulls in no others. A store is
+/// named `scheme:location`, such as `sqlite:till.db`; a name without a scheme is a location of the store that was
+/// registered first. A transport is named by its URL, such as `http://hub:8080`.
 ///
 /// ```
 /// use synckit::{Adapters, StoreTarget};
@@ -37,30 +37,31 @@ type Connect = Arc<dyn Fn(&str) -> Result<BoxTransport> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Adapters {
     stores: BTreeMap<&'static str, Open>,
-    /// The store meant where no scheme is named.
+    /// The scheme of the store used when none is named.
     default: Option<&'static str>,
     transports: BTreeMap<&'static str, Connect>,
 }
 
-/// Which store to open.
+/// The store to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreTarget {
-    /// Where it is, in the words of its adapter: what stands behind the scheme, without slashes that only part the
-    /// two. `sqlite:a.db`, `sqlite://a.db` and `sqlite:///tmp/a.db` name `a.db`, `a.db` and `/tmp/a.db`.
+    /// The location, in the format of its adapter: what follows the scheme, without slashes that only separate the two.
+    /// `sqlite:a.db`, `sqlite://a.db` and `sqlite:///tmp/a.db` name `a.db`, `a.db` and `/tmp/a.db`.
     pub location: String,
     /// The node that writes through it. `None` opens an existing store under the node id it has.
     pub node: Option<NodeId>,
-    /// Whether a store is made where there is none; that takes a node id.
+    /// Whether to create the store if it does not exist, which requires a node id.
     pub create: bool,
 }
 
 impl Adapters {
-    /// No adapters yet.
+    /// Creates an empty set of adapters.
     pub fn new() -> Self {
         Adapters::default()
     }
 
-    /// Opens stores of this scheme so. The first store registered is the one meant where no scheme is named.
+    /// Registers a function that opens stores of this scheme. The first store registered is used for names without a
+    /// scheme.
     pub fn with_store<S, F>(
         mut self,
         scheme: &'static str,
@@ -79,7 +80,7 @@ impl Adapters {
         self
     }
 
-    /// Connects to URLs of this scheme so; the closure is given the whole URL.
+    /// Registers a function that connects to URLs of this scheme. It gets the whole URL.
     pub fn with_transport<T: Transport>(
         mut self,
         scheme: &'static str,
@@ -90,22 +91,22 @@ impl Adapters {
         self
     }
 
-    /// The schemes of stores, sorted.
+    /// Returns the schemes of stores, sorted.
     pub fn stores(&self) -> impl Iterator<Item = &'static str> {
         self.stores.keys().copied()
     }
 
-    /// The schemes of transports, sorted.
+    /// Returns the schemes of transports, sorted.
     pub fn transports(&self) -> impl Iterator<Item = &'static str> {
         self.transports.keys().copied()
     }
 
-    /// What a name of a store means: its scheme, and its location.
+    /// Splits the name of a store into its scheme and its location.
     ///
     /// # Errors
-    /// `Unsupported` when no store of this scheme was registered, naming those that were.
+    /// `Unsupported` when no store of this scheme was registered, with the registered ones.
     pub fn locate<'a>(&self, name: &'a str) -> Result<(&'static str, &'a str)> {
-        // A single letter is a drive.
+        // A single letter is a drive letter.
         let parts = name.split_once(':').filter(|(scheme, _)| scheme.len() > 1 && is_scheme(scheme));
         let Some((scheme, location)) = parts else {
             let none = || Error::new(ErrorKind::Unsupported, "this program has no stores");
@@ -121,7 +122,7 @@ impl Adapters {
         }
     }
 
-    /// Opens a store by its name. Cancel-safe as far as the adapter's opening is.
+    /// Opens a store by its name. As cancel-safe as the adapter's function.
     ///
     /// # Errors
     /// `Unsupported` when no store of this scheme was registered, and those of the adapter.
@@ -131,11 +132,11 @@ impl Adapters {
         open(StoreTarget { location: location.to_owned(), node, create }).await
     }
 
-    /// The way to a peer. Adapters connect when they are first called, so nothing is sent yet.
+    /// Connects to a peer. Adapters connect when they are first called, so nothing is sent yet.
     ///
     /// # Errors
-    /// `Invalid` when this is not a URL, `Unsupported` when no transport of this scheme was registered, naming those
-    /// that were, and those of the adapter.
+    /// `Invalid` when this is not a URL, `Unsupported` when no transport of this scheme was registered, with the
+    /// registered ones, and those of the adapter.
     pub fn connect(&self, url: &str) -> Result<BoxTransport> {
         let known = || listed(self.transports());
         let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -153,7 +154,7 @@ impl Adapters {
     }
 }
 
-/// Whether this can be the scheme of a URL (RFC 3986, section 3.1).
+/// Returns whether this is a valid URL scheme (RFC 3986, section 3.1).
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char))

@@ -1,4 +1,4 @@
-//! Whether two replicas agree: a hash over the events, and one over what they show.
+//! Whether two replicas agree: a hash over the events, and a hash over the view.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,29 +8,29 @@ use sha2::{Digest as _, Sha256};
 use synckit_core::{Event, EventStore, Query, Result};
 use synckit_plan::{Standing, StoreExt};
 
-/// How many events a replica holds, and hashes over them that do not depend on the order of arrival.
+/// The number of events of a replica, and hashes over them that do not depend on the order of arrival.
 ///
-/// Each event is hashed by itself and the hashes are added up as 256-bit numbers, so one pass with little memory
-/// suffices. Equal digests mean equal replicas unless someone set out to forge events.
+/// Each event is hashed separately, and the hashes are added as 256-bit numbers, so one pass with little memory is
+/// enough. Equal digests mean equal replicas, unless someone deliberately forged events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Digest {
     /// The number of events.
     pub events: u64,
     /// A hash over all events.
     pub set: Hash,
-    /// A hash over the events that stand, of all aggregates: the resolved view.
+    /// A hash over the events that stand, of all aggregates: the view.
     pub view: Hash,
 }
 
-/// A sum of SHA-256 hashes. Shown as 64 hex digits.
+/// A sum of SHA-256 hashes. Displayed as 64 hex digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hash([u8; 32]);
 
 impl Digest {
-    /// The digest of everything in a store.
+    /// Computes the digest of everything in a store.
     ///
     /// # Errors
-    /// As [`EventStore::read`].
+    /// Same as [`EventStore::read`].
     pub async fn of(store: &impl EventStore) -> Result<Digest> {
         let mut digest = Digest { events: 0, set: Hash::default(), view: Hash::default() };
         let (mut decided, mut after) = (BTreeSet::new(), 0);
@@ -52,7 +52,7 @@ impl Digest {
                 break;
             }
         }
-        // Only where something was decided can an event fail to stand.
+        // An event can be superseded only where something was decided.
         for aggregate in decided {
             for entry in store.history(&aggregate).await?.entries() {
                 if entry.standing != Standing::Live {

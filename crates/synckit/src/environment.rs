@@ -1,23 +1,23 @@
-//! The wall clock and the randomness, as parameters.
+//! The wall clock and randomness, as parameters.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_plan::Entropy;
 
-/// Where an engine takes the time and random bytes from.
+/// The source of time and random bytes.
 pub trait Environment: Send + Sync + 'static {
-    /// The wall clock, in Unix milliseconds.
+    /// Returns the wall clock, in Unix milliseconds.
     fn now(&self) -> u64;
 
     /// Fills the buffer with random bytes.
     ///
     /// # Errors
-    /// `Internal` when there is no randomness.
+    /// `Internal` when no randomness is available.
     fn fill_random(&self, buffer: &mut [u8]) -> Result<()>;
 }
 
-/// The randomness of one commit.
+/// Draws the randomness of one commit.
 pub(crate) fn entropy(environment: &dyn Environment) -> Result<Entropy> {
     let mut bytes = [0; Entropy::BYTES];
     environment.fill_random(&mut bytes)?;

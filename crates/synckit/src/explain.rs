@@ -1,4 +1,4 @@
-//! Why an event stands or not, and all decisions that were taken.
+//! Why an event stands or not, and all decisions that were made.
 
 use std::io;
 
@@ -11,26 +11,26 @@ use synckit_plan::{Decision, Entry, History, Kept, Resolution, Standing};
 /// Why an event stands or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The event.
+    /// The id of the event.
     pub event: EventId,
     /// Its aggregate.
     pub aggregate: AggregateId,
-    /// Who authored it as their n-th event; `None` for a resolution.
+    /// The author, and the author's counter for this event; `None` for a resolution.
     pub dot: Option<Dot>,
-    /// When.
+    /// The hybrid logical time.
     pub time: Timestamp,
     /// Whether it stands.
     pub stands: bool,
-    /// The latest events that its author had seen: all before them was seen too.
+    /// The latest events that its author had seen. Everything before them was seen too.
     pub on_top_of: Vec<EventId>,
-    /// How many events of the aggregate its author had seen.
+    /// The number of events of the aggregate that its author had seen.
     pub seen: usize,
     /// The events that had not seen it, and that its author had not seen.
     pub concurrent_with: Vec<EventId>,
-    /// The decision by which it is superseded, or that made it stand against those it was concurrent with;
-    /// for a resolution its own.
+    /// The decision that superseded it, or that made it stand against concurrent events. For a resolution, its own
+    /// decision.
     pub decided: Option<AuditEntry>,
-    /// All of it in one sentence.
+    /// All of this in one sentence.
     pub because: String,
 }
 
@@ -38,7 +38,7 @@ impl Explanation {
     /// Explains an event by the history of its aggregate.
     ///
     /// # Errors
-    /// `NotFound` when the history does not hold it, `Corrupt` when a resolution cannot be read.
+    /// `NotFound` when the history does not hold the event, `Corrupt` when a resolution cannot be read.
     pub fn of(history: &History, id: &EventId) -> Result<Explanation> {
         let entries = history.entries();
         let entry = entries.iter().find(|entry| entry.event.id == *id);
@@ -67,12 +67,12 @@ impl Explanation {
     }
 }
 
-/// The resolution that says most about an entry.
+/// Returns the resolution that says most about an entry.
 fn decision_on(entries: &[Entry], entry: &Entry, concurrent: &[EventId]) -> Result<Option<AuditEntry>> {
     let by = match &entry.standing {
         Standing::Superseded { by } => entries.iter().find(|entry| entry.event.id == *by),
         _ if entry.event.is_resolution() => Some(entry),
-        // The first decision after which it no longer stood against what it was concurrent with.
+        // The first decision that settled it against a concurrent event.
         _ if !concurrent.is_empty() => {
             let covers = |other: &&Entry| {
                 let covers_one = concurrent.iter().any(|id| {
@@ -110,24 +110,24 @@ fn because(entry: &Entry, concurrent: &[EventId], decided: Option<&AuditEntry>) 
     }
 }
 
-/// A decision that was taken on a conflict.
+/// A decision on a conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// The place of the resolution in the log, where it was read from one.
+    /// The position of the resolution in the log, if it was read from a log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// The resolution.
+    /// The id of the resolution.
     pub resolution: EventId,
     /// The aggregate.
     pub aggregate: AggregateId,
-    /// When, in hybrid logical time: just after the latest of the events that were settled.
+    /// The hybrid logical time: one tick after the latest of the settled events.
     pub time: Timestamp,
-    /// What was decided: `keep`, `keep_all` or `merge`.
+    /// The kind of decision: `keep`, `keep_all` or `merge`.
     pub decision: &'static str,
-    /// The event that was kept, where it is held.
+    /// The event that was kept, if it is in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<EventId>,
-    /// The dot of the event that was kept; `None` where that is an earlier resolution.
+    /// The dot of the event that was kept; `None` if that is an earlier resolution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_dot: Option<Dot>,
     /// The plain events on top of the sides.
@@ -139,13 +139,13 @@ pub struct AuditEntry {
     /// The rule that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Why.
+    /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl AuditEntry {
-    /// The decision that a resolution carries. `named` looks up the event that has a dot.
+    /// Reads the decision that a resolution carries. `named` looks up the event with a dot.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read.
@@ -188,7 +188,7 @@ impl AuditEntry {
     }
 }
 
-/// The dot of the plain event that a resolution keeps.
+/// Returns the dot of the plain event that a resolution keeps.
 fn kept_dot(resolution: &Resolution) -> Option<&Dot> {
     match &resolution.decision {
         Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => Some(dot),
@@ -218,11 +218,11 @@ impl std::fmt::Display for AuditEntry {
 /// A page of the decisions in a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// The decisions, in the order in which they came.
+    /// The decisions, in log order.
     pub entries: Vec<AuditEntry>,
-    /// Everything up to this position was looked at: where the next page begins.
+    /// The position up to which the log was scanned; the next page starts there.
     pub scanned_to: Position,
-    /// Whether the log goes on.
+    /// Whether the log continues.
     pub more: bool,
 }
 
@@ -245,7 +245,7 @@ impl Audit {
         Ok(Audit { entries: entries.collect(), scanned_to: page.scanned_to, more: page.more })
     }
 
-    /// Writes the page as JSON lines: one decision a line.
+    /// Writes the page as JSON lines, one decision per line.
     ///
     /// # Errors
     /// Those of the writer.

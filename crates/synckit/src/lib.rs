@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-// - `replica/`: a store and who writes through it, without a network
+// - `replica/`: a store and the node that writes through it, without a network
 // - `sync/`: a replica's side of a sync with one peer
-// - `endpoint/`, `access.rs`: the answering side
-// - `resolvers/`: who settles conflicts
-// - `explain.rs`, `digest.rs`, `report.rs`: what is told of all this
+// - `endpoint/`, `access.rs`: the serving side
+// - `resolvers/`: the built-in conflict resolvers
+// - `explain.rs`, `digest.rs`, `report.rs`: what is reported about all this
 // - `adapters.rs`: stores and transports chosen by URL
-// - `environment.rs`, `retry.rs`: time, randomness, and trying again
+// - `environment.rs`, `retry.rs`: time, randomness, and retries
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
 
 mod access;
@@ -40,7 +40,7 @@ pub use synckit_core::{
 };
 pub use synckit_plan::{Conflict, ConflictResolver, Expect, History, Recorded};
 
-/// Conflicts: how they are shown, decided, explained and listed.
+/// Conflicts: how they are presented, decided, explained and listed.
 pub mod conflict {
     pub use crate::explain::{Audit, AuditEntry, Explanation};
     pub use crate::replica::{ConflictNotice, OpenConflict};
@@ -55,7 +55,7 @@ pub mod conflict {
     };
 }
 
-/// The contract of stores, and what users of a store want on top of it.
+/// The contract of stores, and more calls for users of a store.
 pub mod store {
     pub use synckit_core::{
         BoxPlanner, BoxStore, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs, Note,

@@ -1,16 +1,16 @@
-//! What the notebook says of another store, asked for all at once.
+//! What the notebook says about another store, read all at once.
 
 use synckit_core::{Cursor, Error, Facts, Note, Result, StoreId};
 use synckit_plan::notes::{self, PullNote, PushNote};
 
-/// The prefixes of all that is kept about another store, but for its name.
+/// Returns the prefixes of everything kept about another store, except its name.
 pub(crate) fn notes_about(other: StoreId) -> [String; 4] {
     [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, ""), notes::aside_out_of(other)]
 }
 
-/// The places known here in another store's log, each once, in log order: pulled from it, pushed here by it, or told by it
-/// when something was pushed to it. A log that holds the furthest has lost none before it, unless a copy has gone its own
-/// way.
+/// Returns the places known here in another store's log, without duplicates, in log order: pulled from it, pushed here
+/// by it, or returned by it when something was pushed to it. A log that holds the furthest place has lost none before
+/// it, unless a copy diverged.
 pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
     let [pull, push, pushed] = [notes::pull(log, ""), notes::push(log, ""), notes::pushed(log, "")];
     let mut places = Vec::new();
@@ -29,7 +29,7 @@ pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
     Ok(places)
 }
 
-/// A note whose value is text.
+/// Parses a note whose value is text.
 pub(crate) fn text<T: std::str::FromStr>(key: &str, value: &[u8]) -> Result<T> {
     let text = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
     text.ok_or_else(|| Error::corrupt("a note cannot be read").with("key", key))

@@ -1,8 +1,8 @@
-//! What a manager remembers from one call to the next, only to ask for less: the store has the last word.
+//! What a manager remembers between calls, only to save requests: the store always has the last word.
 
 use std::sync::{Mutex, PoisonError};
 
-/// The last value, if there was one.
+/// The last value, if any.
 #[derive(Debug)]
 pub(crate) struct Remembered<T>(Mutex<Option<T>>);
 
@@ -14,7 +14,7 @@ impl<T> Default for Remembered<T> {
 
 impl<T: Clone> Remembered<T> {
     pub(crate) fn get(&self) -> Option<T> {
-        // No code that can panic runs under the lock.
+        // No code that can panic runs while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -1,4 +1,4 @@
-//! What a sync has done.
+//! What a sync did.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use serde::Serialize;
 use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, Renewal, StoreId};
 
-/// What a sync has done, also when it failed half-way.
+/// What a sync did, even if it failed half-way.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
-    /// The peer, once it has answered.
+    /// The peer's name, once it has responded.
     pub peer: Option<NodeId>,
-    /// Its store.
+    /// The id of the peer's store.
     pub peer_store: Option<StoreId>,
-    /// Events that were new to the peer.
+    /// The number of events that were new to the peer.
     pub pushed: usize,
-    /// Events that were new here.
+    /// The number of events that were new here.
     pub pulled: usize,
-    /// Events that one side was given and held already.
+    /// The number of events that one side received but already held.
     pub duplicates: usize,
-    /// Events that could not be stored, here or there, at most [`SyncReport::MAX_REFUSED`] of them.
+    /// Events that could not be stored, here or at the peer, at most [`SyncReport::MAX_REFUSED`] of them.
     pub refused: Vec<Refusal>,
-    /// How many could not be stored in all.
+    /// The total number of events that could not be stored.
     pub refused_count: usize,
-    /// Conflicts.
+    /// What happened to conflicts.
     pub conflicts: ConflictReport,
     /// What had to be recovered.
     pub recovery: Recovery,
@@ -32,20 +32,20 @@ pub struct SyncReport {
     pub bytes_sent: u64,
     /// Bytes received over the wire.
     pub bytes_received: u64,
-    /// Calls made, the repeated ones included.
+    /// The number of calls, including retries.
     pub round_trips: u64,
-    /// How long it took.
+    /// How long the sync took.
     pub duration: Duration,
-    /// The last position of the own log at the end.
+    /// The last position of the local log at the end.
     pub local_head: Position,
     /// The last position of the peer's log at the beginning.
     pub peer_head: Position,
-    /// How far the peer's clock is ahead of the own, in milliseconds, the way there included.
+    /// How far the peer's clock is ahead of the local clock, in milliseconds, including network delay.
     pub clock_skew_millis: i64,
 }
 
 impl SyncReport {
-    /// The most refused events that one report lists.
+    /// The maximum number of refused events that one report lists.
     pub const MAX_REFUSED: usize = 1_000;
 
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
@@ -63,9 +63,9 @@ pub struct Refusal {
     pub id: String,
     /// Which side refused it.
     pub by: RefusedBy,
-    /// Why.
+    /// The reason.
     pub code: RefusalCode,
-    /// Why, in words.
+    /// The reason in words.
     pub message: String,
 }
 
@@ -73,26 +73,26 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusedBy {
-    /// The peer: the event is in the own log only.
+    /// The peer: the event is in the local log only.
     Peer,
     /// This replica: the event is in the peer's log, and set aside here.
     Here,
 }
 
-/// Conflicts in a sync.
+/// What happened to conflicts in a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConflictReport {
-    /// Found by this sync.
+    /// Conflicts found by this sync.
     pub found: usize,
-    /// Settled by this sync.
+    /// Conflicts settled by this sync.
     pub settled: usize,
-    /// Not settled, whichever sync has found them: left for review, or the resolver failed.
+    /// Conflicts not settled, whichever sync found them: left for review, or the resolver failed.
     pub left: usize,
-    /// Not settled because the resolver failed; counted as left too.
+    /// Conflicts not settled because the resolver failed; also counted in `left`.
     pub failed: usize,
-    /// How many were settled by which resolver; where it went by rules, by `resolver: rule`.
+    /// How many each resolver settled; for a resolver that uses rules, by `resolver: rule`.
     pub settled_by: BTreeMap<String, usize>,
-    /// Those left, at most [`ConflictReport::MAX_LISTED`] of them.
+    /// The conflicts left, at most [`ConflictReport::MAX_LISTED`] of them.
     pub open: Vec<LeftConflict>,
 }
 
@@ -101,14 +101,14 @@ pub struct ConflictReport {
 pub struct LeftConflict {
     /// The aggregate.
     pub aggregate: AggregateId,
-    /// Whether the resolver failed; else it is left for a person.
+    /// Whether the resolver failed; if not, it is left for a person.
     pub failed: bool,
-    /// Why, as far as the resolver said.
+    /// The reason, if the resolver gave one.
     pub reason: Option<String>,
 }
 
 impl ConflictReport {
-    /// The most conflicts that one report lists.
+    /// The maximum number of conflicts that one report lists.
     pub const MAX_LISTED: usize = 1_000;
 
     pub(crate) fn leave(&mut self, aggregate: AggregateId, failed: bool, reason: Option<String>) {
@@ -120,37 +120,39 @@ impl ConflictReport {
     }
 }
 
-/// What a sync has found of copies, restores and names that are taken, and what it has done.
+/// What a sync found out about copies, restored backups and names in use elsewhere, and what it did about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// The peer's log was wiped or set back to an older copy: what it lacks was offered again.
+    /// Whether the peer's log was wiped or restored from a backup. What it lacks was offered again.
     pub peer_was_reset: bool,
-    /// Why this replica has taken a fresh id and a fresh name: it was set back or copied, or its name is taken.
+    /// Why this replica took a fresh id and a fresh name: it was restored or copied, or its name is taken.
     pub renewed: Option<Renewal>,
-    /// Whether an event has shown that another copy of this replica, or another device of its name, is in use.
+    /// Whether an event showed that a copy of this replica, or another device with the same name, is in use.
     pub copy_in_use: bool,
     /// The new name this replica authors under.
     pub renamed_to: Option<NodeId>,
-    /// Own events that nobody had, and that got fresh dots or the right time before they were handed out.
+    /// The number of local events that nobody else had, and that got fresh dots or the correct time before they were
+    /// handed out.
     pub renumbered: usize,
-    /// Events that came back from the peer, which had them from this replica before it was set back, or from a copy.
+    /// The number of events taken back from the peer, which had them from this replica before it was restored, or from
+    /// a copy.
     pub taken_back: usize,
 }
 
-/// A sync that failed: why, and what was done before. What was done is durable; the next sync goes on from there.
+/// A sync that failed: why, and what it did before. What it did is durable; the next sync continues from there.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct SyncError {
     /// Why it failed.
     #[source]
     pub error: Error,
-    /// What was done before.
+    /// What was done before the failure.
     pub report: Box<SyncReport>,
 }
 
 impl SyncError {
-    /// Whether the same sync may succeed later without any change.
+    /// Returns whether the same sync may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         self.error.is_retryable()
     }

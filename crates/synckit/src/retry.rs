@@ -1,4 +1,4 @@
-//! When a failed call is tried again, and how long to wait.
+//! When to retry a failed call, and how long to wait.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use synckit_core::Error;
 
 use crate::environment::Environment;
 
-/// How calls that failed in a retryable way are tried again.
+/// How to retry calls that failed with a retryable error.
 ///
-/// The wait before the n-th retry is random between zero and `base × 2ⁿ⁻¹`, at most `longest`: full jitter, so
-/// that many replicas that lost one hub do not come back at once. (Brooker, *Exponential Backoff And Jitter*, 2015.)
-/// Where the peer says when to come back, that is waited for instead, if it is within `longest`.
+/// The wait before the n-th retry is random between zero and `base × 2ⁿ⁻¹`, at most `longest`. This is full jitter, so
+/// that many replicas that lost one hub do not come back all at once. (Brooker, *Exponential Backoff And Jitter*,
+/// 2015.) If the peer says when to come back, that wait is used instead, provided it is within `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// How often a call is made at most, the first time included. 4.
+    /// The maximum number of attempts, including the first. Default: 4.
     pub attempts: usize,
-    /// The longest first wait. 250 ms.
+    /// The upper bound of the first wait. Default: 250 ms.
     pub base: Duration,
-    /// The longest wait. 10 s.
+    /// The longest wait. Default: 10 s.
     pub longest: Duration,
 }
 
@@ -30,12 +30,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// No retries.
+    /// Creates a policy without retries.
     pub fn never() -> Self {
         RetryPolicy { attempts: 1, ..RetryPolicy::default() }
     }
 
-    /// The waits before the retries, without jitter.
+    /// Returns the waits before the retries, without jitter.
     pub(crate) fn ceilings(&self) -> impl Iterator<Item = Duration> + Send + use<> {
         ExponentialBuilder::new()
             .with_factor(2.0)
@@ -45,7 +45,7 @@ impl RetryPolicy {
             .build()
     }
 
-    /// How long to wait after this error below this ceiling; `None` when the call is not to be tried again.
+    /// Returns how long to wait after this error, below this ceiling; `None` if the call should not be retried.
     pub(crate) fn wait(
         &self,
         error: &Error,

@@ -39,7 +39,7 @@ async fn a_store_is_opened_by_its_name_used_and_watched() {
     assert_eq!(hub.moved(0).await.unwrap(), 1);
     assert_eq!(store.moved(0).await.unwrap(), 1);
     store.close().await.unwrap();
-    // Without a scheme it is the store that was registered first; without a node, the one it has.
+    // Without a scheme, the store that was registered first; without a node, the one it already has.
     let again = adapters().open(path.to_str().unwrap(), None, false).await.unwrap();
     assert_eq!(again.head().await.unwrap().position, 1);
 }

@@ -1,4 +1,4 @@
-//! The endpoint, called in the same process, under the suite that every transport passes.
+//! Runs the suite for transports on an endpoint in the same process.
 
 use synckit_core::Result;
 use synckit_testkit::{HubEndpoint, TransportFixture, transport_conformance};

@@ -1,4 +1,4 @@
-//! Few new events go with the hello, where the peer is as it was left, and are never lost or stored twice where it is not.
+//! A few new events are sent with the hello. If something changed at the peer, they are neither lost nor stored twice.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
     Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
 }
 
-/// A replica that has pushed one event, and recorded another.
+/// Creates a replica that has pushed one event, and recorded another.
 async fn with_one_to_push<T: Transport>(a: &MemoryStore, transport: T) -> SyncManager<MemoryStore, T> {
     let manager =
         SyncManager::builder(a.clone(), transport).with_call_timeout(Duration::from_secs(5)).build();
@@ -77,7 +77,8 @@ async fn a_lost_answer_and_a_lost_hello_store_the_event_once() {
         let manager = with_one_to_push(&a, transport).await;
         plan.nth(Call::Hello, 1, fault);
         let report = manager.sync().await.expect("the next try gets through");
-        // The hello that is tried again comes alone; then a push, or a pull that finds only what was lost sight of.
+        // The retried hello carries no events. Then comes a push, or a pull that finds only the events whose response
+        // was lost.
         let pushed = if fault == Fault::LOSE_ANSWER { 0 } else { 1 };
         assert_eq!((report.pushed, report.round_trips), (pushed, 3), "{fault:?}: {report:?}");
         assert!(same(&a, &hub).await);
@@ -96,7 +97,7 @@ async fn a_hello_that_is_too_large_is_said_again_without_events() {
     assert!(same(&a, &hub).await);
 }
 
-/// Lets nobody write what says 2.
+/// Denies writing any event whose content is 2.
 struct NotTwo;
 
 impl Access for NotTwo {
@@ -120,7 +121,7 @@ async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_hel
     assert_eq!((report.pushed + report.duplicates, hub.head().await.expect("a head").position), (1, 2));
 }
 
-/// A replica that was restored from an older copy, of whose lost events the peer knows from elsewhere.
+/// The replica was restored from a backup, and the peer knows its lost events from elsewhere.
 #[tokio::test]
 async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_caller_expects() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
@@ -151,8 +152,8 @@ async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_call
     drop(manager);
 }
 
-/// The peer has pulled more from the caller's log than the caller, restored from an older copy, knows of: an event of
-/// others alone, so that no counter tells.
+/// The peer has pulled more from the caller's log than the restored caller knows of. That is a foreign event
+/// only, so no counter shows it.
 #[tokio::test]
 async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_log() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));

@@ -1,4 +1,4 @@
-//! What no copy, no restore and no clock can do.
+//! What no copy, no restored backup and no clock can break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +71,7 @@ async fn log(store: &MemoryStore) -> Vec<Event> {
     page.events.into_iter().map(|stored| stored.event).collect()
 }
 
-/// Syncs until nothing moves.
+/// Syncs until nothing changes.
 async fn rest(managers: &[&Manager]) {
     for _ in 0..10 {
         let mut moved = 0;
@@ -87,7 +87,7 @@ async fn rest(managers: &[&Manager]) {
     panic!("it does not come to rest");
 }
 
-/// 1. The same backup is restored twice; each life of the replica records offline before it syncs.
+/// 1. The same backup is restored twice; the replica records offline each time before it syncs.
 #[tokio::test]
 async fn the_same_backup_restored_twice_loses_nothing_and_no_dot_names_two_events() {
     let (d, hub) = (store("d"), store("hub"));
@@ -129,7 +129,7 @@ async fn a_device_reinstalled_under_its_old_name_takes_a_fresh_one() {
     assert_ne!(names[1].1, names[2].1);
 }
 
-/// 2, and what must hold 3. Two copies in turn for 500 rounds: a renewal at the first meeting of both, then each sync costs
+/// 2, and the bounds of 3. Two copies take turns for 500 rounds: one renewal when both first meet, then each sync costs
 /// what it always costs, and clocks stay small.
 #[tokio::test]
 async fn two_copies_used_in_turn_cost_one_renewal_and_few_names() {
@@ -145,7 +145,7 @@ async fn two_copies_used_in_turn_cost_one_renewal_and_few_names() {
             let report = manager.sync().await.expect("syncs");
             renewals += usize::from(report.recovery.renewed.is_some());
             assert_eq!(report.refused_count, 0);
-            // Hello, a page, and the push; the hub has always something of the other.
+            // Hello, a page, and the push; the hub always has something from the other copy.
             assert!(round < 2 || report.round_trips <= 3, "round {round}: {report:?}");
         }
     }
@@ -161,7 +161,7 @@ async fn two_copies_used_in_turn_cost_one_renewal_and_few_names() {
     assert!(events.iter().all(|event| event.clock.len() <= 3));
 }
 
-/// 2. Five copies at once, each with what it recorded before it knew.
+/// 2. Five copies are in use at once, each with what it recorded before it knew.
 #[tokio::test]
 async fn five_copies_at_once_end_with_the_same_events_under_the_same_stamps() {
     let (first, hub) = (store("image"), store("hub"));
@@ -247,7 +247,8 @@ async fn two_filters_both_offer_again_what_a_restored_hub_lacks() {
     agree(&[&a, &backup]).await;
 }
 
-/// 5. A clock shows own events that are not here: what is recorded on top of it has a stamp that everybody takes.
+/// 5. A clock contains local events that are not here: what is recorded on top of it has a stamp that everybody
+///    accepts.
 #[tokio::test]
 async fn an_own_dot_in_a_foreign_clock_is_evidence_and_no_trap() {
     let (a, hub) = (store("a"), store("hub"));
@@ -269,7 +270,7 @@ async fn an_own_dot_in_a_foreign_clock_is_evidence_and_no_trap() {
     agree(&[&a, &hub]).await;
 }
 
-/// 6. A device whose clock shows 1970 takes the hub's log, and what it records reaches the others.
+/// 6. A device whose clock shows 1970 pulls the hub's log, and what it records reaches the others.
 #[tokio::test]
 async fn a_clock_at_1970_loses_nothing() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
@@ -290,7 +291,8 @@ async fn a_clock_at_1970_loses_nothing() {
     agree(&[&a, &b, &hub]).await;
 }
 
-/// 6. An event recorded a year ahead lifts the time of its aggregate alone, and gets the right time before it is handed out.
+/// 6. An event recorded a year ahead advances the time of its aggregate only, and gets the correct time before it is
+///    handed out.
 #[tokio::test]
 async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     let (a, hub) = (store("a"), store("hub"));
@@ -309,7 +311,8 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     for event in log(&hub).await {
         assert!(event.time.millis() <= NOW + 1, "{event:?}");
     }
-    // Also while the clock is still wrong: the peer tells the time, with or without a hello that carries events.
+    // This also works while the clock is still wrong: the peer reports the time, whether or not the hello carries
+    // events.
     wrong.0.store(NOW + 300 * DAY, Ordering::Relaxed);
     for _ in 0..2 {
         of_a.replica().record([note("x")]).await.expect("recorded");
@@ -321,7 +324,8 @@ async fn a_clock_a_year_ahead_is_put_right_before_anybody_sees_it() {
     }
 }
 
-/// 6. An honest replica's times follow one that is nearly a day ahead, and devices that are slow refuse none of them.
+/// 6. The times of a correct replica follow one that is nearly a day ahead, and devices with slow clocks refuse none of
+///    them.
 #[tokio::test]
 async fn an_event_nearly_a_day_ahead_is_refused_by_nobody() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
@@ -344,7 +348,7 @@ async fn an_event_nearly_a_day_ahead_is_refused_by_nobody() {
     agree(&[&b, &hub]).await;
 }
 
-/// 7. A push that comes late changes nothing that is on record.
+/// 7. A late push changes nothing that is on record.
 #[tokio::test]
 async fn a_late_repeated_push_does_not_set_back_the_place_on_record() {
     let (a, hub) = (store("a"), store("hub"));
@@ -367,7 +371,7 @@ async fn a_late_repeated_push_does_not_set_back_the_place_on_record() {
     assert_eq!((report.round_trips, report.recovery), (1, synckit::Recovery::default()));
 }
 
-/// 8. A person's name never has a `~`, so a name with one belongs to the name before it.
+/// 8. A name that a person chose never has a `~`, so a name with one belongs to the name before it.
 #[tokio::test]
 async fn names_with_a_tilde_cannot_be_chosen_and_write_as_who_they_belong_to() {
     assert!(MemoryStore::new(node("till~x")).is_err());
@@ -383,7 +387,7 @@ async fn names_with_a_tilde_cannot_be_chosen_and_write_as_who_they_belong_to() {
     assert!(!access.may_write(&caller("shop"), &event) && !access.may_write(&caller("~"), &event));
 }
 
-/// 10. A right that is granted later brings what was passed over.
+/// 10. A right that is granted later brings what was skipped.
 #[tokio::test]
 async fn a_right_granted_later_brings_what_is_old() {
     #[derive(Clone)]
@@ -413,7 +417,7 @@ async fn a_right_granted_later_brings_what_is_old() {
     assert_eq!(of_a.sync().await.expect("syncs").round_trips, 1, "once");
 }
 
-/// 11. Two histories that differ before a place and share the event at it are told apart.
+/// 11. Two histories that differ before a place and share the event at it are distinguished.
 #[tokio::test]
 async fn two_histories_with_one_event_at_the_same_place_are_told_apart() {
     let (one, b, hub) = (store("phone"), store("b"), store("hub"));
@@ -425,12 +429,12 @@ async fn two_histories_with_one_event_at_the_same_place_are_told_apart() {
     for copy in [&one, &two] {
         manager(copy, &hub).pull().await.expect("pulls");
     }
-    // Both hold an event of their own at 1, and the same event at 2.
+    // Both hold different events at 1, and the same event at 2.
     rest(&[&manager(&one, &hub), &manager(&two, &hub), &manager(&b, &hub)]).await;
     agree(&[&one, &two, &b, &hub]).await;
 }
 
-/// 12. Nobody can push in the name of the hub's own store, and a place that somebody made up renews nobody.
+/// 12. Nobody can push under the id of the hub's store, and a made-up place renews nobody.
 #[tokio::test]
 async fn what_a_caller_says_of_stores_is_not_believed() {
     let (a, hub) = (store("a"), store("hub"));
@@ -442,14 +446,14 @@ async fn what_a_caller_says_of_stores_is_not_believed() {
     let request =
         PushRequest { caller: as_hub, filter: "all".into(), events: vec![], from: None, upto: None };
     assert_eq!(endpoint.push(request).await.expect_err("no").kind(), synckit::ErrorKind::Conflict);
-    // In the name of the victim's store, with a place that it never had.
+    // Under the id of the victim's store, with a place that it never had.
     let of_a = a.head().await.expect("a head").store;
     let as_a = Caller { node: node("evil"), store: of_a };
     let from = Some(a.cursor_at(1).await.expect("there"));
     let made_up = Some(Cursor::at(of_a, 99, synckit::store::Mark(7)));
     let request = PushRequest { caller: as_a, filter: "all".into(), events: vec![], from, upto: made_up };
     endpoint.push(request).await.expect("it is stored");
-    // And a place in the hub's log that it never gave out.
+    // And a place in the hub's log that it never issued.
     let hello = HelloRequest {
         protocol: PROTOCOL_VERSION,
         caller: Caller { node: node("evil"), store: synckit::StoreId::from_bytes([9; 16]) },

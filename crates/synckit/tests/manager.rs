@@ -1,4 +1,4 @@
-//! The manager against an endpoint in the same process: directions, retries, timeouts, and what is set aside.
+//! The manager with an endpoint in the same process: directions, retries, timeouts, and what is set aside.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,8 @@ async fn each_direction_moves_only_its_own() {
     assert!(same(&a, &hub).await);
 }
 
-/// Each call of a store is a wait; a sync of one new event makes three here and two at the peer, one of each a commit.
+/// Counts the calls of a store, each of which may wait. A sync of one new event makes three here and two at the peer;
+/// one of each is a commit.
 #[tokio::test]
 async fn one_new_event_costs_a_few_calls_of_either_store() {
     let (here, there) = (FaultPlan::new(), FaultPlan::new());
@@ -65,11 +66,11 @@ async fn one_new_event_costs_a_few_calls_of_either_store() {
         let report = manager.sync().await.expect("synced");
         assert_eq!((report.pushed, report.pulled), (1, 0));
         let more = |after: [u64; 5], before: [u64; 5]| [0, 1, 2, 3, 4].map(|at| after[at] - before[at]);
-        // The first sync meets a stranger.
+        // The first sync meets an unknown peer.
         if round > 0 {
             // The checkpoint is a commit, what is known are facts, and what is to be pushed is read.
             assert_eq!(more(calls(&here), before.0), [1, 1, 1, 0, 0]);
-            // What hello answers, and the event that came with it.
+            // The facts for the response to hello, and the event that came with it.
             assert_eq!(more(calls(&there), before.1), [1, 1, 0, 0, 0]);
             assert_eq!(report.round_trips, 1);
         }
@@ -90,7 +91,7 @@ async fn retryable_failures_are_retried_and_others_are_errors_with_a_report() {
     assert!(same(&a, &hub).await);
 
     plan.nth(Call::Push, 1, Fault::Fail(ErrorKind::Denied));
-    // Too large to go with hello.
+    // Too large to be sent with hello.
     manager.replica().record([note(&"y".repeat(20_000), 1)]).await.expect("recorded");
     let failed = manager.sync().await.expect_err("denied is not retried");
     assert_eq!(failed.error.kind(), ErrorKind::Denied);
@@ -162,7 +163,7 @@ async fn what_a_peer_refused_is_offered_again_on_demand() {
     assert!(roomy.replica().refused().await.expect("listed").is_empty());
 }
 
-/// A replica whose next sync brings two conflicts, and the hub.
+/// Creates a replica whose next sync brings two conflicts, and the hub.
 async fn with_two_conflicts() -> (MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (side, store) in [("a", &a), ("b", &b)] {
@@ -297,7 +298,7 @@ async fn recording_is_idempotent_by_id_and_all_or_nothing() {
     assert_eq!(manager.replica().status().await.expect("a status").events, 2);
 }
 
-/// Reads are kept apart by metadata, writes by author.
+/// Limits reading by metadata, and writing by author.
 struct Tenants;
 
 impl Access for Tenants {
@@ -314,7 +315,7 @@ impl Access for Tenants {
 async fn callers_read_and_write_only_what_they_may() {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     let guarded = Endpoint::new(hub.clone()).with_access(Tenants);
-    // b relays what a wrote, between two events of its own.
+    // `b` relays what `a` wrote, between two of its own events.
     let manager = SyncManager::new(b.clone(), guarded.clone());
     manager.replica().record([note("of b", 1)]).await.expect("recorded");
     let to_b = SyncManager::new(a.clone(), Endpoint::new(b.clone()));
@@ -333,7 +334,7 @@ async fn callers_read_and_write_only_what_they_may() {
     let listed = manager.replica().refused().await.expect("listed");
     let log = b.read(synckit::store::Query::after(0)).await.expect("read").events;
     for aside in listed {
-        let position = aside.position.expect("it is in the own log");
+        let position = aside.position.expect("it is in the local log");
         assert_eq!(log[position as usize - 1].event.id.as_str(), aside.id, "the right event is set aside");
     }
 
@@ -341,14 +342,14 @@ async fn callers_read_and_write_only_what_they_may() {
     assert_eq!((report.pulled, report.pushed), (1, 1), "a may not read what is for b");
 }
 
-/// A hub with something odd about the way to it.
+/// A hub with an odd connection.
 struct Odd(Endpoint<MemoryStore>, Oddity);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Oddity {
     /// At most ten events get through at a time.
     Narrow,
-    /// The second page ends where it began, and more is promised for ever.
+    /// The second page ends where it began, and always promises more.
     Stuck,
 }
 
@@ -412,7 +413,7 @@ async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     assert!(same(&a, &b).await);
 }
 
-/// Also where the pages before it are still being stored.
+/// Holds even if the pages before it are still being stored.
 #[tokio::test]
 async fn a_peer_whose_cursor_does_not_move_is_an_error_and_not_the_end() {
     let (a, hub) = (store("a"), store("hub"));
@@ -452,7 +453,7 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
         .expect("recorded");
     let mut syncs = 0;
     loop {
-        // Three pages get through before the network is gone again.
+        // Three pages get through before the network fails again.
         let plan = FaultPlan::new();
         plan.nth(Call::Pull, 4, Fault::LOSE_REQUEST);
         syncs += 1;

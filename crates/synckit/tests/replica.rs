@@ -64,7 +64,7 @@ async fn a_hub_that_is_gone_does_not_hold_up_another() {
     let silent = FaultyTransport::new(Endpoint::new(gone.clone()), plan.clone());
     let to_gone = SyncManager::builder(replica.clone(), silent).with_retry(RetryPolicy::never()).build();
     let to_here = SyncManager::new(replica.clone(), Endpoint::new(here.clone()));
-    // It hangs at each of its calls in turn; the other goes on meanwhile.
+    // It hangs at each of its calls in turn; the other continues in the meantime.
     for (call, fired) in [(Call::Hello, 1), (Call::Push, 2)] {
         plan.nth(call, 1, Fault::Hang);
         replica.record([note("more", 2)]).await.expect("recorded");

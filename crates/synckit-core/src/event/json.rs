@@ -53,7 +53,7 @@ struct EventForm<'a> {
     time: Option<Timestamp>,
 }
 
-/// Reads `null` as the value it is: data that is JSON `null` is not absent data.
+/// Reads `null` as a value: data that is JSON `null` is not missing data.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&'a RawValue>::deserialize(deserializer).map(Some)
 }
@@ -91,7 +91,7 @@ impl<'a> EventForm<'a> {
 }
 
 impl<'de> Deserialize<'de> for Event {
-    /// Reads the JSON form from text held in memory; `data` keeps its text.
+    /// Reads the JSON form from text held in memory; the text of `data` is kept as it is.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let missing = serde::de::Error::missing_field;
         let mut form = EventForm::deserialize(deserializer)?;

@@ -1,4 +1,4 @@
-//! Events: what is recorded, and what it becomes once it is stamped. `json.rs` has their JSON form.
+//! Events, before and after they are stamped. `json.rs` has their JSON form.
 
 mod json;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AggregateId, EventId, EventType, NodeId};
 use crate::timestamp::Timestamp;
 
-/// The largest counter of a dot: the largest integer that every JSON reader keeps exactly.
+/// The largest counter of a dot: the largest integer that every JSON parser represents exactly.
 pub const MAX_COUNTER: u64 = (1 << 53) - 1;
 
 /// The type of every restamp event.
@@ -24,69 +24,70 @@ pub const RESTAMP_TYPE: &str = "synckit.restamp";
 /// An immutable fact about one aggregate, stamped by its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The name of the event, the same on every replica.
+    /// The id of the event, the same on every replica.
     pub id: EventId,
-    /// What kind of fact this is.
+    /// The kind of fact.
     pub event_type: EventType,
-    /// What the fact is about.
+    /// The aggregate that the fact is about.
     pub aggregate_id: AggregateId,
     /// The payload.
     pub data: Data,
     /// A JSON object beside the payload.
     pub metadata: Metadata,
-    /// Who authored it as their n-th event. `None` on what any replica may derive: resolutions and restamps.
+    /// The author, and the author's counter for this event. `None` for resolutions and restamps, which any replica may
+    /// derive.
     pub dot: Option<Dot>,
-    /// What the author had seen of the aggregate, this event included.
+    /// What the author had seen of the aggregate, including this event.
     pub clock: VectorClock,
-    /// When, in hybrid logical time: later than everything the author had seen of the aggregate.
+    /// The hybrid logical time, later than everything the author had seen of the aggregate.
     pub time: Timestamp,
 }
 
 impl Event {
-    /// Reads the data as a value of this type.
+    /// Parses the data as a value of this type.
     ///
     /// # Errors
-    /// `Invalid` when the data is binary or of another shape.
+    /// `Invalid` when the data is binary or does not match the type.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
         self.data.parse().map_err(|error| error.with("event", &self.id))
     }
 
-    /// The node that authored this event; `None` for a derived one.
+    /// Returns the node that authored this event; `None` for a derived one.
     pub fn author(&self) -> Option<&NodeId> {
         self.dot.as_ref().map(|dot| &dot.node)
     }
 
-    /// Whether any replica may derive this event: a resolution or a restamp. It has no author.
+    /// Returns whether any replica may derive this event: it is a resolution or a restamp, and has no author.
     pub fn is_derived(&self) -> bool {
         self.dot.is_none()
     }
 
-    /// Whether this event is a resolution: it says which sides of a conflict stand.
+    /// Returns whether this event is a resolution, which says which sides of a conflict stand.
     pub fn is_resolution(&self) -> bool {
         self.dot.is_none() && self.event_type.as_str() != RESTAMP_TYPE
     }
 
-    /// Whether this event is a restamp: it gives another event another dot.
+    /// Returns whether this event is a restamp, which gives another event another dot.
     pub fn is_restamp(&self) -> bool {
         self.dot.is_none() && self.event_type.as_str() == RESTAMP_TYPE
     }
 
-    /// Whether the author of this event had seen the other event of the same aggregate.
+    /// Returns whether the author of this event had seen another event of the same aggregate.
     ///
-    /// Nobody has seen a plain event that is later in [canonical order](Event::canonical_cmp), whatever clocks say: one that
-    /// speaks of a dot under which there are two events is not taken for one that knows the later of them. Of two
-    /// resolutions with equal clocks the later has seen the other.
+    /// Nobody has seen a plain event that is later in [canonical order](Event::canonical_cmp), whatever the clocks say.
+    /// So when two events share a dot, a clock with that dot does not count as having seen the later one. Of two
+    /// resolutions with equal clocks, the later has seen the other.
     pub fn has_seen(&self, other: &Event) -> bool {
         Stamp::of(self).has_seen(&Stamp::of(other))
     }
 
-    /// The order of an aggregate's history that is the same everywhere and never against causality:
-    /// time, then the sum of the clock, then node and counter, then id.
+    /// Compares two events of an aggregate in canonical order: time, then the sum of the clock, then node and counter,
+    /// then id. The order is the same everywhere and never contradicts causality.
     pub fn canonical_cmp(&self, other: &Event) -> Ordering {
         Stamp::of(self).canonical_cmp(&Stamp::of(other))
     }
 
-    /// The size that limits are checked against: all texts, the binary clock and the payload, in bytes.
+    /// Returns the size that limits are checked against: all texts, the binary clock and the payload, in bytes.
     pub fn size(&self) -> usize {
         let clock: usize = self.clock.iter().map(|(node, _)| node.as_bytes().len() + 8).sum();
         self.id.as_bytes().len()
@@ -97,7 +98,7 @@ impl Event {
             + clock
     }
 
-    /// A hash over every field, by which two copies of an event are known to be the same: SHA-256 over the
+    /// Returns a hash over every field, which tells whether two copies of an event are the same: SHA-256 over the
     /// [content digest](Event::content_digest), the dot, the time and the clock.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = self.content_digest().to_vec();
@@ -109,17 +110,17 @@ impl Event {
         Sha256::digest(&bytes).into()
     }
 
-    /// A hash over what the application said, without the stamp: SHA-256 over id, type, aggregate, kind of data,
-    /// data and metadata, each preceded by its length.
+    /// Returns a hash over the application's part of the event, without the stamp: SHA-256 over id, type, aggregate,
+    /// kind of data, data and metadata, each preceded by its length.
     pub fn content_digest(&self) -> [u8; 32] {
         content_digest(&self.id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 
-    /// Checks what no author gets wrong: that the clock covers the dot with exactly its counter, and that
-    /// no counter is beyond [`MAX_COUNTER`].
+    /// Checks what every correct author ensures: the clock contains the dot with exactly its counter, and no counter
+    /// exceeds [`MAX_COUNTER`].
     ///
     /// # Errors
-    /// `Invalid`, naming the event.
+    /// `Invalid`, with the id of the event.
     pub fn check_stamp(&self) -> Result<()> {
         let bad = |message: &str| Err(Error::invalid(message).with("event", &self.id));
         if self.clock.iter().any(|(_, counter)| counter > MAX_COUNTER) {
@@ -136,7 +137,7 @@ impl Event {
     }
 }
 
-/// What causality and canonical order need of an event, borrowed from wherever it stands.
+/// The parts of an event that causality and canonical order need, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// The id.
@@ -155,7 +156,7 @@ impl<'a> Stamp<'a> {
         Stamp { id: &event.id, dot: event.dot.as_ref(), clock: &event.clock, time: event.time }
     }
 
-    /// As [`Event::has_seen`].
+    /// Same as [`Event::has_seen`].
     pub fn has_seen(&self, other: &Stamp<'_>) -> bool {
         if self.id == other.id {
             return false;
@@ -169,7 +170,7 @@ impl<'a> Stamp<'a> {
         }
     }
 
-    /// As [`Event::canonical_cmp`].
+    /// Same as [`Event::canonical_cmp`].
     pub fn canonical_cmp(&self, other: &Stamp<'_>) -> Ordering {
         self.time
             .cmp(&other.time)
@@ -179,14 +180,14 @@ impl<'a> Stamp<'a> {
     }
 }
 
-/// An event before it is recorded: what the application says, without a stamp.
+/// An event before it is recorded: the application's part, without a stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// A name of the caller's; a UUIDv7 is made when there is none.
+    /// An id chosen by the caller; `None` to generate a UUIDv7.
     pub id: Option<EventId>,
-    /// What kind of fact this is.
+    /// The kind of fact.
     pub event_type: EventType,
-    /// What the fact is about.
+    /// The aggregate that the fact is about.
     pub aggregate_id: AggregateId,
     /// The payload.
     pub data: Data,
@@ -195,7 +196,7 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event of this type about this aggregate, with any serialisable payload.
+    /// Creates an event of this type about this aggregate, with any serialisable payload.
     ///
     /// ```
     /// # fn main() -> synckit_core::Result<()> {
@@ -214,7 +215,7 @@ impl NewEvent {
         NewEvent::with_data(event_type, aggregate_id, Data::of(payload)?)
     }
 
-    /// An event with a payload that is JSON text or bytes already.
+    /// Creates an event with a payload that is already JSON text or bytes.
     ///
     /// # Errors
     /// `Invalid` or `TooLarge` when a name is empty or above 255 bytes.
@@ -228,24 +229,24 @@ impl NewEvent {
         })
     }
 
-    /// Gives the event a name, so that recording it twice is recording it once.
+    /// Sets the id, so that recording the event twice has the same effect as recording it once.
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Adds metadata.
+    /// Sets the metadata.
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// [`Event::content_digest`] of the event this becomes under that id.
+    /// Returns the [`Event::content_digest`] of the event that this becomes under that id.
     pub fn content_digest(&self, id: &EventId) -> [u8; 32] {
         content_digest(id, &self.event_type, &self.aggregate_id, &self.data, &self.metadata)
     }
 
-    /// Makes the event, with its stamp.
+    /// Creates the event from its content and this stamp.
     pub fn stamped(self, id: EventId, dot: Option<Dot>, clock: VectorClock, time: Timestamp) -> Event {
         let NewEvent { event_type, aggregate_id, data, metadata, .. } = self;
         Event { id, event_type, aggregate_id, data, metadata, dot, clock, time }

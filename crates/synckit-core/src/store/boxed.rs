@@ -1,4 +1,4 @@
-//! Any store behind a pointer.
+//! A store behind a pointer.
 
 use std::any::Any;
 

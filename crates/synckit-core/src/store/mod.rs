@@ -1,11 +1,11 @@
 //! The contract of a store: one durable log and a notebook, committed together.
 //!
-//! A store knows nothing of causality. It fetches and it persists; a [`Planner`] decides, as pure code that runs *inside
-//! the store's transaction*.
+//! A store knows nothing about causality. It fetches and it persists. A [`Planner`] decides, as pure code that runs
+//! *inside the store's transaction*.
 
-// - `planner.rs`: who decides what a commit writes
+// - `planner.rs`: decides what a commit writes
 // - `plan.rs`: what passes between a store and a planner
-// - `query.rs`: what is read
+// - `query.rs`: what can be read from a log
 // - `note.rs`: the notebook
 // - `boxed.rs`: any store behind a pointer
 
@@ -30,37 +30,38 @@ use crate::error::Result;
 ///
 /// # What an implementor must do
 ///
-/// - [`commit`](EventStore::commit) is one transaction: it MUST read its facts, write its plan and be durable
-///   as a whole before it returns, and MUST leave nothing when it fails. Commits of one log MUST be
-///   serialised: no other commit lies between the facts of one and its plan.
+/// - [`commit`](EventStore::commit) is one transaction: it MUST read its facts, write its plan and be durable as a
+///   whole before it returns, and MUST leave nothing behind when it fails. Commits of one log MUST be serialised: no
+///   other commit happens between reading the facts of one and writing its plan.
 /// - Positions MUST be 1, 2, 3, … in commit order, without gaps, and never move.
 /// - A reader that sees a position MUST see every position before it.
-/// - Dropping any future at any await MUST leave the store as before or as after the whole call.
+/// - Dropping any future at any await MUST leave the store as it was before the call or as it is after it.
 /// - Data and metadata MUST come back byte for byte.
 ///
-/// The conformance suite of `synckit-testkit` checks all of it. `docs/writing-an-adapter.md` builds a whole store, step
-/// by step, and `synckit-memory` is the shortest one to read.
+/// The conformance suite of `synckit-testkit` checks all of this. `docs/writing-an-adapter.md` builds a whole store,
+/// step by step. `synckit-memory` is the shortest store to read.
 pub trait EventStore: Send + Sync + 'static {
-    /// The only write: fetches what the planner needs, plans, persists, and returns the outcome when it is durable.
+    /// Fetches what the planner needs, plans, persists, and returns the outcome once it is durable. This is the only
+    /// write.
     ///
     /// # Errors
-    /// Those of the planner and of the engine. Nothing was written then, except that after `Unavailable`, `Timeout` and
+    /// Those of the planner and of the engine. Nothing was written, except that after `Unavailable`, `Timeout` and
     /// `Internal` the write is either whole or absent.
     fn commit<P: Planner>(&self, planner: P) -> impl Future<Output = Result<P::Outcome>> + Send;
 
-    /// Reads facts, all of one moment.
+    /// Reads facts, all from one snapshot.
     ///
     /// # Errors
-    /// Those of the engine, `Corrupt` for a row that cannot be read.
+    /// Those of the engine, and `Corrupt` for a row that cannot be read.
     fn facts(&self, needs: Needs) -> impl Future<Output = Result<Facts>> + Send;
 
     /// Reads events in log order.
     ///
     /// # Errors
-    /// Those of the engine, `Corrupt` for a row that cannot be read.
+    /// Those of the engine, and `Corrupt` for a row that cannot be read.
     fn read(&self, query: Query) -> impl Future<Output = Result<Page>> + Send;
 
-    /// Reads the notebook, sorted by key. Keys that do not exist are left out.
+    /// Reads the notebook, sorted by key. Missing keys are left out.
     ///
     /// # Errors
     /// Those of the engine.
@@ -72,14 +73,14 @@ pub trait EventStore: Send + Sync + 'static {
     /// Those of the engine.
     fn head(&self) -> impl Future<Output = Result<LogHead>> + Send;
 
-    /// Waits until the last position is beyond this one, and returns it. A hint: whoever is woken reads the log to know.
-    /// Can be dropped at any time.
+    /// Waits until the last position is beyond this one, and returns it. This is only a hint: read the log to know what
+    /// changed. Can be dropped at any time.
     ///
     /// # Errors
-    /// `Closed` when the store is closed meanwhile, and those of the engine.
+    /// `Closed` when the store is closed while waiting, and those of the engine.
     fn moved(&self, after: Position) -> impl Future<Output = Result<Position>> + Send;
 
-    /// Closes the store; every later call fails with `Closed`. Closing twice is closing once.
+    /// Closes the store; every later call fails with `Closed`. Closing it again has no effect.
     ///
     /// # Errors
     /// Those of the engine.

@@ -1,5 +1,5 @@
-//! What passes between a store and the code that plans a commit: what it needs to know, what the store knows, and what
-//! the store is to write.
+//! What passes between a store and the code that plans a commit: what the planner needs, what the store knows, and what
+//! the store writes.
 
 use std::collections::HashMap;
 
@@ -12,42 +12,42 @@ use crate::ids::{AggregateId, EventId, StoreId};
 use crate::store::note::Note;
 use crate::store::query::{LogHead, StoredEvent};
 
-/// What a plan needs to know of the store.
+/// What a planner needs to know from the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Which of these events are held.
+    /// The ids to look up.
     pub ids: Vec<EventId>,
-    /// Which event, if any, each of these dots names.
+    /// The dots to look up.
     pub dots: Vec<Dot>,
-    /// What stands under these keys of the notebook.
+    /// The keys to read from the notebook.
     pub notes: Vec<String>,
-    /// What stands under all keys that begin so; only where they are known to be few.
+    /// Prefixes: all keys with one of them are read. Only for prefixes that are known to have few keys.
     pub under: Vec<String>,
-    /// The marks at these positions.
+    /// The positions whose marks to read.
     pub places: Vec<Position>,
-    /// All events of these aggregates. Asked for only where something went wrong.
+    /// The aggregates whose events to read, all of them. Requested only when something went wrong.
     pub histories: Vec<AggregateId>,
 }
 
-/// What a store knows of what a plan needs, all of one moment. What is absent is not there.
+/// What a store knows of what a planner needs, all from one snapshot. Whatever is not in the store is absent.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The store id and the last position.
     pub head: LogHead,
-    /// The events that are held.
+    /// The events that the store holds, by id.
     pub held: HashMap<EventId, Held>,
-    /// The events that the dots name.
+    /// The ids of the events that the dots name.
     pub dots: HashMap<Dot, EventId>,
-    /// The notes.
+    /// The values in the notebook, by key.
     pub notes: HashMap<String, Vec<u8>>,
-    /// The marks.
+    /// The marks, by position.
     pub places: HashMap<Position, Mark>,
-    /// The events of aggregates, in log order; an entry for each that was asked for.
+    /// The events of aggregates, in log order; one entry for each requested aggregate.
     pub histories: HashMap<AggregateId, Vec<StoredEvent>>,
 }
 
 impl Facts {
-    /// Nothing known of a log but that it ends here.
+    /// Creates facts that state nothing but where the log ends.
     pub fn at(head: LogHead) -> Self {
         Facts {
             head,
@@ -59,17 +59,18 @@ impl Facts {
         }
     }
 
-    /// The note under this key.
+    /// Returns the value of the note with this key.
     pub fn note(&self, key: &str) -> Option<&[u8]> {
         self.notes.get(key).map(Vec::as_slice)
     }
 
-    /// Whether a cursor names a place in this log, or in that of a copy, if its position was asked for.
+    /// Returns whether a cursor names a place in this log, or in that of a copy. False unless its position was
+    /// requested.
     pub fn holds(&self, cursor: &Cursor) -> bool {
         cursor.mark() == self.places.get(&cursor.position()).copied()
     }
 
-    /// Takes in what was asked for later.
+    /// Adds the facts that were requested later.
     pub(crate) fn extend(&mut self, more: Facts) {
         self.held.extend(more.held);
         self.dots.extend(more.dots);
@@ -79,30 +80,30 @@ impl Facts {
     }
 }
 
-/// What is known of an event that is held: its place, and enough to tell whether another copy is the same.
+/// What is known of an event that the store holds: its place, and enough to tell whether another copy is the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its position.
     pub position: Position,
     /// Its aggregate.
     pub aggregate: AggregateId,
-    /// [`Event::digest`].
+    /// The [`Event::digest`].
     pub digest: [u8; 32],
-    /// [`Event::content_digest`].
+    /// The [`Event::content_digest`].
     pub content: [u8; 32],
 }
 
 impl Held {
-    /// What is known of this event at its place.
+    /// Returns what is known of this event at this position.
     pub fn of(position: Position, event: &Event) -> Self {
         let aggregate = event.aggregate_id.clone();
         Held { position, aggregate, digest: event.digest(), content: event.content_digest() }
     }
 }
 
-/// What a store shall write, all or nothing.
+/// What a commit writes, all or nothing.
 ///
-/// Its JSON form is for a store that keeps plans as they are.
+/// The JSON form is for a store that keeps plans as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Plan {
@@ -110,26 +111,26 @@ pub struct Plan {
     pub append: Vec<Event>,
     /// The store they came from; `None` when they were recorded or derived here.
     pub source: Option<StoreId>,
-    /// Events derived here, for the positions after those.
+    /// Events derived here, for the positions after those of `append`.
     pub derived: Vec<Event>,
-    /// The mark beside each of them.
+    /// The mark beside each appended event.
     pub mark: Mark,
-    /// Events that keep position, mark and source and get another stamp: id, dot, clock, time and data are replaced. All
-    /// give up their ids and dots before any takes a new one. Only where dots turned out to be taken.
+    /// Events that keep position, mark and source and get another stamp: id, dot, clock, time and data are replaced.
+    /// All of them give up their ids and dots before any takes a new one. Used only when dots turned out to be taken.
     pub restamp: Vec<(Position, Event)>,
     /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,
-    /// Notes to delete; none of them is put as well.
+    /// Keys to delete; none of them is in `put`.
     pub delete: Vec<String>,
 }
 
 impl Plan {
-    /// How many events it appends.
+    /// Returns how many events it appends.
     pub fn appends(&self) -> usize {
         self.append.len() + self.derived.len()
     }
 
-    /// The events it appends, in order, with where each came from.
+    /// Iterates over the appended events in order, each with the store it came from.
     pub fn rows(&self) -> impl Iterator<Item = (&Event, Option<StoreId>)> {
         let appended = self.append.iter().map(|event| (event, self.source));
         appended.chain(self.derived.iter().map(|event| (event, None)))

@@ -8,16 +8,15 @@ use crate::store::note::Note;
 use crate::store::plan::{Facts, Needs, Plan};
 
 /// Pure code that decides what a commit writes.
-///
-/// A store calls it inside its transaction: it fetches what the planner [`needs`](Planner::needs), hands over the
-/// [`Facts`], and is told to fetch more or to write a [`Plan`]. A planner does no I/O, and is given the time and
-/// randomness as values, so the same facts always make the same plan. A store may have to begin again, for example when
-/// another process has written meanwhile: it then plans with a clone that has seen no facts.
+/// A store calls it inside its transaction. The store fetches what the planner [`needs`](Planner::needs) and hands over
+/// the [`Facts`]; the planner then returns either more to fetch or a [`Plan`] to write. A planner does no I/O and takes
+/// the time and randomness as values, so the same facts always produce the same plan. A store may have to start over,
+/// for example when another process wrote in the meantime: it then plans with a clone that has seen no facts.
 ///
 /// ```
 /// use synckit_core::{Facts, Needs, Note, Plan, Planner, Result, Step};
 ///
-/// /// Counts under a key of the notebook, and returns the number.
+/// / Increments a counter in the notebook, and returns it.
 /// #[derive(Clone)]
 /// struct Count(String);
 ///
@@ -39,16 +38,16 @@ use crate::store::plan::{Facts, Needs, Plan};
 /// }
 /// ```
 pub trait Planner: Clone + Send + Sync + 'static {
-    /// What the commit returns when its plan is durable.
+    /// The value that the commit returns once its plan is durable.
     type Outcome: Send + 'static;
 
     /// Returns what to fetch first.
     fn needs(&mut self) -> Needs;
 
-    /// Takes the facts fetched so far and says what comes next. `round` is 1 at the first call.
+    /// Takes the facts fetched so far and returns the next step. `round` is 1 at the first call.
     ///
     /// # Errors
-    /// Whatever makes the commit impossible. The store writes nothing then.
+    /// Whatever makes the commit impossible. The store then writes nothing.
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Self::Outcome>>;
 }
 
@@ -62,7 +61,7 @@ pub enum Step<O> {
     Write(Plan, O),
 }
 
-/// The planning of one commit, as a store drives it. [`Planning::run`] is this loop for a store that waits for nothing:
+/// The planning of one commit, as a store drives it. [`Planning::run`] is this loop for a store that does not wait:
 ///
 /// ```
 /// # use synckit_core::*;
@@ -87,16 +86,16 @@ pub struct Planning<P> {
 }
 
 impl<P: Planner> Planning<P> {
-    /// Begins to plan; also returns which facts to fetch first.
+    /// Starts to plan; also returns which facts to fetch first.
     pub fn begin(mut planner: P) -> (Self, Needs) {
         let needs = planner.needs();
         (Planning { planner, facts: None, round: 0 }, needs)
     }
 
-    /// Plans where facts are fetched without waiting.
+    /// Runs the whole planning, for a store that fetches facts without waiting.
     ///
     /// # Errors
-    /// As [`Planning::step`], and those of `fetch`.
+    /// Same as [`Planning::step`], and those of `fetch`.
     pub fn run(planner: P, fetch: impl Fn(Needs) -> Result<Facts>) -> Result<(Plan, P::Outcome)> {
         let (mut planning, mut needs) = Planning::begin(planner);
         loop {
@@ -107,10 +106,10 @@ impl<P: Planner> Planning<P> {
         }
     }
 
-    /// Takes in facts and says what to do next. After `Write` the planning is over.
+    /// Adds facts and returns the next step. After `Write` the planning is over.
     ///
     /// # Errors
-    /// Those of the planner. Nothing is to be written then.
+    /// Those of the planner. The store must then write nothing.
     pub fn step(&mut self, new: Facts) -> Result<Step<P::Outcome>> {
         self.round += 1;
         let facts = match &mut self.facts {
@@ -124,7 +123,7 @@ impl<P: Planner> Planning<P> {
     }
 }
 
-/// Changes notes, whatever stands there.
+/// Changes notes, whatever their current values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
     /// Notes to put.
@@ -146,8 +145,8 @@ impl Planner for Edit {
     }
 }
 
-/// Any [`Planner`], chosen at run time, for stores that queue commits or stand behind a pointer. Its outcome is that of
-/// the planner inside.
+/// Any [`Planner`], chosen at run time, for stores that queue commits or are used behind a pointer. Its outcome is that
+/// of the inner planner.
 pub struct BoxPlanner(Box<dyn DynPlanner>);
 
 impl BoxPlanner {

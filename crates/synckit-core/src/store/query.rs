@@ -1,36 +1,36 @@
-//! What is read from a log.
+//! Queries of a log, and their results.
 
 use crate::cursor::{Cursor, Mark, Position, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, StoreId};
 
-/// The identity of a log and its last position; 0 when it is empty.
+/// The id of a log and its last position, which is 0 when it is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogHead {
-    /// The store.
+    /// The store id.
     pub store: StoreId,
     /// The last position.
     pub position: Position,
 }
 
-/// Which events to read.
+/// A query for events of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Events after this position.
+    /// Only events after this position.
     pub after: Position,
-    /// At most so many events. With 0 nothing is read: `scanned_to` is `after`.
+    /// At most this number of events. With 0, nothing is read: `scanned_to` is `after`.
     pub max_events: usize,
-    /// At most so many bytes by [`Event::size`], but always one event.
+    /// At most this number of bytes by [`Event::size`], but always at least one event.
     pub max_bytes: usize,
-    /// Only events of these aggregates; of none of them where there are none.
+    /// Only events of these aggregates. `None` reads all aggregates; an empty list reads none.
     pub aggregates: Option<Vec<AggregateId>>,
-    /// Without the events that came from this store.
+    /// Leaves out the events that came from this store.
     pub except_source: Option<StoreId>,
 }
 
 impl Query {
-    /// The events after a position, up to 1,000 or 2 MiB.
+    /// Creates a query for the events after a position, at most 1,000 or 2 MiB.
     pub fn after(position: Position) -> Self {
         Query {
             after: position,
@@ -41,24 +41,24 @@ impl Query {
         }
     }
 
-    /// Only events of this aggregate.
+    /// Limits the query to events of this aggregate.
     pub fn of_aggregate(self, aggregate: AggregateId) -> Self {
         self.of_aggregates([aggregate])
     }
 
-    /// Only events of these aggregates.
+    /// Limits the query to events of these aggregates.
     pub fn of_aggregates(mut self, aggregates: impl IntoIterator<Item = AggregateId>) -> Self {
         self.aggregates = Some(aggregates.into_iter().collect());
         self
     }
 
-    /// Without the events that came from this store.
+    /// Leaves out the events that came from this store.
     pub fn except_source(mut self, source: Option<StoreId>) -> Self {
         self.except_source = source;
         self
     }
 
-    /// At most so many events and bytes.
+    /// Limits the number of events and their total bytes.
     pub fn at_most(mut self, events: usize, bytes: usize) -> Self {
         self.max_events = events;
         self.max_bytes = bytes;
@@ -66,39 +66,39 @@ impl Query {
     }
 }
 
-/// Events in log order, and between which places of the log they stand.
+/// Events in log order, and the range of the log that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The store.
+    /// The store id.
     pub store: StoreId,
     /// The mark at the query's `after`; `None` at 0 and beyond the end.
     pub from: Option<Mark>,
     /// The events.
     pub events: Vec<StoredEvent>,
-    /// Everything up to here was looked at, also where the page is empty. At least the position of the last
-    /// event of the page; below the query's `after` never.
+    /// The position up to which the log was scanned, even if the page is empty. At least the position of the last event
+    /// of the page, and never below the query's `after`.
     pub scanned_to: Position,
     /// The mark at `scanned_to`; `None` at 0 and beyond the end.
     pub upto: Option<Mark>,
-    /// Whether the log goes on after `scanned_to`, as far as was known when it was read.
+    /// Whether the log continues after `scanned_to`, as known when it was read.
     pub more: bool,
 }
 
 impl Page {
-    /// A page of the store without events: nothing after this position was looked at.
+    /// Creates a page without events: nothing after this position was scanned.
     pub fn empty(store: StoreId, after: Position, from: Option<Mark>, more: bool) -> Self {
         Page { store, upto: from, from, events: Vec::new(), scanned_to: after, more }
     }
 
-    /// Whether this cursor names the place the page was read after, in this log or in that of a copy.
+    /// Returns whether this cursor names the place the page was read after, in this log or in that of a copy.
     pub fn follows(&self, cursor: &Cursor) -> bool {
         cursor.mark() == self.from
     }
 
-    /// The cursor of the place the page ends at, sealed.
+    /// Returns a sealed cursor at the end of the page.
     ///
     /// # Errors
-    /// `NotFound` beyond the end of the log.
+    /// `NotFound` when that is beyond the end of the log.
     pub fn cursor(&self, secret: &Secret) -> Result<Cursor> {
         match self.upto {
             Some(mark) => Ok(secret.cursor(self.store, self.scanned_to, mark)),
@@ -108,12 +108,12 @@ impl Page {
     }
 }
 
-/// An event in its place.
+/// An event and its place in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place.
+    /// The position.
     pub position: Position,
-    /// The mark there.
+    /// The mark at the position.
     pub mark: Mark,
     /// The store it came from; `None` when it was recorded or derived here.
     pub source: Option<StoreId>,
@@ -121,18 +121,18 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
-/// Which notes to read.
+/// A query for notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoteQuery {
     /// These keys.
     Keys(Vec<String>),
-    /// The keys that begin so, after this key, at most so many.
+    /// At most `limit` keys with this prefix, after this key.
     Prefix {
-        /// How the keys begin.
+        /// The prefix of the keys.
         prefix: String,
-        /// Only keys after this one; empty for all.
+        /// Only keys after this one; empty for all keys.
         after: String,
-        /// At most so many; fewer only where there are no more.
+        /// The maximum number of notes; fewer are returned only when there are no more.
         limit: usize,
     },
 }

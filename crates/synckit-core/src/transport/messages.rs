@@ -1,4 +1,4 @@
-//! What the calls of a sync carry.
+//! The messages of a sync.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::ids::{EventId, NodeId, StoreId};
 use crate::limits::Limits;
 
-/// Bytes on the wire, as compressed, headers included where the transport knows them.
+/// Bytes on the wire, after compression. Headers are included if the transport knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Bytes sent.
@@ -20,13 +20,13 @@ pub struct Traffic {
     pub received: u64,
 }
 
-/// The replica that calls.
+/// The calling replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Caller {
-    /// The name it authors under.
+    /// The name the caller authors under.
     pub node: NodeId,
-    /// Its store.
+    /// The id of the caller's store.
     pub store: StoreId,
 }
 
@@ -34,138 +34,139 @@ pub struct Caller {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelloRequest {
-    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
+    /// The version the caller speaks: [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// The fingerprint of the filter this sync is about.
+    /// The fingerprint of the filter of this sync.
     pub filter: String,
-    /// The furthest place the caller knows in the log of the peer it believes to talk to.
+    /// The furthest place the caller knows in the log of its expected peer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// What the caller would push next. Not in the serde form, as no events of a message are.
+    /// What the caller would push next. Not in the serde form, like all events of messages.
     #[serde(skip)]
     pub ahead: Option<Ahead>,
 }
 
-/// Events that come with the first message, so that few of them cost one round trip.
+/// Events sent with the first message, so that a few events cost one round trip.
 ///
-/// They are stored only where the answer is what the caller expects: that neither side
-/// was set back or copied since the last push. Else nothing of them is stored, and the caller pushes them once it has seen
-/// why.
+/// They are stored only if the response is what the caller expects: neither side was restored or copied since the last
+/// push. Otherwise none of them is stored, and the caller pushes them once it has seen why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ahead {
-    /// The store the caller believes to talk to.
+    /// The id of the store the caller expects to reach.
     pub peer: StoreId,
-    /// The place in the caller's log that the peer has on record, and beyond which it knows nothing of it.
+    /// The place in the caller's log that the peer has on record. The caller assumes that the peer knows nothing beyond
+    /// it.
     pub after: Cursor,
     /// The latest event under the caller's name that the peer holds.
     pub latest: Option<EventId>,
-    /// Events that came to the caller from nobody else, in the order of its log.
+    /// Events that the caller received from nobody else, in the order of its log.
     pub events: Vec<Event>,
-    /// The place in the caller's log that is reached when all of these are held.
+    /// The place in the caller's log that is reached once all of these are stored.
     pub upto: Cursor,
 }
 
-/// The answer to a hello.
+/// The response to a hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloResponse {
-    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
+    /// The version the peer speaks: [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
-    /// The answering store.
+    /// The id of the responding store.
     pub store: StoreId,
-    /// The ids under which it went before, the latest [`HelloResponse::MAX_FORMER`] of them, oldest first: places in its log
-    /// may still name them.
+    /// The latest former ids of the store, at most [`HelloResponse::MAX_FORMER`], oldest first. Places in its log may
+    /// still name them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<StoreId>,
     /// Its node id.
     pub node: NodeId,
     /// The last position of its log.
     pub head: Position,
-    /// What it accepts at most.
+    /// The limits of what it accepts.
     pub limits: Limits,
     /// Its wall clock, in Unix milliseconds.
     pub time: u64,
-    /// The highest counter it holds of the caller's node; 0 for none.
+    /// The highest counter it holds of the caller's node; 0 if it holds none.
     pub counter: u64,
-    /// The event of this counter. If the caller does not hold it, its log was set back, or somebody else writes under its
-    /// name.
+    /// The event with this counter. If the caller does not hold it, the caller's log was restored from a backup, or
+    /// another device writes under its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_event: Option<EventId>,
     /// How far the caller has pushed, as recorded here: a cursor of the caller's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Cursor>,
-    /// All places in the caller's log that are on record here, from its pushes and from pulls of it, each once. If the
-    /// caller's log does not hold one that it has sealed, it was set back, or a copy of it is in use.
+    /// All places in the caller's log that are on record here, from its pushes and from pulls of it, without
+    /// duplicates. If the caller's log lacks one that it has sealed, it was restored from a backup, or a copy of it is
+    /// in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Cursor>,
-    /// Whether the caller's cursor names an event of this log; true when it sent none.
+    /// Whether the caller's cursor names an event of this log; true if it sent none.
     pub cursor_known: bool,
-    /// A name for what the caller may read here; none where everybody may read everything. Under another name than before
-    /// it may read what was passed over.
+    /// A name for what the caller may read here; `None` where everybody may read everything. When the name changes, the
+    /// caller may be allowed to read events that were skipped before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<String>,
-    /// What became of the events that came with the hello. `None` where there were none, where something is not as the
-    /// caller expected, and where one of them was refused: push says which. All else in the answer is as it was before
+    /// The result for the events that came with the hello. `None` if there were none, if something is not as the caller
+    /// expected, or if one of them was refused; push says which. Everything else in the response is as it was before
     /// they were stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Stored>,
 }
 
 impl HelloResponse {
-    /// The most places that an answer names.
+    /// The maximum number of places in a response.
     pub const MAX_KNOWN: usize = 1_000;
-    /// The most former ids that an answer names.
+    /// The maximum number of former ids in a response.
     pub const MAX_FORMER: usize = 16;
 }
 
-/// What became of events of which none was refused.
+/// The result of a batch in which no event was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// How many were new.
+    /// The number of new events.
     pub accepted: usize,
-    /// How many were held already.
+    /// The number of events that were already held.
     pub duplicates: usize,
-    /// Where the new ones stand, as in [`PushResponse::placed`].
+    /// Where the new events are in the log, as in [`PushResponse::placed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
 }
 
-/// Which events a pull asks for.
+/// Which events a pull requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Those that did not come from the caller.
+    /// Events that did not come from the caller.
     #[default]
     Others,
-    /// Only the ids, in [`PullResponse::ids`], of those that came from these stores: the caller went under these ids. The
-    /// limit is that of the places that are looked at. Where none is named, the ids of all.
+    /// Only the ids, in [`PullResponse::ids`], of the events that came from these stores, which are former ids of the
+    /// caller. The limit counts the places that are scanned. If the list is empty, the ids of all events.
     Sent(Vec<StoreId>),
-    /// These, if they are held, wherever they came from; the cursor does not matter.
+    /// These events, if they are held, wherever they came from; the cursor does not matter.
     Named(Vec<EventId>),
 }
 
 impl Scope {
-    /// The most stores that one request names.
+    /// The maximum number of stores in one request.
     pub const MAX_STORES: usize = 256;
 }
 
-/// Asks for a page of the peer's log.
+/// Requests a page of the peer's log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullRequest {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// After this place; from the beginning when there is none.
+    /// Only events after this place; from the beginning if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// At most so many events, at least one; the peer's limit when there is none.
+    /// The maximum number of events, at least one; the peer's limit if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Only events that pass.
+    /// Only events that pass this filter.
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
-    /// Which of them.
+    /// Which of these events.
     #[serde(default)]
     pub scope: Scope,
 }
@@ -175,80 +176,80 @@ pub struct PullRequest {
 pub struct PullResponse {
     /// The events, in the order of the peer's log.
     pub events: Vec<Event>,
-    /// The ids, where only those were asked for.
+    /// The ids, if only ids were requested.
     pub ids: Vec<EventId>,
-    /// What was in the page and could not be read as an event.
+    /// The entries of the page that could not be read as events.
     pub unreadable: Vec<Unreadable>,
-    /// Everything up to here was looked at; the cursor for the next page.
+    /// The cursor for the next page: everything up to it was scanned.
     pub next: Cursor,
     /// Whether there was more when the page was read.
     pub more: bool,
 }
 
-/// Something in a page that could not be read as an event.
+/// An entry of a page that could not be read as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// The id, as far as it could be read.
     pub id: String,
-    /// Why it could not be read.
+    /// The reason.
     pub code: RefusalCode,
-    /// Why, in words.
+    /// The reason in words.
     pub message: String,
-    /// The text as it came.
+    /// The text as received.
     pub text: String,
 }
 
 /// Hands over events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushRequest {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// The fingerprint of the filter this push is about.
+    /// The fingerprint of the filter of this push.
     pub filter: String,
     /// The events, in the order of the caller's log.
     pub events: Vec<Event>,
-    /// The place in the caller's log that the caller believes to be on record; `None` for none. Where another is, nothing is
-    /// stored.
+    /// The place in the caller's log that the caller believes to be on record; `None` for none. If another place is on
+    /// record, nothing is stored.
     pub from: Option<Cursor>,
-    /// The place in the caller's log that is reached when all of these are held. Put on record by the peer in
-    /// the same commit, unless it refused something.
+    /// The place in the caller's log that is reached once all of these are stored. The peer records it in the same
+    /// commit, unless it refused something.
     pub upto: Option<Cursor>,
 }
 
-/// What became of the events of a push.
+/// The result of a push.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushResponse {
-    /// How many were new.
+    /// The number of new events.
     pub accepted: usize,
-    /// How many were held already.
+    /// The number of events that were already held.
     pub duplicates: usize,
-    /// Those that were not stored, and why.
+    /// The events that were not stored, and why.
     pub refused: Vec<Refused>,
-    /// Where the new ones stand in the peer's log; `None` when none was new. A caller that had pulled up to the place
-    /// before them has pulled up to their last, because they are its own.
+    /// Where the new events are in the peer's log; `None` if none was new. A caller that had pulled up to the place
+    /// before them has now pulled up to the last of them, because they are its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
 }
 
-/// A run of places in a log, taken by the events of one commit.
+/// A run of places in a log that the events of one commit take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
-    /// The position before the first.
+    /// The position before the first event.
     pub after: Position,
-    /// The last.
+    /// The place of the last event.
     pub upto: Cursor,
 }
 
 /// An event that was not stored, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// Its place in the batch, from 0.
+    /// The index in the batch, from 0.
     pub index: usize,
-    /// Its id, as far as it could be read.
+    /// The id, as far as it could be read.
     pub id: String,
-    /// Why.
+    /// The reason.
     pub code: RefusalCode,
-    /// Why, in words.
+    /// The reason in words.
     pub message: String,
 }
 
@@ -259,7 +260,7 @@ pub struct Refused {
 pub enum RefusalCode {
     /// It cannot be read, or its parts contradict each other.
     Invalid,
-    /// It is larger than allowed.
+    /// It is larger than the limit.
     TooLarge,
     /// Its id already names an event with other content.
     IdTaken,
@@ -282,18 +283,19 @@ impl fmt::Display for RefusalCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MissingRequest {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// The events.
+    /// The ids of the events.
     pub ids: Vec<EventId>,
 }
 
-/// The events the peer does not hold, in the order they were asked for.
+/// The events the peer does not hold, in the order they were asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingResponse {
-    /// The events.
+    /// The ids of the events.
     pub ids: Vec<EventId>,
-    /// A place in the peer's log: it holds the others at or before it. A log that does not hold this place may lack them.
+    /// A place in the peer's log: the peer holds the other events at or before it. A log without this place may lack
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Cursor>,
 }

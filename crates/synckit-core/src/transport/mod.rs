@@ -1,7 +1,7 @@
 //! The contract of a transport: the calls of a sync.
 //!
-//! An endpoint implements the same trait as a client, so in-process sync, relays and proxies need nothing
-//! of their own. `messages.rs` has what the calls carry.
+//! An endpoint implements the same trait as a client, so in-process sync, relays and proxies need no interface of their
+//! own. `messages.rs` has what the calls carry.
 
 mod messages;
 
@@ -18,60 +18,60 @@ pub use messages::{
     PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Stored, Traffic, Unreadable,
 };
 
-/// The version of the protocol these messages make up.
+/// The version of the protocol that these messages form.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The calls of a sync: the way to a peer, or the peer itself.
+/// The calls of a sync: a connection to a peer, or the peer itself.
 ///
 /// # What an implementor must do
 ///
-/// - Every call can be repeated: the answer may have been lost. There are no hidden retries; the engine
+/// - Every call can be repeated, because its response may have been lost. There are no hidden retries; the engine
 ///   retries by the kind of the error.
-/// - An error of the peer MUST keep its kind on the way.
-/// - Dropping any future at any await MUST leave the peer as before or as after the whole call.
-/// - What comes in is checked against limits before it is held in memory.
+/// - An error of the peer MUST keep its kind in transit.
+/// - Dropping any future at any await MUST leave the peer as it was before the call or as it is after it.
+/// - Incoming data MUST be checked against limits before it is held in memory.
 pub trait Transport: Send + Sync + 'static {
-    /// Says who is calling and learns who answers, and how far each knows the other. Events that come with it are
-    /// stored as by [`Transport::push`], if all is as the caller expects.
+    /// Introduces the caller to the peer, and learns who the peer is and how far each knows the other. Events that come
+    /// with the hello are stored as by [`Transport::push`], if everything is as the caller expects.
     ///
     /// # Errors
-    /// `Unsupported` for another protocol version, `Conflict` when both sides are the same replica, and those of
-    /// the way there.
+    /// `Unsupported` for another protocol version, `Conflict` when both sides are the same replica, and those of the
+    /// connection.
     fn hello(&self, request: HelloRequest) -> impl Future<Output = Result<HelloResponse>> + Send;
 
     /// Reads a page of the peer's log.
     ///
     /// # Errors
-    /// `CursorUnknown` when the cursor is not of the peer's log, and those of the way there.
+    /// `CursorUnknown` when the cursor is not of the peer's log, and those of the connection.
     fn pull(&self, request: PullRequest) -> impl Future<Output = Result<PullResponse>> + Send;
 
-    /// Hands over events. Idempotent, and atomic per batch: whatever is not refused is durable when it answers.
+    /// Hands over events. Idempotent, and atomic per batch: on return, whatever was not refused is durable.
     ///
     /// # Errors
-    /// `TooLarge` for a batch above the peer's limits, `CursorUnknown` when another place in the caller's log is on record
-    /// than it believes, and those of the way there. Nothing was stored then.
+    /// `TooLarge` for a batch above the peer's limits, `CursorUnknown` when another place in the caller's log is on
+    /// record than the caller believes, and those of the connection. Nothing was stored then.
     fn push(&self, request: PushRequest) -> impl Future<Output = Result<PushResponse>> + Send;
 
     /// Asks which of these events the peer does not hold.
     ///
     /// # Errors
-    /// `TooLarge` for more ids than a batch has events, and those of the way there.
+    /// `TooLarge` for more ids than a batch may have events, and those of the connection.
     fn missing(&self, request: MissingRequest) -> impl Future<Output = Result<MissingResponse>> + Send;
 
-    /// A pull that never ends: catch-up, then live. Each item is a page; any page's cursor resumes it. Pages
-    /// without events come now and then and show that the stream is alive.
+    /// Opens a pull that never ends: it catches up, then stays live. Each item is a page, and the cursor of any page
+    /// resumes it. Pages without events are sent from time to time to show that the stream is alive.
     ///
     /// # Errors
-    /// As [`Transport::pull`], at the start or as the last item.
+    /// Same as [`Transport::pull`], at the start or as the last item.
     fn subscribe(&self, request: PullRequest) -> impl Future<Output = Result<PageStream>> + Send;
 
-    /// What has crossed the wire through this transport since it was made; zero where there is no wire.
+    /// Returns what has crossed the wire through this transport since it was created; zero if there is no wire.
     fn traffic(&self) -> Traffic;
 
-    /// Closes the connections. Later calls answer `Closed`.
+    /// Closes the connections. Later calls fail with `Closed`.
     ///
     /// # Errors
-    /// Those of the way there.
+    /// Those of the connection.
     fn close(&self) -> impl Future<Output = Result<()>> + Send;
 }
 

@@ -1,6 +1,6 @@
-//! What every replica asks of a resolution before it stores it, and of its own before it writes it.
+//! The checks that every replica applies to a foreign resolution before storing it, and to its own before writing it.
 //!
-//! The work grows with the entries of all clocks in the resolution, times the logarithm of the number of nodes.
+//! The work is proportional to the entries of all clocks in the resolution, times the logarithm of the number of nodes.
 
 use synckit_core::{AggregateId, Error, Event, NodeId, Result, VectorClock};
 
@@ -8,16 +8,18 @@ use crate::conflict::resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
 use crate::conflict::side::Side;
 
 impl Resolution {
-    /// Checks a resolution that came from elsewhere: that it can be read, that its id is the hash of what it says, and
-    /// that what it says is possible.
+    /// Checks a foreign resolution: that it can be read, that its id is the hash of its content, and that its content
+    /// is possible.
     ///
-    /// - There are two sides or more, sorted by dot, and none has seen another with all that it had seen.
+    /// - There are two or more sides, sorted by dot. None of them has seen another together with everything that one
+    ///   had seen.
     /// - The base is what all sides have seen, and no side repeats it.
-    /// - The clock of the event is what the sides have seen together.
-    /// - What is kept is a side, was seen by one, or is an earlier resolution; what is merged into is of the aggregate.
+    /// - The clock of the event is the join of what the sides have seen.
+    /// - The kept event is a side, was seen by a side, or is an earlier resolution. A merged event is of the same
+    ///   aggregate.
     ///
     /// # Errors
-    /// `Invalid`, naming the event.
+    /// `Invalid`, with the id of the event.
     pub fn check(event: &Event) -> Result<()> {
         let bad = |message: &str| Err(Error::invalid(message).with("event", &event.id));
         if !event.is_resolution() || event.event_type.as_str() != RESOLUTION_TYPE {
@@ -42,7 +44,7 @@ impl Resolution {
             .map_err(|error| error.with("event", &event.id))
     }
 
-    /// Checks what it says against the aggregate and the clock of its event.
+    /// Checks the content against the aggregate and the clock of its event.
     pub(super) fn is_possible(&self, aggregate: &AggregateId, clock: &VectorClock) -> Result<()> {
         order(&self.sides)?;
         apart(&self.base, &self.sides)?;
@@ -90,7 +92,7 @@ fn invalid(message: &str) -> Result<()> {
     Err(Error::invalid(message))
 }
 
-/// Two sides or more, sorted.
+/// Checks that there are two or more sides, and that they are sorted.
 fn order(sides: &[Side]) -> Result<()> {
     if sides.len() < 2 {
         return invalid("a resolution has fewer than two sides");
@@ -103,7 +105,8 @@ fn order(sides: &[Side]) -> Result<()> {
     Ok(())
 }
 
-/// No side has seen another with all that it had seen. A dot that is seen without what it had seen has named two events.
+/// Checks that no side has seen another together with everything that one had seen. A dot that was seen without what it
+/// had seen names two events.
 fn apart(base: &VectorClock, sides: &[Side]) -> Result<()> {
     let covers = |by: &Side, side: &Side| by.dot != side.dot && by.covers(base, &side.above);
     for by in sides {
@@ -124,17 +127,17 @@ fn apart(base: &VectorClock, sides: &[Side]) -> Result<()> {
     }
 }
 
-/// What the sides say of one node.
+/// What the sides state about one node.
 #[derive(Clone, Copy, Default)]
 struct Column {
     /// The highest counter.
     most: u64,
-    /// How many sides have seen more of it than the base.
+    /// The number of sides that have seen more of it than the base.
     sides: usize,
 }
 
-/// Every column of the matrix of sides and nodes: its least is the base, its most the clock, and what exceeds the base
-/// stands above it. Where all sides exceed the base, the least is greater than it.
+/// Checks every column of the matrix of sides and nodes: the minimum is the base, the maximum is the clock, and what
+/// exceeds the base is listed in the side. If all sides exceed the base, the minimum is greater than the base.
 fn factoring(base: &VectorClock, sides: &[Side], clock: &VectorClock) -> Result<()> {
     let mut columns = vec![Column::default(); clock.len()];
     let nodes: Vec<&NodeId> = clock.iter().map(|(node, _)| node).collect();

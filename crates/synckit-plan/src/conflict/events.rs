@@ -1,4 +1,4 @@
-//! The events of an aggregate, as decisions name them.
+//! The events of an aggregate, looked up as decisions name them.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use synckit_core::{Dot, Event, EventId, Result};
 use crate::conflict::Kept;
 use crate::restamp::Restamp;
 
-/// The events of an aggregate, restamps aside, and which of them went under other dots before.
+/// The events of an aggregate without restamps, and the former dots of those that had others.
 #[derive(Debug)]
 pub(super) struct Events {
     all: Vec<Arc<Event>>,
@@ -30,7 +30,7 @@ impl Events {
         Ok(found)
     }
 
-    /// The event that a decision keeps: the one that has its dot, or had it when the decision was made.
+    /// Returns the event that a decision keeps: the one that has its dot, or had it when the decision was made.
     pub(super) fn kept(&self, kept: &Kept) -> Option<&Arc<Event>> {
         self.all.iter().find(|event| kept.is(event)).or_else(|| {
             let (Kept::Side(dot) | Kept::Seen(dot, _)) = kept else { return None };

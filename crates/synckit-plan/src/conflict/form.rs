@@ -1,4 +1,4 @@
-//! The JSON form of what a resolution names: `["a",1]`, `["a",1,{"b":2}]`, `{"id":"r-1","clock":{"a":1}}`.
+//! The JSON form of the events a resolution names: `["a",1]`, `["a",1,{"b":2}]`, `{"id":"r-1","clock":{"a":1}}`.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Side {
     }
 }
 
-/// Reads sides, of which there are no more than nodes in a clock.
+/// Reads sides, at most as many as a clock can have nodes.
 pub(super) fn sides<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Side>, D::Error> {
     struct Sides;
     impl<'de> Visitor<'de> for Sides {

@@ -5,10 +5,10 @@ use std::borrow::Borrow;
 use synckit_core::binary::{put_bytes, put_varint, take_text, take_varint};
 use synckit_core::{Dot, Error, Event, EventId, NodeId, Result, Stamp, Timestamp, VectorClock};
 
-/// An event that no other event of its aggregate has seen, as far as planning needs it.
+/// An event that no other event of its aggregate has seen, reduced to what planning needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The event.
+    /// The id of the event.
     pub id: EventId,
     /// Its dot; `None` for a resolution.
     pub dot: Option<Dot>,
@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head that this event is.
+    /// Creates a head from this event.
     pub fn of(event: &Event) -> Self {
         Head { id: event.id.clone(), dot: event.dot.clone(), clock: event.clock.clone(), time: event.time }
     }
@@ -29,10 +29,10 @@ impl Head {
     }
 }
 
-/// The events that no other of them has seen, each once, in canonical order.
+/// Returns the events that no other of them has seen, without duplicates, in canonical order.
 ///
-/// Nobody has seen what is later in canonical order, resolutions aside; most often an event was seen by one of those that were
-/// found before.
+/// Apart from resolutions, nobody has seen an event that is later in canonical order. Most often an event was seen by
+/// one of those already found.
 pub(super) fn tops<'a, T: Borrow<Event>>(events: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
     let mut events: Vec<&T> = events.collect();
     events.sort_by(|left, right| (*right).borrow().canonical_cmp((*left).borrow()));
@@ -54,12 +54,12 @@ pub(super) fn tops<'a, T: Borrow<Event>>(events: impl Iterator<Item = &'a T>) ->
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     heads: Vec<Head>,
-    /// Whether the log holds a restamp of an event that it does not hold.
+    /// Whether the log holds a restamp of an event that is not in the log.
     awaits: bool,
 }
 
 impl Heads {
-    /// Takes in one more event of the aggregate. The result does not depend on the order of events.
+    /// Adds one more event of the aggregate. The result does not depend on the order of the events.
     pub fn add(&mut self, event: &Event) {
         if event.is_restamp() {
             return;
@@ -72,14 +72,14 @@ impl Heads {
         self.insert(Head::of(event));
     }
 
-    /// The heads among these events of an aggregate, which may come in any order.
+    /// Returns the heads among these events of an aggregate, in any order.
     pub(crate) fn among<'a>(events: impl Iterator<Item = &'a Event>) -> Self {
         let heads = tops(events.filter(|event| !event.is_restamp())).into_iter().map(Head::of).collect();
         Heads { heads, awaits: false }
     }
 
-    /// Whether the log holds a restamp of an event of the aggregate that it does not hold, so that the event gets its stamp
-    /// when it comes. Told from the binary form: what stands last in a clock is never 0.
+    /// Returns whether the log holds a restamp of an event of the aggregate that is not in the log, so that the event
+    /// gets its stamp when it arrives. Read from the binary form: the last number of a clock is never 0.
     pub(crate) fn awaits_in(encoded: &[u8]) -> bool {
         encoded.last() == Some(&0)
     }
@@ -93,27 +93,27 @@ impl Heads {
         self.heads.insert(at, head);
     }
 
-    /// The heads, in canonical order.
+    /// Iterates over the heads, in canonical order.
     pub fn iter(&self) -> std::slice::Iter<'_, Head> {
         self.heads.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of heads.
     pub fn len(&self) -> usize {
         self.heads.len()
     }
 
-    /// Whether the aggregate has no event yet.
+    /// Returns whether the aggregate has no events yet.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
 
-    /// Whether this event is one of them.
+    /// Returns whether this event is a head.
     pub fn contains(&self, id: &EventId) -> bool {
         self.heads.iter().any(|head| head.id == *id)
     }
 
-    /// The least clock that has seen all heads.
+    /// Returns the least clock that has seen all heads.
     ///
     /// # Errors
     /// `TooLarge` above 1,000 nodes.
@@ -125,8 +125,8 @@ impl Heads {
         Ok(clock)
     }
 
-    /// The compact binary form kept in the notebook: for each head its id, its dot (an empty node for none),
-    /// its time and its clock. An empty id at the end says that a restamp awaits its event.
+    /// Returns the compact binary form kept in the notebook: for each head its id, its dot (an empty node if it has
+    /// none), its time and its clock. An empty id at the end means that a restamp awaits its event.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.heads.len() * 96);
         for head in &self.heads {

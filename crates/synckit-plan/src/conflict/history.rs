@@ -1,11 +1,11 @@
 //! Which events of an aggregate stand.
 //!
-//! Of the resolutions that cover an event, the last in canonical order decides. If the event is the one it
-//! keeps, or that one has seen it, the event is as it was in what the kept event had seen; else it is
-//! superseded. Keeping all means: as it was in any branch. A merge stands in the place of everything that
-//! not all branches had seen.
+//! Of the resolutions that cover an event, the last in canonical order decides. If the event is the one it keeps, or
+//! the kept event had seen it, then its standing is what it was in the past of the kept event; otherwise it is
+//! superseded. *Keep all* means its standing in any branch. A *merge* replaces everything that not all branches had
+//! seen.
 //!
-//! **Invariant**: a pure function of the set of events. Replicas with the same events see the same.
+//! **Invariant**: a pure function of the set of events. Replicas with the same events get the same result.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,16 +24,16 @@ pub enum Standing {
         /// The resolution.
         by: EventId,
     },
-    /// It only says which other events stand: a resolution that is not a merge.
+    /// It is a resolution that is not a merge, and only says which other events stand.
     Resolution,
 }
 
-/// An event of an aggregate and whether it stands.
+/// An event of an aggregate, and whether it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The event.
     pub event: Event,
-    /// Whether it stands.
+    /// The standing of the event.
     pub standing: Standing,
 }
 
@@ -42,7 +42,7 @@ pub struct Entry {
 pub struct History(Vec<Entry>);
 
 impl History {
-    /// The history made of these events, which may come in any order.
+    /// Computes the history of these events, which may come in any order.
     ///
     /// # Errors
     /// `Corrupt` when a resolution among them cannot be read.
@@ -62,18 +62,18 @@ impl History {
         Ok(History(entries.map(|(event, standing)| Entry { event, standing }).collect()))
     }
 
-    /// All events with their standing, in canonical order.
+    /// Returns all events with their standing, in canonical order.
     pub fn entries(&self) -> &[Entry] {
         &self.0
     }
 
-    /// The events that stand, in canonical order: what an application folds into its view. A merge stands as
-    /// the resolution that carries it; see [`History::content`].
+    /// Iterates over the events that stand, in canonical order. An application folds them into its view. A merge
+    /// appears as the resolution that carries it; see [`History::content`].
     pub fn live(&self) -> impl Iterator<Item = &Event> {
         self.0.iter().filter(|entry| entry.standing == Standing::Live).map(|entry| &entry.event)
     }
 
-    /// What an application sees of an event: the event, or for a merge the event merged into, with the id,
+    /// Returns what an application sees of an event: the event itself, or for a merge the merged event, with the id,
     /// clock and time of the resolution.
     ///
     /// # Errors
@@ -107,11 +107,10 @@ impl Decisions<'_> {
         }
     }
 
-    /// The resolution by which `event` is superseded.
+    /// Returns the resolution that supersedes `event`.
     ///
-    /// A search over what the sides of ever earlier resolutions had seen: the event stands when the search
-    /// comes to a place where no resolution covers it. Each place is looked at once, however the sides
-    /// overlap.
+    /// Searches through what the sides of ever earlier resolutions had seen. The event stands if the search reaches a
+    /// place where no resolution covers it. Each place is visited once, however the sides overlap.
     fn superseded_by(&self, event: &Event) -> Option<&EventId> {
         let mut open = vec![(self.in_order.len(), Place::Everything)];
         let mut looked_at = HashSet::new();
@@ -144,7 +143,7 @@ impl Decisions<'_> {
         loser
     }
 
-    /// Whether an event is within a place.
+    /// Returns whether an event is within a place.
     fn reaches(&self, place: &Place<'_>, event: &Event) -> bool {
         match (place, &event.dot) {
             (Place::Everything, _) => true,
@@ -160,7 +159,7 @@ impl Decisions<'_> {
     }
 }
 
-/// A part of the history: an event and what it had seen, or what several have seen.
+/// A part of the history: an event and what it had seen, or what several had seen.
 enum Place<'a> {
     /// The whole history.
     Everything,

@@ -1,9 +1,9 @@
-//! Concurrent edits: how they are shown to a resolver, and how its answer becomes an event.
+//! Concurrent edits: how they are presented to a resolver, and how its answer becomes an event.
 //!
 //! - this file: [`Conflict`], [`Branch`], [`Ruling`] and the [`ConflictResolver`] contract
-//! - `resolution.rs`: the decision as it is written into an event; `side.rs`: what it says of each side; `form.rs`: its
-//!   JSON form; `check.rs`: what is asked of one that came from elsewhere
-//! - `heads.rs`: which events of an aggregate no other has seen
+//! - `resolution.rs`: the decision as written into an event; `side.rs`: what it states about each side; `form.rs`: its
+//!   JSON form; `check.rs`: the checks of a foreign one
+//! - `heads.rs`: the events of an aggregate that no other has seen
 //! - `history.rs`: which events stand, given all resolutions
 
 mod check;
@@ -36,56 +36,55 @@ use crate::conflict::side::{Candidate, factor, unseen};
 pub struct Conflict {
     /// The aggregate.
     pub aggregate_id: AggregateId,
-    /// What the latest events that all branches have seen show, as [`Branch::shows`]; empty when the
-    /// aggregate began in several places.
+    /// What the application sees of the latest events that all branches have seen, as in [`Branch::shows`]. Empty when
+    /// the aggregate began in several places.
     pub base: Vec<Arc<Event>>,
-    /// Whether the log holds the base and all that the branches show. A filter may have left some of it out;
-    /// whoever needs it had better leave the conflict to a replica that holds it.
+    /// Whether the log holds the base and everything that the branches show. A filter may have left some of it out. A
+    /// resolver that needs it should leave the conflict to a replica that holds it.
     pub whole: bool,
-    /// The branches, at least two, in canonical order of their heads: the same order on every replica.
+    /// The branches, at least two, in canonical order of their heads, which is the same on every replica.
     pub branches: Vec<Branch>,
-    /// The resolution that has settled it, where [`Conflict::decided_by`] brings a settled conflict back. What is
-    /// decided anew goes on top of it.
+    /// The resolution that settled it, if [`Conflict::decided_by`] returned a settled conflict. A new decision goes on
+    /// top of it.
     pub settled_by: Option<Arc<Event>>,
 }
 
 /// One side of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// The event at its top: a plain event, or a resolution of an earlier conflict.
+    /// The event on top of the branch: a plain event, or a resolution of an earlier conflict.
     pub head: Arc<Event>,
-    /// The event this branch stands for: the head, or the event that the resolution at its top keeps.
+    /// The event this branch stands for: the head, or the event that the resolution on top keeps.
     pub stands_for: Arc<Event>,
-    /// What the application sees on top of this branch: one event, with the content of a merge put in place
-    /// of the resolution; several where all sides of an earlier conflict stand; none where a filter left it
-    /// out.
+    /// What the application sees on top of this branch. It is one event, with a merged event in place of its
+    /// resolution; several if all sides of an earlier conflict stand; none if a filter left it out.
     pub shows: Vec<Arc<Event>>,
-    /// The events of this branch that not all branches have seen, in canonical order, the head included.
+    /// The events of this branch that not all branches have seen, in canonical order, including the head.
     pub events: Vec<Arc<Event>>,
 }
 
-/// What a resolver says of a conflict.
+/// A resolver's answer to a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// This event stands, with all it had seen. It is one that a branch stands for.
+    /// This event stands, with everything it had seen. It must be an event that a branch stands for.
     Keep(EventId),
     /// All branches stand side by side.
     KeepAll,
     /// This event takes the place of all branches.
     Merge(NewEvent),
-    /// A person shall decide; the conflict stays listed.
+    /// A person must decide; the conflict stays listed.
     Review,
 }
 
-/// An answer, and why it was given. The reasons are part of the decision that is written down, so they are as
-/// pure as the answer.
+/// An answer, and why it was given. The reasons are part of the recorded decision, so they must be as pure as the
+/// answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
-    /// What becomes of the conflict.
+    /// What happens to the conflict.
     pub answer: Answer,
-    /// The rule that matched, where the resolver goes by rules.
+    /// The rule that matched, if the resolver uses rules.
     pub rule: Option<String>,
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: Option<String>,
 }
 
@@ -96,7 +95,7 @@ impl From<Answer> for Ruling {
 }
 
 impl Ruling {
-    /// Says why.
+    /// Sets the reason.
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
@@ -105,14 +104,14 @@ impl Ruling {
 
 /// Settles conflicts.
 ///
-/// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Look
-/// at timestamps, ids and content, never at who is local. One that is not so still converges, by the
-/// canonical order of the differing answers, but at the price of extra events.
+/// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Decide by
+/// timestamps, ids and content, never by which replica is local. An impure resolver still converges, by the canonical
+/// order of the differing answers, but at the price of extra events.
 pub trait ConflictResolver: Send + Sync {
-    /// The name under which the decision is recorded.
+    /// Returns the name under which decisions are recorded.
     fn name(&self) -> &str;
 
-    /// Decides.
+    /// Decides a conflict.
     ///
     /// # Errors
     /// An error leaves the conflict listed and stops nothing else.
@@ -120,7 +119,7 @@ pub trait ConflictResolver: Send + Sync {
 }
 
 impl Conflict {
-    /// The conflict in the history of an aggregate, if there is one. The events may come in any order.
+    /// Returns the conflict in the history of an aggregate, if there is one. The events may come in any order.
     ///
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
@@ -156,8 +155,8 @@ impl Conflict {
         Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
     }
 
-    /// The conflict as it was before this resolution in the history of its aggregate, so that it can be
-    /// decided otherwise. `None` where the log does not hold the sides.
+    /// Returns the conflict as it was before this resolution, so that it can be decided differently. `None` if the log
+    /// does not hold the sides.
     ///
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read.
@@ -168,10 +167,10 @@ impl Conflict {
         Ok(Conflict::in_history(before)?.map(|conflict| Conflict { settled_by, ..conflict }))
     }
 
-    /// The resolution event that writes down a ruling; `None` for [`Answer::Review`].
+    /// Returns the resolution event that records a ruling; `None` for [`Answer::Review`].
     ///
-    /// The event is a function of the plain events on top of the branches, the ruling and who gave it
-    /// alone: replicas that decide alike write the same event.
+    /// The event depends only on the plain events on top of the branches, the ruling, and who gave it: replicas that
+    /// decide alike write the same event.
     ///
     /// # Errors
     /// `Invalid` when the answer keeps an event that no branch stands for, or merges into another aggregate.
@@ -179,11 +178,11 @@ impl Conflict {
         self.write_down(ruling.into(), by, 0)
     }
 
-    /// As [`Conflict::settle`], for a person: overrides what resolvers, and people before, have decided over
-    /// the same heads.
+    /// Returns the resolution event of a person's decision. It overrides earlier decisions over the same heads, by
+    /// resolvers and by people.
     ///
     /// # Errors
-    /// As [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
+    /// Same as [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
     pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
         let decided = self.settled_by.as_deref().map(Resolution::read).transpose()?;
         let round = decided.map_or(0, |decided| decided.round).checked_add(1);
@@ -218,8 +217,8 @@ impl Conflict {
                 Decision::Keep(self.branches[kept].kept(&sides, earlier[kept].as_ref())?)
             }
         };
-        // The log may lack some of what was settled. A resolution is one tick later than the plain events it settled:
-        // its time stands for theirs.
+        // The log may lack some of what was settled. A resolution is one tick later than the plain events it settled,
+        // so its time can stand for theirs.
         let times = self.branches.iter().map(|Branch { head, .. }| match head.is_resolution() {
             true => head.time,
             false => head.time.next(),
@@ -237,8 +236,8 @@ impl Conflict {
         Ok(Some(resolution.into_event(self.aggregate_id.clone(), time)?))
     }
 
-    /// The sides of a resolution of this conflict: the plain events on top of the branches, those of earlier
-    /// resolutions among them, without those that another has seen.
+    /// Returns the sides of a resolution of this conflict: the plain events on top of the branches, including those of
+    /// earlier resolutions, without those that another has seen.
     fn sides(
         &self,
         before: Option<&Resolution>,
@@ -264,9 +263,10 @@ impl Conflict {
 }
 
 impl Branch {
-    /// `apart` are the events below the heads that not all branches have seen, in canonical order.
+    /// Creates the branch below a head. `apart` are the events below the heads that not all branches have seen, in
+    /// canonical order.
     fn of(head: &Arc<Event>, events: &Events, apart: &[&Arc<Event>]) -> Result<Branch> {
-        // Where a filter left the kept event out, the resolution itself stands for it.
+        // If a filter left out the kept event, the resolution itself takes its place.
         let stands_for = match head.is_resolution().then(|| Resolution::read(head)).transpose()? {
             Some(Resolution { decision: Decision::Keep(kept), .. }) => events.kept(&kept),
             _ => None,
@@ -283,8 +283,8 @@ impl Branch {
         })
     }
 
-    /// How a resolution with these sides names what this branch stands for. `earlier` is the decision of the resolution
-    /// at its top, if there is one: it says what it keeps also where a filter left that out.
+    /// Returns how a resolution with these sides names what this branch stands for. `earlier` is the decision of the
+    /// resolution on top, if there is one; it says what is kept even if a filter left that out.
     fn kept(&self, sides: &[Side], earlier: Option<&Resolution>) -> Result<Kept> {
         let (dot, clock) = match (&self.stands_for.dot, earlier) {
             (Some(dot), _) => (dot, Cow::Borrowed(&self.stands_for.clock)),
@@ -312,8 +312,8 @@ impl Branch {
     }
 }
 
-/// What the application sees of an event on top of a branch: of a resolution the event it keeps or merges
-/// into, or all that it keeps, in canonical order. Empty where a filter left that out.
+/// Returns what the application sees of an event on top of a branch: for a resolution the event it keeps or merges
+/// into, or everything that it keeps, in canonical order. Empty if a filter left that out.
 fn shows(event: &Arc<Event>, events: &Events) -> Result<Vec<Arc<Event>>> {
     let (mut open, mut looked_at, mut shown) = (vec![event], BTreeSet::new(), Vec::new());
     while let Some(event) = open.pop() {

@@ -1,4 +1,4 @@
-//! The decision on a conflict, as it is written into an event. `check.rs` says which are refused.
+//! The decision on a conflict, as written into an event. `check.rs` says which ones are refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use synckit_core::{
 use crate::conflict::form;
 use crate::conflict::side::{Side, factor};
 
-/// The type of every resolution event. Types that begin with `synckit.` cannot be recorded.
+/// The type of every resolution event. Types with the prefix `synckit.` cannot be recorded.
 pub const RESOLUTION_TYPE: &str = "synckit.resolution";
 
 /// A decision on a conflict: the JSON data of a resolution event.
@@ -29,16 +29,16 @@ pub struct Resolution {
     pub sides: Vec<Side>,
     /// Which side stands.
     pub decision: Decision,
-    /// The name of the resolver, or who decided.
+    /// The name of the resolver, or of the person who decided.
     pub by: String,
     /// The rule that matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Why, in words.
+    /// The reason, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// 0 for a resolver; a person's decision is one above those over the same heads that the person saw. The
-    /// id begins with it, so that the later decision is the later in canonical order.
+    /// 0 for a resolver. For a person, one more than the decisions over the same heads that the person saw. The id
+    /// begins with the round, so that the later decision is later in canonical order.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: u16,
 }
@@ -51,11 +51,11 @@ fn is_zero(round: &u16) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// This event and what it had seen.
+    /// This event and everything it had seen.
     Keep(Kept),
     /// All sides.
     KeepAll,
-    /// This content, in the place of all sides.
+    /// This content, in place of all sides.
     Merge(NewEvent),
 }
 
@@ -66,12 +66,12 @@ pub enum Kept {
     Side(Dot),
     /// A plain event that a side had seen, with its clock: what an earlier resolution on top of a branch keeps.
     Seen(Dot, VectorClock),
-    /// A resolution on top of a branch that keeps all or merges, with its clock.
+    /// A resolution on top of a branch that keeps all sides or merges, with its clock.
     Resolution(EventId, VectorClock),
 }
 
 impl Kept {
-    /// Whether it is this event.
+    /// Returns whether this names the event.
     pub fn is(&self, event: &Event) -> bool {
         match self {
             Kept::Side(dot) | Kept::Seen(dot, _) => event.dot.as_ref() == Some(dot),
@@ -81,7 +81,7 @@ impl Kept {
 }
 
 impl fmt::Display for Kept {
-    /// Shows the dot, or the id of a resolution.
+    /// Writes the dot, or the id of a resolution.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kept::Side(dot) | Kept::Seen(dot, _) => dot.fmt(f),
@@ -103,13 +103,13 @@ impl Resolution {
         event.data.parse().map_err(|error| bad().with_source(error))
     }
 
-    /// The side with this dot.
+    /// Returns the side with this dot.
     pub fn side(&self, dot: &Dot) -> Option<&Side> {
         let at = self.sides.binary_search_by(|side| side.dot.cmp(dot)).ok()?;
         self.sides.get(at)
     }
 
-    /// What the sides have seen together: the clock of the resolution event.
+    /// Returns what the sides have seen together: the clock of the resolution event.
     ///
     /// # Errors
     /// `TooLarge` above 1,000 nodes.
@@ -122,7 +122,8 @@ impl Resolution {
         Ok(clock)
     }
 
-    /// The resolution event. Its clock is what the sides have seen together, its id the hash of all that it says.
+    /// Creates the resolution event. Its clock is what the sides have seen together, and its id is the hash of
+    /// everything it says.
     ///
     /// # Errors
     /// `TooLarge` above 1,000 nodes.
@@ -140,13 +141,13 @@ impl Resolution {
         })
     }
 
-    /// The id that an event has which says this.
+    /// Returns the id of an event with this content.
     pub(super) fn id_of(&self, event: &Event) -> EventId {
         id(self.round, &event.aggregate_id, event.time, &event.clock, &event.data)
     }
 
-    /// The same decision where events have other dots, clocks other entries and earlier resolutions other ids. The
-    /// sides are sorted again, and the base is again what all had seen.
+    /// Returns the same decision with other dots for events, other clock entries and other ids for earlier resolutions.
+    /// The sides are sorted again, and the base is recomputed from what all had seen.
     ///
     /// # Errors
     /// Those of `clock`, and `TooLarge` when a side has more than 1,000 nodes.
@@ -172,8 +173,8 @@ impl Resolution {
     }
 }
 
-/// The id of a resolution event: a UUIDv8 of the round and 14 bytes of the SHA-256 over all else that it says, each part
-/// preceded by its length.
+/// Returns the id of a resolution event: a UUIDv8 of the round and 14 bytes of the SHA-256 over everything else it
+/// says, each part preceded by its length.
 fn id(round: u16, aggregate: &AggregateId, time: Timestamp, clock: &VectorClock, data: &Data) -> EventId {
     let mut binary = Vec::new();
     clock.encode(&mut binary);

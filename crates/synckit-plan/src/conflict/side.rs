@@ -1,4 +1,4 @@
-//! The sides of a conflict, as a resolution names them: by dot, with what all had seen said once.
+//! The sides of a conflict, as a resolution names them: by dot, with what all had seen stated once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,33 +6,33 @@ use std::collections::HashMap;
 use synckit_core::{Dot, NodeId, Result, VectorClock};
 
 /// A plain event on top of a branch, as a resolution names it. Its clock is the base of the resolution, joined with
-/// `above` and the dot, so that what it had seen is known even where a filter left it out.
+/// `above` and the dot, so that what it had seen is known even if a filter left it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
-    /// The event.
+    /// The dot of the event.
     pub dot: Dot,
     /// What it had seen beyond the base, without its own dot.
     pub above: VectorClock,
 }
 
 impl Side {
-    /// The counter that it had seen of a node, above this base.
+    /// Returns the counter that the event had seen of a node, given this base.
     pub fn counter(&self, base: &VectorClock, node: &NodeId) -> u64 {
         let own = if self.dot.node == *node { self.dot.counter } else { 0 };
         own.max(self.above.counter(node)).max(base.counter(node))
     }
 
-    /// Whether it is this event, or had seen it, above this base.
+    /// Returns whether the event is this one, or had seen it, given this base.
     pub fn has_seen(&self, base: &VectorClock, dot: &Dot) -> bool {
         self.counter(base, &dot.node) >= dot.counter
     }
 
-    /// Whether it had seen everything that this clock has, above this base.
+    /// Returns whether the event had seen everything that this clock has, given this base.
     pub fn covers(&self, base: &VectorClock, clock: &VectorClock) -> bool {
         clock.iter().all(|(node, counter)| self.counter(base, node) >= counter)
     }
 
-    /// Its clock, above this base.
+    /// Returns the clock of the event, given this base.
     ///
     /// # Errors
     /// `TooLarge` above 1,000 nodes.
@@ -49,7 +49,7 @@ impl Side {
 pub(super) enum Candidate<'a> {
     /// A head, with its clock.
     Head(&'a Dot, &'a VectorClock),
-    /// A side of an earlier resolution, with the base of that.
+    /// A side of an earlier resolution, with the base of that resolution.
     Side(&'a Side, &'a VectorClock),
 }
 
@@ -69,11 +69,11 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Those that no other of them has seen, with all that it had seen, sorted by dot. Those of one dot come together: their
-/// clocks differ only where the dot has named two events. Looks at most clocks once.
+/// Returns the candidates that no other has seen together with everything they had seen, sorted by dot. Those with the
+/// same dot are grouped: their clocks differ only if the dot names two events. Reads most clocks only once.
 pub(super) fn unseen(mut candidates: Vec<Candidate<'_>>) -> Result<Vec<Vec<Candidate<'_>>>> {
     candidates.sort_by(|left, right| left.dot().cmp(right.dot()));
-    // For each node of theirs the highest counter that others have seen.
+    // For each node of a candidate, the highest counter that the others have seen.
     let mut seen: HashMap<&NodeId, u64> = candidates.iter().map(|one| (&one.dot().node, 0)).collect();
     for candidate in &candidates {
         let own = &candidate.dot().node;
@@ -99,7 +99,8 @@ pub(super) fn unseen(mut candidates: Vec<Candidate<'_>>) -> Result<Vec<Vec<Candi
     Ok(unseen)
 }
 
-/// Whether another candidate has seen this one and all that it had seen. Of equal ones the last counts.
+/// Returns whether another candidate has seen this one and everything it had seen. Of equal candidates the last one
+/// counts.
 fn covered(candidates: &[Candidate<'_>], at: usize) -> Result<bool> {
     let (one, clock) = (candidates[at].dot(), candidates[at].clock()?);
     for (number, other) in candidates.iter().enumerate().filter(|(number, _)| *number != at) {
@@ -111,9 +112,9 @@ fn covered(candidates: &[Candidate<'_>], at: usize) -> Result<bool> {
     Ok(false)
 }
 
-/// The base and the sides of events with these dots and clocks. The base is what all have seen.
+/// Returns the base and the sides of events with these dots and clocks. The base is what all have seen.
 ///
-/// Takes the clocks twice, one at a time, so that they need not be held together.
+/// Reads the clocks twice, one at a time, so that they need not be held together.
 pub(super) fn factor<'a>(
     dots: &[Dot],
     clock: impl Fn(usize) -> Result<Cow<'a, VectorClock>>,
@@ -132,7 +133,7 @@ pub(super) fn factor<'a>(
     Ok((base, sides))
 }
 
-/// The entries of a clock that are greater than in the base, except that of one node.
+/// Returns the entries of a clock that are greater than in the base, except that of one node.
 fn beyond(clock: &VectorClock, base: &VectorClock, except: &NodeId) -> Result<VectorClock> {
     let more = clock.iter().filter(|(node, counter)| *node != except && *counter > base.counter(node));
     VectorClock::from_entries(more.map(|(node, counter)| (node.clone(), counter)))

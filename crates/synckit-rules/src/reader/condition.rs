@@ -21,7 +21,7 @@ const KEYS: [&str; 12] = [
 ];
 
 impl Reading<'_> {
-    /// A condition of which nothing follows and that follows from nothing, for one that could not be read.
+    /// Returns a condition that implies nothing and is implied by nothing, in place of one that could not be read.
     pub(super) fn unknown_condition(&mut self) -> Condition {
         Condition::Metadata { field: self.placeholder(), equals: String::new() }
     }
@@ -78,7 +78,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A condition on a text, or one of several.
+    /// Reads a condition on a text, or on one of several.
     fn any_of(
         &mut self,
         key: &Key,

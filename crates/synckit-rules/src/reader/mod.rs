@@ -1,4 +1,4 @@
-//! From the tree to rules. Reading goes on after a mistake, so that all of them are named at once.
+//! From the tree to rules. Reading continues after a mistake, so that all of them are reported at once.
 //!
 //! - this file: [`RuleReader`], files and rules
 //! - `condition.rs`: conditions
@@ -10,14 +10,17 @@ mod resolver;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use synckit::{
+    ConflictResolver, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, Rules,
+    conflict::Condition, conflict::Rule, conflict::SharedResolver,
+};
 use synckit_core::{Error, ErrorKind};
-use synckit::{ConflictResolver, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, Rules, conflict::Condition, conflict::Rule, conflict::SharedResolver};
 
 use crate::mistake::{Mistake, Mistakes, Place};
 use crate::tree::{At, Key, Node, Value};
 use crate::{json, toml, yaml};
 
-/// What a file is written in.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// TOML 1.0.
@@ -29,10 +32,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the name of a file ends with: `.toml`, `.yaml` or `.yml`, `.json`.
+    /// Returns the format for the extension of a file: `.toml`, `.yaml` or `.yml`, `.json`.
     ///
     /// # Errors
-    /// `Invalid` for any other ending.
+    /// `Invalid` for any other extension.
     pub fn of(path: &Path) -> Result<Self, Error> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("toml") => Ok(Format::Toml),
@@ -44,7 +47,7 @@ impl Format {
     }
 }
 
-/// Reads rules, knowing the resolvers that they may name.
+/// A reader of rules that knows the resolvers they may name.
 #[derive(Clone, Debug)]
 pub struct RuleReader {
     resolvers: BTreeMap<String, SharedResolver>,
@@ -57,10 +60,10 @@ impl Default for RuleReader {
 }
 
 impl RuleReader {
-    /// The largest file, in bytes.
+    /// The maximum size of a file, in bytes.
     pub const MAX_BYTES: u64 = 1 << 20;
 
-    /// A reader that knows the built-in resolvers.
+    /// Creates a reader that knows the built-in resolvers.
     pub fn new() -> Self {
         RuleReader { resolvers: BTreeMap::new() }
             .with_resolver(LastWriteWins)
@@ -70,7 +73,7 @@ impl RuleReader {
             .with_resolver(ManualReview)
     }
 
-    /// Lets rules name this resolver too, by its own name; in the place of another of that name.
+    /// Adds a resolver that rules may name, under its own name. It replaces another of that name.
     pub fn with_resolver(mut self, resolver: impl ConflictResolver + 'static) -> Self {
         self.resolvers.insert(resolver.name().to_owned(), SharedResolver::new(resolver));
         self
@@ -79,7 +82,7 @@ impl RuleReader {
     /// Reads rules from text.
     ///
     /// # Errors
-    /// Everything that is wrong, with its place. Where the syntax is wrong, only that is named.
+    /// All mistakes, with their places. If the syntax is wrong, only syntax mistakes.
     pub fn read(&self, text: &str, format: Format) -> Result<Rules, Mistakes> {
         if text.len() as u64 > Self::MAX_BYTES {
             let message = format!("the file has {} bytes; at most {} are read", text.len(), Self::MAX_BYTES);
@@ -98,8 +101,8 @@ impl RuleReader {
         }
     }
 
-    /// Reads rules from a file, in the format its name ends with. Reads the file before it answers: call it
-    /// off the runtime where that matters.
+    /// Reads rules from a file, in the format given by its extension. Blocks while it reads the file: call it off the
+    /// runtime where that matters.
     ///
     /// # Errors
     /// `Invalid` with all mistakes, `NotFound` when there is no such file, `TooLarge` above 1 MiB.
@@ -123,7 +126,7 @@ impl RuleReader {
     }
 }
 
-/// The most mistakes that are named.
+/// The maximum number of mistakes that are reported.
 const MAX_MISTAKES: usize = 1_000;
 
 /// A reading in progress.
@@ -134,7 +137,7 @@ struct Reading<'a> {
     placeholders: usize,
 }
 
-/// Where the rules of a list are, so that what is found later can be placed.
+/// Where the rules of a list are, so that mistakes found later can be placed.
 struct Places(Vec<(At, Places)>);
 
 impl Reading<'_> {
@@ -144,7 +147,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A name that no file can write, for what could not be read.
+    /// Returns a name that no file can contain, for one that could not be read.
     fn placeholder(&mut self) -> String {
         self.placeholders += 1;
         format!("\0{}", self.placeholders)
@@ -231,7 +234,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The entries of a table that may have these keys, each once.
+    /// Returns the entries of a table that may have these keys, each at most once.
     fn table<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Vec<(&'n Key, &'n Node)>> {
         let Value::Table(entries) = &node.value else {
             self.wrong(node.at, format!("{what} is a table, not {}", node.value.kind()));

@@ -1,6 +1,6 @@
-//! Arrays of events: counted while they are read, each event read on its own.
+//! Arrays of events: counted while they are read, and each event parsed separately.
 //!
-//! A message with events is gone through once to find where each event ends, and each event once more to read it.
+//! A message with events is scanned once to find where each event ends, and each event once more to parse it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,11 +15,11 @@ use synckit_core::{Event, RefusalCode, Result, Unreadable};
 use crate::checks::{Side, brief, check_length, too_many};
 use crate::limits::WireLimits;
 
-/// The most fields of a message with events, also of those that are not known and ignored.
+/// The maximum number of fields in a message with events, including unknown ones, which are ignored.
 const MOST_FIELDS: usize = 64;
 
-/// Reads a message with events: the texts of at most as many as a batch may have, none where the field is absent, and
-/// the other fields.
+/// Reads a message with events. Returns the texts of the events, at most as many as a batch may have and none if the
+/// field is absent, and the other fields.
 pub(super) fn split<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     limits: &WireLimits,
@@ -81,11 +81,11 @@ impl<'de> Visitor<'de> for Split<'_> {
     }
 }
 
-/// A key, borrowed unless it has escapes.
+/// A key, borrowed unless it contains escapes.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads an array of at most so many items. It stops at the first item too many.
+/// Reads an array of at most `most` items. Stops at the first item beyond that.
 pub(super) fn bounded<'a, T: Deserialize<'a>>(
     array: &'a RawValue,
     what: &str,
@@ -101,9 +101,9 @@ pub(super) fn bounded<'a, T: Deserialize<'a>>(
     read.map_err(|error| side.unreadable(&error.to_string()))
 }
 
-/// Reads a JSON array of at most so many items, each kept as text: nothing of an item is parsed but where it ends.
+/// Reads a JSON array of at most `most` items, each kept as text: only the end of each item is parsed.
 ///
-/// For adapters that read arrays of another form than synckit's own messages.
+/// For adapters that read arrays of another form than synckit's messages.
 ///
 /// ```
 /// let items = synckit_wire::items(br#"[{"n":1.0}, 2]"#, 10)?;
@@ -113,7 +113,7 @@ pub(super) fn bounded<'a, T: Deserialize<'a>>(
 /// ```
 ///
 /// # Errors
-/// `Invalid` when this is no JSON array, `TooLarge` when it has more items.
+/// `Invalid` when this is not a JSON array, `TooLarge` when it has more items.
 pub fn items(text: &[u8], most: usize) -> Result<Vec<&str>> {
     let array: &RawValue =
         serde_json::from_slice(text).map_err(|error| Side::Request.unreadable(&error.to_string()))?;
@@ -182,7 +182,7 @@ pub(super) fn read_event(raw: &RawValue, limits: &WireLimits) -> Result<Event, U
     Ok(event)
 }
 
-/// The id of something that is no event, as far as there is one: at most 255 bytes of it.
+/// Returns the id of something that is not an event, as far as it has one: at most 255 bytes of it.
 fn id_of(text: &str) -> String {
     #[derive(Deserialize)]
     struct Form<'a> {
@@ -192,10 +192,10 @@ fn id_of(text: &str) -> String {
     serde_json::from_str::<Form<'_>>(text).map(|form| brief(&form.id).to_owned()).unwrap_or_default()
 }
 
-/// Appends an array of events, and after them texts that could not be read as events.
+/// Appends an array of events, and after them the texts that could not be read as events.
 ///
-/// A text is passed on as it came, so that who receives it can set it aside too; where it is not even JSON, as a
-/// string.
+/// A text is passed on as received, so that the receiver can set it aside too. If it is not even JSON, it is passed on
+/// as a string.
 pub(super) fn put_events(out: &mut Vec<u8>, events: &[Event], unreadable: &[Unreadable]) {
     out.reserve(events.iter().map(|event| event.size() + 256).sum());
     out.push(b'[');

@@ -16,7 +16,7 @@ struct ErrorForm<'a> {
     error: Fault<'a>,
 }
 
-/// What a failed call says.
+/// The description of a failed call.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Fault<'a> {
     #[serde(borrow)]

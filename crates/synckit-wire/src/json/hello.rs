@@ -1,4 +1,4 @@
-//! Hello: `{"protocol":1,"caller":{…},"filter":"all","cursor":"cursor"?}`, and with events that come ahead
+//! Hello: `{"protocol":1,"caller":{…},"filter":"all","cursor":"cursor"?}`, and if events come with it, also
 //! `"events":[…],"peer":"store","after":"cursor","latest":"event"?,"upto":"cursor"`.
 
 use serde::Deserialize;
@@ -17,7 +17,7 @@ impl ToJson for HelloRequest {
         let mut out = Vec::new();
         put(&mut out, self);
         if let Some(Ahead { peer, after, latest, events, upto }) = &self.ahead {
-            // The object goes on.
+            // The object continues.
             out.pop();
             put_name(&mut out, "events");
             put_events(&mut out, events, &[]);
@@ -33,7 +33,7 @@ impl ToJson for HelloRequest {
     }
 }
 
-/// The parts of a hello beside events that come ahead.
+/// The parts of a hello other than its events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HelloForm {
@@ -58,7 +58,7 @@ impl FromJson for HelloRequest {
     }
 }
 
-/// The arrays of the answer, still text.
+/// The arrays of the response, still as text.
 #[derive(Deserialize)]
 struct Arrays<'a> {
     #[serde(borrow)]

@@ -1,12 +1,12 @@
 //! The JSON form of every message.
 //!
-//! - `batch`: arrays of events, read one by one
-//! - `push`, `page`, `hello`: the messages that carry them
-//! - `plain`: the messages that carry none
+//! - `batch`: arrays of events, parsed one by one
+//! - `push`, `page`, `hello`: the messages that carry events
+//! - `plain`: the messages that carry no events
 //! - `error`: the body of a failed call
 //!
-//! Nothing here recurses on the nesting of what came in: messages without events are checked for depth before
-//! they are parsed, and the events of a batch are skipped over as text, whose data is checked for depth in turn.
+//! Nothing here recurses on the nesting of the input: messages without events are checked for depth before they are
+//! parsed, and the events of a batch are skipped as text, whose data is then checked for depth.
 
 mod batch;
 mod error;
@@ -53,7 +53,7 @@ fn put_field<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, part: &T) {
     put(out, part);
 }
 
-/// Appends the name of a field that is not the first. It needs no escapes.
+/// Appends the name of a field that is not the first. The name must not need escapes.
 fn put_name(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());

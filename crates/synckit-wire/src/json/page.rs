@@ -24,7 +24,7 @@ impl ToJson for PullResponse {
     }
 }
 
-/// The parts of a page beside its events; or the error that ends a subscription.
+/// The parts of a page other than its events; or the error that ends a subscription.
 #[derive(Deserialize)]
 struct PageForm<'a> {
     #[serde(borrow)]
@@ -36,7 +36,7 @@ struct PageForm<'a> {
 }
 
 impl FromJson for PullResponse {
-    /// Reads a page. An error in the place of a page, as at the end of a subscription, is that error.
+    /// Reads a page. If an error takes its place, as at the end of a subscription, returns that error.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let (texts, form) = split(bytes, limits, Side::Answer)?;
         let (texts, ids, next, more) = match (texts, form) {

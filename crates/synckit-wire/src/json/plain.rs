@@ -34,7 +34,7 @@ encode!(HelloResponse, PullRequest, PushResponse, MissingRequest, MissingRespons
 impl FromJson for PullRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let PullParts { scope, .. } = parse_plain(bytes, limits, Side::Request)?;
-        // A scope without names is a text, and what is neither is refused below.
+        // A scope without names is a string. Whatever is neither is refused below.
         let names = scope.and_then(|scope| serde_json::from_str(scope.get()).ok());
         let ScopeNames { sent, named } = names.unwrap_or_default();
         if let Some(stores) = sent {
@@ -47,7 +47,7 @@ impl FromJson for PullRequest {
     }
 }
 
-/// What is checked of a pull before it is made.
+/// The parts of a pull that are checked before it is built.
 #[derive(Deserialize)]
 struct PullParts<'a> {
     #[serde(default, rename = "filter")]
@@ -56,7 +56,7 @@ struct PullParts<'a> {
     scope: Option<&'a RawValue>,
 }
 
-/// The arrays of a scope, still text.
+/// The arrays of a scope, still as text.
 #[derive(Default, Deserialize)]
 struct ScopeNames<'a> {
     #[serde(borrow)]
@@ -65,8 +65,7 @@ struct ScopeNames<'a> {
     named: Option<&'a RawValue>,
 }
 
-/// The one place of a request where keys are the caller's own: a map would take the last of two that are equal.
-
+/// The only part of a request whose keys the caller chooses: a map would keep the last of two equal ones.
 #[derive(Default, Deserialize)]
 struct FilterKeys {
     #[serde(default, rename = "metadata")]
@@ -101,7 +100,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
 }
 
 impl FromJson for PushResponse {
-    /// Reads the answer to a push. It may name every event of a large batch, each with its reason.
+    /// Reads the response to a push. It may name every event of a large batch, each with a reason.
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         synckit_core::json::check_depth(bytes)?;
@@ -118,7 +117,7 @@ impl FromJson for PushResponse {
     }
 }
 
-/// The parts of the answer to a push, its refusals still text.
+/// The parts of the response to a push, with its refusals still as text.
 #[derive(Deserialize)]
 struct PushAnswer<'a> {
     accepted: usize,
@@ -128,7 +127,7 @@ struct PushAnswer<'a> {
     placed: Option<Placed>,
 }
 
-/// A refusal. One with a code that is not known here is read as `Invalid`: the event was refused, whatever the reason.
+/// A refusal. An unknown code is read as `Invalid`: the event was refused, whatever the reason.
 #[derive(Deserialize)]
 struct RefusedForm<'a> {
     index: usize,
@@ -140,7 +139,7 @@ struct RefusedForm<'a> {
     message: Cow<'a, str>,
 }
 
-/// The parts of a request for missing events, its ids still text.
+/// The parts of a request for missing events, with its ids still as text.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MissingForm<'a> {
@@ -157,7 +156,7 @@ impl FromJson for MissingRequest {
     }
 }
 
-/// The parts of an answer to it.
+/// The parts of the response to that request.
 #[derive(Deserialize)]
 struct MissingAnswer<'a> {
     #[serde(borrow)]

@@ -28,7 +28,7 @@ impl ToJson for PushRequest {
     }
 }
 
-/// The parts of a push beside its events.
+/// The parts of a push other than its events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PushForm<'a> {

@@ -1,4 +1,4 @@
-//! What a failed call says, by itself or in the place of a page.
+//! The description of a failed call, by itself or in place of a page.
 
 use std::time::Duration;
 
@@ -45,11 +45,11 @@ impl ToProtobuf for Error {
 impl FromProtobuf for Error {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes.min(WireLimits::PLAIN_BYTES))?;
-        read(bytes)?.ok_or_else(|| Side::Answer.unreadable("it says no code of an error"))
+        read(bytes)?.ok_or_else(|| Side::Answer.unreadable("it has no error code"))
     }
 }
 
-/// The error in this message, if there is one: its fields have numbers that no page has.
+/// Returns the error in this message, if there is one: its fields have numbers that no page has.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Error>> {
     let form::Error { code, message, retryable, retry_after_ms } = parse(bytes, Side::Answer)?;
     if code == ErrorCode::Unspecified as i32 {

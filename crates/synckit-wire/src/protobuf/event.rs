@@ -1,11 +1,11 @@
-//! One event: written by hand, and its parts as they are read, before anything is made of them.
+//! One event: encoded by hand, and decoded into borrowed parts before anything is built from them.
 
 use synckit_core::{Data, Event, VectorClock};
 
 use super::fields::{Fields, Value};
 use super::write::{delimited_len, fixed_len, open, put_bytes, put_fixed, put_varint, varint_len};
 
-/// The length of an event, without the field around it.
+/// Returns the encoded length of an event, without the field around it.
 fn len(event: &Event) -> usize {
     let metadata = if event.metadata.is_empty() { 0 } else { delimited_len(event.metadata.as_json().len()) };
     let dot = event.dot.as_ref();
@@ -58,18 +58,18 @@ fn put_dot(out: &mut Vec<u8>, tag: u32, node: &str, counter: u64) {
     put_varint(out, 2, counter);
 }
 
-/// What an event says, borrowed from the message it came in.
+/// The parts of an event, borrowed from its message.
 #[derive(Default)]
 pub(super) struct Parts<'a> {
     pub(super) id: &'a str,
     pub(super) event_type: &'a str,
     pub(super) aggregate_id: &'a str,
     pub(super) data: Option<Payload<'a>>,
-    /// Empty when it was left out.
+    /// Empty when it was omitted.
     pub(super) metadata: &'a str,
     pub(super) dot: Option<(&'a str, u64)>,
     pub(super) time: u64,
-    /// The clock's entries: at most as many as a clock may have.
+    /// The entries of the clock, at most as many as a clock may have.
     pub(super) clock: Vec<(&'a str, u64)>,
 }
 
@@ -80,10 +80,10 @@ pub(super) enum Payload<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Reads the parts of one event into the place of those of another, whose clock gives its room.
+    /// Reads the parts of one event over those of another, and reuses the memory of its clock.
     ///
     /// # Errors
-    /// Why it is no event, in words.
+    /// The reason why it is not an event, in words.
     pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
         let mut clock = std::mem::take(&mut self.clock);
         clock.clear();
@@ -105,14 +105,14 @@ impl<'a> Parts<'a> {
                     self.clock.push(read_dot(dot, Default::default())?);
                 }
                 (9, Value::Fixed64(time)) => self.time = time,
-                (tag @ 1..=9, _) => return Err(format!("its field {tag} is of another wire type")),
+                (tag @ 1..=9, _) => return Err(format!("its field {tag} has the wrong wire type")),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// [`Event::size`] of the event that these parts are.
+    /// Returns the [`Event::size`] of the event with these parts.
     pub(super) fn size(&self) -> usize {
         let data = match self.data {
             Some(Payload::Json(text)) => text.len(),
@@ -124,7 +124,7 @@ impl<'a> Parts<'a> {
         self.id.len() + self.event_type.len() + self.aggregate_id.len() + data + metadata + clock
     }
 
-    /// The data, checked for form and depth where it is JSON.
+    /// Returns the data. If it is JSON, its syntax and depth are checked.
     pub(super) fn data(&self) -> synckit_core::Result<Data> {
         match self.data {
             Some(Payload::Json(text)) => Data::json(text),
@@ -134,7 +134,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A dot that comes twice is one message in two pieces, as protobuf has it.
+/// Reads a dot. As protobuf requires, a dot that appears twice is one message in two pieces.
 fn read_dot<'a>(bytes: &'a [u8], before: (&'a str, u64)) -> Result<(&'a str, u64), String> {
     let (mut node, mut counter) = before;
     for field in Fields(bytes) {
@@ -142,7 +142,7 @@ fn read_dot<'a>(bytes: &'a [u8], before: (&'a str, u64)) -> Result<(&'a str, u64
         match (field.tag, field.value) {
             (1, Value::Bytes(text)) => node = utf8("node", text)?,
             (2, Value::Varint(number)) => counter = number,
-            (1 | 2, _) => return Err("a dot has a field of another wire type".to_owned()),
+            (1 | 2, _) => return Err("a dot has a field with the wrong wire type".to_owned()),
             _ => {}
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         Ok(vec![plain, bytes, resolution])
     }
 
-    /// What prost makes of the same event.
+    /// Returns what prost builds from the same event.
     fn form_of(event: &Event) -> form::Event {
         let dot = |node: &NodeId, counter| form::Dot { node: node.to_string(), counter };
         form::Event {

@@ -1,4 +1,4 @@
-//! The fields of a message, one after the other, without building anything.
+//! Iterates over the fields of a message without building anything.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use synckit_core::Result;
 
 use crate::checks::{Side, too_many};
 
-/// The fields of a message. After an error there are none.
+/// The fields of a message. After an error, the iteration ends.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
-/// Bytes that are no fields. It says no more, so that it costs nothing to carry.
+/// The error for bytes that are not fields. It has no details, so that it costs nothing to carry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Malformed;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bytes are no message of protobuf")
+        f.write_str("the bytes are not a protobuf message")
     }
 }
 
@@ -31,17 +31,17 @@ impl From<prost::DecodeError> for Malformed {
 pub(super) struct Field<'a> {
     pub(super) tag: u32,
     pub(super) value: Value<'a>,
-    /// Its key and its value, as they stand in the message.
+    /// The key and the value, as encoded in the message.
     raw: &'a [u8],
 }
 
-/// The value of a field, as far as its wire type tells.
+/// The value of a field, as far as the wire type tells.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    /// Of a type that no field of ours has.
+    /// A type that none of our fields has.
     Other,
 }
 
@@ -88,7 +88,7 @@ fn value<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), Malformed> {
     Ok((tag, value))
 }
 
-/// A number; nearly all of them have one byte.
+/// Reads a number; nearly all of them have one byte.
 #[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
     match *rest {
@@ -100,18 +100,19 @@ fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
     }
 }
 
-/// A message of which some fields repeat.
+/// A message, split into its repeated fields and the rest.
 pub(super) struct Split<'a> {
-    /// The values of the fields that repeat, in order, with their tags.
+    /// The values of the repeated fields, in order, with their tags.
     pub(super) items: Vec<(u32, &'a [u8])>,
-    /// The other fields, as a message of their own.
+    /// The other fields, as a separate message.
     pub(super) rest: Vec<u8>,
 }
 
-/// Takes the fields of these tags, which are texts or messages, out of a message. It stops at the first too many.
+/// Takes the fields with these tags, which are strings or messages, out of a message. Stops at the first one beyond
+/// `most`.
 ///
 /// # Errors
-/// `TooLarge` for more than `most` of them, `Invalid` or `Corrupt` for what is no message.
+/// `TooLarge` for more than `most` of them, `Invalid` or `Corrupt` for bytes that are not a message.
 pub(super) fn split<'a>(
     bytes: &'a [u8],
     tags: &[u32],
@@ -126,7 +127,7 @@ pub(super) fn split<'a>(
             _ if !tags.contains(&tag) => split.rest.extend_from_slice(raw),
             Value::Bytes(_) if split.items.len() == most => return Err(too_many(what, most)),
             Value::Bytes(item) => split.items.push((tag, item)),
-            _ => return Err(side.unreadable(&format!("the {what} are of another wire type"))),
+            _ => return Err(side.unreadable(&format!("the {what} have the wrong wire type"))),
         }
     }
     Ok(split)

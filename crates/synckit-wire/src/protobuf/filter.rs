@@ -1,4 +1,4 @@
-//! A filter, by way of its parts: `synckit_core` shows and takes them in the form that serde gives.
+//! A filter, by way of its parts: `synckit_core` exposes and accepts them only through serde.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct Parts {
     metadata: BTreeMap<String, Vec<String>>,
 }
 
-/// The form of a filter; none for one that passes everything.
+/// Returns the form of a filter; `None` for a filter that passes everything.
 pub(super) fn write(filter: &Filter) -> Option<form::Filter> {
     if filter.is_empty() {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn write(filter: &Filter) -> Option<form::Filter> {
     Some(form::Filter { types, aggregates, aggregate_prefixes, metadata })
 }
 
-/// The filter of a form that [`check`] has let through.
+/// Reads a filter from a form that has passed [`check`].
 pub(super) fn read(form: Option<form::Filter>) -> Result<Filter> {
     let Some(form::Filter { types, aggregates, aggregate_prefixes, metadata: criteria }) = form else {
         return Ok(Filter::new());
@@ -47,10 +47,10 @@ pub(super) fn read(form: Option<form::Filter>) -> Result<Filter> {
         .map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// Counts what repeats in a filter, before any of it is made.
+/// Counts the repeated parts of a filter before any of it is built.
 ///
 /// # Errors
-/// `Invalid` when it has more criteria than a filter may.
+/// `Invalid` when it has more criteria than a filter may have.
 pub(super) fn check(request: &[u8]) -> Result<()> {
     let (mut fields, mut values) = (0, 0);
     for filter in messages(request, |tag| tag == 4) {
@@ -73,7 +73,7 @@ pub(super) fn check(request: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The texts and messages of a message under the tags wanted.
+/// Iterates over the strings and messages in a message that have a wanted tag.
 fn messages(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> impl Iterator<Item = Result<(u32, &[u8])>> {
     Fields(bytes).filter_map(move |field| match field {
         Ok(Field { tag, value: Value::Bytes(bytes), .. }) if wanted(tag) => Some(Ok((tag, bytes))),

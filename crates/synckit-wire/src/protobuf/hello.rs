@@ -1,4 +1,4 @@
-//! Hello, and its answer.
+//! Hello, and its response.
 
 use prost::Message;
 use synckit_core::{EventId, HelloRequest, HelloResponse, Limits, NodeId, Result, Stored};

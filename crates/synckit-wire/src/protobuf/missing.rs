@@ -1,4 +1,4 @@
-//! Missing, and its answer.
+//! Missing, and its response.
 
 use prost::Message;
 use synckit_core::{EventId, MissingRequest, MissingResponse, Result};
@@ -9,7 +9,7 @@ use super::{FromProtobuf, ToProtobuf, generated as form, parse};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
-/// Takes the ids out of a message, and leaves the rest of it.
+/// Takes the ids out of a message. Returns them and the rest of the message.
 fn take_ids(bytes: &[u8], tag: u32, limits: &WireLimits, side: Side) -> Result<(Vec<EventId>, Vec<u8>)> {
     check_plain(bytes, limits)?;
     let Split { items, rest } = split(bytes, &[tag], "ids", limits.limits.batch_events, side)?;
@@ -48,7 +48,7 @@ impl FromProtobuf for MissingResponse {
         let (ids, rest) = take_ids(bytes, 1, limits, Side::Answer)?;
         let form: form::MissingResponse = parse(&rest, Side::Answer)?;
         if !form.answered {
-            return Err(Side::Answer.unreadable("it does not say that it is an answer"));
+            return Err(Side::Answer.unreadable("its `answered` is not true"));
         }
         Ok(MissingResponse { ids, place: answer(|| cursor(form.place))? })
     }

@@ -68,7 +68,7 @@ impl FromProtobuf for PullResponse {
     }
 }
 
-/// What the peer could not read of what it passes on.
+/// Reads an entry that the peer could not read and passed on.
 fn passed_on(bytes: &[u8]) -> Result<Unreadable> {
     let form::Unreadable { id, code: number, message, text } = parse(bytes, Side::Answer)?;
     Ok(Unreadable { id: brief(&id).to_owned(), code: code(number), message, text })

@@ -1,4 +1,4 @@
-//! The parts that messages have in common, and what is called wrong in them.
+//! The parts that messages share, and the errors in them.
 
 use std::str::FromStr;
 
@@ -9,12 +9,12 @@ use super::write::put_bytes;
 use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
 
-/// Runs the reading of a request: whatever is wrong with it, it is `Invalid`.
+/// Runs the reading of a request, and turns every error into `Invalid`.
 pub(super) fn request<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     read().map_err(|error| Side::Request.unreadable(&error.to_string()))
 }
 
-/// Runs the reading of an answer: whatever is wrong with it, it is `Corrupt`.
+/// Runs the reading of a response, and turns every error into `Corrupt`.
 pub(super) fn answer<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     read().map_err(|error| Side::Answer.unreadable(&error.to_string()))
 }
@@ -29,7 +29,7 @@ pub(super) fn caller_form(caller: &Caller) -> Option<form::Caller> {
 }
 
 pub(super) fn caller(form: Option<form::Caller>) -> Result<Caller> {
-    let missing = || Error::invalid("it does not say who calls; it needs a `caller`");
+    let missing = || Error::invalid("it needs a `caller`");
     let form::Caller { node, store } = form.ok_or_else(missing)?;
     Ok(Caller { node: NodeId::new(node)?, store: store.parse()? })
 }
@@ -45,7 +45,7 @@ pub(super) fn put_names(out: &mut Vec<u8>, tag: u32, names: &[impl AsRef<str>]) 
     }
 }
 
-/// Reads the texts that [`split`](super::fields::split) has counted.
+/// Parses the names that [`split`](super::fields::split) has counted.
 pub(super) fn names<T: FromStr<Err = Error>>(items: &[(u32, &[u8])], side: Side) -> Result<Vec<T>> {
     let name = |(_, bytes): &(u32, &[u8])| {
         let text = std::str::from_utf8(bytes).map_err(|error| side.unreadable(&error.to_string()))?;
@@ -66,7 +66,7 @@ pub(super) fn text(of: Option<&impl ToString>) -> Option<String> {
     of.map(ToString::to_string)
 }
 
-/// A code without a number of its own is written as the one without a name.
+/// Returns the number of a code. A code without a number is written as the unspecified one.
 pub(super) fn code_of(code: RefusalCode) -> form::RefusalCode {
     match code {
         RefusalCode::Invalid => form::RefusalCode::Invalid,
@@ -77,7 +77,7 @@ pub(super) fn code_of(code: RefusalCode) -> form::RefusalCode {
     }
 }
 
-/// A number without a name here is read as `Invalid`: the event was refused, whatever the reason.
+/// Returns the code of a number. An unknown number is read as `Invalid`: the event was refused, whatever the reason.
 pub(super) fn code(number: i32) -> RefusalCode {
     match form::RefusalCode::try_from(number).unwrap_or_default() {
         form::RefusalCode::Unspecified | form::RefusalCode::Invalid => RefusalCode::Invalid,

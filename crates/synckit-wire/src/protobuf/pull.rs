@@ -1,4 +1,4 @@
-//! Pull and subscribe: what is asked for.
+//! The requests of pull and subscribe.
 
 use prost::Message;
 use synckit_core::{PullRequest, Result, Scope};
@@ -49,11 +49,12 @@ impl FromProtobuf for PullRequest {
             Ok(form::Scope::Others) if stores.is_empty() && ids.is_empty() => Scope::Others,
             Ok(form::Scope::Sent) if ids.is_empty() => Scope::Sent(names(&stores, Side::Request)?),
             Ok(form::Scope::Named) if stores.is_empty() => Scope::Named(names(&ids, Side::Request)?),
-            Ok(_) => return Err(Side::Request.unreadable("it has `stores` or `ids` that its scope has not")),
+            Ok(_) => {
+                return Err(Side::Request.unreadable("it has `stores` or `ids` that its scope does not use"));
+            }
             Err(_) => {
-                return Err(Side::Request.unreadable(
-                    "its scope is not known here; send SCOPE_OTHERS, SCOPE_SENT or SCOPE_NAMED",
-                ));
+                return Err(Side::Request
+                    .unreadable("its scope is unknown; send SCOPE_OTHERS, SCOPE_SENT or SCOPE_NAMED"));
             }
         };
         request(|| {

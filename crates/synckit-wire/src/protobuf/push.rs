@@ -1,4 +1,4 @@
-//! Push: events and where they come from; what became of them.
+//! Push: events and where they come from, and the result.
 
 use prost::Message;
 use synckit_core::{PushRequest, PushResponse, Refused, Result, Unreadable};
@@ -76,14 +76,14 @@ impl ToProtobuf for PushResponse {
 }
 
 impl FromProtobuf for PushResponse {
-    /// Reads the answer to a push. It may name every event of a large batch, each with its reason.
+    /// Reads the response to a push. It may name every event of a large batch, each with a reason.
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         let most = limits.limits.batch_events;
         let Split { items, rest } = split(bytes, &[REFUSED], "refusals", most, Side::Answer)?;
         let form: form::PushResponse = parse(&rest, Side::Answer)?;
         let (Some(accepted), Some(duplicates)) = (form.accepted, form.duplicates) else {
-            return Err(Side::Answer.unreadable("it does not count what was accepted"));
+            return Err(Side::Answer.unreadable("it has no `accepted` count"));
         };
         let mut refused = Vec::with_capacity(items.len());
         for (_, item) in items {

@@ -1,4 +1,4 @@
-//! A batch of events, each read on its own.
+//! A batch of events, each decoded separately.
 
 use std::str::FromStr;
 
@@ -15,15 +15,15 @@ use super::fields::{Fields, Value};
 use crate::checks::brief;
 use crate::limits::WireLimits;
 
-/// Reads events, one after the other.
+/// Decodes events one after the other.
 pub(super) struct Reader<'a> {
     limits: &'a WireLimits,
     parts: Parts<'a>,
     nodes: Names<NodeId>,
     types: Names<EventType>,
-    /// That of the event before.
+    /// The metadata of the previous event.
     metadata: Metadata,
-    /// Room for the clock of one event.
+    /// A buffer for the clock of one event.
     clock: Vec<(NodeId, u64)>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads one event. Its size is known before anything of it is copied.
+    /// Decodes one event. Its size is known before any of it is copied.
     pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<Event, Unreadable> {
         let most = self.limits.limits.event_bytes;
         if let Err(why) = self.parts.read(bytes) {
@@ -57,10 +57,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What the parts are, if they are an event.
+    /// Builds the event from its parts, if they form one.
     fn event(&mut self) -> Result<Event> {
         let Reader { parts, nodes, types, metadata, clock, .. } = self;
-        // Many events of one author have the same.
+        // Many events of one author have the same metadata.
         let text = if parts.metadata.is_empty() { "{}" } else { parts.metadata };
         if text != metadata.as_json() {
             *metadata = Metadata::json(text)?;
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Names that come again and again in a batch, each made once. The first few are remembered.
+/// Names that repeat within a batch, each built once. The first few are remembered.
 struct Names<T>(Vec<T>);
 
 impl<T> Default for Names<T> {
@@ -114,7 +114,7 @@ fn unreadable(bytes: &[u8], message: String) -> Unreadable {
     Unreadable { id: id_of(bytes), code: RefusalCode::Invalid, message, text: raw(bytes) }
 }
 
-/// Bytes that are no event, as a JSON object that says so.
+/// Returns bytes that are not an event, wrapped in a JSON object.
 fn raw(bytes: &[u8]) -> String {
     #[derive(Serialize)]
     struct Form<'a> {
@@ -126,14 +126,14 @@ fn raw(bytes: &[u8]) -> String {
     serde_json::to_string(&form).expect("two texts have a JSON form")
 }
 
-/// The JSON form, from which an event that is only too large can be read again.
+/// Returns the JSON form, from which an event that is merely too large can be read again.
 fn text_of(event: &Event) -> String {
     let mut text = Vec::new();
     crate::json::write_event(event, &mut text);
     String::from_utf8(text).expect("the JSON form of an event is UTF-8")
 }
 
-/// The id of something that is no event, as far as there is one: at most 255 bytes of it.
+/// Returns the id of something that is not an event, as far as it has one: at most 255 bytes of it.
 fn id_of(bytes: &[u8]) -> String {
     let mut id = "";
     for field in Fields(bytes).map_while(Result::ok) {

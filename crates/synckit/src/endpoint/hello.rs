@@ -1,4 +1,4 @@
-//! The answer to a hello: who answers, and what is known of the caller.
+//! The response to a hello: who the endpoint is, and what it knows of the caller.
 
 use synckit_core::{
     Ahead, Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Needs, Note,
@@ -14,7 +14,7 @@ impl<S: EventStore> Endpoint<S> {
         if request.protocol != PROTOCOL_VERSION {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                "the two sides speak different versions; upgrade the older",
+                "the two sides speak different versions; upgrade the older side",
             )
             .with("caller's version", request.protocol)
             .with("version here", PROTOCOL_VERSION));
@@ -67,10 +67,10 @@ impl<S: EventStore> Endpoint<S> {
         Ok(answer)
     }
 
-    /// Stores what came with a hello, as a push. What is refused is told of by the push that follows.
+    /// Stores events that came with a hello, as a push does. Refusals are reported by the push that follows.
     async fn store_ahead(&self, caller: Caller, filter: String, ahead: Ahead) -> Result<Option<Stored>> {
         let Ahead { after, events, upto, .. } = ahead;
-        // What is far ahead of the clock here gets the right time before it is pushed.
+        // Events too far ahead of the local clock get the correct time before they are pushed.
         let late = |event: &Event| event.time.drifts(self.environment.now(), self.limits.drift());
         if events.len() > self.limits.batch_events || events.iter().any(late) {
             return Ok(None);
@@ -81,7 +81,7 @@ impl<S: EventStore> Endpoint<S> {
     }
 }
 
-/// The furthest places, as many as a message may name.
+/// Returns the furthest places, as many as a message may contain.
 fn furthest(mut places: Vec<Cursor>) -> Vec<Cursor> {
     places.drain(..places.len().saturating_sub(HelloResponse::MAX_KNOWN));
     places
@@ -93,7 +93,7 @@ fn same_store() -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
-/// Whether everything is as a caller expects that hands over events with its hello.
+/// Returns whether everything is as expected by a caller that hands over events with its hello.
 fn is_as_expected(answer: &HelloResponse, ahead: &Ahead) -> bool {
     answer.store == ahead.peer
         && answer.cursor_known

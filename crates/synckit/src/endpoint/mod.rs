@@ -1,7 +1,7 @@
-//! The answering side of a sync, in front of a store.
+//! The serving side of a sync, in front of a store.
 
 // - this file: `Endpoint`, its settings, pushes and subscriptions
-// - `hello.rs`: the answer to a hello
+// - `hello.rs`: the response to a hello
 // - `page.rs`: pages of the log
 
 mod hello;
@@ -25,20 +25,19 @@ use crate::access::Access;
 use crate::environment::{Environment, SystemEnvironment, entropy};
 use crate::sync::HandedOut;
 
-/// How long a subscription stays silent before it shows that it is alive, and looks for events that nobody
-/// announced.
+/// How long a subscription may be silent. Then it sends a sign of life, and looks for events that nobody announced.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The answering side of a sync: a store as a [`Transport`]. Clones share the store.
+/// The serving side of a sync: a store as a [`Transport`]. Clones share the store.
 ///
-/// Put it on the wire with a server adapter, or hand it to a manager in the same process. Every call is
+/// Serve it over the network with a server adapter, or pass it to a manager in the same process. Every call is
 /// cancel-safe: a push that is dropped is stored as a whole or not at all.
 pub struct Endpoint<S> {
     store: Arc<S>,
     limits: Limits,
     environment: Arc<dyn Environment>,
     identity: Arc<OnceCell<Identity>>,
-    /// Up to where events of this store's own are on record as handed out.
+    /// The position up to which events of this store are on record as handed out.
     handed: Arc<AtomicU64>,
     access: Option<Arc<dyn Access>>,
 }
@@ -57,7 +56,7 @@ impl<S> Clone for Endpoint<S> {
 }
 
 impl<S: EventStore> Endpoint<S> {
-    /// Answers for this store, with the default limits.
+    /// Creates an endpoint for this store, with the default limits.
     pub fn new(store: S) -> Self {
         Endpoint {
             store: Arc::new(store),
@@ -69,25 +68,25 @@ impl<S: EventStore> Endpoint<S> {
         }
     }
 
-    /// Accepts at most this.
+    /// Sets the limits of what it accepts.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Takes time and randomness from here.
+    /// Sets where time and randomness come from.
     pub fn with_environment(mut self, environment: impl Environment) -> Self {
         self.environment = Arc::new(environment);
         self
     }
 
-    /// Lets callers read and write only what this allows. Everything unless set.
+    /// Limits what callers may read and write. By default they may read and write everything.
     pub fn with_access(mut self, access: impl Access) -> Self {
         self.access = Some(Arc::new(access));
         self
     }
 
-    /// The store behind it.
+    /// Returns the store behind the endpoint.
     pub fn store(&self) -> &S {
         &self.store
     }
@@ -95,19 +94,20 @@ impl<S: EventStore> Endpoint<S> {
     /// Takes a fresh id and a fresh name.
     async fn renew(&self, store: StoreId) -> Result<()> {
         tracing::warn!(
-            "somebody knows a place in this log that is not there: it was set back, or a copy of it is in use"
+            "a peer knows a place that this log lacks: the log was restored, or a copy of it is in use"
         );
         let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
         self.store.commit(Renew::new(store, Renewal::SetBack, now, entropy)).await?;
         Ok(())
     }
 
-    /// Who this store was when that was asked first: its secret never changes, and former ids are only ever added.
+    /// Returns the identity this store had when it was first read: the secret never changes, and former ids are only
+    /// ever added.
     async fn known(&self) -> Result<&Identity> {
         self.identity.get_or_try_init(|| self.store.identity()).await
     }
 
-    /// Puts on record, before they are handed out, up to where events that were recorded or derived here are.
+    /// Records that local and derived events up to this position are handed out. Called before they are.
     async fn hand_out(&self, upto: Position) -> Result<()> {
         if upto > self.handed.load(Ordering::Relaxed) {
             let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
@@ -120,7 +120,7 @@ impl<S: EventStore> Endpoint<S> {
         self.access.as_ref().is_none_or(|access| access.may_read(caller, event))
     }
 
-    /// Takes out of a push what its caller may not write.
+    /// Removes from a push what its caller may not write.
     fn take_denied(&self, request: &mut PushRequest) -> Vec<Refused> {
         let Some(access) = &self.access else { return Vec::new() };
         let (mut denied, mut index) = (Vec::new(), 0);
@@ -137,10 +137,10 @@ impl<S: EventStore> Endpoint<S> {
         denied
     }
 
-    /// Waits until the log has moved beyond a position, or a heartbeat is due.
+    /// Waits until the log has grown beyond a position, or a heartbeat is due.
     async fn moved(&self, after: Position) {
         tokio::select! {
-            // Where it fails, reading the next page fails as well, and says why.
+            // If this fails, reading the next page also fails, and reports why.
             _ = self.store.moved(after) => {}
             () = tokio::time::sleep(HEARTBEAT) => {}
         }
@@ -151,7 +151,7 @@ impl<S: EventStore> Endpoint<S> {
             return Ok(());
         }
         Err(Error::too_large(format!(
-            "a batch of {events}; at most {} are taken at once, send it in parts",
+            "a batch of {events}; at most {} are accepted at once; send it in parts",
             self.limits.batch_events
         )))
     }
@@ -183,7 +183,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
         receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| denied.is_empty()) });
         let received = self.store.commit(receive).await?;
         if let Some(name) = &received.renewed {
-            tracing::warn!(%name, "an event under this store's name came that it does not hold: it has a fresh name now");
+            tracing::warn!(%name, "received an unknown event under this store's name; it took a fresh name");
         }
         Ok(PushResponse {
             accepted: received.accepted,
@@ -196,17 +196,17 @@ impl<S: EventStore> Transport for Endpoint<S> {
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.check_batch(request.ids.len())?;
         let ids = self.store.not_held(request.ids).await?;
-        // The place is read afterwards: a log that holds it holds all that was held when the ids were looked up.
+        // The place is read last: a log that holds it holds everything that was held when the ids were looked up.
         let place = self.store.cursor_at(self.store.head().await?.position).await?;
         Ok(MissingResponse { ids, place: Some(place) })
     }
 
     async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
         if request.scope != Scope::Others {
-            let message = "only what others bring can be subscribed to; pull ids and named events";
+            let message = "only events from others can be subscribed to; pull ids and named events";
             return Err(Error::invalid(message).at("endpoint", "subscribe"));
         }
-        // The first page is read here, so that a cursor of another log is an error of the call.
+        // The first page is read here, so that a cursor of another log is reported as an error of the call.
         let first = self.page(&request).await?;
         let state = Some((self.clone(), request, Some(first), false));
         Ok(Box::pin(stream::unfold(state, |state| async {
@@ -241,11 +241,11 @@ impl<S: EventStore> Transport for Endpoint<S> {
     }
 }
 
-/// Joins what was denied with what the store refused of the rest, by places in the whole batch.
+/// Merges the denied events with those that the store refused of the rest, by index in the whole batch.
 fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused> {
     let taken: Vec<usize> = denied.iter().map(|one| one.index).collect();
     denied.extend(refused.into_iter().map(|one| {
-        // Each denied event that stood before this one moves it one place on.
+        // Each denied event before this one shifts its index by one.
         let index = taken.iter().fold(one.index, |index, place| index + usize::from(*place <= index));
         Refused { index, ..one }
     }));

@@ -1,4 +1,4 @@
-//! Pages of the log, as a caller may read them.
+//! Pages of the log, limited to what a caller may read.
 
 use synckit_core::{
     Cursor, Error, ErrorKind, EventId, EventStore, Needs, Page, Position, PullRequest, PullResponse, Query,
@@ -8,8 +8,8 @@ use synckit_plan::StoreExt;
 
 use crate::endpoint::Endpoint;
 
-/// How many log positions one pull looks at before it answers, be the page empty or not: so that a filter that
-/// passes little never makes a caller wait long.
+/// How many log positions one pull scans before it returns, even if the page is empty, so that a caller with a narrow
+/// filter never waits long.
 const MAX_SCAN: Position = 50_000;
 
 impl<S: EventStore> Endpoint<S> {
@@ -21,10 +21,11 @@ impl<S: EventStore> Endpoint<S> {
         }
     }
 
-    /// A page of the log: of what did not come from the caller, or the ids of what came from these stores.
+    /// Reads a page of the log: the events that did not come from the caller, or the ids of those that came from these
+    /// stores.
     async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
-        // Of ids a page has at most as many as it looks at places, and no place beyond that is looked at.
+        // A page of ids has at most as many as it scans places, and nothing beyond is scanned.
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
         let source = sent.is_none().then_some(request.caller.store);
         let secret = &self.known().await?.secret;
@@ -65,7 +66,8 @@ impl<S: EventStore> Endpoint<S> {
                     continue;
                 }
                 if !page.events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
-                    // The first read of a page always brings one event, however large: it waits for the next page.
+                    // The first read of a page always returns an event, however large; such an event waits for the next
+                    // page.
                     page.next = self.store.cursor_at(stored.position - 1).await?;
                     page.more = true;
                     self.hand_out(handed).await?;
@@ -87,7 +89,7 @@ impl<S: EventStore> Endpoint<S> {
         Ok(page)
     }
 
-    /// These events, as many as fit.
+    /// Reads these events, as many as fit.
     async fn named(&self, request: &PullRequest, ids: &[EventId]) -> Result<PullResponse> {
         self.check_batch(ids.len())?;
         let facts = self.store.facts(Needs { ids: ids.to_vec(), ..Needs::default() }).await?;
@@ -112,8 +114,8 @@ impl<S: EventStore> Endpoint<S> {
         Ok(PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: false })
     }
 
-    /// Checks that a cursor names a place in this log. One that this store has given out and that is not there shows that
-    /// the log was set back or copied: it takes a fresh id and a fresh name.
+    /// Checks that a cursor names a place in this log. A cursor that this store issued and whose place is missing shows
+    /// that the log was restored or copied; the store then takes a fresh id and a fresh name.
     async fn check_cursor(&self, cursor: &Cursor, page: &Page) -> Result<()> {
         let known = self.known().await?;
         let ours = cursor.store() == page.store

@@ -30,7 +30,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Makes a [`Replica`].
+/// Builds a [`Replica`].
 #[derive(Debug)]
 pub struct ReplicaBuilder<S> {
     store: S,
@@ -48,39 +48,39 @@ impl<S: EventStore> ReplicaBuilder<S> {
         ReplicaBuilder { store, settings }
     }
 
-    /// Sets how large an event and a batch may be.
+    /// Sets the maximum sizes of an event and a batch.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Sets who settles conflicts. [`LastWriteWins`] unless set.
+    /// Sets the conflict resolver. Default: [`LastWriteWins`].
     pub fn with_resolver(mut self, resolver: impl ConflictResolver + 'static) -> Self {
         self.settings.resolving.resolver = Arc::new(resolver);
         self
     }
 
-    /// Sets how long a resolver may think about one conflict. 5 s unless set. What takes longer is left listed, with an
-    /// error; the rest goes on.
+    /// Sets how long a resolver may take for one conflict. Default: 5 s. A conflict that takes longer stays listed,
+    /// with an error; the rest goes on.
     pub fn with_resolver_timeout(mut self, timeout: Duration) -> Self {
         self.settings.resolving.limit = timeout;
         self
     }
 
-    /// Calls this for each conflict that is settled, and for each that a sync leaves. It runs within the sync, so it
-    /// should be quick.
+    /// Sets a function to call for each conflict that is settled, and for each that a sync leaves. It runs within the
+    /// sync, so it should be fast.
     pub fn with_conflict_hook(mut self, hook: impl Fn(&ConflictNotice<'_>) + Send + Sync + 'static) -> Self {
         self.settings.conflict_hook = Some(Arc::new(hook));
         self
     }
 
-    /// Sets where time and randomness come from. The operating system unless set.
+    /// Sets where time and randomness come from. Default: the operating system.
     pub fn with_environment(mut self, environment: impl Environment) -> Self {
         self.settings.environment = Arc::new(environment);
         self
     }
 
-    /// Makes the replica.
+    /// Builds the replica.
     pub fn build(self) -> Replica<S> {
         let ReplicaBuilder { store, settings } = self;
         let (author, settling) = (Remembered::default(), Mutex::default());

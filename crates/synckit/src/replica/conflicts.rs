@@ -1,4 +1,4 @@
-//! What people do with conflicts: list them, look at them, settle them, and ask why.
+//! What people do with conflicts: list them, inspect them, settle them, and ask why.
 
 use serde::Serialize;
 use synckit_core::{
@@ -11,7 +11,7 @@ use crate::replica::Replica;
 use crate::replica::settle::ConflictNotice;
 use crate::report::ConflictReport;
 
-/// A conflict that is not settled.
+/// A conflict that has not been settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenConflict {
     /// The aggregate.
@@ -21,8 +21,7 @@ pub struct OpenConflict {
 }
 
 impl<S: EventStore> Replica<S> {
-    /// The conflicts that are not settled, by aggregate. They are on record until they are, also across
-    /// restarts.
+    /// Returns the unsettled conflicts, by aggregate. They stay on record until they are settled, even across restarts.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a note cannot be read.
@@ -31,18 +30,18 @@ impl<S: EventStore> Replica<S> {
         notes.iter().map(open_conflict).collect()
     }
 
-    /// Gives the listed conflicts to the resolver, without a sync: for a hub, to which others push. Each sync
-    /// does it too.
+    /// Hands the listed conflicts to the resolver without a sync, for a hub that others push to. Each sync does this
+    /// too.
     ///
     /// # Errors
-    /// Those of the store. What was settled before is durable.
+    /// Those of the store. What was settled before the error is durable.
     pub async fn settle_listed(&self) -> Result<ConflictReport> {
         let mut report = ConflictReport::default();
         self.settle_all(&mut report).await.1?;
         Ok(report)
     }
 
-    /// The conflict of an aggregate, with its base and all sides; `None` when it has none.
+    /// Returns the conflict of an aggregate, with its base and all sides; `None` if there is none.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
@@ -50,13 +49,13 @@ impl<S: EventStore> Replica<S> {
         Conflict::in_history(self.store().events_of(aggregate).await?)
     }
 
-    /// The conflict that this resolution has settled, to be [settled](Replica::settle) otherwise. The
-    /// decision has to be the one at the top of its aggregate: what was recorded on top of it has seen it and
-    /// goes on from there.
+    /// Returns the conflict that this resolution settled, so that it can be [settled](Replica::settle) differently. The
+    /// resolution must be on top of its aggregate: what was recorded on top of it has seen the decision and builds on
+    /// it.
     ///
     /// # Errors
-    /// Those of the store; `NotFound` when the aggregate has no such resolution at its top, or a filter left
-    /// out what it had settled.
+    /// Those of the store; `NotFound` when no such resolution is on top of the aggregate, or a filter left out what it
+    /// settled.
     pub async fn settled_conflict(&self, aggregate: &AggregateId, resolution: &EventId) -> Result<Conflict> {
         let events = self.store().events_of(aggregate).await?;
         let absent = |message: &str| {
@@ -73,19 +72,22 @@ impl<S: EventStore> Replica<S> {
         Conflict::decided_by(top, &events)?.ok_or_else(|| absent("what it settled is not held here"))
     }
 
-    /// Settles a conflict as a person decides, whatever resolvers say of it. It can be done on any replica;
-    /// where several people settle one conflict differently, all replicas end with one of the decisions.
-    /// Answers the resolution, which is durable.
+    /// Settles a conflict by a person's decision, whatever resolvers decided. This can be done on any replica; if
+    /// several people settle one conflict differently, all replicas end with one of the decisions. Returns the
+    /// resolution, which is durable.
     ///
-    /// What has come to the aggregate since the caller looked stays in conflict with the decision.
+    /// Events that arrived at the aggregate since the caller looked stay in conflict with the decision.
     ///
     /// # Errors
-    /// `Invalid` when the answer is to leave it for review, keeps what no side stands for, or merges into
-    /// another aggregate; `TooLarge` when the event is; and those of the store. Nothing has changed then.
+    /// `Invalid` when the answer is to leave it for review, keeps an event that no side stands for, or merges into
+    /// another aggregate; `TooLarge` when the merged event is too large; and those of the store. Nothing has changed
+    /// then.
     pub async fn settle(&self, conflict: &Conflict, decision: impl Into<Ruling>, by: &str) -> Result<Event> {
         let resolution = conflict.override_with(decision, by)?;
         let resolution = resolution.ok_or_else(|| {
-            Error::invalid("to settle a conflict is to keep a side, to keep all or to merge; not to leave it")
+            Error::invalid(
+                "settling a conflict keeps a side, keeps all or merges; it cannot leave it for review",
+            )
         })?;
         let receive = self.receive(None, vec![resolution.clone()])?;
         let received = self.store().commit(receive).await?;
@@ -104,8 +106,7 @@ impl<S: EventStore> Replica<S> {
         Ok(resolution)
     }
 
-    /// The events of an aggregate that no other has seen: what [`record_if`](Replica::record_if) can
-    /// expect.
+    /// Returns the events of an aggregate that no other has seen, which [`record_if`](Replica::record_if) can expect.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when the note cannot be read.
@@ -114,7 +115,7 @@ impl<S: EventStore> Replica<S> {
         Ok(Heads::decode(&note.value)?.iter().map(|head| head.id.clone()).collect())
     }
 
-    /// The history of an aggregate in canonical order, each event with its standing.
+    /// Returns the history of an aggregate in canonical order, each event with its standing.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
@@ -122,11 +123,11 @@ impl<S: EventStore> Replica<S> {
         self.store().history(aggregate).await
     }
 
-    /// Why an event stands or not: what it had seen, what it was concurrent with, and who decided. Looks for
-    /// the event in the whole log; with the aggregate at hand [`Explanation::of`] its history is quicker.
+    /// Explains why an event stands or not: what it had seen, what it was concurrent with, and who decided. Searches
+    /// the whole log for the event. If you have the history of its aggregate, [`Explanation::of`] is faster.
     ///
     /// # Errors
-    /// Those of the store; `NotFound` when the event is not held.
+    /// Those of the store; `NotFound` when the event is not in the log.
     pub async fn explain(&self, event: &EventId) -> Result<Explanation> {
         let found = self.store().find(event).await?;
         let found = found.ok_or_else(|| {
@@ -135,8 +136,8 @@ impl<S: EventStore> Replica<S> {
         Explanation::of(&self.history(&found.event.aggregate_id).await?, event)
     }
 
-    /// The resolutions in the log after a position, in the order in which they came, and how far it was
-    /// looked: at most so many events of the log.
+    /// Returns the resolutions in the log after a position, in log order, and how far the log was scanned. Scans at
+    /// most `events` events.
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.

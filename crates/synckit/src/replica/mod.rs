@@ -1,11 +1,11 @@
-//! A replica: a store, and who writes through it. No network.
+//! A replica: a store and the node that writes through it. No network.
 
-// - this file: `Replica` and what users call
+// - this file: `Replica` and its public calls
 // - `builder.rs`: its settings
 // - `record.rs`: new events
 // - `conflicts.rs`: what people do with conflicts; `settle/`: what resolvers do
 // - `refused.rs`: events that could not be stored
-// - `status.rs`: how things stand
+// - `status.rs`: the state of a replica
 
 mod builder;
 mod conflicts;
@@ -32,10 +32,11 @@ use crate::remembered::Remembered;
 use builder::Settings;
 pub(crate) use settle::Settled;
 
-/// A store, and who writes through it: records events, shows histories, settles conflicts. It needs no network.
+/// A store and the node that writes through it: records events, shows histories, settles conflicts. It needs no
+/// network.
 ///
-/// A [`SyncManager`](crate::SyncManager) ties it to a peer; a replica with two hubs is two managers over clones of one
-/// replica. Clones share the store. All calls can be dropped at any await: what was begun is whole or absent.
+/// A [`SyncManager`](crate::SyncManager) connects it to a peer; a replica with two hubs has two managers over clones of
+/// one replica. Clones share the store. All calls can be dropped at any await: what they were doing is whole or absent.
 ///
 /// ```
 /// use synckit::{NewEvent, NodeId, Replica};
@@ -56,9 +57,9 @@ pub struct Replica<S> {
 struct Inner<S> {
     store: S,
     settings: Settings,
-    /// The name that was last recorded under.
+    /// The name that was last used to record.
     author: Remembered<NodeId>,
-    /// Whose turn it is to settle: conflicts are settled once, also where several managers share the replica.
+    /// Held while settling: each conflict is settled once, even if several managers share the replica.
     settling: Mutex<()>,
 }
 
@@ -75,26 +76,26 @@ impl<S: EventStore> From<S> for Replica<S> {
 }
 
 impl<S: EventStore> Replica<S> {
-    /// Makes a replica of a store with the default settings: the last write wins.
+    /// Creates a replica of a store with the default settings: the last write wins.
     pub fn new(store: S) -> Self {
         Replica::builder(store).build()
     }
 
-    /// Begins a replica with other settings.
+    /// Creates a builder for a replica with other settings.
     pub fn builder(store: S) -> ReplicaBuilder<S> {
         ReplicaBuilder::new(store)
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &S {
         &self.inner.store
     }
 
-    /// Makes this store a replica of its own, where it is a copy of another that goes on: it takes a fresh id, and this
-    /// name or a fresh one derived from its own. What it recorded and nobody has goes with it at the next sync. Returns
-    /// who it is now.
+    /// Gives a copied store an identity of its own while the original stays in use. It takes a fresh id, and this name
+    /// or a fresh one derived from its present name. Events it recorded that nobody else has go along at the next sync.
+    /// Returns the new identity.
     ///
-    /// A copy that nobody tells so is noticed when both have been in use; this is for those who know beforehand.
+    /// A copy is also detected without this call, once both have been in use. Use it if you know beforehand.
     ///
     /// # Errors
     /// `Invalid` for a name with `~`, and those of the store.
@@ -104,7 +105,7 @@ impl<S: EventStore> Replica<S> {
         self.store().commit(Renew { node, ..renew }).await
     }
 
-    /// Returns how things stand, without asking the network.
+    /// Returns the state of the replica, without using the network.
     ///
     /// # Errors
     /// Those of the store.
@@ -112,7 +113,7 @@ impl<S: EventStore> Replica<S> {
         Status::of(self.store()).await
     }
 
-    /// Computes the digest of the log and of what it shows: two replicas with equal digests agree.
+    /// Computes the digest of the log and of its view: two replicas with equal digests agree.
     ///
     /// # Errors
     /// Those of the store.
@@ -128,7 +129,7 @@ impl<S: EventStore> Replica<S> {
         refused::list(self.store()).await
     }
 
-    /// Tries again what could not be stored: foreign events at once, local ones with the next sync. Returns how many
+    /// Retries what could not be stored: foreign events immediately, local ones with the next sync. Returns how many
     /// foreign events could be stored now.
     ///
     /// # Errors
@@ -137,7 +138,7 @@ impl<S: EventStore> Replica<S> {
         refused::retry(self).await
     }
 
-    /// Forgets that this event could not be stored. A local event stays in the log; a foreign one is gone here.
+    /// Forgets that this event could not be stored. A local event stays in the log; a foreign one is deleted here.
     /// Returns whether there was one.
     ///
     /// # Errors
@@ -146,12 +147,12 @@ impl<S: EventStore> Replica<S> {
         refused::forget(self.store(), id).await
     }
 
-    /// The wall clock, in Unix milliseconds.
+    /// Returns the wall clock, in Unix milliseconds.
     pub(crate) fn now(&self) -> u64 {
         self.inner.settings.environment.now()
     }
 
-    /// Randomness for one commit.
+    /// Draws the randomness of one commit.
     pub(crate) fn entropy(&self) -> Result<Entropy> {
         entropy(&*self.inner.settings.environment)
     }

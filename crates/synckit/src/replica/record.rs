@@ -6,19 +6,18 @@ use synckit_plan::{Expect, Record, Recorded, StoreExt};
 use crate::replica::Replica;
 
 impl<S: EventStore> Replica<S> {
-    /// Records new events, all or none; no network is needed. When it answers, they are durable.
+    /// Records new events, all or none; no network is needed. When this returns, they are durable.
     ///
-    /// An event with an id that is held already with the same content is a repetition and changes nothing.
+    /// An event whose id is already held with the same content is a repetition and changes nothing.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge` or `Conflict`, naming the event, and those of the store. Nothing was recorded
-    /// then.
+    /// `Invalid`, `TooLarge` or `Conflict`, with the event, and those of the store. Nothing was recorded then.
     pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
         self.record_if(events, Vec::new()).await
     }
 
-    /// Records new events, all or none, if this is true when they are written: that an aggregate is not in
-    /// conflict, or that it has not moved on since the caller read it.
+    /// Records new events, all or none, if these conditions hold when they are written: that an aggregate is not in
+    /// conflict, or that it has not changed since the caller read it.
     ///
     /// ```no_run
     /// # use synckit::*;
@@ -33,8 +32,7 @@ impl<S: EventStore> Replica<S> {
     /// ```
     ///
     /// # Errors
-    /// As [`Replica::record`]; `Conflict`, naming the aggregate and its heads, where something else is
-    /// true.
+    /// Same as [`Replica::record`]; `Conflict`, with the aggregate and its heads, when a condition does not hold.
     pub async fn record_if(
         &self,
         events: impl IntoIterator<Item = NewEvent> + Send,
@@ -55,7 +53,7 @@ impl<S: EventStore> Replica<S> {
             };
             named.push((id, event));
         }
-        // A name that is out of date is put right by the commit.
+        // The commit corrects a name that is out of date.
         let author = match self.inner.author.get() {
             Some(author) => author,
             None => self.store().identity().await?.author,

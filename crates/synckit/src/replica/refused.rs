@@ -1,4 +1,4 @@
-//! Events that could not be stored: listed, tried again, forgotten.
+//! Events that could not be stored: listed, retried, forgotten.
 
 use synckit_core::{Event, EventStore, Note, Result};
 use synckit_plan::{

@@ -1,4 +1,4 @@
-//! How things stand at a replica, without asking the network.
+//! The state of a replica, without using the network.
 
 use serde::Serialize;
 use synckit_core::{EventStore, Former, NodeId, Position, Result, StoreId};
@@ -7,7 +7,7 @@ use synckit_plan::{
     notes::{self, PeerNote, PullNote, PushNote},
 };
 
-/// How things stand at a replica.
+/// The state of a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -15,21 +15,21 @@ pub struct Status {
     pub node: NodeId,
     /// The name it authors under now.
     pub author: NodeId,
-    /// The store.
+    /// The store id.
     pub store: StoreId,
-    /// Under which ids and names it went before, oldest first, and why it gave them up.
+    /// The former ids and names, oldest first, and why they were given up.
     pub former: Vec<Former>,
-    /// Whether events that nobody has get fresh dots before they are handed out, with the next sync that pushes.
+    /// Whether events that nobody else has get fresh dots before they are handed out, with the next sync that pushes.
     pub renumbers: bool,
-    /// When an event showed that another copy of this replica, or another device of its name, is in use.
+    /// When an event showed that a copy of this replica, or another device with the same name, is in use.
     pub copy_seen: Option<u64>,
     /// The number of events in the log.
     pub events: Position,
-    /// Aggregates in conflict.
+    /// The number of aggregates in conflict.
     pub conflicts: usize,
-    /// Foreign events that could not be stored here.
+    /// The number of foreign events that could not be stored here.
     pub refused_here: usize,
-    /// Own events that a peer refused.
+    /// The number of local events that a peer refused.
     pub refused_by_peers: usize,
     /// The peers this replica has synced with.
     pub peers: Vec<PeerStatus>,
@@ -39,23 +39,23 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PeerStatus {
-    /// The peer.
+    /// The peer's name.
     pub node: NodeId,
-    /// Its store.
+    /// The id of the peer's store.
     pub store: StoreId,
     /// The fingerprint of the filter.
     pub filter: String,
-    /// When a sync with it last ended well, in Unix milliseconds.
+    /// When a sync with it last succeeded, in Unix milliseconds.
     pub synced_at: u64,
-    /// How far its clock was ahead of the own then, in milliseconds, the way there included.
+    /// How far its clock was ahead of the local clock then, in milliseconds, including network delay.
     pub clock_skew_millis: i64,
     /// The position in its log up to which it was pulled.
     pub pulled_to: Position,
-    /// The position in the own log up to which everything was offered to it.
+    /// The position in the local log up to which everything was offered to it.
     pub pushed_to: Position,
-    /// At most so many events of the own log were not offered to it yet.
+    /// An upper bound on the events of the local log that have not been offered to it yet.
     pub to_push: Position,
-    /// So many events of the own log were refused by it, under whatever filter.
+    /// The number of events of the local log that it refused, under any filter.
     pub refused: usize,
 }
 

@@ -1,9 +1,9 @@
-//! Every edit stands.
+//! Keeps every edit.
 
 use synckit_core::Result;
 use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
-/// All branches stand side by side: for events that add up in any order, such as items sold.
+/// Keeps all branches side by side, for events that add up in any order, such as items sold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepAll;
 

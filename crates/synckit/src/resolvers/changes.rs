@@ -1,4 +1,4 @@
-//! Which fields each side of a conflict has changed since the sides parted.
+//! Which fields each side of a conflict changed since the sides diverged.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,27 +9,27 @@ use synckit_plan::Conflict;
 
 use crate::resolvers::tree::{self, Fields, Tree};
 
-/// A field of a JSON object, however deep: a JSON pointer such as `/address/street` (RFC 6901).
+/// A field of a JSON object at any depth: a JSON pointer such as `/address/street` (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldPath(String);
 
 impl FieldPath {
-    /// The object itself.
+    /// Returns the path of the object itself.
     pub const fn root() -> Self {
         FieldPath(String::new())
     }
 
-    /// A field within what this path names.
+    /// Returns the path of a field within the field that this path names.
     pub fn join(&self, name: &str) -> Self {
         FieldPath(format!("{}/{}", self.0, name.replace('~', "~0").replace('/', "~1")))
     }
 
-    /// The text of the pointer.
+    /// Returns the text of the pointer.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this names the same field as the other, or one that the other lies within.
+    /// Returns whether this names the same field as the other, or one that contains the other.
     pub fn holds(&self, other: &FieldPath) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -44,7 +44,7 @@ impl fmt::Display for FieldPath {
 impl FromStr for FieldPath {
     type Err = Error;
 
-    /// Reads a pointer, or the name of a field at the top: `price` is `/price`.
+    /// Parses a pointer, or the name of a top-level field: `price` is `/price`.
     fn from_str(text: &str) -> Result<Self, Error> {
         if !text.starts_with('/') {
             return match text.is_empty() {
@@ -72,36 +72,36 @@ impl<'de> Deserialize<'de> for FieldPath {
     }
 }
 
-/// The fields that each side of a conflict has changed.
+/// The fields that each side of a conflict changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changes {
     /// One entry for each event that the branches show, in canonical order.
     pub sides: Vec<SideChanges>,
 }
 
-/// What one side has changed.
+/// The fields that one side changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SideChanges {
     /// The event that the side shows.
     pub event: EventId,
-    /// The fields, in order of their paths; `None` where the event carries no JSON object.
+    /// The fields, ordered by path; `None` if the event carries no JSON object.
     pub fields: Option<Vec<FieldChange>>,
 }
 
-/// A field that a side has changed.
+/// A field that a side changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldChange {
     /// The field.
     pub field: FieldPath,
-    /// The JSON text in the base; `None` where it was not there, or the base is not known.
+    /// The JSON text in the base; `None` if the field was absent, or the base is unknown.
     pub before: Option<String>,
-    /// The JSON text on this side; `None` where it was removed.
+    /// The JSON text on this side; `None` if the field was removed.
     pub after: Option<String>,
 }
 
 impl Changes {
-    /// Compares what the sides show with the base. Several events of the base count as far as they agree;
-    /// where there is none, everything is a change.
+    /// Compares what the sides show with the base. If the base has several events, the fields on which they agree
+    /// count; if there is no base, everything is a change.
     pub fn of(conflict: &Conflict) -> Self {
         let base = base(conflict).unwrap_or_default();
         let side = |event: &Event| {
@@ -115,12 +115,12 @@ impl Changes {
         Changes { sides: sides(conflict).into_iter().map(side).collect() }
     }
 
-    /// Whether a side has changed this field, something within it, or something that it lies within.
+    /// Returns whether a side changed this field, something within it, or something that contains it.
     pub fn touch(&self, field: &FieldPath) -> bool {
         self.sides.iter().any(|side| side.touching(field).next().is_some())
     }
 
-    /// Whether sides have changed this field, or what lies within or around it, differently: where a
+    /// Returns whether sides changed this field, or what lies within or around it, differently, so that a
     /// [`FieldMerge`](crate::FieldMerge) has to choose.
     pub fn clash(&self, field: &FieldPath) -> bool {
         let differ = |one: &FieldChange, two: &FieldChange| {
@@ -146,7 +146,7 @@ impl SideChanges {
     }
 }
 
-/// All events that the branches show, in canonical order, each once.
+/// Returns all events that the branches show, without duplicates, in canonical order.
 pub(super) fn sides(conflict: &Conflict) -> Vec<&Event> {
     let shown = conflict.branches.iter().flat_map(|branch| &branch.shows);
     let mut sides: Vec<&Event> = shown.map(|event| &**event).collect();
@@ -155,7 +155,7 @@ pub(super) fn sides(conflict: &Conflict) -> Vec<&Event> {
     sides
 }
 
-/// The fields on which all events of the base agree; `None` where one of them is no JSON object.
+/// Returns the fields on which all events of the base agree; `None` if one of them is not a JSON object.
 pub(super) fn base(conflict: &Conflict) -> Option<Fields<'_>> {
     let mut agreed: Option<Fields<'_>> = None;
     for event in &conflict.base {

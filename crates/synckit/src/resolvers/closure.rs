@@ -5,14 +5,14 @@ use std::fmt;
 use synckit_core::Result;
 use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
-/// A function with the name under which its decisions are recorded.
+/// A function, with the name under which its decisions are recorded.
 ///
 /// ```
 /// use synckit::{Answer, Closure, Conflict};
 ///
 /// let longest = Closure::new("longest-text", |conflict: &Conflict| {
 ///     let length = |branch: &synckit::Branch| branch.stands_for.data.as_bytes().len();
-///     // The branches are in canonical order: of equally long ones the last counts, on every replica.
+///     // The branches are in canonical order: if several are the longest, the last wins on every replica.
 ///     let branch = conflict.branches.iter().max_by_key(|branch| length(branch)).expect("a conflict has branches");
 ///     Ok(Answer::Keep(branch.stands_for.id.clone()))
 /// });
@@ -28,7 +28,7 @@ where
     F: Fn(&Conflict) -> Result<R> + Send + Sync,
     R: Into<Ruling>,
 {
-    /// The function under this name. It must be pure: see [`ConflictResolver`].
+    /// Creates a resolver from a function. The function must be pure: see [`ConflictResolver`].
     pub fn new(name: impl Into<String>, resolve: F) -> Self {
         Closure { name: name.into(), resolve }
     }

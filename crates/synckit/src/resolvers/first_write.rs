@@ -1,11 +1,11 @@
-//! The earliest edit stands.
+//! Keeps the earliest edit.
 
 use synckit_core::Result;
 use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 use crate::resolvers::keep_by_order;
 
-/// The branch whose event is the earliest in canonical order stands: for what may be claimed once, such as a
+/// Keeps the branch whose event is the earliest in canonical order, for things that can be claimed once, such as a
 /// seat.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstWriteWins;

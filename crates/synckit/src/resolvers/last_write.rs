@@ -1,11 +1,11 @@
-//! The latest edit stands.
+//! Keeps the latest edit.
 
 use synckit_core::Result;
 use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
 use crate::resolvers::keep_by_order;
 
-/// The branch whose event is the latest in canonical order stands. The default.
+/// Keeps the branch whose event is the latest in canonical order. The default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LastWriteWins;
 

@@ -1,12 +1,11 @@
-//! Built-in resolvers. They look at timestamps, ids and content, never at who is local, so every replica that
-//! asks the same one gets the same ruling.
+//! Built-in resolvers. They decide by timestamps, ids and content, never by which replica is local, so every replica
+//! that asks the same resolver gets the same ruling.
 //!
-//! - `last_write.rs`, `first_write.rs`, `additive.rs`, `review.rs`: one answer for every conflict
-//! - `field_merge/`: three ways, field by field, for events that carry a whole JSON object
+//! - `last_write.rs`, `first_write.rs`, `additive.rs`, `review.rs`: the same answer for every conflict
+//! - `field_merge/`: three-way merge, field by field, for events that carry a whole JSON object
 //! - `closure.rs`: a function with a name
-//! - `rules/`: which resolver for which conflict
-//! - `changes.rs`: which fields each side has changed; `tree.rs`: JSON objects that keep the text of their
-//!   values
+//! - `rules/`: chooses a resolver for each conflict
+//! - `changes.rs`: which fields each side changed; `tree.rs`: JSON objects that keep the text of their values
 
 mod additive;
 mod changes;
@@ -59,7 +58,7 @@ impl std::fmt::Debug for SharedResolver {
     }
 }
 
-/// Keeps what the branch stands for whose event is the last, or the first, in canonical order.
+/// Keeps the event of the branch whose event is the last, or the first, in canonical order.
 fn keep_by_order(conflict: &Conflict, last: bool) -> Result<Answer> {
     let order = |left: &&Arc<Event>, right: &&Arc<Event>| left.canonical_cmp(right);
     let standing = conflict.branches.iter().map(|branch| &branch.stands_for);

@@ -1,11 +1,10 @@
-//! A person decides.
+//! Leaves the decision to a person.
 
 use synckit_core::Result;
 use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
 
-/// Leaves every conflict for a person, who settles it with
-/// [`SyncManager::settle`](crate::SyncManager::settle) on any replica, or by recording an event on top of all
-/// sides.
+/// Leaves every conflict for a person, who settles it with [`Replica::settle`](crate::Replica::settle) on any replica,
+/// or by recording an event on top of all sides.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ManualReview;
 

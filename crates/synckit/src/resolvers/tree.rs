@@ -1,11 +1,10 @@
-//! JSON objects whose values keep the text they came in: numbers are never parsed, and nothing is formatted
-//! anew.
+//! JSON objects whose values keep their original text: numbers are never parsed, and nothing is reformatted.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// A JSON value: objects are taken apart, everything else stays text.
+/// A JSON value: objects are parsed, and everything else stays text.
 #[derive(Clone, Debug)]
 pub(super) enum Tree<'a> {
     Object(Fields<'a>),
@@ -13,10 +12,10 @@ pub(super) enum Tree<'a> {
     Array(Vec<&'a str>),
 }
 
-/// The fields of an object, sorted by name, so that what is written does not depend on who wrote it first.
+/// The fields of an object, sorted by name, so that the output does not depend on who wrote it first.
 pub(super) type Fields<'a> = BTreeMap<String, Tree<'a>>;
 
-/// The fields of a JSON object; `None` for anything else. Of a name that stands twice the last counts.
+/// Returns the fields of a JSON object; `None` for anything else. If a name appears twice, the last one counts.
 pub(super) fn object(text: &str) -> Option<Fields<'_>> {
     match Tree::parse(text) {
         Tree::Object(fields) => Some(fields),
@@ -54,8 +53,8 @@ impl<'a> Tree<'a> {
         out
     }
 
-    /// Whether both say the same: blanks, the order of fields and the spelling of strings do not count;
-    /// numbers are compared as text.
+    /// Returns whether both have the same content. Whitespace, the order of fields and the escaping of strings do not
+    /// count; numbers are compared as text.
     pub(super) fn same(&self, other: &Tree<'_>) -> bool {
         match (self, other) {
             (Tree::Object(left), Tree::Object(right)) => {
@@ -85,7 +84,7 @@ pub(super) fn write_fields(fields: &Fields<'_>, out: &mut String) {
     out.push('}');
 }
 
-/// The elements of a JSON array, each as its text.
+/// Returns the elements of a JSON array, each as its text.
 pub(super) fn elements(text: &str) -> Option<Vec<&str>> {
     if !text.starts_with('[') {
         return None;
@@ -94,7 +93,7 @@ pub(super) fn elements(text: &str) -> Option<Vec<&str>> {
     Some(elements.into_iter().map(RawValue::get).collect())
 }
 
-/// Whether two JSON texts say the same.
+/// Returns whether two JSON texts have the same content.
 pub(super) fn same_text(left: &str, right: &str) -> bool {
     if left == right {
         return true;

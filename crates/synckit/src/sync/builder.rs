@@ -15,7 +15,7 @@ use crate::report::SyncReport;
 use crate::retry::RetryPolicy;
 use crate::sync::{Inner, SyncManager};
 
-/// Which way events go.
+/// The direction in which events are synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -23,7 +23,7 @@ pub enum Direction {
     PushOnly,
     /// From the peer only.
     PullOnly,
-    /// Both ways.
+    /// In both directions.
     #[default]
     Both,
 }
@@ -35,7 +35,7 @@ type Matches = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 pub(crate) struct Settings {
     pub(crate) direction: Direction,
     pub(crate) filter: Filter,
-    /// A filter that cannot be sent, and its name.
+    /// A filter that cannot be sent to the peer, and its name.
     local_filter: Option<(String, Matches)>,
     pub(crate) batch_events: Option<usize>,
     pub(crate) retry: RetryPolicy,
@@ -45,13 +45,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Whether the sync is about this event.
+    /// Returns whether the sync covers this event.
     pub(crate) fn passes(&self, event: &Event) -> bool {
         let local = |(_, matches): &(String, Matches)| event.is_derived() || matches(event);
         self.filter.matches(event) && self.local_filter.as_ref().is_none_or(local)
     }
 
-    /// The name under which checkpoints are kept: that of the filter, or of both filters.
+    /// Returns the name under which checkpoints are kept: that of the filter, or of both filters.
     pub(crate) fn fingerprint(&self) -> String {
         let sent = self.filter.fingerprint();
         let Some((name, _)) = &self.local_filter else { return sent };
@@ -74,7 +74,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Makes a [`SyncManager`].
+/// Builds a [`SyncManager`].
 #[derive(Debug)]
 pub struct SyncManagerBuilder<S, T> {
     replica: Replica<S>,
@@ -97,22 +97,22 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         SyncManagerBuilder { replica, transport, settings }
     }
 
-    /// Sets which way [`SyncManager::sync`] goes. Both ways unless set.
+    /// Sets the direction of [`SyncManager::sync`]. Default: both directions.
     pub fn with_direction(mut self, direction: Direction) -> Self {
         self.settings.direction = direction;
         self
     }
 
-    /// Sets which events are synced. All unless set. Each filter has checkpoints of its own.
+    /// Sets which events are synced. Default: all. Each filter has separate checkpoints.
     pub fn with_filter(mut self, filter: Filter) -> Self {
         self.settings.filter = filter;
         self
     }
 
-    /// Syncs only events for which the closure is true as well, resolutions aside.
+    /// Syncs only events for which the closure also returns true. Resolutions always pass it.
     ///
-    /// A closure cannot be sent: it is applied here, to what is pushed and to what was pulled. The name stands for it in
-    /// the key of the checkpoints, so change the name when the closure changes.
+    /// A closure cannot be sent to the peer. It is applied here, to what is pushed and to what was pulled. Its name is
+    /// part of the key of the checkpoints, so change the name when the closure changes.
     pub fn with_local_filter(
         mut self,
         name: impl Into<String>,
@@ -122,37 +122,37 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         self
     }
 
-    /// Sets how many events a page or a batch carries at most. As many as the replica's limits allow unless set.
+    /// Sets the maximum number of events in a page or a batch. Default: the replica's limit.
     pub fn with_batch_size(mut self, events: usize) -> Self {
         self.settings.batch_events = Some(events.max(1));
         self
     }
 
-    /// Sets how failed calls are tried again.
+    /// Sets how failed calls are retried.
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.settings.retry = retry;
         self
     }
 
-    /// Limits how long one call may take. 60 s unless set.
+    /// Limits how long one call may take. Default: 60 s.
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.settings.call_timeout = timeout;
         self
     }
 
-    /// Limits how long one sync may take. As long as it needs unless set; what was done by then is kept.
+    /// Limits how long one sync may take. Default: no limit. What was done by then is kept.
     pub fn with_sync_timeout(mut self, timeout: Duration) -> Self {
         self.settings.sync_timeout = Some(timeout);
         self
     }
 
-    /// Calls this with the report as it stands after each page of a sync.
+    /// Sets a function to call after each page of a sync, with the report so far.
     pub fn with_progress(mut self, progress: impl Fn(&SyncReport) + Send + Sync + 'static) -> Self {
         self.settings.progress = Some(Arc::new(progress));
         self
     }
 
-    /// Makes the manager.
+    /// Builds the manager.
     pub fn build(self) -> SyncManager<S, T> {
         let SyncManagerBuilder { replica, transport, settings } = self;
         let (syncing, met) = (Mutex::default(), Remembered::default());

@@ -1,7 +1,7 @@
-//! Calls to the peer: counted, timed out, and tried again by the kind of the error.
+//! Calls to the peer: counted, timed out, and retried by the kind of the error.
 //!
-//! Pages and batches keep to what the way there carries: one that does not get through in time is not sent the same
-//! way again, but in smaller parts, so that a slow link makes a sync slow and not impossible.
+//! Pages and batches adapt to what the connection can carry. One that does not get through in time is not sent again at
+//! the same size but in smaller parts, so that a slow link makes a sync slow, not impossible.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,15 +15,15 @@ use synckit_core::{
 use crate::environment::Environment;
 use crate::sync::builder::Settings;
 
-/// The way to the peer.
+/// The connection to the peer.
 pub(crate) struct Calls<'a, T> {
     transport: &'a T,
     settings: &'a Settings,
     environment: Arc<dyn Environment>,
     made: AtomicU64,
-    /// The most events that one page or batch carries for now.
+    /// The current maximum number of events in one page or batch.
     pace: AtomicUsize,
-    /// What the pace never exceeds again: half of the least that did not get through.
+    /// The upper bound of the pace: half of the smallest size that did not get through.
     ceiling: AtomicUsize,
 }
 
@@ -40,17 +40,17 @@ impl<'a, T: Transport> Calls<'a, T> {
         }
     }
 
-    /// How many calls were made, the repeated ones included.
+    /// Returns the number of calls made, including retries.
     pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// How many of at most so many events to put into one page or batch.
+    /// Returns how many events to put into one page or batch, at most `most`.
     pub(crate) fn pace(&self, most: usize) -> usize {
         self.pace.load(Ordering::Relaxed).min(most)
     }
 
-    /// Puts fewer events into the next pages and batches than these, which did not get through.
+    /// Makes the next pages and batches smaller than this number of events, which did not get through.
     pub(crate) fn slow_down(&self, events: usize) {
         let fewer = (events / 4).max(1);
         self.ceiling.store((events / 2).max(1), Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl<'a, T: Transport> Calls<'a, T> {
         self.pace.store(more.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
-    /// Says hello. Events that come with it go once: where that fails, a hello without them may get through.
+    /// Says hello. Events are sent with it only once: if that fails, a hello without them may get through.
     pub(crate) async fn hello(&self, mut request: HelloRequest) -> Result<HelloResponse> {
         let heavy = request.ahead.is_some();
         let ahead = Mutex::new(request.ahead.take());
@@ -77,7 +77,7 @@ impl<'a, T: Transport> Calls<'a, T> {
         }
     }
 
-    /// Pulls a page of at most so many events, fewer where a page is too large for either side or for the way.
+    /// Pulls a page of at most `most` events, or fewer if a page is too large for either side or for the connection.
     pub(crate) async fn pull(&self, mut request: PullRequest, most: usize) -> Result<PullResponse> {
         loop {
             let limit = self.pace(most);
@@ -104,7 +104,7 @@ impl<'a, T: Transport> Calls<'a, T> {
         self.retried("missing", 1, || self.transport.missing(request.clone())).await
     }
 
-    /// Whether what failed for so many events may get through for fewer.
+    /// Returns whether a call that failed with `events` events may get through with fewer.
     pub(crate) fn can_shrink(&self, error: &Error, events: usize) -> bool {
         let late = error.kind() == ErrorKind::Timeout && self.settings.retry.attempts > 1;
         events > 1 && (late || error.kind() == ErrorKind::TooLarge)
@@ -137,7 +137,7 @@ impl<'a, T: Transport> Calls<'a, T> {
     }
 }
 
-/// Whether an error is about what is in the batch, so that a part of it may pass.
+/// Returns whether an error is about the content of the batch, so that a part of it may pass.
 pub(crate) fn spoiled(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }

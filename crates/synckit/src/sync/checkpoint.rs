@@ -1,12 +1,12 @@
-//! What a sync puts on record.
+//! What a sync records about its progress.
 
 use synckit_core::{Facts, Needs, Note, Plan, Planner, Position, Result, Step};
 use synckit_plan::notes;
 
 use crate::peer_notes::text;
 
-/// Puts on record up to where events of this log were handed to others, with other notes. The position never moves
-/// back, also where several sync at the same moment. Returns it.
+/// Records up to which position events of this log were handed out, together with other notes. The position never moves
+/// back, even if several sync at the same moment. Returns the position.
 #[derive(Clone, Debug)]
 pub(crate) struct HandedOut {
     pub(crate) upto: Position,
@@ -32,7 +32,7 @@ impl Planner for HandedOut {
     }
 }
 
-/// The position up to which the log was handed to others.
+/// Returns the position up to which the log was handed out.
 pub(crate) fn handed(facts: &Facts) -> Result<Position> {
     facts.note(notes::HANDED).map_or(Ok(0), |value| text(notes::HANDED, value))
 }

@@ -1,11 +1,11 @@
 //! A replica's side of a sync with one peer.
 
-// - this file: `SyncManager` and what users call
+// - this file: `SyncManager` and its public calls
 // - `builder.rs`: its settings
 // - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
 // - `meet/`: the hello, in three phases
-// - `pull.rs`, `push.rs`: the exchange; `peer.rs`: what is known on the way; `checkpoint.rs`: what is put on record
-// - `renumber.rs`, `take_back.rs`: what a replica that was copied or set back does once
+// - `pull.rs`, `push.rs`: the exchange; `peer.rs`: what is known during a sync; `checkpoint.rs`: what is recorded
+// - `renumber.rs`, `take_back.rs`: what a replica that was copied or restored does once
 
 mod builder;
 mod calls;
@@ -35,9 +35,9 @@ use session::Session;
 
 /// Syncs a replica with one peer over a transport. Clones share both.
 ///
-/// All calls can be dropped at any await: a page of events and the checkpoint that goes with it are one commit, so
-/// the next sync goes on where this one was. Syncs of one manager queue up. Managers that share a replica sync side by
-/// side: a peer that is gone does not hold up another.
+/// All calls can be dropped at any await: a page of events and its checkpoint are one commit, so the next sync
+/// continues where this one stopped. Syncs of one manager are queued. Managers that share a replica sync concurrently:
+/// an unreachable peer does not delay another.
 ///
 /// ```
 /// use synckit::{Endpoint, NewEvent, NodeId, Replica, SyncManager};
@@ -63,7 +63,7 @@ struct Inner<S, T> {
     transport: T,
     settings: Settings,
     syncing: Mutex<()>,
-    /// The peer that was met last: what is known of it is asked for before it has said hello.
+    /// The peer that was met last: what is known of it is read before it has said hello.
     met: Remembered<StoreId>,
 }
 
@@ -74,23 +74,23 @@ impl<S, T> Clone for SyncManager<S, T> {
 }
 
 impl<S: EventStore, T: Transport> SyncManager<S, T> {
-    /// Makes a manager with the default settings: both directions, everything. A store is taken for a replica with the
-    /// default settings.
+    /// Creates a manager with the default settings: both directions, all events. A store is accepted in place of a
+    /// replica with the default settings.
     pub fn new(replica: impl Into<Replica<S>>, transport: T) -> Self {
         SyncManager::builder(replica, transport).build()
     }
 
-    /// Begins a manager with other settings.
+    /// Creates a builder for a manager with other settings.
     pub fn builder(replica: impl Into<Replica<S>>, transport: T) -> SyncManagerBuilder<S, T> {
         SyncManagerBuilder::new(replica.into(), transport)
     }
 
-    /// The replica.
+    /// Returns the replica.
     pub fn replica(&self) -> &Replica<S> {
         &self.inner.replica
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn transport(&self) -> &T {
         &self.inner.transport
     }
@@ -98,8 +98,8 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// Pulls, settles conflicts and pushes, as far as the direction allows.
     ///
     /// # Errors
-    /// Why it failed, with the report of what was done before. Events that were refused are no error: they are in
-    /// the report, set aside, and never block the rest.
+    /// Why it failed, with the report of what was done before. Refused events are not an error: they are in the report,
+    /// are set aside, and never block the rest.
     pub async fn sync(&self) -> Result<SyncReport, SyncError> {
         self.run(self.inner.settings.direction).await
     }
@@ -107,7 +107,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// Pushes only, whatever the direction.
     ///
     /// # Errors
-    /// As [`SyncManager::sync`].
+    /// Same as [`SyncManager::sync`].
     pub async fn push(&self) -> Result<SyncReport, SyncError> {
         self.run(Direction::PushOnly).await
     }
@@ -115,7 +115,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     /// Pulls and settles conflicts only, whatever the direction.
     ///
     /// # Errors
-    /// As [`SyncManager::sync`].
+    /// Same as [`SyncManager::sync`].
     pub async fn pull(&self) -> Result<SyncReport, SyncError> {
         self.run(Direction::PullOnly).await
     }

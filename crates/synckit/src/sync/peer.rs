@@ -1,40 +1,40 @@
-//! What is known of the peer and of how far each side has the other's events.
+//! What is known of the peer, and how far each side has the other's events.
 
 use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
 
-/// What is known of the peer and of how far each side has the other's events.
+/// What is known of the peer, and how far each side has the other's events.
 pub(crate) struct Peer {
     pub(crate) store: StoreId,
-    /// The last position of its log, as it said.
+    /// The last position of its log, as it reported.
     pub(crate) head: Position,
     /// Its wall clock, in Unix milliseconds.
     pub(crate) time: u64,
-    /// Whether it holds the furthest place that is known in its log.
+    /// Whether it holds the furthest known place in its log.
     pub(crate) cursor_known: bool,
-    /// What this replica may read there, by the peer's name for it.
+    /// The peer's name for what this replica may read there.
     pub(crate) rights: Option<String>,
     pub(crate) caller: Caller,
-    /// Who this replica was when the sync began.
+    /// The identity of this replica when the sync began.
     pub(crate) identity: Identity,
-    /// Up to where the own log was handed to anybody.
+    /// The position up to which the local log was handed out.
     pub(crate) handed: Position,
     /// The stricter limits of both sides.
     pub(crate) limits: Limits,
     pub(crate) pull: Option<PullNote>,
     pub(crate) push: PushNote,
-    /// The notes of what it has refused.
+    /// The notes of the events it refused.
     pub(crate) refused: Vec<Note>,
-    /// What was read to be pushed before the peer said hello, unless the log has moved since.
+    /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
-    /// Whether the places in both logs have moved since they were put down.
+    /// Whether the places in both logs have changed since they were saved.
     pub(crate) unsaved: bool,
 }
 
 impl Peer {
-    /// Whether all of its log was pulled, up to the end that it told.
+    /// Returns whether its whole log was pulled, up to the end that it reported.
     pub(crate) fn has_nothing_new(&self) -> bool {
         self.cursor_known
             && self.pull.as_ref().is_some_and(|note| {
@@ -45,13 +45,13 @@ impl Peer {
             })
     }
 
-    /// Takes note of where the peer has put what it was just handed.
+    /// Records where the peer stored what it just received.
     pub(crate) fn moved_on(&mut self, placed: Placed) {
         if let Some(pull) = &mut self.pull
             && pull.cursor.position() == placed.after
             && pull.cursor.store() == placed.upto.store()
         {
-            // Nothing of others stands between what was pulled and what was just pushed.
+            // No foreign event is between what was pulled and what was just pushed.
             pull.cursor = placed.upto.clone();
         }
         self.push.placed = Some(placed.upto);

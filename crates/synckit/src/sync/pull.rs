@@ -1,4 +1,4 @@
-//! Pulling: pages are fetched while those before are stored, in one commit with the checkpoint that they bring forward.
+//! Pulling: pages are fetched while earlier ones are stored, in one commit with the checkpoint that they advance.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::sync::calls::Calls;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
-/// How many pages are fetched ahead, and stored in one commit, at most.
+/// The maximum number of pages that are fetched ahead, and stored in one commit.
 const AHEAD: usize = 4;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Pulls from where it left off; from the beginning where the peer does not know that place any more.
+    /// Pulls from where the last sync stopped, or from the beginning if the peer does not know that place any more.
     pub(super) async fn pull(&mut self, peer: &mut Peer) -> Result<()> {
         match self.pull_pages(peer).await {
             Err(error) if error.kind() == ErrorKind::CursorUnknown && peer.pull.is_some() => {
-                tracing::warn!(peer = %peer.store, "the peer's log was wiped or set back to an older copy");
+                tracing::warn!(peer = %peer.store, "the peer's log was wiped or restored from a backup");
                 self.report.recovery.peer_was_reset = true;
                 peer.pull = None;
                 self.pull_pages(peer).await
@@ -42,7 +42,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let (pages, fetched) = mpsc::channel(AHEAD);
         let fetch = fetch(self.calls.clone(), request, peer.limits.batch_events, pages);
         let mut stored = pin!(self.store_pages(peer, fetched));
-        // Fetching goes first, so that with a peer and a store that answer at once the calls have one order.
+        // Fetching is polled first, so that with a peer and a store that return immediately the calls have a fixed
+        // order.
         tokio::select! {
             biased;
             () = fetch => stored.await,
@@ -50,7 +51,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Stores pages as they come. Those that have come while others were stored are one commit.
+    /// Stores pages as they arrive. Those that arrived during a commit form the next one.
     async fn store_pages(
         &mut self,
         peer: &mut Peer,
@@ -67,7 +68,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 next = if pages.len() < AHEAD { fetched.try_recv().ok() } else { None };
             }
             self.store_together(peer, pages).await?;
-            // What came before is stored and counted even where a page fails.
+            // What came before is stored and counted even if a page fails.
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -112,7 +113,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok((self.store.commit(receive).await?, unreadable))
     }
 
-    /// Takes note of what was stored and what was not.
+    /// Counts what was stored and what was not.
     pub(super) fn count(&mut self, received: Received, unreadable: Vec<Unreadable>) {
         self.moved((&received).into());
         self.report.pulled += received.accepted;
@@ -128,7 +129,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// Fetches page after page until the peer has no more, somebody fails, or nobody takes them.
+/// Fetches page after page until the peer has no more, something fails, or nobody receives them.
 async fn fetch<T: Transport>(
     calls: Arc<Calls<'_, T>>,
     mut request: PullRequest,

@@ -1,4 +1,4 @@
-//! Pushing: batch by batch in log order, what came from elsewhere only after asking whether it is missing.
+//! Pushing: batch by batch in log order. Foreign events are offered only after asking whether they are missing.
 
 use std::collections::HashSet;
 
@@ -29,10 +29,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 _ => self.store.read(query).await?,
             };
             if page.store != peer.caller.store {
-                // Somebody who shares this store has found that it was set back or copied.
+                // Another user of this store found that it was restored or copied.
                 return Err(Error::new(
                     ErrorKind::CursorUnknown,
-                    "this replica has taken a fresh id meanwhile",
+                    "this replica took a fresh id in the meantime",
                 ));
             }
             if !timed && self.has_wrong_times(peer, &page) {
@@ -46,7 +46,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.push.position = scanned_to;
             peer.handed = peer.handed.max(scanned_to);
             if !refused.is_empty() {
-                // The peer has not put the place on record: from here on it is known only here.
+                // The peer did not record the place, so from here on it is known only locally.
                 let note = |aside: &Aside| {
                     Note::json(notes::aside_out(peer.store, &EventId::new(&aside.id)?), aside)
                 };
@@ -58,21 +58,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 break;
             }
         }
-        // What has moved is put down together with the end of the sync: one commit, not two. A crash before it makes the
-        // next sync offer again what the peer then knows already.
+        // Changes are saved together with the end of the sync: one commit, not two. After a crash before that, the next
+        // sync offers again what the peer already knows.
         peer.unsaved |= (&peer.push, &peer.pull) != (&at_first.0, &at_first.1);
         Ok(())
     }
 
-    /// What to read of the own log next, to push it.
+    /// Returns the query for what to push next from the local log.
     pub(super) fn to_push(&self, peer: StoreId, note: &PushNote, limits: Limits) -> Query {
         Query::after(note.position)
             .at_most(self.calls.pace(limits.batch_events), limits.batch_bytes)
             .except_source(Some(peer))
     }
 
-    /// Offers what the peer had refused and is to be tried again, without asking whether it is missing: an id that is
-    /// taken there is not.
+    /// Offers the events that the peer refused and that are to be retried, without asking whether they are missing: an
+    /// id that is taken there is not missing.
     async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
         for note in std::mem::take(&mut peer.refused) {
             let aside: Aside = note.parse()?;
@@ -102,7 +102,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let upto = peer.identity.secret.cursor(peer.caller.store, last.position, last.mark);
         let mut offered: Vec<StoredEvent> = page.events;
         offered.retain(|stored| self.settings.passes(&stored.event));
-        // What was handed to somebody before, or came from elsewhere, the peer may hold.
+        // The peer may hold what was handed out before, or came from elsewhere.
         let handed = peer.handed;
         let foreign = |stored: &StoredEvent| stored.position <= handed || stored.source.is_some();
         let asked: Vec<EventId> =
@@ -125,8 +125,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(refused.into_iter().filter_map(|refused| aside_of(peer, refused, &places)).collect())
     }
 
-    /// Pushes a batch. One that is refused as a whole, or does not get through in time, is halved, until the event that
-    /// spoils it stands alone.
+    /// Pushes a batch. One that is refused as a whole, or does not get through in time, is halved until the offending
+    /// event stands alone.
     async fn push_batch(
         &mut self,
         peer: &mut Peer,
@@ -188,7 +188,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(refused)
     }
 
-    /// Puts on record how far each side has the other's events, with other notes.
+    /// Saves how far each side has the other's events, together with other notes.
     pub(super) async fn save(&self, peer: &Peer, mut put: Vec<Note>) -> Result<()> {
         put.push(Note::json(notes::push(peer.store, &self.filter), &peer.push)?);
         if let Some(pull) = &peer.pull {
@@ -198,7 +198,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// What is put down of an event that the peer refused. The peer names it by its place in the batch.
+/// Creates the note for an event that the peer refused. The peer names it by its index in the batch.
 fn aside_of(peer: &Peer, refused: Refused, places: &[(Position, EventId)]) -> Option<Aside> {
     let (position, id) = places.get(refused.index)?;
     Some(Aside {

@@ -1,4 +1,4 @@
-//! Before own events are handed out for the first time: that their dots are free, and their times right.
+//! Before local events are handed out for the first time: their dots must be free, and their times correct.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -11,15 +11,15 @@ use synckit_plan::{Renumber, StoreExt};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
-/// How often a log that moves on meanwhile is read again.
+/// How often to read the log again if it grows in the meantime.
 const TRIES: usize = 8;
 
-/// No clock that runs right shows a time before the first of these lines was written: 1 January 2025, in Unix milliseconds.
+/// No correct clock shows a time before this was written: 1 January 2025, in Unix milliseconds.
 const EARLIEST: u64 = 1_735_689_600_000;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Gives fresh dots to own events that nobody has, where their dots may be taken: the log was set back, and what was
-    /// recorded before that was noticed stands under dots that name other events elsewhere.
+    /// Gives fresh dots to local events that nobody else has, if their dots may be taken: the log was restored, and
+    /// what was recorded before that was noticed has dots that name other events elsewhere.
     pub(super) async fn free_dots(&mut self, peer: &mut Peer) -> Result<()> {
         for _ in 0..TRIES {
             let (mut events, head) = self.never_handed_out(peer, |_| true).await?;
@@ -37,8 +37,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    /// Gives the right time to own events that nobody has and that are far ahead of the peer's clock: the clock here was
-    /// wrong when they were recorded, or still is.
+    /// Gives the correct time to local events that nobody else has and that are far ahead of the peer's clock: the
+    /// local clock was wrong when they were recorded, or still is.
     pub(super) async fn right_times(&mut self, peer: &mut Peer) -> Result<()> {
         for _ in 0..TRIES {
             let (now, drift) = (peer.time, peer.limits.drift());
@@ -51,7 +51,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    /// Whether a page of the own log has events that nobody holds and that are far ahead of the peer's clock.
+    /// Returns whether a page of the local log has events that nobody else holds and that are far ahead of the peer's
+    /// clock.
     pub(super) fn has_wrong_times(&self, peer: &Peer, page: &Page) -> bool {
         let late = |stored: &StoredEvent| {
             is_new(peer, stored) && stored.event.time.drifts(peer.time, peer.limits.drift())
@@ -84,7 +85,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(true)
     }
 
-    /// Own events that were never handed out, and how far the log was read.
+    /// Returns the local events that were never handed out, and how far the log was read.
     async fn never_handed_out(
         &self,
         peer: &Peer,
@@ -104,13 +105,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// Whether an event was recorded here and never handed out.
+/// Returns whether an event was recorded here and never handed out.
 fn is_new(peer: &Peer, stored: &StoredEvent) -> bool {
     let own = stored.event.dot.as_ref().is_some_and(|dot| peer.identity.is_own(&dot.node));
     own && stored.source.is_none() && stored.position > peer.handed
 }
 
-/// Whether the peer's clock can be right.
+/// Returns whether the peer's clock can be correct.
 fn knows_the_time(peer: &Peer) -> bool {
     peer.time >= EARLIEST
 }

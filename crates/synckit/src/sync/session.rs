@@ -16,17 +16,17 @@ use crate::sync::builder::{Direction, Settings};
 use crate::sync::calls::Calls;
 use crate::sync::peer::Peer;
 
-/// How often a sync begins again where it finds that one side was set back or copied.
+/// How often a sync starts over when it finds that one side was restored or copied.
 const TRIES: usize = 8;
 
 pub(crate) struct Session<'a, S, T> {
     pub(crate) replica: &'a Replica<S>,
     pub(crate) store: &'a S,
     pub(crate) settings: &'a Settings,
-    /// Shared with what fetches pages while others are stored.
+    /// Shared with the task that fetches pages while others are stored.
     pub(crate) calls: Arc<Calls<'a, T>>,
     pub(crate) report: SyncReport,
-    /// What an event and a batch may be here.
+    /// The local limits on an event and a batch.
     pub(crate) limits: Limits,
     transport: &'a T,
     direction: Direction,
@@ -35,9 +35,9 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) conflicts_listed: bool,
     /// The fingerprint of the filter.
     pub(crate) filter: String,
-    /// Why this replica has taken a fresh id and a fresh name in this sync.
+    /// Why this replica took a fresh id and a fresh name in this sync.
     pub(crate) renewed_for: Vec<Renewal>,
-    /// Whether what was stored has shown that the own log was set back or copied.
+    /// Whether stored events showed that the local log was restored or copied.
     pub(crate) is_stranger: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
     }
 
-    /// Begins again where it turns out on the way that a log is another than the other side believes.
+    /// Runs the steps, and starts over if a log turns out to be another than the other side believes.
     async fn steps(&mut self) -> Result<()> {
         let mut last = None;
         for _ in 0..TRIES {
@@ -160,7 +160,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         if peer.unsaved { self.save(peer, notes).await } else { self.store.edit(notes, Vec::new()).await }
     }
 
-    /// Takes note of what was stored.
+    /// Records what was stored.
     pub(crate) fn moved(&mut self, stored: Settled) {
         self.report.local_head = self.report.local_head.max(stored.head);
         self.report.recovery.copy_in_use |= stored.copy_seen;
@@ -170,7 +170,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
     }
 
-    /// Takes note of a fresh name.
+    /// Records a fresh name.
     pub(crate) fn renewed(&mut self, name: NodeId, why: Renewal) {
         tracing::warn!(%name, ?why, "this replica has taken a fresh name");
         self.report.recovery.renewed = Some(why);

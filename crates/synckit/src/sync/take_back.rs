@@ -1,8 +1,8 @@
-//! What a peer has from this replica's former self, or may show to it only now: asked for by id, once.
+//! What a peer has from this replica under a former id, or may show to it only now: requested by id, once.
 //!
-//! A pull leaves out what came from the caller. Under its former id a copy of this replica, or this replica before it was
-//! set back, may have pushed events that it does not hold. They are in the part of the peer's log that was pulled already;
-//! only their ids are listed, and what is not held is fetched.
+//! A pull leaves out what came from the caller. Under a former id, a copy of this replica, or this replica before it
+//! was restored, may have pushed events that it does not hold. They are in the part of the peer's log that was already
+//! pulled. Only their ids are listed, and what is not held is fetched.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -18,20 +18,20 @@ use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Takes back what is in the part of the peer's log that was pulled, and not here.
+    /// Takes back the events in the pulled part of the peer's log that are missing here.
     pub(super) async fn take_back(&mut self, peer: &mut Peer) -> Result<()> {
         let (own, rights) = (peer.caller.store, peer.rights.clone());
         let Some(note) = peer.pull.clone().filter(|note| note.held_by != own || note.rights != rights) else {
             return Ok(());
         };
-        // Where this replica may read more than before, anything may have been passed over.
+        // If this replica may read more than before, any event may have been skipped.
         let stores: BTreeSet<_> = match note.rights == rights {
             true => peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own).collect(),
             false => BTreeSet::new(),
         };
         let any = note.rights != rights || !stores.is_empty();
         if any && !self.holds(peer, &note.cursor, &stores).await? {
-            // It was pulled from a copy of the peer: this one is pulled from the start.
+            // The part was pulled from a copy of the peer, so this peer is pulled from the start.
             peer.pull = None;
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut reached = asked.map(|asked| asked.to);
         while reached.as_ref().map_or(0, Cursor::position) < upto && any {
             let request = self.request(peer, reached.clone(), Scope::Sent(stores.iter().copied().collect()));
-            // Not beyond what was pulled: the rest comes in its order.
+            // Not beyond what was pulled: the rest arrives in its order.
             let left = upto - reached.as_ref().map_or(0, Cursor::position);
             let most = peer.limits.batch_events.min(usize::try_from(left).unwrap_or(usize::MAX));
             let page = self.calls.pull(request, most).await?;
@@ -63,7 +63,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    /// A request for the part of the peer's log in `scope` that the filter lets through.
+    /// Builds a request for the part of the peer's log in `scope` that the filter lets through.
     pub(super) fn request(&self, peer: &Peer, cursor: Option<Cursor>, scope: Scope) -> PullRequest {
         PullRequest {
             caller: peer.caller.clone(),
@@ -74,7 +74,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Whether the peer's log holds a place.
+    /// Returns whether the peer's log holds a place.
     async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<bool> {
         let cursor = Some(place.clone()).filter(|place| place.position() > 0);
         let request = self.request(peer, cursor, Scope::Sent(stores.iter().copied().collect()));
@@ -96,7 +96,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let before = ids.len();
             ids.retain(|id| !got.contains(id));
             if ids.len() == before {
-                // The rest is gone, or not for this replica.
+                // The rest is gone, or not readable for this replica.
                 return Ok(());
             }
             let mut receive = self.replica.receive(Some(peer.store), page.events)?;

@@ -1,4 +1,4 @@
-//! Resolvers that misbehave cost their own conflict and nothing else.
+//! Misbehaving resolvers affect their own conflict and nothing else.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use synckit::{conflict::{Answer, Closure, SharedResolver}, Conflict, ConflictRes
 
 use super::{edited_apart, manager, store};
 
-/// A resolver that does not come back from these aggregates until the sender is dropped.
+/// Creates a resolver that does not return for these aggregates until the sender is dropped.
 fn hanging(on: &'static [&'static str]) -> (SharedResolver, Sender<()>) {
     let (release, released) = channel::<()>();
     let released = Arc::new(Mutex::new(released));
@@ -65,7 +65,7 @@ async fn threads_that_never_end_do_not_pile_up() {
     assert_eq!((reasons("took too long"), reasons("have never ended")), (4, 36));
     assert_eq!(report.pushed, 40, "the rest of the sync goes on");
     drop(release);
-    // Once the threads have ended, the resolver is asked again.
+    // Once the threads have ended, the resolver is called again.
     let mut settled = 0;
     for _ in 0..1_000 {
         settled += impatient.sync().await.unwrap().conflicts.settled;

@@ -1,4 +1,4 @@
-//! People: what waits for them, what they decide, and what they expect when they record.
+//! People: what is left for them, what they decide, and what they expect when they record.
 
 use synckit::{conflict::{Answer, Ruling}, store::StoreExt, ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, SyncManager};
 use synckit_sqlite::SqliteStore;
@@ -88,7 +88,7 @@ async fn a_person_overrides_a_resolver_and_a_later_decision_an_earlier_one() {
             "{by} has decided last"
         );
     }
-    // An event on top has seen the decision: there is nothing left to decide otherwise.
+    // An event on top has seen the decision, so there is nothing left to decide differently.
     let person = manager(&a, &hub);
     let top = person.replica().heads(&id("note-00000")).await.unwrap();
     person.replica().record([edit("note-00000", "3")]).await.unwrap();

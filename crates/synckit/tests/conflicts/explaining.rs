@@ -1,4 +1,4 @@
-//! Why an event stands or not, what was decided, and who is told.
+//! Why an event stands or not, what was decided, and who is notified.
 
 use std::sync::{Arc, Mutex};
 

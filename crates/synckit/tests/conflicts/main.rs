@@ -1,5 +1,5 @@
-//! Conflicts end to end: found, settled, left, decided by people, explained; with resolvers that misbehave
-//! and replicas that die.
+//! Conflicts end to end: found, settled, left, decided by people, explained; with misbehaving resolvers and crashing
+//! replicas.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod asking;
@@ -33,7 +33,7 @@ fn manager(store: &MemoryStore, hub: &MemoryStore) -> Manager {
     SyncManager::new(store.clone(), BoxTransport::new(Endpoint::new(hub.clone())))
 }
 
-/// Two replicas that have edited these aggregates without knowing of each other, and a hub that has met the
+/// Creates two replicas that edited these aggregates without knowing of each other, and a hub that has synced with the
 /// first.
 async fn edited_apart(aggregates: usize) -> (MemoryStore, MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
@@ -53,7 +53,7 @@ async fn live(store: &impl EventStore, aggregate: &str) -> Vec<Event> {
     store.history(&id(aggregate)).await.unwrap().live().cloned().collect()
 }
 
-/// Syncs all with the hub until nothing moves; then all are the same and show the same.
+/// Syncs all with the hub until nothing changes, then checks that all have the same events and the same view.
 async fn agree(replicas: &[&MemoryStore], hub: &MemoryStore) {
     for _ in 0..3 {
         for replica in replicas {

@@ -29,7 +29,7 @@ async fn ten_thousand_conflicts_in_one_pull_settle_in_one_pass() {
     assert_eq!(manager(&b, &hub).replica().history(&id("note-09999")).await.unwrap().live().count(), 1);
 }
 
-/// How long a sync of a replica with a file takes that holds events of these aggregates and pulls as many.
+/// Measures a sync of a replica with a file that holds events of these aggregates and pulls the same number.
 async fn pulled(hub: &synckit_memory::MemoryStore, name: &str, own: &str) -> (Duration, usize) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open_as(folder.path().join("b.db"), NodeId::new(name).unwrap()).await.unwrap();
@@ -43,7 +43,7 @@ async fn pulled(hub: &synckit_memory::MemoryStore, name: &str, own: &str) -> (Du
     (report.duration, report.conflicts.settled)
 }
 
-/// Prints what settling costs; time is not asserted, because a test machine promises none.
+/// Prints what settling costs. The time is not asserted, because a test machine guarantees none.
 #[tokio::test]
 async fn the_cost_of_settling_is_measured() {
     let (_, _, hub) = edited_apart(MANY).await;

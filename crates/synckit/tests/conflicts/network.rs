@@ -1,4 +1,4 @@
-//! Conflicts over HTTP, and replicas that die between finding one and settling it.
+//! Conflicts over HTTP, and replicas that crash between finding a conflict and settling it.
 
 use synckit::{conflict::Standing, Digest, Endpoint, LastWriteWins, Replica, SyncManager};
 use synckit_http::{HttpService, HttpTransport};
@@ -52,7 +52,7 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
     server.await.unwrap().unwrap();
 }
 
-/// The world in which a replica is about to pull three conflicts.
+/// Creates a hub and replicas, one of which is about to pull three conflicts.
 async fn before_the_pull() -> (MemoryStore, MemoryStore, MemoryStore) {
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (name, replica) in [("a", &a), ("b", &b)] {
@@ -87,11 +87,11 @@ async fn dying_at_any_call_of_the_store_changes_nothing_in_the_outcome() {
                 SyncManager::builder(FaultyStore::new(b.clone(), plan.clone()), Endpoint::new(hub.clone()));
             let first = mortal.with_retry(synckit::RetryPolicy::never()).build().sync().await;
             done = !plan.is_crashed();
-            // The replica is started again, over what its store holds.
+            // The replica is restarted with what its store holds.
             let report = manager(&b, &hub).sync().await.unwrap();
             assert_eq!(report.conflicts.left, 0, "call {calls}, {fault:?}, before: {first:?}");
             agree(&[&a, &b], &hub).await;
-            // `a` recorded first, and what `b` recorded later wins; three events of each, three resolutions.
+            // `a` recorded first, and what `b` recorded later wins: three events of each, and three resolutions.
             assert_eq!(standing(&a).await, standing(&b).await);
             assert_eq!(synckit::EventStore::head(&hub).await.unwrap().position, 9, "call {calls}, {fault:?}");
             for n in 0..3 {

@@ -1,8 +1,7 @@
-//! P3 over random histories: whatever the order, repetition and grouping of deliveries, and whoever decides
-//! what, all replicas reach the same view in a bounded number of rounds, with no more resolutions than
-//! conflicts were found.
+//! P3 over random histories: whatever the order, repetition and grouping of deliveries, and whoever decides what, all
+//! replicas reach the same view in a bounded number of rounds, with no more resolutions than conflicts were found.
 //!
-//! A failure is made small, and is replayed from then on: see `proptest-regressions`.
+//! A failure is minimised, and is replayed from then on: see `proptest-regressions`.
 
 mod replica;
 
@@ -17,8 +16,8 @@ use synckit::{
 
 use replica::Replica;
 
-/// Rounds of exchanging everything until nothing moves: one to exchange, one to settle, two for those who
-/// decide differently.
+/// Rounds of exchanging everything until nothing changes: one to exchange, one to settle, and two for those who decide
+/// differently.
 const ROUNDS: usize = 4;
 
 const NAMES: [&str; 6] = ["A", "B", "C", "D", "E", "F"];
@@ -33,11 +32,11 @@ enum Who {
     Review,
     /// Each replica prefers its own side: not symmetric.
     OwnSide,
-    /// Each replica merges into something of its own: not symmetric.
+    /// Each replica merges into different content: not symmetric.
     OwnMerge,
     /// Not even the same twice.
     Random,
-    /// Each replica has another one of these.
+    /// Each replica has a different one of these.
     Mixed,
 }
 
@@ -130,7 +129,7 @@ fn aggregate(number: usize, of: usize) -> AggregateId {
     AggregateId::new(format!("x{}", number % of)).expect("a short id")
 }
 
-/// A form of three fields, as the replica sees it, with one of them set.
+/// Creates an edit: a form of three fields, as the replica sees it, with one of them set.
 fn edited(replica: &Replica, aggregate: &AggregateId, field: usize, value: u8) -> NewEvent {
     let events = replica.events_of(aggregate);
     let latest = events.iter().filter(|event| !event.is_resolution()).max_by(|x, y| x.canonical_cmp(y));
@@ -140,7 +139,7 @@ fn edited(replica: &Replica, aggregate: &AggregateId, field: usize, value: u8) -
     NewEvent::with_data("Set", aggregate, Data::of(&form).expect("JSON")).expect("a good event")
 }
 
-/// Part of a log, in another order, perhaps twice.
+/// Returns part of a log, in another order, with possible duplicates.
 fn delivery(
     log: &[synckit::Event],
     keep: u64,
@@ -197,7 +196,7 @@ fn run(who: Who, replicas: usize, aggregates: usize, steps: &[Step]) {
         }
         for (index, replica) in world.iter_mut().enumerate() {
             replica.settle(&resolvers[index]);
-            // People on all replicas settle what is left, each otherwise, at the same time.
+            // People on all replicas settle what is left, each differently, at the same time.
             for aggregate in replica.in_conflict() {
                 decided.set(decided.get() + 1);
                 replica.decide(&aggregate, index);

@@ -1,4 +1,4 @@
-//! A replica without a store: the planning of the core over plain maps, so that a case takes a millisecond.
+//! A replica without a store: the planning over plain maps, so that a case takes a millisecond.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ pub(crate) const NOW: u64 = 1_764_000_000_000;
 pub(crate) struct Replica {
     pub(crate) node: NodeId,
     pub(crate) log: Vec<Event>,
-    /// Conflicts that commits have found, and resolutions that were derived here.
+    /// The number of conflicts that commits found, and of resolutions derived here.
     pub(crate) found: usize,
     pub(crate) derived: usize,
     recorded: usize,
@@ -128,7 +128,7 @@ impl Replica {
         }
     }
 
-    /// Settles an open conflict as a person would, or decides a settled one otherwise.
+    /// Settles an open conflict as a person would, or decides a settled one differently.
     pub(crate) fn decide(&mut self, aggregate: &AggregateId, choice: usize) {
         let events = self.events_of(aggregate);
         let open = Conflict::in_history(events.clone()).expect("readable");
@@ -151,7 +151,7 @@ impl Replica {
         }
     }
 
-    /// What an application sees: for each event whether it stands.
+    /// Returns what an application sees: for each event whether it stands.
     pub(crate) fn view(&self) -> BTreeMap<EventId, bool> {
         let aggregates: BTreeSet<AggregateId> =
             self.log.iter().map(|event| event.aggregate_id.clone()).collect();
@@ -167,7 +167,7 @@ impl Replica {
     }
 }
 
-/// No mark or fresh name matters here: no log is ever copied.
+/// Returns fixed bytes: no mark or fresh name matters here, because no log is ever copied.
 fn entropy() -> Entropy {
     Entropy::from_bytes([5; 32])
 }

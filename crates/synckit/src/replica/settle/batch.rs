@@ -9,17 +9,17 @@ use tokio::sync::mpsc;
 
 use crate::replica::settle::Resolving;
 
-/// How many conflicts there are in a batch at most.
+/// The maximum number of conflicts in a batch.
 const CONFLICTS: usize = 2_000;
 
-/// The most bytes of events in a batch, by [`Event::size`], unless a single history is larger: memory is bounded by
-/// this and not by the number of conflicts.
+/// The maximum size of the events in a batch, in bytes by [`Event::size`], unless a single history is larger. It bounds
+/// the memory, whatever the number of conflicts.
 const BYTES: usize = 4 << 20;
 
 /// Listed conflicts, each with the history of its aggregate.
 struct Batch {
     histories: BTreeMap<AggregateId, Vec<Event>>,
-    /// The key of the last one.
+    /// The key of the last conflict.
     upto: String,
 }
 
@@ -43,7 +43,7 @@ impl Batch {
                     history.push(event);
                 }
             }
-            // What does not fit is for the next batch.
+            // What does not fit is left for the next batch.
             while bytes > BYTES
                 && histories.len() > 1
                 && let Some((_, history)) = histories.pop_last()
@@ -75,24 +75,24 @@ impl Batch {
     }
 }
 
-/// What became of the conflicts of a batch, before anything is committed.
+/// The result for the conflicts of a batch, before anything is committed.
 pub(super) struct Decisions {
     pub(super) conflicts: Arc<Vec<Conflict>>,
-    /// For each of the conflicts.
+    /// One for each of the conflicts.
     pub(super) verdicts: Vec<Result<Verdict>>,
-    /// Listed aggregates that are in no conflict: it was settled meanwhile, or never was one.
+    /// Listed aggregates that are not in conflict: settled in the meantime, or never in conflict.
     pub(super) none: BTreeSet<AggregateId>,
     /// Histories that cannot be read.
     pub(super) unreadable: Vec<(AggregateId, Error)>,
 }
 
-/// A ruling, and the resolution that writes it down.
+/// A ruling, and the resolution that records it.
 pub(super) struct Verdict {
     pub(super) rule: Option<String>,
     pub(super) reason: Option<String>,
     /// Who decided.
     pub(super) by: String,
-    /// `None` where it is left for a person.
+    /// `None` if it is left for a person.
     pub(super) resolution: Result<Option<Event>>,
 }
 
@@ -104,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// Reads and decides all listed conflicts, batch by batch, until somebody fails or nobody takes them.
+/// Reads and decides all listed conflicts, batch by batch, until something fails or nobody receives them.
 pub(super) async fn decide_all(
     store: &impl EventStore,
     resolving: &Resolving,
@@ -131,8 +131,8 @@ pub(super) async fn decide_all(
     }
 }
 
-/// Off the runtime, since a resolver is somebody else's code. It always ends: it waits with a limit, and for a bounded
-/// number of threads.
+/// Decides off the runtime, since a resolver is foreign code. It always returns: it waits with a time limit, and for a
+/// bounded number of threads.
 async fn decide(resolving: Resolving, batch: Batch) -> Result<Decisions> {
     tokio::task::spawn_blocking(move || batch.decide(&resolving))
         .await
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::Replica;
 
-    /// A store in which this node has written 200 KB about each of these.
+    /// Creates a store in which this node has written 200 KB about each of these aggregates.
     async fn written(node: &str, aggregates: &[String]) -> MemoryStore {
         let store = MemoryStore::new(NodeId::new(node).expect("valid")).expect("randomness");
         let replica = Replica::new(store.clone());

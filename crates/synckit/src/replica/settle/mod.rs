@@ -1,10 +1,10 @@
-//! Settling conflicts: every one that is listed, whichever sync or push has found it.
+//! Settling conflicts: all listed ones, whichever sync or push found them.
 //!
-//! - this file: the commit of decisions, and what is told of them
+//! - this file: committing decisions, and reporting them
 //! - `batch.rs`: reading listed conflicts, and deciding them
-//! - `resolving.rs`: asking a resolver within its time
+//! - `resolving.rs`: calling a resolver with a time limit
 //!
-//! A batch is read while the one before is decided and another is committed.
+//! One batch is read while the previous one is decided and the one before that is committed.
 
 mod batch;
 mod resolving;
@@ -22,53 +22,53 @@ use crate::report::ConflictReport;
 use batch::{Decisions, Verdict, decide_all};
 pub(crate) use resolving::Resolving;
 
-/// How many batches are decided ahead, and committed together, at most.
+/// The maximum number of batches that are decided ahead, and committed together.
 const TOGETHER: usize = 4;
 
-/// What happens to a conflict.
+/// An event in the life of a conflict, for the conflict hook.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ConflictNotice<'a> {
-    /// A rule has matched.
+    /// A rule matched.
     RuleMatched {
         /// The conflict.
         conflict: &'a Conflict,
         /// The rule.
         rule: &'a str,
     },
-    /// It is settled, and the resolution is durable.
+    /// The conflict is settled, and the resolution is durable.
     Settled {
         /// The aggregate.
         aggregate: &'a AggregateId,
         /// The resolution.
         resolution: &'a Event,
     },
-    /// It is left for a person.
+    /// The conflict is left for a person.
     Left {
         /// The aggregate.
         aggregate: &'a AggregateId,
-        /// Why, as far as the resolver said.
+        /// The reason, if the resolver gave one.
         reason: Option<&'a str>,
     },
-    /// It stays listed because the resolver, or what it answered, failed.
+    /// The conflict stays listed because the resolver, or its answer, failed.
     Failed {
         /// The aggregate.
         aggregate: &'a AggregateId,
-        /// How it failed.
+        /// The failure.
         error: &'a Error,
     },
 }
 
 pub(crate) type ConflictHook = Arc<dyn Fn(&ConflictNotice<'_>) + Send + Sync>;
 
-/// What a sync has to know of the commits that stored something.
+/// What a sync must know about the commits that stored something.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The last position of the log; 0 where nothing was stored.
+    /// The last position of the log; 0 if nothing was stored.
     pub(crate) head: Position,
-    /// Whether an event showed that another copy of this store is in use.
+    /// Whether an event showed that a copy of this store is in use.
     pub(crate) copy_seen: bool,
-    /// The fresh name, where the replica took one.
+    /// The fresh name, if the replica took one.
     pub(crate) renewed: Option<NodeId>,
 }
 
@@ -79,7 +79,7 @@ impl From<&Received> for Settled {
 }
 
 impl<S: EventStore> Replica<S> {
-    /// Gives all listed conflicts to the resolver. What was settled before an error is durable, and in the report.
+    /// Hands all listed conflicts to the resolver. What was settled before an error is durable, and in the report.
     pub(crate) async fn settle_all(&self, report: &mut ConflictReport) -> (Settled, Result<()>) {
         let _turn = self.inner.settling.lock().await;
         let (ready, decided) = mpsc::channel(TOGETHER);
@@ -87,7 +87,7 @@ impl<S: EventStore> Replica<S> {
         let decide = decide_all(self.store(), &self.settings().resolving, ready);
         let ended = {
             let mut committed = pin!(settling.commit_decided(decided));
-            // Deciding goes first, so that with a store that answers at once the calls have one order.
+            // Deciding is polled first, so that with a store that returns immediately the calls have a fixed order.
             tokio::select! {
                 biased;
                 () = decide => committed.await,
@@ -106,7 +106,7 @@ struct Settling<'a, S> {
 }
 
 impl<S: EventStore> Settling<'_, S> {
-    /// Commits decisions as they come. Those that have come while others were committed are one commit.
+    /// Commits decisions as they arrive. Those that arrived during a commit form the next one.
     async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
         while let Some(first) = decided.recv().await {
             let (mut settled, mut batches, mut failed) = (Vec::new(), 0, None);
@@ -125,7 +125,7 @@ impl<S: EventStore> Settling<'_, S> {
             }
             self.commit(settled).await?;
             self.recount(none).await?;
-            // What came before is settled even where a batch fails.
+            // What came before is settled even if a batch fails.
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -133,7 +133,7 @@ impl<S: EventStore> Settling<'_, S> {
         Ok(())
     }
 
-    /// Has the heads of aggregates counted again that are listed and in no conflict, or cannot be settled.
+    /// Recomputes the heads of listed aggregates that are not in conflict, or cannot be settled.
     async fn recount(&self, aggregates: BTreeSet<AggregateId>) -> Result<()> {
         if aggregates.is_empty() {
             return Ok(());
@@ -142,7 +142,7 @@ impl<S: EventStore> Settling<'_, S> {
         self.replica.store().commit(recount).await
     }
 
-    /// Takes note of what is not settled; what is, is yet to be committed.
+    /// Counts what is not settled, and collects what is still to be committed.
     fn take(
         &mut self,
         decisions: Decisions,
@@ -173,7 +173,8 @@ impl<S: EventStore> Settling<'_, S> {
                 }
                 Err(error) => {
                     if error.kind() == ErrorKind::Conflict {
-                        // The clocks contradict each other: the next sync settles what is then told apart.
+                        // The clocks contradict each other. The recount separates the heads, and the next sync settles
+                        // them.
                         recount.insert(aggregate.clone());
                     }
                     self.fail(aggregate.clone(), &error);
@@ -188,9 +189,9 @@ impl<S: EventStore> Settling<'_, S> {
             return Ok(());
         }
         let (resolutions, deciders): (Vec<Event>, Vec<String>) = settled.into_iter().unzip();
-        // A resolution has seen all heads. Where another event came meanwhile, the conflict stays listed.
+        // A resolution has seen all heads. If another event arrived in the meantime, the conflict stays listed.
         let aggregates: Vec<_> = resolutions.iter().map(|event| event.aggregate_id.clone()).collect();
-        // Copied only where somebody is told of them.
+        // Copied only if there is a hook to call.
         let told = self.replica.settings().conflict_hook.as_ref().map(|_| resolutions.clone());
         let received = self.replica.store().commit(self.replica.receive(None, resolutions)?).await?;
         let stored = Settled::from(&received);

@@ -1,8 +1,8 @@
-//! Asking a resolver, which is somebody else's code: it may panic, and it may never come back.
+//! Calling a resolver, which is foreign code: it may panic, and it may never return.
 //!
-//! It runs on a thread of its own, off the runtime. A thread that takes longer than its time is left behind,
-//! never waited for; the conflicts after it go to another. **Invariant**: at most [`Resolving::MAX_STUCK`]
-//! threads of one manager are left behind at a time; while there are as many, no resolver is asked.
+//! It runs on a separate thread, off the runtime. A thread that exceeds its time is abandoned and never waited for; the
+//! remaining conflicts go to another thread. **Invariant**: at most [`Resolving::MAX_STUCK`] threads of one manager are
+//! abandoned at a time; while that many are, no resolver is called.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_plan::{Conflict, ConflictResolver, Ruling};
 
-/// A resolver, the time it has for one conflict, and the threads that did not come back.
+/// A resolver, its time limit per conflict, and the threads that have not returned.
 #[derive(Clone)]
 pub(crate) struct Resolving {
     pub(crate) resolver: Arc<dyn ConflictResolver>,
@@ -30,10 +30,10 @@ impl fmt::Debug for Resolving {
     }
 }
 
-/// How far one thread has come, and whether it is still waited for.
+/// The progress of one thread, and whether anybody still waits for it.
 struct Run {
     rulings: Vec<Result<Result<Ruling>, Panicked>>,
-    /// When it began with the conflict it is at.
+    /// When it started its current conflict.
     since: Instant,
     abandoned: bool,
     ended: bool,
@@ -63,14 +63,14 @@ fn locked(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
 }
 
 impl Resolving {
-    /// The most threads that are left behind at a time.
+    /// The maximum number of abandoned threads at a time.
     pub(crate) const MAX_STUCK: usize = 4;
 
     pub(crate) fn new(resolver: Arc<dyn ConflictResolver>) -> Self {
         Resolving { resolver, limit: Duration::from_secs(5), stuck: Arc::default() }
     }
 
-    /// Asks the resolver about each of these, in order. Blocks, at most as long as its limits say.
+    /// Calls the resolver for each of these, in order. Blocks, but no longer than its limits allow.
     pub(crate) fn ask(&self, conflicts: &Arc<Vec<Conflict>>) -> Vec<Result<Ruling>> {
         let mut rulings = Vec::with_capacity(conflicts.len());
         while rulings.len() < conflicts.len() {
@@ -85,7 +85,7 @@ impl Resolving {
         rulings
     }
 
-    /// Takes rulings from one thread until all are there, or it does not answer in time.
+    /// Takes rulings from one thread until it has decided all conflicts or exceeds its time.
     fn ask_from(&self, conflicts: &Arc<Vec<Conflict>>, rulings: &mut Vec<Result<Ruling>>) {
         let run = Run { rulings: Vec::new(), since: Instant::now(), abandoned: false, ended: false };
         let run = Arc::new((Mutex::new(run), Condvar::new()));
@@ -98,7 +98,7 @@ impl Resolving {
                 let mut run = locked(&end.run.0);
                 run.rulings.push(ruling.map_err(|_| Panicked));
                 run.since = Instant::now();
-                // Nobody waits any more for a thread that was left behind.
+                // Nobody waits for an abandoned thread any more.
                 if run.abandoned {
                     break;
                 }

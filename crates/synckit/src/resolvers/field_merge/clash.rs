@@ -1,4 +1,4 @@
-//! What becomes of a field that several sides have changed differently.
+//! How to merge a field that several sides changed differently.
 
 use std::cmp::Ordering;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::resolvers::tree::{self, Tree};
 
-/// What becomes of a field that several sides have changed differently.
+/// How to merge a field that several sides changed differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clash {
-    /// The value of the latest of these sides, in canonical order.
+    /// The value of the latest of these sides in canonical order.
     #[default]
     Latest,
     /// The value of the earliest of these sides.
     Earliest,
-    /// The largest number; as `Latest` where one of the values is none.
+    /// The largest number; same as `Latest` if one of the values is not a number.
     Largest,
-    /// The smallest number; as `Latest` where one of the values is none.
+    /// The smallest number; same as `Latest` if one of the values is not a number.
     Smallest,
-    /// Of arrays the elements of all sides, each once, without those that were in the base and are missing on
-    /// a side; as `Latest` where one of the values is no array.
+    /// For arrays, the elements of all sides without duplicates, except those that were in the base and are missing on
+    /// a side. Same as `Latest` if one of the values is not an array.
     Union,
     /// The whole conflict is left for a person.
     Review,
@@ -31,7 +31,7 @@ impl Clash {
     pub const ALL: [Clash; 6] =
         [Clash::Latest, Clash::Earliest, Clash::Largest, Clash::Smallest, Clash::Union, Clash::Review];
 
-    /// The name in rule files.
+    /// Returns the name used in rule files.
     pub fn name(self) -> &'static str {
         match self {
             Clash::Latest => "latest",
@@ -43,8 +43,8 @@ impl Clash {
         }
     }
 
-    /// Chooses among the values of the sides that have changed the field, in canonical order of the sides; a
-    /// value is `None` where the field was removed. The outer `None` leaves the conflict for a person.
+    /// Chooses among the values of the sides that changed the field, in canonical order of the sides. A value is `None`
+    /// if the field was removed. The outer `None` leaves the conflict for a person.
     pub(super) fn choose<'a>(
         self,
         base: Option<&Tree<'a>>,
@@ -62,7 +62,7 @@ impl Clash {
     }
 }
 
-/// The number that is largest, or smallest; of equal ones the latest. `None` unless all are numbers.
+/// Returns the largest, or smallest, number; of equal ones the latest. `None` unless all are numbers.
 fn extreme<'a>(values: &[Option<&Tree<'a>>], wanted: Ordering) -> Option<Tree<'a>> {
     let mut best: Option<(&str, f64)> = None;
     for value in values {

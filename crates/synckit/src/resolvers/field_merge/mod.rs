@@ -1,8 +1,8 @@
-//! Merging JSON objects field by field, three ways: what the sides share is the base, and each side counts
-//! for what it has changed.
+//! Merges JSON objects field by field, as a three-way merge: what the sides share is the base, and each side
+//! contributes what it changed.
 //!
-//! - this file: [`FieldMerge`], its settings and what becomes of objects that cannot be merged
-//! - `clash.rs`: what becomes of a field that several sides have changed
+//! - this file: [`FieldMerge`], its settings, and what happens to objects that cannot be merged
+//! - `clash.rs`: how to merge a field that several sides changed
 //! - `three_way.rs`: the merge
 
 mod clash;
@@ -22,15 +22,13 @@ use three_way::Merge;
 
 /// Merges JSON objects field by field, for events that carry the *whole* object.
 ///
-/// A field that one side has changed is taken from that side; one that several sides have changed differently
-/// goes by its [`Clash`] rule. Objects within objects are merged likewise; arrays and everything else are
-/// values. Any number of sides is merged at once. Values keep their text, so that no number is ever rounded;
-/// fields are sorted by name, so that every replica writes the same bytes. The merged event has the type and
-/// the metadata of the latest side.
+/// A field that one side changed is taken from that side. A field that several sides changed differently is merged by
+/// its [`Clash`] rule. Nested objects are merged likewise; arrays and everything else are values. Any number of sides
+/// is merged at once. Values keep their original text, so that no number is ever rounded. Fields are sorted by name, so
+/// that every replica writes the same bytes. The merged event has the type and the metadata of the latest side.
 ///
-/// What is not an object of one event type on all sides is given to another resolver, which is
-/// [`ManualReview`] unless set. Where a filter left out what the sides share, the conflict is left to a
-/// replica that holds it.
+/// Sides that are not all objects of one event type go to another resolver, which is [`ManualReview`] by default. If a
+/// filter left out what the sides share, the conflict is left to a replica that holds it.
 #[derive(Clone)]
 pub struct FieldMerge {
     clash: Clash,
@@ -45,30 +43,30 @@ impl Default for FieldMerge {
 }
 
 impl FieldMerge {
-    /// A merge in which of clashing fields the latest side's counts.
+    /// Creates a merge in which the latest side wins clashing fields.
     pub fn new() -> Self {
         FieldMerge::default()
     }
 
-    /// What becomes of fields that several sides have changed. [`Clash::Latest`] unless set.
+    /// Sets how to merge fields that several sides changed. Default: [`Clash::Latest`].
     pub fn with_clash(mut self, clash: Clash) -> Self {
         self.clash = clash;
         self
     }
 
-    /// What becomes of this field, and of what lies within it, when several sides have changed it.
+    /// Sets how to merge this field, and what lies within it, when several sides changed it.
     pub fn with_field(mut self, field: FieldPath, clash: Clash) -> Self {
         self.fields.insert(field, clash);
         self
     }
 
-    /// Who settles what cannot be merged.
+    /// Sets the resolver of conflicts that cannot be merged.
     pub fn with_otherwise(mut self, resolver: impl ConflictResolver + 'static) -> Self {
         self.otherwise = Arc::new(resolver);
         self
     }
 
-    /// The rule for a field: its own, else that of the closest field around it, else the general one.
+    /// Returns the rule for a field: its own, or that of the closest field around it, or the default one.
     fn clash_at(&self, field: &FieldPath) -> Clash {
         let around = self.fields.iter().filter(|(path, _)| path.holds(field));
         around.max_by_key(|(path, _)| path.as_str().len()).map_or(self.clash, |(_, clash)| *clash)
@@ -111,8 +109,7 @@ impl ConflictResolver for FieldMerge {
     }
 }
 
-/// Names the fields that clashed, at most so many characters of at most so many of them: it is written into
-/// the decision.
+/// Names the fields that clashed, limited in number and length because the text is written into the decision.
 fn reason(clashed: &[String]) -> String {
     const FIELDS: usize = 10;
     const CHARACTERS: usize = 60;

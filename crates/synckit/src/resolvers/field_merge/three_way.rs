@@ -6,7 +6,7 @@ use crate::resolvers::FieldPath;
 use crate::resolvers::field_merge::Clash;
 use crate::resolvers::tree::{Fields, Tree};
 
-/// One merge, and the fields that clashed along it.
+/// One merge, and the fields that clashed in it.
 pub(super) struct Merge<C> {
     clash_at: C,
     /// The paths of the fields that clashed.
@@ -18,8 +18,8 @@ impl<C: Fn(&FieldPath) -> Clash> Merge<C> {
         Merge { clash_at, clashed: Vec::new() }
     }
 
-    /// Merges the sides, given in canonical order. `None` when a clash is to be left for a person; the
-    /// clashes are complete then too.
+    /// Merges the sides, given in canonical order. `None` if a clash is to be left for a person; the list of clashes is
+    /// complete even then.
     pub(super) fn objects<'a>(
         &mut self,
         at: &FieldPath,

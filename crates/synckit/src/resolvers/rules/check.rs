@@ -1,18 +1,18 @@
-//! What is wrong with rules, found before they are used.
+//! Mistakes in rules, found before the rules are used.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::resolvers::rules::{Condition, Rule, Then};
 
-/// Something that is wrong with a rule.
+/// A mistake in a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleMistake {
-    /// Which rule: its place among the rules, counted from 0; within a group the places on the way to it.
+    /// The index of the rule, from 0; for a rule within groups, the indexes on the path to it.
     pub at: Vec<usize>,
     /// The name of the rule.
     pub rule: String,
-    /// What is wrong, and with what it collides.
+    /// What is wrong, and which other rule it collides with.
     pub message: String,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Display for RuleMistake {
     }
 }
 
-/// The most rules, those in groups included: each is compared with all before it.
+/// The maximum number of rules, including those in groups: each is compared with all before it.
 const MAX_RULES: usize = 1_000;
 
 fn count(rules: &[Rule]) -> usize {
@@ -44,7 +44,7 @@ pub(super) fn mistakes(rules: &[Rule]) -> Vec<RuleMistake> {
     check.mistakes
 }
 
-/// A rule before the one that is looked at: it takes every conflict for which all of these hold.
+/// A rule before the current one: it takes every conflict for which all of these conditions hold.
 type Earlier = (String, Vec<Condition>);
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! When a rule matches. Everything here is the same whichever side it is looked at from.
+//! When a rule matches. Every condition gives the same result from whichever side it is evaluated.
 
 use std::cell::OnceCell;
 
@@ -8,22 +8,22 @@ use synckit_plan::Conflict;
 
 use crate::resolvers::{Changes, FieldPath, changes};
 
-/// What must be true of a conflict for a rule to match.
+/// The condition of a rule on a conflict.
 ///
-/// What is said of events is said of those that the sides show: it holds when it is true of one of them.
+/// A condition on events holds when it is true of at least one event that the sides show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// It always holds.
+    /// Always holds.
     Always,
     /// A side shows an event of this type.
     EventType(EventType),
     /// The conflict is about this aggregate.
     Aggregate(AggregateId),
-    /// The id of the aggregate begins so.
+    /// The id of the aggregate has this prefix.
     AggregatePrefix(String),
-    /// A side has changed this field, or something within it.
+    /// A side changed this field, or something within it.
     FieldChanged(FieldPath),
-    /// Sides have changed this field, or something within it, differently.
+    /// Sides changed this field, or something within it, differently.
     FieldClashes(FieldPath),
     /// A side shows an event whose metadata has this field with this value, as text.
     Metadata {
@@ -32,31 +32,31 @@ pub enum Condition {
         /// The content of a string, or the JSON text of anything else.
         equals: String,
     },
-    /// A side has an event that this node has authored, under whatever of its names.
+    /// A side has an event authored by this node, under any of its names.
     Origin(NodeId),
-    /// How the versions of the sides stand to each other.
+    /// How the versions of the sides relate to each other.
     Relation(Relation),
     /// All of these hold.
     All(Vec<Condition>),
-    /// One of these holds.
+    /// At least one of these holds.
     Any(Vec<Condition>),
     /// This does not hold.
     Not(Box<Condition>),
 }
 
-/// How the versions of the sides of a conflict stand to each other.
+/// How the versions of the sides of a conflict relate to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
-    /// The aggregate began in several places: the sides share nothing.
+    /// The aggregate was created more than once: the sides share nothing.
     CreatedApart,
-    /// The sides share a beginning.
+    /// The sides have a common beginning.
     EditedApart,
     /// There are exactly two sides.
     TwoSides,
     /// There are more than two sides.
     ManySides,
-    /// A side has been through an earlier conflict: a resolution is on top of it.
+    /// A side includes an earlier conflict: a resolution is on top of it.
     SettledBefore,
 }
 
@@ -70,7 +70,7 @@ impl Relation {
         Relation::SettledBefore,
     ];
 
-    /// The name in rule files.
+    /// Returns the name used in rule files.
     pub fn name(self) -> &'static str {
         match self {
             Relation::CreatedApart => "created-apart",
@@ -103,7 +103,7 @@ impl Relation {
     }
 }
 
-/// A conflict, and what has been found out about it so far.
+/// A conflict, and what has been computed about it so far.
 pub(super) struct Case<'a> {
     conflict: &'a Conflict,
     shown: Vec<&'a Event>,
@@ -121,7 +121,7 @@ impl<'a> Case<'a> {
 }
 
 impl Condition {
-    /// Whether this holds for a conflict.
+    /// Returns whether the condition holds for a conflict.
     pub fn matches(&self, conflict: &Conflict) -> bool {
         self.holds(&Case::new(conflict))
     }
@@ -151,7 +151,7 @@ impl Condition {
         }
     }
 
-    /// Whether it is plain from the conditions alone that the other holds whenever this one does.
+    /// Returns whether the conditions alone show that the other holds whenever this one does.
     pub(super) fn implies(&self, other: &Condition) -> bool {
         if self == other || *other == Condition::Always {
             return true;
@@ -176,7 +176,7 @@ impl Condition {
         }
     }
 
-    /// Whether it is plain that both never hold at once.
+    /// Returns whether the conditions alone show that both never hold together.
     fn excludes(&self, other: &Condition) -> bool {
         match (self, other) {
             (Condition::Not(not), other) | (other, Condition::Not(not)) => other.implies(not),
@@ -199,7 +199,7 @@ impl Condition {
         }
     }
 
-    /// Whether it is plain that this can never hold.
+    /// Returns whether the condition alone shows that it can never hold.
     pub(super) fn is_never(&self) -> bool {
         match self {
             Condition::Not(not) => Condition::Always.implies(not),
@@ -216,7 +216,7 @@ impl Condition {
     }
 }
 
-/// Whether a node is this one, or this one under a name it took after a restore.
+/// Returns whether a node is this one, or this one under a name it took after a restore.
 fn is_or_succeeds(node: &NodeId, of: &NodeId) -> bool {
     node == of
         || node.as_str().strip_prefix(of.as_str()).and_then(|rest| rest.strip_prefix('~')).is_some_and(

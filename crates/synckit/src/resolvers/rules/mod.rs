@@ -1,8 +1,8 @@
-//! Which resolver for which conflict: ordered rules, of which the first that matches decides.
+//! Ordered rules that choose a resolver for each conflict: the first rule that matches decides.
 //!
-//! - this file: [`Rules`], and the [`RuleResolver`] that goes by them and takes others while running
+//! - this file: [`Rules`], and the [`RuleResolver`] that applies them and can replace them at run time
 //! - `condition.rs`: when a rule matches
-//! - `check.rs`: what is wrong with rules, before they are used
+//! - `check.rs`: mistakes in rules, found before they are used
 
 mod check;
 mod condition;
@@ -19,7 +19,7 @@ pub use condition::{Condition, Relation};
 use crate::resolvers::SharedResolver;
 use condition::Case;
 
-/// A name, a condition, and what is to be done when it holds.
+/// A name, a condition, and what to do when the condition holds.
 #[derive(Clone, Debug)]
 pub struct Rule {
     name: String,
@@ -34,18 +34,18 @@ enum Then {
 }
 
 impl Rule {
-    /// A rule that gives the conflicts it matches to a resolver.
+    /// Creates a rule that hands matching conflicts to a resolver.
     pub fn new(name: impl Into<String>, when: Condition, resolver: impl ConflictResolver + 'static) -> Self {
         Rule { name: name.into(), when, then: Then::Ask(SharedResolver::new(resolver)) }
     }
 
-    /// Rules that are asked, in order, where the condition holds. When none of them matches, the rules after
-    /// the group are asked.
+    /// Creates a group of rules that are tried in order when the condition holds. If none of them matches, the rules
+    /// after the group are tried.
     pub fn group(name: impl Into<String>, when: Condition, rules: impl IntoIterator<Item = Rule>) -> Self {
         Rule { name: name.into(), when, then: Then::Group(rules.into_iter().collect()) }
     }
 
-    /// The first match, and the names on the way to it.
+    /// Returns the first match, and the names on the path to it.
     fn find<'a>(&'a self, case: &Case<'_>, path: &mut Vec<&'a str>) -> Option<&'a SharedResolver> {
         if !self.when.holds(case) {
             return None;
@@ -62,7 +62,7 @@ impl Rule {
     }
 }
 
-/// Ordered rules, and who is asked when none matches.
+/// Ordered rules, and a fallback for when none matches.
 #[derive(Clone, Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -70,18 +70,18 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// No rules yet: everything goes to the fallback.
+    /// Creates an empty set of rules: everything goes to the fallback.
     pub fn new(fallback: impl ConflictResolver + 'static) -> Self {
         Rules { rules: Vec::new(), fallback: SharedResolver::new(fallback) }
     }
 
-    /// Adds a rule, which is asked after those before it.
+    /// Adds a rule, which is tried after those before it.
     pub fn with_rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
     }
 
-    /// What is wrong: names that stand twice, groups without rules, rules that can never be reached,
+    /// Returns the mistakes in the rules: duplicate names, groups without rules, rules that can never be reached,
     /// conditions that can never hold.
     pub fn mistakes(&self) -> Vec<RuleMistake> {
         check::mistakes(&self.rules)
@@ -117,11 +117,11 @@ impl Rules {
     }
 }
 
-/// Settles each conflict by the first rule that matches it. Clones share the rules, which can be replaced
-/// while running: a conflict is settled by the rules as they were, or as they are, never by a mixture.
+/// Settles each conflict by the first rule that matches it. Clones share the rules, which can be replaced at run time:
+/// a conflict is settled by the old rules or the new ones, never by a mixture.
 ///
-/// The decision names the rule, and gives the resolver it led to as the reason. All replicas should go by the
-/// same rules; where they do not, they still converge.
+/// The decision names the rule, and gives the chosen resolver as the reason. All replicas should use the same rules; if
+/// they do not, they still converge.
 ///
 /// ```
 /// use synckit::{Clash, Condition, FieldMerge, LastWriteWins, ManualReview, Rule, RuleResolver, Rules};
@@ -137,28 +137,28 @@ impl Rules {
 pub struct RuleResolver(Arc<RwLock<Arc<Rules>>>);
 
 impl RuleResolver {
-    /// The name of the rule in decisions that the fallback has taken.
+    /// The name of the rule in decisions made by the fallback.
     pub const FALLBACK: &str = "fallback";
 
-    /// A resolver that goes by these rules.
+    /// Creates a resolver that applies these rules.
     ///
     /// # Errors
-    /// `Invalid`, with all that is wrong: see [`Rules::mistakes`].
+    /// `Invalid`, with all mistakes: see [`Rules::mistakes`].
     pub fn new(rules: Rules) -> Result<Self> {
         Ok(RuleResolver(Arc::new(RwLock::new(Arc::new(rules.checked()?)))))
     }
 
-    /// Goes by other rules from now on, in all clones.
+    /// Replaces the rules, in all clones.
     ///
     /// # Errors
-    /// As [`RuleResolver::new`]; nothing has changed then.
+    /// Same as [`RuleResolver::new`]; nothing has changed then.
     pub fn replace(&self, rules: Rules) -> Result<()> {
         let rules = Arc::new(rules.checked()?);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())
     }
 
-    /// The rules as they are now.
+    /// Returns the current rules.
     pub fn rules(&self) -> Arc<Rules> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Pushing with the hello: where the peer is as it was left, few new events cost one round trip.
+//! Pushing with the hello: if nothing changed at the peer, a few new events cost one round trip.
 
 use synckit_core::{Ahead, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport};
 
@@ -6,15 +6,16 @@ use crate::sync::checkpoint::handed;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
-/// The most bytes of events that go with a hello. Little, since they go in vain where the peer is not as it was left.
+/// The maximum size of the events sent with a hello, in bytes. Small, because they are wasted if something changed at
+/// the peer.
 const BYTES: usize = 16 << 10;
 
-/// What was read to be pushed, and how it was asked for.
+/// What was read to be pushed, and the query that read it.
 pub(crate) type Read = (Query, Page);
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Reads what is to be pushed first, as far as that is known before the peer has said hello. What cannot be read now is
-    /// read again, and told of, when it is to be pushed.
+    /// Reads what is to be pushed first, as far as that is known before the hello. What cannot be read now is read
+    /// again, and reported, when it is to be pushed.
     pub(super) async fn read_ahead(&self, peer: Option<StoreId>, facts: &Facts) -> Option<Read> {
         let peer = peer.filter(|_| self.pushes())?;
         let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.limits);
@@ -22,7 +23,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Some((query, page))
     }
 
-    /// What is handed over with the hello, of what is to be pushed: all of it, if it is little, from here alone, and new.
+    /// Returns what to send with the hello: everything that is to be pushed, if it is small, local and new.
     pub(super) fn to_hand_over(
         &self,
         peer: StoreId,
@@ -47,8 +48,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         (!events.is_empty()).then_some(Ahead { peer, after, latest: note.latest, events, upto })
     }
 
-    /// Takes note of what the peer has stored with the hello, and of the place in the own log that is reached by it;
-    /// answers what is left of what was read.
+    /// Records that the peer stored the events sent with the hello, and the place in the local log that was reached.
+    /// Returns the rest of what was read.
     pub(super) fn handed_over(
         &mut self,
         peer: &mut Peer,

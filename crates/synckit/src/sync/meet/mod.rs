@@ -1,10 +1,10 @@
-//! Hello: who the peer is, how far each side has the other's log, and whether this log was set back or copied.
+//! Hello: who the peer is, how far each side has the other's log, and whether this log was restored or copied.
 
-// Three phases, each with a type of what it hands on:
-// - `prepare.rs`: what is known before; `Prepared`
+// Three phases, each with a type for what it passes on:
+// - `prepare.rs`: what is known beforehand; `Prepared`
 // - this file: what the peer says; `Said`
 // - `reconcile.rs`: what follows from both; a `Peer`, or a fresh identity
-// - `handover.rs`: few new events that travel with the hello
+// - `handover.rs`: a few new events that are sent with the hello
 
 mod handover;
 mod prepare;
@@ -23,7 +23,7 @@ pub(crate) use handover::Read;
 
 /// What is known before the hello.
 struct Prepared {
-    /// The peer that is expected to answer.
+    /// The peer that is expected to respond.
     expected: Option<StoreId>,
     /// What is known of the local log and of that peer.
     facts: Facts,
@@ -34,20 +34,20 @@ struct Prepared {
     read: Option<Read>,
 }
 
-/// What the peer has said.
+/// What the peer said.
 struct Said {
     hello: HelloResponse,
-    /// What is known of the local log and of the peer, where another answered than was expected.
+    /// What is known of the local log and of the peer, if it is not the expected one.
     facts: Option<Facts>,
 }
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Says hello. `None` where it turns out that this replica was set back, copied, or shares its name: it has a fresh id and
-    /// a fresh name then, and is a stranger to the peer.
+    /// Says hello. `None` if this replica turns out to be restored or copied, or to share its name. It then has a fresh
+    /// id and a fresh name, and is a stranger to the peer.
     pub(super) async fn meet(&mut self) -> Result<Option<Peer>> {
         let prepared = self.prepare().await?;
         let hello = match self.calls.hello(prepared.request.clone()).await {
-            // The peer goes by this store's id.
+            // The peer uses this store's id.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 return self.renew(&prepared.caller, Renewal::CopyInUse, error).await.map(|()| None);
             }
@@ -57,7 +57,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.reconcile(prepared, said).await
     }
 
-    /// Asks for what is known of a peer that was not expected, and says hello again where that is something.
+    /// Reads what is known of an unexpected peer, and says hello again if anything is.
     async fn introduce(&self, prepared: &Prepared, hello: HelloResponse) -> Result<Said> {
         if prepared.expected == Some(hello.store) {
             return Ok(Said { hello: checked(hello)?, facts: None });
@@ -75,7 +75,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(Said { hello: checked(hello)?, facts: Some(facts) })
     }
 
-    /// Takes a fresh id and a fresh name, once for each reason in a sync: what is noticed again is told as the error.
+    /// Takes a fresh id and a fresh name, at most once per reason in a sync. A second time, returns the error.
     async fn renew(&mut self, caller: &Caller, why: Renewal, error: Error) -> Result<()> {
         if self.renewed_for.contains(&why) && why != Renewal::SetBack {
             return Err(error);

@@ -10,7 +10,7 @@ use crate::sync::meet::{Prepared, furthest};
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Asks the store for all that the hello needs: most often once, for the peer that was met last.
+    /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that was met last.
     pub(super) async fn prepare(&self) -> Result<Prepared> {
         let mut expected = self.met.get();
         let mut facts = self.ask_about(expected.as_slice()).await?;
@@ -36,7 +36,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(Prepared { expected, facts, identity, caller, request, read })
     }
 
-    /// Asks for all that a sync must know of the own log, and of what is known about peers.
+    /// Reads everything a sync must know of the local log, and of what is known about peers.
     pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
         let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
         under.push(notes::CONFLICTS.to_owned());

@@ -1,4 +1,4 @@
-//! What follows from the hello: how far each side has the other's log, or that this log was set back or copied.
+//! What follows from the hello: how far each side has the other's log, or that this log was restored or copied.
 
 use synckit_core::{
     Caller, Cursor, Error, ErrorKind, EventId, EventStore, Facts, HelloResponse, Identity, Needs, Note,
@@ -12,7 +12,7 @@ use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Makes a peer of what both sides know. `None` where this replica takes a fresh identity instead.
+    /// Combines what both sides know into a peer. `None` if this replica takes a fresh identity instead.
     pub(super) async fn reconcile(&mut self, prepared: Prepared, said: Said) -> Result<Option<Peer>> {
         let Prepared { expected, facts, identity, caller, request, read } = prepared;
         let Said { hello, facts: other } = said;
@@ -24,12 +24,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.told(&hello, expected, &facts);
         let mut peer = self.peer(&hello, caller, identity, &facts)?;
         let left = self.handed_over(&mut peer, hello.ahead, request.ahead, read);
-        // Where hello took several tries, much may have been recorded meanwhile: it is read again.
+        // If hello took several tries, much may have been recorded in the meantime, so it is read again.
         peer.ahead = left.filter(|_| self.calls.made() == 1);
         Ok(Some(peer))
     }
 
-    /// What shows that this log was set back or copied, or that the name is somebody else's.
+    /// Returns the evidence that this log was restored or copied, or that another device uses the same name.
     async fn evidence(
         &self,
         hello: &HelloResponse,
@@ -47,7 +47,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let message = "both sides have the same node id; give each replica a name of its own";
             return Ok(Some((Renewal::NameTaken, error(message))));
         }
-        // What the peer confirmed is held: most often nothing else is named.
+        // The place that the peer confirmed needs no lookup; most often it names no other.
         let push = self.push_note(hello.store, facts)?;
         let sealed = |place: &&Cursor| place.store() == caller.store && identity.secret.sealed(place);
         let known =
@@ -72,7 +72,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(None)
     }
 
-    /// Puts into the report what the peer said.
+    /// Adds what the peer said to the report.
     fn told(&mut self, hello: &HelloResponse, about: Option<StoreId>, facts: &Facts) {
         self.report.peer = Some(hello.node.clone());
         self.report.peer_store = Some(hello.store);
@@ -93,13 +93,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         };
         let mut pull = note(hello.store)?;
         for former in hello.former.iter().rev() {
-            // What was pulled from the peer under a former id, it may still hold.
+            // The peer may still hold what was pulled from it under a former id.
             pull = pull.map_or_else(|| note(*former), |pull| Ok(Some(pull)))?;
         }
         let mut push = self.push_note(hello.store, facts)?;
         if push.acknowledged != hello.pushed {
-            // An answer was lost, one of the two has a fresh id, or the peer was set back: what it has on record counts.
-            // A place without the own seal was made up by somebody; one that has it is held, or was taken for evidence.
+            // A response was lost, one of the two has a fresh id, or the peer was restored: what it has on record
+            // counts. A place without the local seal was made up by somebody. One that has it is held, or was taken as
+            // evidence.
             let own = |place: &Cursor| place.store() == caller.store && identity.secret.sealed(place);
             let own = hello.pushed.clone().filter(own);
             push.position = own.as_ref().map_or(0, Cursor::position);
