@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use synckit::{transport::PullResponse, Cursor, Dot, NodeId, StoreId, VectorClock};
-use synckit_bench::Planner;
+use synckit_bench::PageOfEvents;
 use synckit_bench::sample::{PAGE, events};
 use synckit_wire::{Decode, Encode, WireLimits};
 
@@ -69,7 +69,7 @@ fn wire(criterion: &mut Criterion) {
 fn planning(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plan");
     group.throughput(Throughput::Elements(PAGE as u64));
-    let mut planner = Planner::new().expect("samples");
+    let mut planner = PageOfEvents::new().expect("samples");
     planner.page().expect("the history begins");
     group.bench_function("page", |bencher| {
         bencher.iter_custom(|pages| {

@@ -7,7 +7,7 @@
 //! - `report.rs`: the table, the files, the comparison with an earlier run
 //!
 //! [`command`] is the whole program. The small things are also measured one by one, by `cargo bench` and `benches/`,
-//! which the samples and [`Planner`] are public for.
+//! which the samples and [`PageOfEvents`] are public for.
 #![expect(clippy::print_stdout, reason = "a command speaks to the person who runs it")]
 
 mod measure;
@@ -25,7 +25,7 @@ use clap::Parser;
 use measure::{Measured, Row, Scale};
 use report::Report;
 
-pub use rows::plan::Planner;
+pub use rows::plan::PageOfEvents;
 
 /// Measure what synckit costs, each row beside its raw limit
 #[derive(Debug, Parser)]

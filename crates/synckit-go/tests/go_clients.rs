@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// Two clients with tables of their own and 100 offline events each, and a replica, until everybody is quiet.
 async fn all_get_everything(mut hub: Hub, restart: bool) {
     let replica = hub.replica("rep").await;
-    replica.record((0..20).map(|n| new_event(&format!("rep-{n}"), &format!("r{n}")))).await.unwrap();
+    replica.replica().record((0..20).map(|n| new_event(&format!("rep-{n}"), &format!("r{n}")))).await.unwrap();
     let (mut ann, mut bob) = (Table::new("/sync/clients/ann"), Table::new("/clients/bob"));
     for n in 0..100 {
         ann.record(&format!("ann-{n}"), &format!("a{}", n % 10));
@@ -28,12 +28,12 @@ async fn all_get_everything(mut hub: Hub, restart: bool) {
         replica.sync().await.unwrap();
         if restart && round == 0 {
             hub = hub.restart().await;
-            replica.store().close().await.unwrap();
+            replica.replica().store().close().await.unwrap();
             return Box::pin(rest(hub, ann, bob, expected)).await;
         }
     }
     check(&hub, &ann, &bob, expected).await;
-    let ids = replica.store().head().await.unwrap().position;
+    let ids = replica.replica().store().head().await.unwrap().position;
     assert_eq!(ids as usize, expected, "the replica sees them");
     assert_eq!(hub.conflicts().await, [""; 0]);
 }
@@ -98,7 +98,7 @@ async fn clients_without_a_name_that_keep_the_numbers_they_are_given_get_everyth
 async fn an_edit_on_what_was_not_seen_is_a_conflict_and_on_what_was_seen_is_none() {
     let hub = Hub::start().await;
     let replica = hub.replica("rep").await;
-    replica.record([new_event("r1", "x"), new_event("r2", "y")]).await.unwrap();
+    replica.replica().record([new_event("r1", "x"), new_event("r2", "y")]).await.unwrap();
     replica.sync().await.unwrap();
     let mut ann = Table::new("/clients/ann");
     ann.record("a1", "x");
@@ -125,7 +125,7 @@ async fn an_edit_that_stands_before_what_was_pulled_in_the_same_push_had_not_see
     ann.record("a1", "w");
     ann.sync(&hub).await.unwrap();
     ann.record("a2", "x");
-    replica.record([new_event("r1", "x")]).await.unwrap();
+    replica.replica().record([new_event("r1", "x")]).await.unwrap();
     replica.sync().await.unwrap();
     ann.sync(&hub).await.unwrap();
     assert_eq!(hub.conflicts().await, ["x"]);
@@ -138,7 +138,7 @@ async fn an_answer_that_is_lost_is_no_proof_that_anything_was_seen() {
     let mut ann = Table::new("/clients/ann");
     ann.record("a1", "w");
     ann.sync(&hub).await.unwrap();
-    replica.record([new_event("r1", "x")]).await.unwrap();
+    replica.replica().record([new_event("r1", "x")]).await.unwrap();
     replica.sync().await.unwrap();
     assert_eq!(ann.ask_for_more(&hub).await.json().as_array().unwrap().len(), 1, "and nothing of it arrives");
     ann.record("a2", "x");
@@ -224,7 +224,7 @@ async fn the_same_id_with_other_content_is_an_error_and_what_doubles_cannot_tell
     let replica = hub.replica("rep").await;
     let text = r#"{"n": 9007199254740993, "f": 1.0, "a": [ ]}"#;
     let new = NewEvent::with_data("Noted", "x", Data::json(text).unwrap()).unwrap();
-    replica.record([new.with_id("r".parse().unwrap())]).await.unwrap();
+    replica.replica().record([new.with_id("r".parse().unwrap())]).await.unwrap();
     replica.sync().await.unwrap();
     let again = json!({"a": [], "f": 1, "n": 9007199254740992_u64});
     for _ in 0..2 {
@@ -256,7 +256,7 @@ async fn data_comes_back_as_it_was_sent_also_to_and_from_replicas() {
     ] {
         let metadata = Metadata::json(r#"{"n":1e400}"#).unwrap();
         let new = NewEvent::with_data("T", "y", data).unwrap().with_metadata(metadata);
-        replica.record([new.with_id(id.parse().unwrap())]).await.unwrap();
+        replica.replica().record([new.with_id(id.parse().unwrap())]).await.unwrap();
     }
     replica.sync().await.unwrap();
     let text = hub.get("/pull").await;
@@ -278,7 +278,7 @@ async fn data_comes_back_as_it_was_sent_also_to_and_from_replicas() {
 async fn a_resolution_is_pulled_like_any_event_and_may_come_back() {
     let hub = Hub::start().await;
     let replica = hub.replica("rep").await;
-    replica.record([new_event("r1", "x")]).await.unwrap();
+    replica.replica().record([new_event("r1", "x")]).await.unwrap();
     let mut ann = Table::new("/clients/ann");
     ann.record("a1", "x");
     ann.sync(&hub).await.unwrap();
@@ -470,14 +470,14 @@ async fn a_restored_hub_that_hears_its_replicas_first_stamps_nothing_twice() {
     ann.sync(&hub).await.unwrap();
     replica.sync().await.unwrap();
     let stamped = hub.log().await[1].event.clone();
-    replica.store().close().await.unwrap();
+    replica.replica().store().close().await.unwrap();
     let directory = hub.stop().await;
     std::fs::copy(&copy, &file).unwrap();
 
     let hub = Hub::open(directory, false).await;
     let replica = hub.replica("rep").await;
     replica.sync().await.unwrap();
-    replica.store().close().await.unwrap();
+    replica.replica().store().close().await.unwrap();
     let hub = hub.restart().await;
     ann.record("a3", "x");
     ann.sync(&hub).await.unwrap();
@@ -489,7 +489,7 @@ async fn a_restored_hub_that_hears_its_replicas_first_stamps_nothing_twice() {
     let name = log[2].event.dot.as_ref().unwrap().node.clone();
     assert!(name.as_str().starts_with("go-ann~"), "{name}");
     assert!(log[2].event.has_seen(&stamped));
-    assert_eq!(replica.store().head().await.unwrap().position, 3);
+    assert_eq!(replica.replica().store().head().await.unwrap().position, 3);
 }
 
 #[tokio::test]

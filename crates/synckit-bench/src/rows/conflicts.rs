@@ -31,7 +31,7 @@ fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
         let store = SqliteStore::open_as(path("replica.db"), NodeId::new("replica")?).await?;
         let manager = SyncManager::builder(store, Endpoint::new(hub.clone()));
         let manager = manager.with_direction(Direction::PullOnly).build();
-        manager.record(forms(count, prefix)?).await?;
+        manager.replica().record(forms(count, prefix)?).await?;
         Measured::Ok((manager, hub))
     })?;
     let mut settled = 0;
@@ -49,7 +49,7 @@ fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
         "every conflict is settled in the one sync"
     );
     runtime.block_on(async {
-        manager.store().close().await?;
+        manager.replica().store().close().await?;
         Measured::Ok(hub.close().await?)
     })?;
     Ok(sample)

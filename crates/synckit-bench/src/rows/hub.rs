@@ -40,7 +40,7 @@ pub(super) struct Hub<S> {
     server: JoinHandle<synckit::Result<()>>,
 }
 
-impl<S: EventStore + Watch + Clone> Hub<S> {
+impl<S: EventStore + Clone> Hub<S> {
     pub(super) async fn start(store: S, wire: Wire) -> Measured<Hub<S>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -32,7 +32,7 @@ impl Pair {
 
     /// Records one event, and answers how long the sync of it takes.
     pub(super) async fn sync_one(&self) -> Measured<Duration> {
-        self.manager.record([NewEvent::new("NoteEdited", "receipt-0001", &1)?]).await?;
+        self.manager.replica().record([NewEvent::new("NoteEdited", "receipt-0001", &1)?]).await?;
         let started = Instant::now();
         let report = self.manager.sync().await.map_err(|failed| failed.error)?;
         let took = started.elapsed();
@@ -41,7 +41,7 @@ impl Pair {
     }
 
     async fn stop(self) -> Measured<()> {
-        self.manager.store().close().await?;
+        self.manager.replica().store().close().await?;
         drop(self.manager);
         self.hub.stop().await
     }

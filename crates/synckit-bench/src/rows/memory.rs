@@ -40,7 +40,7 @@ impl Side {
                     println!("{}", peak()?);
                     manager.sync().await.map_err(|failed| failed.error)?;
                     println!("{}", peak()?);
-                    println!("{}", manager.store().head().await?.position);
+                    println!("{}", manager.replica().store().head().await?.position);
                     Ok(())
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use synckit::{plan::{notes, Receive}, store::{Facts, LogHead, Plan, Planning, Secret, Step}, notes::{self, Identity, Note}, Limits, NodeId, StoreId};
+use synckit::{plan::Receive, store::{Facts, Identity, LogHead, Note, Plan, Planning, Secret, Step}, Limits, NodeId, StoreId};
 
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};

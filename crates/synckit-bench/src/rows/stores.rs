@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use synckit::{plan::{notes, Receive, Record}, notes::{self, Note}, store::Query, Event, EventStore, Limits, NodeId, StoreId};
+use synckit::{plan::{notes, Receive, Record}, store::{Note, Query}, Event, EventStore, Limits, NodeId, StoreId};
 use synckit_redb::RedbStore;
 use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;

@@ -10,7 +10,7 @@ use crate::measure::{Measured, Sample, Scale};
 use crate::sample::{Samples, Spread};
 
 /// Fills a new replica from a hub; answers the time in the sync alone, and its report.
-async fn fill<S: EventStore + Watch + Clone>(
+async fn fill<S: EventStore + Clone>(
     scale: Scale,
     wire: Wire,
     hub: S,
@@ -23,7 +23,7 @@ async fn fill<S: EventStore + Watch + Clone>(
     let report = manager.sync().await.map_err(|failed| failed.error)?;
     let sample = Sample { work: scale.events as f64, time: started.elapsed() };
     assert_eq!(report.pulled, scale.events, "all events are pulled");
-    manager.store().close().await?;
+    manager.replica().store().close().await?;
     // A connection that stands would be waited for.
     drop(manager);
     hub.stop().await?;

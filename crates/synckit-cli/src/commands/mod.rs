@@ -19,7 +19,7 @@ pub(crate) mod sync;
 
 use std::path::Path;
 
-use synckit::{BoxStore, Endpoint, Error, ErrorKind, EventStore, NodeId, SyncManager};
+use synckit::{BoxStore, Error, ErrorKind, EventStore, NodeId};
 
 use crate::adapters::stores;
 use crate::args::Command;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::{notes::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, Replica, RuleResolver, SyncManager, SyncReport, Transport};
+use synckit::{plan::notes, notes::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, Replica, RuleResolver, SyncManager, SyncReport, Transport};
 
 use crate::adapters::transports;
-use crate::commands::{Replica, clock, closing, rules};
+use crate::commands::{clock, closing, rules};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;

@@ -18,7 +18,7 @@ async fn one_new_event_after_100_000_costs_two_requests_at_most_and_under_2_kib(
     let pulled = to_b.sync().await.expect("b syncs");
     assert_eq!(pulled.pulled, 100_000);
 
-    to_a.record([note("one more", 1)]).await.expect("an event is recorded");
+    to_a.replica().record([note("one more", 1)]).await.expect("an event is recorded");
     let sent = to_a.sync().await.expect("a syncs");
     let got = to_b.sync().await.expect("b syncs");
     assert_eq!((sent.pushed, got.pulled), (1, 1));

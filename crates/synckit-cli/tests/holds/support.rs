@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{
-    Digest, Endpoint, Event, EventStore, NewEvent, NodeId, Query, StoreExt, SyncManager, Transport,
-};
+use synckit::{plan::notes, store::{Query, StoreExt}, Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport};
 use synckit_http::{HttpService, HttpTransport, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
@@ -79,7 +77,7 @@ pub(crate) async fn record<T: Transport>(
     notes: usize,
 ) {
     let events = (0..count).map(|number| note(&format!("{text} {number}"), number % notes));
-    manager.record(events).await.expect("events are recorded");
+    manager.replica().record(events).await.expect("events are recorded");
 }
 
 pub(crate) async fn log(store: &SqliteStore) -> Vec<Event> {

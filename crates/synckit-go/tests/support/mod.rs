@@ -102,7 +102,7 @@ impl Hub {
         let hub = Hub::start().await;
         let replica = hub.replica("seed").await;
         let events = (0..count).map(|n| new_event(&format!("seed-{n}"), &format!("s{}", n % 7)));
-        replica.record(events).await.unwrap();
+        replica.replica().record(events).await.unwrap();
         replica.sync().await.unwrap();
         hub
     }

@@ -10,9 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{
-    AnyStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, StoreExt, SystemEnvironment,
-};
+use synckit::{store::StoreExt, BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment};
 use synckit_go::{GoClients, GoRoutes};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
