@@ -1,8 +1,8 @@
 //! The stores and transports that the command was built with.
 
 use synckit::{Adapters, Error, ErrorKind, Result, StoreTarget};
-use synckit_grpc::{GrpcConfig, GrpcTransport};
-use synckit_http::{HttpConfig, HttpTransport};
+use synckit_grpc::GrpcTransport;
+use synckit_http::{ClientConfig, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_net::ClientTls;
 use synckit_redb::{RedbConfig, RedbStore};
@@ -27,9 +27,9 @@ pub(crate) fn stores() -> Adapters {
 /// The transports, with these settings where there is TLS.
 pub(crate) fn transports(tls: ClientTls) -> Adapters {
     let for_grpc = tls.clone();
-    let over_http = move |url: &str| HttpTransport::with_config(HttpConfig::new(url).with_tls(tls.clone()));
+    let over_http = move |url: &str| HttpTransport::with_config(ClientConfig::new(url).with_tls(tls.clone()));
     let over_grpc =
-        move |url: &str| GrpcTransport::with_config(GrpcConfig::new(url).with_tls(for_grpc.clone()));
+        move |url: &str| GrpcTransport::with_config(ClientConfig::new(url).with_tls(for_grpc.clone()));
     Adapters::new()
         .with_transport("http", over_http.clone())
         .with_transport("https", over_http)

@@ -20,43 +20,14 @@ pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd,gzip,ide
 /// # Errors
 /// `Unsupported` for a coding other than zstd and gzip.
 pub(crate) fn coding_of(headers: &HeaderMap) -> Result<Coding> {
-    match headers.get(ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(Coding::Identity),
-        Some(b"gzip") => Ok(Coding::Gzip),
-        Some(b"zstd") => Ok(Coding::Zstd),
-        Some(_) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "the encoding of the messages is not known; send zstd, gzip or identity",
-        )),
-    }
+    let Some(name) = headers.get(ENCODING) else { return Ok(Coding::Identity) };
+    name.to_str().ok().and_then(Coding::named).ok_or_else(|| {
+        let message = "the encoding of the messages is not known; send zstd, gzip or identity";
+        Error::new(ErrorKind::Unsupported, message)
+    })
 }
 
 /// The best coding that these request headers accept.
 pub(crate) fn accepted_coding(headers: &HeaderMap) -> Coding {
-    Coding::best(|wanted| {
-        let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|name| name.trim() == wanted.name())
-    })
-}
-
-/// The value of `grpc-encoding`.
-pub(crate) fn coding_header(coding: Coding) -> Option<HeaderValue> {
-    (coding != Coding::Identity).then(|| HeaderValue::from_static(coding.name()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accepted_by(value: &'static str) -> Coding {
-        accepted_coding(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
-    }
-
-    #[test]
-    fn the_best_accepted_coding_is_taken() {
-        assert_eq!(accepted_by("identity, gzip,deflate,zstd"), Coding::Zstd);
-        assert_eq!(accepted_by("identity,gzip"), Coding::Gzip);
-        assert_eq!(accepted_by("snappy"), Coding::Identity);
-        assert_eq!(accepted_coding(&HeaderMap::new()), Coding::Identity);
-    }
+    Coding::accepted(headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()))
 }

@@ -5,51 +5,30 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
-use synckit_net::{BoxError, Coding, offload};
-use synckit_wire::{Decode, Encode, WireLimits};
+use synckit_net::{BoxError, Coding};
+use synckit_remote::Packed;
+use synckit_wire::Format;
 
 use crate::status;
 
 /// A flag and a length.
 const PREFIX: usize = 5;
 
-/// Encodes, packs and frames a message.
-///
-/// # Errors
-/// `TooLarge` when the message is larger than allowed on the wire.
-pub(crate) async fn write<M: Encode + Send + 'static>(
-    message: M,
-    coding: Coding,
-    limits: &WireLimits,
-) -> Result<Bytes> {
-    let encoded = message.to_protobuf();
-    let most = limits.body_bytes;
-    offload(encoded.len(), move || {
-        let packed = coding.pack(&encoded);
-        let (flag, message) = match &packed {
-            Some(packed) => (1, packed),
-            None => (0, &encoded),
-        };
-        if message.len() > most {
-            let length = message.len();
-            return Err(Error::too_large(format!(
-                "the message has {length} bytes; at most {most} are allowed; send smaller batches"
-            )));
-        }
-        let mut frame = BytesMut::with_capacity(PREFIX + message.len());
-        frame.put_u8(flag);
-        frame.put_u32(message.len() as u32);
-        frame.extend_from_slice(message);
-        Ok(frame.freeze())
-    })
-    .await
+/// Puts the flag and the length before a message.
+pub(crate) fn framed(message: &Packed) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX + message.bytes.len());
+    frame.put_u8(u8::from(message.coding != Coding::Identity));
+    frame.put_u32(message.bytes.len() as u32);
+    frame.extend_from_slice(&message.bytes);
+    frame.freeze()
 }
 
 /// The messages of a body, and what comes after them.
 pub(crate) struct Frames<B> {
     body: B,
     coding: Coding,
-    limits: WireLimits,
+    /// The most bytes of a message on the wire.
+    most: usize,
     /// The kind of what is wrong with the bytes: the other side's fault, whichever side this is.
     wrong: ErrorKind,
     buffer: BytesMut,
@@ -62,8 +41,8 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(body: B, coding: Coding, limits: WireLimits, wrong: ErrorKind) -> Self {
-        Frames { body, coding, limits, wrong, buffer: BytesMut::new(), trailers: None }
+    pub(crate) fn new(body: B, coding: Coding, most: usize, wrong: ErrorKind) -> Self {
+        Frames { body, coding, most, wrong, buffer: BytesMut::new(), trailers: None }
     }
 
     /// The next message; none when the body has ended. Dropped, it loses nothing of what has come.
@@ -71,11 +50,10 @@ where
     /// # Errors
     /// `TooLarge` for a message above the limits, known before it is received; `wrong` for bytes that are none;
     /// `Unavailable` when the body breaks off.
-    pub(crate) async fn next<M: Decode + Send + 'static>(&mut self) -> Result<Option<M>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Packed>> {
         loop {
-            if let Some((packed, message)) = self.take()? {
-                let coding = packed.then_some(self.coding);
-                return decode(coding, message, self.limits, self.wrong).await.map(Some);
+            if let Some(message) = self.take()? {
+                return Ok(Some(message));
             }
             let Some(frame) = self.body.frame().await else {
                 if self.buffer.is_empty() {
@@ -102,8 +80,8 @@ where
         self.trailers.as_ref().and_then(status::read).unwrap_or_else(|| Err(broken()))
     }
 
-    /// A whole message in the buffer, and whether it is packed.
-    fn take(&mut self) -> Result<Option<(bool, Bytes)>> {
+    /// A whole message in the buffer.
+    fn take(&mut self) -> Result<Option<Packed>> {
         let mut prefix = &*self.buffer;
         if prefix.len() < PREFIX {
             return Ok(None);
@@ -112,7 +90,14 @@ where
         if flag > 1 {
             return Err(Error::new(self.wrong, "the stream does not consist of gRPC messages"));
         }
-        let most = self.limits.body_bytes;
+        let coding = match flag {
+            0 => Coding::Identity,
+            _ if self.coding == Coding::Identity => {
+                return Err(Error::new(self.wrong, "a message is packed, and nothing says how"));
+            }
+            _ => self.coding,
+        };
+        let most = self.most;
         if length > most {
             return Err(Error::too_large(format!(
                 "a message has {length} bytes on the wire; at most {most} are allowed; send smaller batches"
@@ -122,27 +107,7 @@ where
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
-        Ok(Some((flag == 1, self.buffer.split_to(length).freeze())))
+        let bytes = self.buffer.split_to(length).freeze();
+        Ok(Some(Packed { coding, format: Format::Protobuf, bytes }))
     }
-}
-
-async fn decode<M: Decode + Send + 'static>(
-    coding: Option<Coding>,
-    message: Bytes,
-    limits: WireLimits,
-    wrong: ErrorKind,
-) -> Result<M> {
-    let coding = match coding {
-        Some(Coding::Identity) => return Err(Error::new(wrong, "a message is packed, and nothing says how")),
-        Some(coding) => coding,
-        None => Coding::Identity,
-    };
-    offload(coding.estimate(message.len()), move || {
-        let unpacked = coding.unpack(message, limits.decoded_bytes).map_err(|error| match error.kind() {
-            ErrorKind::Invalid => Error::new(wrong, error.message().to_owned()),
-            _ => error,
-        })?;
-        M::from_protobuf(&unpacked, &limits)
-    })
-    .await
 }

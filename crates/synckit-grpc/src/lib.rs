@@ -2,42 +2,39 @@
 //!
 //! # Map
 //!
-//! - [`GrpcTransport`], [`GrpcConfig`]: the calling side
-//! - [`SyncService`], [`serve`], [`ServerConfig`]: the answering side
-//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], `serve_tls`: TLS on each side
+//! - [`GrpcTransport`], [`PushStream`], [`ClientConfig`]: the calling side
+//! - [`GrpcService`], [`serve`], [`serve_tls`], [`ServerConfig`]: the answering side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`]: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
-//! - `method`: the calls and where they are
-//! - `frame`, `compression`: messages within a stream of bytes, with limits on them
-//! - `outgoing`, `incoming`: streams of messages on their way out and in
-//! - `pages`, `pushes`: what the server streams, and what is streamed to it
-//! - `exchange`: one call and its answer, at the client
-//! - `status`, `error`: kinds of errors, gRPC codes, and what else can go wrong
-//! - `io`: connections
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod client;
+mod backlog;
 mod compression;
-mod config;
+mod deadline;
 mod error;
 mod exchange;
 mod frame;
-mod incoming;
-mod io;
 mod method;
 mod outgoing;
 mod pages;
 mod pushes;
-mod server;
+mod serve;
 mod service;
 mod status;
 
-pub use client::GrpcTransport;
-pub use config::{GrpcConfig, ServerConfig, Timeouts};
-pub use server::serve;
-#[cfg(feature = "tls")]
-pub use server::serve_tls;
-pub use service::SyncService;
+pub use backlog::PushStream;
+pub use exchange::{GrpcExchange, GrpcPages, GrpcTransport};
+pub use service::GrpcService;
 pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls};
+
+// - `method`, `deadline`: the calls and where they are, and when a caller gives up
+// - `frame`, `compression`: messages within a stream of bytes, with limits on them
+// - `outgoing`: streams of messages on their way out
+// - `pages`, `pushes`: what the server streams, and what is streamed to it
+// - `exchange`, `backlog`: one call and its answer, and a stream of pushes, at the client
+// - `status`, `error`: kinds of errors, gRPC codes, and what else can go wrong
+// - `service`, `serve`: the answering side, mounted and on a listener of its own
 
 /// `docs/synckit.proto`, compiled: a `google.protobuf.FileDescriptorSet`, for a reflection service of one's own.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptor.bin");

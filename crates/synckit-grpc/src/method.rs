@@ -1,5 +1,7 @@
 //! The calls and where they are.
 
+use synckit_remote::Method;
+
 /// The service in `docs/synckit.proto`.
 pub(crate) const SERVICE: &str = "synckit.v1.Sync";
 
@@ -8,46 +10,38 @@ pub(crate) const MEDIA_TYPE: http::HeaderValue = http::HeaderValue::from_static(
 
 /// A call of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Hello,
-    Pull,
-    Push,
+pub(crate) enum Rpc {
+    /// One that every transport has.
+    Of(Method),
+    /// A stream of pushes.
     PushStream,
-    Missing,
-    Subscribe,
 }
 
-impl Method {
-    const ALL: [Method; 6] =
-        [Method::Hello, Method::Pull, Method::Push, Method::PushStream, Method::Missing, Method::Subscribe];
+impl Rpc {
+    const ALL: [Rpc; 6] = [
+        Rpc::Of(Method::Hello),
+        Rpc::Of(Method::Pull),
+        Rpc::Of(Method::Push),
+        Rpc::PushStream,
+        Rpc::Of(Method::Missing),
+        Rpc::Of(Method::Subscribe),
+    ];
 
     /// Its path below the address of a server.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Method::Hello => "/synckit.v1.Sync/Hello",
-            Method::Pull => "/synckit.v1.Sync/Pull",
-            Method::Push => "/synckit.v1.Sync/Push",
-            Method::PushStream => "/synckit.v1.Sync/PushStream",
-            Method::Missing => "/synckit.v1.Sync/Missing",
-            Method::Subscribe => "/synckit.v1.Sync/Subscribe",
-        }
-    }
-
-    /// Its name in errors.
-    pub(crate) fn operation(self) -> &'static str {
-        match self {
-            Method::Hello => "hello",
-            Method::Pull => "pull",
-            Method::Push => "push",
-            Method::PushStream => "push_stream",
-            Method::Missing => "missing",
-            Method::Subscribe => "subscribe",
+            Rpc::Of(Method::Hello) => "/synckit.v1.Sync/Hello",
+            Rpc::Of(Method::Pull) => "/synckit.v1.Sync/Pull",
+            Rpc::Of(Method::Push) => "/synckit.v1.Sync/Push",
+            Rpc::PushStream => "/synckit.v1.Sync/PushStream",
+            Rpc::Of(Method::Missing) => "/synckit.v1.Sync/Missing",
+            Rpc::Of(Method::Subscribe) => "/synckit.v1.Sync/Subscribe",
         }
     }
 
     /// The call at this path.
-    pub(crate) fn at(path: &str) -> Option<Method> {
-        Method::ALL.into_iter().find(|method| method.path() == path)
+    pub(crate) fn at(path: &str) -> Option<Rpc> {
+        Rpc::ALL.into_iter().find(|rpc| rpc.path() == path)
     }
 }
 
@@ -57,10 +51,11 @@ mod tests {
 
     #[test]
     fn every_call_is_found_by_its_path() {
-        for method in Method::ALL {
-            assert_eq!(Method::at(method.path()), Some(method));
-            assert!(method.path().starts_with(&format!("/{SERVICE}/")));
+        for rpc in Rpc::ALL {
+            assert_eq!(Rpc::at(rpc.path()), Some(rpc));
+            assert!(rpc.path().starts_with(&format!("/{SERVICE}/")));
         }
-        assert_eq!(Method::at("/synckit.v1.Sync/"), None);
+        assert!(Method::ALL.into_iter().all(|method| Rpc::ALL.contains(&Rpc::Of(method))));
+        assert_eq!(Rpc::at("/synckit.v1.Sync/"), None);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// Adds the answer to the next batch, which had so many events.
+    /// Adds the answer to the next batch, which had this number of events.
     ///
     /// # Errors
     /// `TooLarge` when there are too many refusals for one answer.

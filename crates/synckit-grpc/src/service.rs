@@ -4,25 +4,25 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
-use synckit_core::{Error, ErrorKind, Limits, PullRequest, PullResponse, Result, Transport};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{BoxError, Coding, raised};
-use synckit_wire::{Decode, Encode, ReceivedPush};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use synckit_remote::{Method, Packed, ServerConfig, Service, Turn, pack, report, shutting_down};
+use synckit_wire::{Encode, Format, ReceivedPush};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 
-use crate::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, accepted_coding, coding_header, coding_of};
-use crate::config::ServerConfig;
-use crate::frame::{Frames, write};
-use crate::method::{MEDIA_TYPE, Method, SERVICE};
-use crate::outgoing::{Outgoing, is_small, outgoing, whole};
-use crate::pages::{Pages, deadline};
+use crate::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, accepted_coding, coding_of};
+use crate::deadline::deadline;
+use crate::frame::{Frames, framed};
+use crate::method::{MEDIA_TYPE, Rpc, SERVICE};
+use crate::outgoing::{is_small, outgoing, whole};
+use crate::pages::Pages;
 use crate::pushes::Sum;
 use crate::status;
 
@@ -30,14 +30,9 @@ use crate::status;
 /// tonic router can mount. Clones share the transport and the limits.
 ///
 /// The service bounds its messages, its requests in work, its streams and its time. A server that mounts it bounds
-/// what is below: connections, silent ones too, and calls on each. [`serve`](crate::serve) does.
-pub struct SyncService<T> {
-    transport: Arc<T>,
-    config: Arc<ServerConfig>,
-    requests: Arc<Semaphore>,
-    subscriptions: Arc<Semaphore>,
-    closing: watch::Receiver<bool>,
-}
+/// what is below: connections, silent ones too, and calls on each. [`serve`](crate::serve) does; it also answers
+/// `grpc.health.v1.Health` and reflection (v1 and v1alpha), so that load balancers and `grpcurl` find their way.
+pub struct GrpcService<T>(pub(crate) Service<T>);
 
 /// A call as it came.
 struct Call {
@@ -48,37 +43,25 @@ struct Call {
     deadline: Option<Instant>,
 }
 
-impl<T: Transport> SyncService<T> {
+impl<T: Transport> GrpcService<T> {
     /// Puts a transport on the wire.
     pub fn new(transport: T) -> Self {
-        SyncService {
-            transport: Arc::new(transport),
-            config: Arc::default(),
-            requests: Arc::new(Semaphore::new(0)),
-            subscriptions: Arc::new(Semaphore::new(0)),
-            closing: watch::channel(false).1,
-        }
-        .with_config(ServerConfig::default())
+        GrpcService(Service::new(transport))
     }
 
     /// Sets limits and timeouts, for this clone and those made of it.
-    pub fn with_config(mut self, config: ServerConfig) -> Self {
-        let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
-        self.requests = permits(config.requests);
-        self.subscriptions = permits(config.subscriptions);
-        self.config = Arc::new(config);
-        self
+    pub fn with_config(self, config: ServerConfig) -> Self {
+        GrpcService(self.0.with_config(config))
     }
 
-    /// Its limits and timeouts.
+    /// Returns its limits and timeouts.
     pub fn config(&self) -> &ServerConfig {
-        &self.config
+        self.0.config()
     }
 
     /// Ends streams when this flag is raised.
-    pub(crate) fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
-        self.closing = closing;
-        self
+    pub(crate) fn with_closing(self, closing: watch::Receiver<bool>) -> Self {
+        GrpcService(self.0.with_closing(closing))
     }
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
@@ -89,95 +72,61 @@ impl<T: Transport> SyncService<T> {
             *answer.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return answer;
         }
-        match self.try_answer(parts.uri.path(), &parts.headers, body).await {
-            Ok(answer) => answer,
-            Err(error) => refused(parts.uri.path(), error),
-        }
+        let path = parts.uri.path();
+        self.try_answer(path, &parts.headers, body).await.unwrap_or_else(|error| {
+            report(path, &error);
+            let mut answer = accepted(Coding::Identity, Body::empty());
+            answer.headers_mut().extend(status::failed(error));
+            answer
+        })
     }
 
     async fn try_answer(&self, path: &str, headers: &HeaderMap, body: Body) -> Result<Response<Body>> {
         let unknown = || Error::new(ErrorKind::Unsupported, format!("{SERVICE} has no such call"));
-        let method = Method::at(path).ok_or_else(unknown)?;
-        let limits = self.config.limits;
+        let rpc = Rpc::at(path).ok_or_else(unknown)?;
+        let most = self.config().limits.body_bytes;
         let mut call = Call {
-            incoming: Frames::new(body, coding_of(headers)?, limits, ErrorKind::Invalid),
+            incoming: Frames::new(body, coding_of(headers)?, most, ErrorKind::Invalid),
             reply: accepted_coding(headers),
             deadline: deadline(headers),
         };
+        let Rpc::Of(method) = rpc else { return self.pushes(call).await };
+        let turn = self.0.admission().begin(call.deadline).await?;
+        let message = turn.within(only(&mut call.incoming)).await?;
         match method {
-            Method::PushStream => self.pushes(call).await,
-            Method::Subscribe => self.subscribe(call).await,
+            Method::Subscribe => self.subscribe(call, turn, message).await,
             Method::Pull => {
-                let (room, until) = self.begin(call.deadline).await?;
-                let request: PullRequest = within(until, only(&mut call.incoming)).await?;
+                let request: PullRequest = self.0.read(message).await?;
                 if request.limit.is_none() {
-                    drop(room);
-                    return self.pull_all(call, request).await;
+                    drop(turn);
+                    return self.pull_all(call, request);
                 }
-                self.whole(call.reply, room, until, self.transport.pull(request)).await
+                let page = async { Ok(self.0.transport().pull(request).await?.to_protobuf()) };
+                self.whole(call.reply, turn, page).await
             }
-            Method::Hello => {
-                let (room, until) = self.begin(call.deadline).await?;
-                let request = within(until, only(&mut call.incoming)).await?;
-                let answer = async {
-                    let mut answer = self.transport.hello(request).await?;
-                    answer.limits = self.offered(answer.limits);
-                    Ok(answer)
-                };
-                self.whole(call.reply, room, until, answer).await
-            }
-            Method::Missing => {
-                let (room, until) = self.begin(call.deadline).await?;
-                let request = within(until, only(&mut call.incoming)).await?;
-                self.whole(call.reply, room, until, self.transport.missing(request)).await
-            }
-            Method::Push => {
-                let (room, until) = self.begin(call.deadline).await?;
-                let ReceivedPush { request, refusals } = within(until, only(&mut call.incoming)).await?;
-                let answer = async { Ok(refusals.join(self.transport.push(request).await?)) };
-                self.whole(call.reply, room, until, answer).await
+            method => {
+                let answer = self.0.dispatch(method, message, Format::Protobuf);
+                self.whole(call.reply, turn, answer).await
             }
         }
-    }
-
-    /// Room for a request, and until when it must be done.
-    async fn begin(&self, deadline: Option<Instant>) -> Result<(OwnedSemaphorePermit, Instant)> {
-        let room = self.room().await?;
-        let own = Instant::now() + self.config.timeouts.request();
-        Ok((room, deadline.map_or(own, |deadline| deadline.min(own))))
-    }
-
-    /// Room for one more request, or `Busy`.
-    pub(crate) async fn room(&self) -> Result<OwnedSemaphorePermit> {
-        let full =
-            || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
-        let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
-        waiting.await.map_err(|_| full())?.map_err(|_| full())
-    }
-
-    /// Room for one more stream that lasts, or `Busy`.
-    fn lasting(&self) -> Result<OwnedSemaphorePermit> {
-        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
-        self.subscriptions.clone().try_acquire_owned().map_err(|_| full())
     }
 
     /// An answer of one message. Its room is kept until the caller has taken it.
-    async fn whole<A: Encode + Send + 'static>(
+    async fn whole(
         &self,
         reply: Coding,
-        room: OwnedSemaphorePermit,
-        until: Instant,
-        answer: impl Future<Output = Result<A>>,
+        turn: Turn,
+        answer: impl Future<Output = Result<Vec<u8>>>,
     ) -> Result<Response<Body>> {
-        let limits = self.config.limits;
-        let frame = within(until, async { write(answer.await?, reply, &limits).await }).await?;
+        let most = self.config().limits.body_bytes;
+        let packed = turn.within(async { pack(Format::Protobuf, answer.await?, reply, most).await }).await?;
+        let frame = framed(&packed);
         if is_small(&frame) {
             return Ok(accepted(reply, whole(frame, Some(status::ok()))));
         }
-        let (out, body) = outgoing(self.config.timeouts.request());
+        let (out, body) = outgoing(self.config().timeouts.request());
         tokio::spawn(async move {
-            let _room = room;
-            if let Ok(Ok(())) = timeout_at(until, out.message(frame)).await {
+            if let Ok(Ok(())) = timeout_at(turn.until(), out.message(frame)).await {
                 out.end(Some(status::ok())).await;
             }
         });
@@ -185,139 +134,99 @@ impl<T: Transport> SyncService<T> {
     }
 
     /// Page after page to the end of the log.
-    async fn pull_all(&self, call: Call, request: PullRequest) -> Result<Response<Body>> {
-        let room = self.lasting()?;
-        let (out, body) = outgoing(self.config.timeouts.request());
-        let pages = self.pages(&call, out);
-        let service = self.clone();
-        tokio::spawn(async move {
+    fn pull_all(&self, call: Call, request: PullRequest) -> Result<Response<Body>> {
+        let room = self.0.admission().lasting()?;
+        let service = self.0.clone();
+        Ok(self.streamed(call, |pages| async move {
             let _room = room;
             pages.pull(&service, request).await;
-        });
-        Ok(accepted(call.reply, body))
+        }))
     }
 
-    async fn subscribe(&self, mut call: Call) -> Result<Response<Body>> {
-        let (starting, until) = self.begin(call.deadline).await?;
-        let request: PullRequest = within(until, only(&mut call.incoming)).await?;
-        let room = self.lasting()?;
-        let cursor = request.cursor.clone();
-        let stream = within(until, self.transport.subscribe(request)).await?;
-        drop(starting);
-        let (out, body) = outgoing(self.config.timeouts.request());
-        let pages = self.pages(&call, out);
-        let heartbeat = self.config.heartbeat();
-        tokio::spawn(async move {
-            let _room = room;
-            pages.subscription(stream, cursor, heartbeat).await;
-        });
-        Ok(accepted(call.reply, body))
+    async fn subscribe(&self, call: Call, turn: Turn, message: Packed) -> Result<Response<Body>> {
+        let pump = async { self.0.subscribe(self.0.read(message).await?, Format::Protobuf).await };
+        let pump = turn.within(pump).await?;
+        Ok(self.streamed(call, |pages| pages.subscription(pump)))
     }
 
-    fn pages(&self, call: &Call, out: Outgoing) -> Pages {
-        Pages {
-            out,
-            coding: call.reply,
-            limits: self.config.limits,
-            deadline: call.deadline,
-            closing: self.closing.clone(),
-        }
+    /// An answer that is a stream of pages, sent by a task.
+    fn streamed<F>(&self, call: Call, send: impl FnOnce(Pages) -> F) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (out, body) = outgoing(self.config().timeouts.request());
+        let admission = self.0.admission().clone();
+        tokio::spawn(send(Pages { out, coding: call.reply, deadline: call.deadline, admission }));
+        accepted(call.reply, body)
     }
 
     /// Batch after batch, each stored on its own, and one answer.
     async fn pushes(&self, mut call: Call) -> Result<Response<Body>> {
-        let _room = self.lasting()?;
+        let admission = self.0.admission();
+        let (_room, mut closing) = (admission.lasting()?, admission.closing());
         let mut sum = Sum::default();
         loop {
-            let idle = Instant::now() + self.config.timeouts.idle();
+            let idle = Instant::now() + self.config().timeouts.idle();
             let until = call.deadline.map_or(idle, |deadline| deadline.min(idle));
-            let mut closing = self.closing.clone();
             let next = tokio::select! {
-                next = within(until, call.incoming.next::<ReceivedPush>()) => next?,
+                next = timeout_at(until, call.incoming.next()) => next.map_err(|_| {
+                    Error::new(ErrorKind::Timeout, "the next batch did not come in time")
+                })??,
                 () = raised(&mut closing) => return Err(shutting_down()),
             };
-            let Some(ReceivedPush { request, refusals }) = next else { break };
-            let (_working, until) = self.begin(call.deadline).await?;
+            let Some(message) = next else { break };
+            let turn = admission.begin(call.deadline).await?;
+            let ReceivedPush { request, refusals } = turn.within(self.0.read(message)).await?;
             let offered = request.events.len() + refusals.refused().len();
-            let answer = within(until, self.transport.push(request)).await?;
+            let answer = turn.within(self.0.transport().push(request)).await?;
             sum.add(offered, refusals.join(answer))?;
         }
-        let (room, until) = self.begin(call.deadline).await?;
-        self.whole(call.reply, room, until, std::future::ready(Ok(sum.answer()))).await
-    }
-
-    /// Reads a page for a stream, in the room of a request.
-    pub(crate) async fn page(&self, request: PullRequest) -> Result<PullResponse> {
-        let _room = self.room().await?;
-        within(Instant::now() + self.config.timeouts.request(), self.transport.pull(request)).await
-    }
-
-    /// What this side accepts: the stricter of what the transport takes and what the wire lets through.
-    fn offered(&self, limits: Limits) -> Limits {
-        Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
+        let turn = admission.begin(call.deadline).await?;
+        self.whole(call.reply, turn, std::future::ready(Ok(sum.answer().to_protobuf()))).await
     }
 }
 
 /// The one message of a request.
-async fn only<M: Decode + Send + 'static>(incoming: &mut Frames<Body>) -> Result<M> {
+async fn only(incoming: &mut Frames<Body>) -> Result<Packed> {
     let none = || Error::invalid("the request has no message");
     incoming.next().await?.ok_or_else(none)
-}
-
-pub(crate) fn shutting_down() -> Error {
-    Error::new(ErrorKind::Unavailable, "the server shuts down; go on at the last cursor")
-}
-
-async fn within<A>(until: Instant, work: impl Future<Output = Result<A>>) -> Result<A> {
-    let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
-    timeout_at(until, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// An answer with a body.
 fn accepted(reply: Coding, body: Body) -> Response<Body> {
     let mut answer = Response::new(body);
     answer.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
-    if let Some(coding) = coding_header(reply) {
-        answer.headers_mut().insert(ENCODING, coding);
+    if reply != Coding::Identity {
+        answer.headers_mut().insert(ENCODING, HeaderValue::from_static(reply.name()));
     }
     answer.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);
     answer
 }
 
-/// An answer that is an error.
-fn refused(path: &str, error: Error) -> Response<Body> {
-    match error.kind() {
-        ErrorKind::Internal | ErrorKind::Corrupt => tracing::error!(path, %error, "a call failed"),
-        _ => tracing::debug!(path, %error, "a call was refused"),
+/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+impl<T> From<Service<T>> for GrpcService<T> {
+    fn from(service: Service<T>) -> Self {
+        GrpcService(service)
     }
-    let mut answer = accepted(Coding::Identity, Body::empty());
-    answer.headers_mut().extend(status::failed(error));
-    answer
 }
 
-impl<T> Clone for SyncService<T> {
+impl<T> Clone for GrpcService<T> {
     fn clone(&self) -> Self {
-        SyncService {
-            transport: self.transport.clone(),
-            config: self.config.clone(),
-            requests: self.requests.clone(),
-            subscriptions: self.subscriptions.clone(),
-            closing: self.closing.clone(),
-        }
+        GrpcService(self.0.clone())
     }
 }
 
-impl<T> fmt::Debug for SyncService<T> {
+impl<T> fmt::Debug for GrpcService<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SyncService").field("config", &self.config).finish_non_exhaustive()
+        f.debug_tuple("GrpcService").field(&self.0).finish()
     }
 }
 
-impl<T> tonic::server::NamedService for SyncService<T> {
+impl<T> tonic::server::NamedService for GrpcService<T> {
     const NAME: &'static str = SERVICE;
 }
 
-impl<T, B> tower_service::Service<Request<B>> for SyncService<T>
+impl<T, B> tower_service::Service<Request<B>> for GrpcService<T>
 where
     T: Transport,
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
@@ -327,12 +236,13 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let answering = self.clone().answer(request.map(Body::new));
+        Box::pin(async move { Ok(answering.await) })
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move { Ok(service.answer(request.map(Body::new)).await) })
+    /// Is always ready: who waits for room waits in the call, for a time.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 }

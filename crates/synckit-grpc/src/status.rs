@@ -4,14 +4,13 @@
 //! `google.rpc.Status` with a `synckit.v1.Error` in it, as every gRPC library expects it there. It is read here and not
 //! by tonic, which panics on details that are not base64.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
 use synckit_core::{Error, ErrorKind};
+use synckit_remote::with_delay;
 use synckit_wire::{Decode, Encode, WireLimits};
 use tonic::Code;
 
@@ -32,9 +31,6 @@ const ERROR_TYPE: &str = "type.googleapis.com/synckit.v1.Error";
 
 /// The longest message of an error: headers have little room.
 const MESSAGE_BYTES: usize = 1 << 10;
-
-/// When a caller may come again, for an error that names no time itself.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
@@ -80,12 +76,7 @@ pub(crate) fn ok() -> HeaderMap {
 
 /// The trailers of a call that failed.
 pub(crate) fn failed(error: Error) -> HeaderMap {
-    let error = match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Busy if error.retry_after().is_none() => {
-            error.with_retry_after(RETRY)
-        }
-        _ => error,
-    };
+    let error = with_delay(error);
     let mut value = error.to_protobuf();
     if value.len() > 2 * MESSAGE_BYTES {
         let short = Error::new(error.kind(), brief(error.message()));
@@ -197,6 +188,8 @@ fn percent_decode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn again(error: Error) -> Error {
@@ -217,7 +210,8 @@ mod tests {
     fn who_has_no_room_says_when_to_come_again() {
         for kind in ErrorKind::ALL {
             let delay = again(Error::new(kind, "no")).retry_after();
-            let expected = matches!(kind, ErrorKind::Busy | ErrorKind::Unavailable).then_some(RETRY);
+            let expected =
+                matches!(kind, ErrorKind::Busy | ErrorKind::Unavailable).then_some(Duration::from_secs(1));
             assert_eq!(delay, expected, "{kind}");
         }
     }

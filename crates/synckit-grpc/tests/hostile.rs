@@ -3,14 +3,16 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::Duration;
 
-use common::{Answer, Server, event, events, frame, hello, pull, push, short};
+use common::{
+    Answer, Server, bombs, call, call_with, event, events, frame, hello, packings, pull, push, short,
+};
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use synckit_core::{ErrorKind, HelloResponse, PushResponse, RefusalCode, Transport};
+use synckit_core::{HelloResponse, PushResponse, RefusalCode, Transport};
 use synckit_grpc::ServerConfig;
 use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,28 +35,14 @@ fn message<M: Decode>(answer: &Answer) -> M {
     M::from_protobuf(&answer.body[5..], &WireLimits::default()).unwrap()
 }
 
-/// Something packed that unpacks to 1 GiB of zeros: 64 MiB, sixteen times. Both formats unpack what stands in a row.
-fn bomb(how: &str) -> Vec<u8> {
-    let mut zeros = std::io::repeat(0).take(64 << 20);
-    let part = match how {
-        "zstd" => zstd::encode_all(zeros, 1).unwrap(),
-        _ => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-            std::io::copy(&mut zeros, &mut encoder).unwrap();
-            encoder.finish().unwrap()
-        }
-    };
-    part.repeat(16)
-}
-
 #[tokio::test]
 async fn a_bomb_of_1_gib_is_refused() {
     let server = Server::start().await;
-    for how in ["zstd", "gzip"] {
-        let bomb = frame(1, &bomb(how));
+    for (how, bomb) in bombs() {
+        let bomb = frame(1, &bomb);
         assert!(bomb.len() < WireLimits::default().body_bytes, "it passes the limit on the wire");
         for method in METHODS {
-            let answer = server.call(method, &[("grpc-encoding", how)], bomb.clone()).await;
+            let answer = call(&server, method, &[("grpc-encoding", how)], bomb.clone()).await;
             assert_eq!(answer.code(), RESOURCE_EXHAUSTED, "{method}");
         }
         server.still_serves().await;
@@ -69,7 +57,7 @@ async fn a_window_above_8_mib_is_refused() {
     encoder.long_distance_matching(true).unwrap();
     encoder.write_all(&hello().to_protobuf()).unwrap();
     let packed = frame(1, &encoder.finish().unwrap());
-    let answer = server.call("Hello", &[("grpc-encoding", "zstd")], packed).await;
+    let answer = call(&server, "Hello", &[("grpc-encoding", "zstd")], packed).await;
     assert_eq!(answer.code(), INVALID_ARGUMENT);
     server.still_serves().await;
 }
@@ -78,14 +66,11 @@ async fn a_window_above_8_mib_is_refused() {
 async fn packed_requests_are_read_and_answers_are_packed_as_accepted() {
     let server = Server::start().await;
     *server.double.log.lock().unwrap() = events(50);
-    let body = push(events(50)).to_protobuf();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&body).unwrap();
-    for (how, body) in [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(&*body, 3).unwrap())] {
-        let answer = server.call("Push", &[("grpc-encoding", how)], frame(1, &body)).await;
+    for (how, body) in packings(&push(events(50)).to_protobuf()) {
+        let answer = call(&server, "Push", &[("grpc-encoding", how)], frame(1, &body)).await;
         assert_eq!(message::<PushResponse>(&answer).accepted, 50);
         let answer =
-            server.call("Pull", &[("grpc-accept-encoding", how)], frame(0, &pull().to_protobuf())).await;
+            call(&server, "Pull", &[("grpc-accept-encoding", how)], frame(0, &pull().to_protobuf())).await;
         assert_eq!((answer.code(), answer.body[0]), (0, 1));
         assert_eq!(answer.status.get("grpc-encoding").unwrap(), how);
     }
@@ -100,7 +85,7 @@ async fn a_message_announced_above_the_limit_is_refused_before_it_comes() {
         // It never sends more than that, and never ends.
         let frames = stream::iter([Ok(Frame::data(head.clone().into()))]).chain(stream::pending());
         let body = StreamBody::new(frames).boxed_unsync();
-        assert_eq!(server.call_with(method, &[], body).await.code(), RESOURCE_EXHAUSTED, "{method}");
+        assert_eq!(call_with(&server, method, &[], body).await.code(), RESOURCE_EXHAUSTED, "{method}");
     }
     server.still_serves().await;
 }
@@ -119,15 +104,16 @@ async fn garbage_is_refused() {
     ];
     for (body, code) in cases {
         for method in ["Hello", "Pull", "Push", "Missing", "Subscribe"] {
-            assert_eq!(server.call(method, &[], body.clone()).await.code(), code, "{method} {body:?}");
+            assert_eq!(call(&server, method, &[], body.clone()).await.code(), code, "{method} {body:?}");
         }
     }
-    let answer = server.call("Hello", &[("grpc-encoding", "snappy")], frame(0, &hello().to_protobuf())).await;
+    let answer =
+        call(&server, "Hello", &[("grpc-encoding", "snappy")], frame(0, &hello().to_protobuf())).await;
     assert_eq!(answer.code(), UNIMPLEMENTED);
     assert!(answer.status.get("grpc-accept-encoding").is_some(), "it says what it takes");
-    let answer = server.call("Latest", &[], frame(0, b"")).await;
+    let answer = call(&server, "Latest", &[], frame(0, b"")).await;
     assert_eq!(answer.code(), UNIMPLEMENTED);
-    let answer = server.call("Hello", &[("content-type", "application/json")], "{}").await;
+    let answer = call(&server, "Hello", &[("content-type", "application/json")], "{}").await;
     assert_eq!(answer.http, 415);
     server.still_serves().await;
 }
@@ -140,7 +126,7 @@ async fn an_event_that_is_none_is_refused_by_place_and_ten_arrive() {
     body.extend_from_slice(b"\x1a\x04\x0a\x02\xff\xfe");
     // What is repeated goes on; the caller and the filter are those of the second part.
     body.extend(push((6..=10).map(|counter| event(counter, "1")).collect()).to_protobuf());
-    let answer: PushResponse = message(&server.call("Push", &[], frame(0, &body)).await);
+    let answer: PushResponse = message(&call(&server, "Push", &[], frame(0, &body)).await);
     assert_eq!((answer.accepted, answer.refused.len()), (10, 1));
     assert_eq!((answer.refused[0].index, answer.refused[0].code), (5, RefusalCode::Invalid));
     let arrived = server.double.pushed.lock().unwrap().clone();
@@ -151,7 +137,7 @@ async fn an_event_that_is_none_is_refused_by_place_and_ten_arrive() {
 async fn a_batch_of_1_001_events_is_refused() {
     let server = Server::start().await;
     let body = push((1..=1_001).map(|counter| event(counter, "1")).collect()).to_protobuf();
-    assert_eq!(server.call("Push", &[], frame(0, &body)).await.code(), RESOURCE_EXHAUSTED);
+    assert_eq!(call(&server, "Push", &[], frame(0, &body)).await.code(), RESOURCE_EXHAUSTED);
     assert!(server.double.pushed.lock().unwrap().is_empty());
 }
 
@@ -162,7 +148,7 @@ async fn a_request_that_does_not_come_is_a_timeout() {
     let server = Server::with(config).await;
     for method in METHODS {
         let body = StreamBody::new(stream::pending()).boxed_unsync();
-        assert_eq!(server.call_with(method, &[], body).await.code(), DEADLINE_EXCEEDED, "{method}");
+        assert_eq!(call_with(&server, method, &[], body).await.code(), DEADLINE_EXCEEDED, "{method}");
     }
     server.still_serves().await;
 }
@@ -173,24 +159,14 @@ async fn the_deadline_of_the_caller_counts() {
     *server.double.held.lock().unwrap() = true;
     for method in ["Hello", "Pull", "Subscribe"] {
         let body = if method == "Hello" { hello().to_protobuf() } else { pull().to_protobuf() };
-        let answer = server.call(method, &[("grpc-timeout", "50m")], frame(0, &body)).await;
+        let answer = call(&server, method, &[("grpc-timeout", "50m")], frame(0, &body)).await;
         assert_eq!(answer.code(), DEADLINE_EXCEEDED, "{method}");
     }
     *server.double.held.lock().unwrap() = false;
     // A subscription that began ends by its deadline too.
-    let answer = server.call("Subscribe", &[("grpc-timeout", "50m")], frame(0, &pull().to_protobuf())).await;
+    let answer =
+        call(&server, "Subscribe", &[("grpc-timeout", "50m")], frame(0, &pull().to_protobuf())).await;
     assert_eq!(answer.code(), DEADLINE_EXCEEDED);
-}
-
-#[tokio::test]
-async fn silent_connections_make_room_for_others() {
-    let server = Server::with(ServerConfig { connections: 2, ..quick() }).await;
-    let mut silent = [server.connect().await, server.connect().await];
-    // Both places are taken, so this waits until they are given up.
-    server.still_serves().await;
-    for stream in &mut silent {
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-    }
 }
 
 #[tokio::test]
@@ -219,31 +195,6 @@ async fn a_caller_that_does_not_answer_pings_is_given_up() {
 }
 
 #[tokio::test]
-async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
-    let server = Server::with(ServerConfig { requests: 2, queue_ms: 50, ..ServerConfig::default() }).await;
-    *server.double.held.lock().unwrap() = true;
-    let client = server.client();
-    let running: Vec<_> = (0..2)
-        .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { client.hello(hello()).await })
-        })
-        .collect();
-    for _ in 0..2 {
-        server.double.begun.notified().await;
-    }
-    let error = client.hello(hello()).await.expect_err("full");
-    assert_eq!(error.kind(), ErrorKind::Busy);
-    assert!(error.retry_after().is_some());
-    *server.double.held.lock().unwrap() = false;
-    server.double.go.notify_waiters();
-    for call in running {
-        call.await.unwrap().unwrap();
-    }
-    server.still_serves().await;
-}
-
-#[tokio::test]
 async fn calls_above_those_of_a_connection_wait() {
     let server = Server::with(ServerConfig { calls_per_connection: 2, ..ServerConfig::default() }).await;
     let client = server.client();
@@ -263,7 +214,7 @@ async fn calls_above_those_of_a_connection_wait() {
 #[tokio::test]
 async fn what_is_answered_can_be_read_without_this_crate() {
     let server = Server::start().await;
-    let answer = server.call("Hello", &[], frame(0, &hello().to_protobuf())).await;
+    let answer = call(&server, "Hello", &[], frame(0, &hello().to_protobuf())).await;
     assert_eq!(answer.status.get("content-type").unwrap(), "application/grpc");
     assert_eq!(message::<HelloResponse>(&answer).node.as_str(), "hub");
 }

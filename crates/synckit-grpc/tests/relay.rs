@@ -6,11 +6,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use synckit_core::{Caller, ErrorKind, EventStore, Filter, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Scope, Transport};
 use synckit::{Endpoint, NewEvent, NodeId, SyncManager};
-use synckit_core::{
-    Caller, ErrorKind, EventStore, Filter, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Scope,
-    Transport,
-};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
 use synckit_memory::MemoryStore;
@@ -32,12 +29,12 @@ impl Relayed {
         let endpoint = Endpoint::new(FaultyStore::new(hub.clone(), plan.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to_hub = GrpcTransport::new(format!("grpc://{}", listener.local_addr().unwrap())).unwrap();
-        let service = synckit_grpc::SyncService::new(endpoint);
+        let service = synckit_grpc::GrpcService::new(endpoint);
         tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = synckit_http::SyncService::new(to_hub);
+        let service = synckit_http::HttpService::new(to_hub);
         tokio::spawn(synckit_http::serve(listener, service, std::future::pending()));
         Relayed { hub, plan, url }
     }
@@ -139,7 +136,7 @@ async fn a_relay_without_its_hub_says_so() {
     drop(listener);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = synckit_http::SyncService::new(nowhere);
+    let service = synckit_http::HttpService::new(nowhere);
     tokio::spawn(synckit_http::serve(listener, service, std::future::pending()));
     let error = HttpTransport::new(url).unwrap().pull(everything()).await.expect_err("nobody behind");
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));

@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Double, Server, event, hello, kind, page, pull, push};
+use common::{Double, Server, event, hello, kind, pull, push};
 use futures_util::{StreamExt, stream};
 use synckit_core::{ErrorKind, Transport};
-use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcTransport, ServerConfig, SyncService};
+use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcService, GrpcTransport, PushStream};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -18,41 +18,6 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 async fn channel(server: &Server) -> Channel {
     let address = format!("http://{}", server.address);
     tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap()
-}
-
-#[tokio::test]
-async fn shutdown_ends_subscriptions_and_lets_calls_finish() {
-    let mut server = Server::start().await;
-    let client = server.client();
-    server.double.pages.lock().unwrap().push_back(Ok(page(vec![event(1, "1")])));
-    let mut pages = client.subscribe(pull()).await.unwrap();
-    pages.next().await.unwrap().unwrap();
-    server.double.begun.notified().await;
-    *server.double.held.lock().unwrap() = true;
-    let running = tokio::spawn({
-        let client = client.clone();
-        async move { client.push(push(vec![event(2, "2")])).await }
-    });
-    server.double.begun.notified().await;
-    server.stop();
-    let error = pages.next().await.unwrap().expect_err("the end");
-    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
-    server.double.go.notify_one();
-    assert_eq!(running.await.unwrap().unwrap().accepted, 1);
-    server.stopped().await;
-    assert_eq!(kind(client.hello(hello()).await), ErrorKind::Unavailable);
-}
-
-#[tokio::test]
-async fn shutdown_waits_no_longer_than_its_grace() {
-    let mut server = Server::with(ServerConfig { grace_ms: 100, ..ServerConfig::default() }).await;
-    *server.double.held.lock().unwrap() = true;
-    let client = server.client();
-    let running = tokio::spawn(async move { client.hello(hello()).await });
-    server.double.begun.notified().await;
-    server.stop();
-    server.stopped().await;
-    assert_eq!(kind(running.await.unwrap()), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -118,7 +83,7 @@ async fn the_service_stands_in_any_tonic_router() {
         let accepted = listener.accept().await.map(|(stream, _)| stream);
         Some((accepted, listener))
     });
-    let router = tonic::transport::Server::builder().add_service(SyncService::new(Double::default()));
+    let router = tonic::transport::Server::builder().add_service(GrpcService::new(Double::default()));
     tokio::spawn(router.serve_with_incoming(incoming));
     let client = GrpcTransport::new(url).unwrap();
     assert_eq!(client.hello(hello()).await.unwrap().node.as_str(), "hub");

@@ -12,11 +12,8 @@ use common::{Server, caller, event, frame, hello, kind, page, pull, raw_client, 
 use futures_util::{Stream, StreamExt, stream};
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use synckit_core::{
-    Cursor, ErrorKind, HelloRequest, HelloResponse, Mark, MissingRequest, MissingResponse, PageStream,
-    PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
-};
-use synckit_grpc::{GrpcConfig, GrpcTransport, ServerConfig, SyncService, Timeouts, serve};
+use synckit_core::{Cursor, ErrorKind, HelloRequest, HelloResponse, Mark, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_grpc::{ClientConfig, GrpcService, GrpcTransport, PushStream, ServerConfig, Timeouts, serve};
 use synckit_wire::Encode;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -103,7 +100,7 @@ async fn start(config: ServerConfig) -> (Endless, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let endless = Endless::new();
-    let service = SyncService::new(endless.clone()).with_config(config);
+    let service = GrpcService::new(endless.clone()).with_config(config);
     tokio::spawn(serve(listener, service, std::future::pending()));
     (endless, address)
 }
@@ -136,7 +133,7 @@ async fn unread(address: &str, method: &str) -> http::Response<hyper::body::Inco
 async fn pages_wait_for_a_subscriber_that_does_not_read() {
     let (endless, address) = start(ServerConfig::default()).await;
     // Not packed, as what repeats itself packs to nothing, and finds room on the way.
-    let config = GrpcConfig::new(format!("grpc://{address}")).with_compression(false);
+    let config = ClientConfig::new(format!("grpc://{address}")).with_compression(false);
     let mut pages = GrpcTransport::with_config(config).unwrap().subscribe(pull()).await.unwrap();
     pages.next().await.unwrap().unwrap();
     let made = settled(&endless).await;

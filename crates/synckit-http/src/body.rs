@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 ///
 /// # Errors
 /// `TooLarge`.
-pub(crate) fn check_announced(headers: &HeaderMap, most: usize) -> Result<()> {
+pub fn check_announced(headers: &HeaderMap, most: usize) -> Result<()> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > most as u64) {
         return Err(too_large(most));
@@ -32,7 +32,7 @@ fn too_large(most: usize) -> Error {
     Error::too_large(format!("the body has more than the {most} bytes allowed; send smaller batches"))
 }
 
-/// Receives a whole body of at most so many bytes, with no pause longer than `idle`.
+/// Receives a whole body of at most `most` bytes, with no pause longer than `idle`.
 ///
 /// # Errors
 /// `TooLarge`, `Timeout`, or `broken` when the body breaks off.

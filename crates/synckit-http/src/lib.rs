@@ -2,42 +2,37 @@
 //!
 //! # Map
 //!
-//! - [`HttpTransport`], [`HttpConfig`]: the calling side
-//! - [`SyncService`], [`serve`], [`ServerConfig`]: the answering side
-//! - [`GoClients`]: clients of go-sync-kit, answered beside synckit's own
-//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], `serve_tls`: TLS on each side
+//! - [`HttpTransport`], [`ClientConfig`]: the calling side
+//! - [`HttpService`], [`serve`], [`serve_tls`], [`ServerConfig`]: the answering side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`]: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
-//! - `format`: JSON or protobuf, and how both sides agree
-//! - `pages`: the stream of a subscription, both ends
-//! - `body`, `compression`, `io`: bytes, with limits and clocks on them
-//! - `plain`: what callers without TLS are told where there is some
-//! - `exchange`: one request and its answer, at the client
-//! - `route`, `error`: paths, kinds and statuses
+//! - [`routes`]: further routes beside synckit's own
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
-mod client;
 mod compression;
-mod config;
 mod error;
 mod exchange;
 mod format;
-mod go;
-mod io;
 mod pages;
-mod plain;
+mod problem;
 mod route;
-mod server;
+pub mod routes;
+mod serve;
 mod service;
 
-pub use client::HttpTransport;
-pub use config::{HttpConfig, ServerConfig, Timeouts};
-pub use go::GoClients;
-pub use server::serve;
-#[cfg(feature = "tls")]
-pub use server::serve_tls;
-pub use service::{ResponseBody, SyncService};
+pub use exchange::{HttpExchange, HttpTransport};
+pub use pages::HttpPages;
+pub use service::{HttpService, ResponseBody};
 pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls};
+
+// - `format`: JSON or protobuf, and how both sides agree
+// - `pages`: the stream of a subscription, both ends
+// - `body`, `compression`: bytes, with limits and clocks on them
+// - `exchange`: one request and its answer, at the client
+// - `route`, `problem`, `error`: paths, what is wrong with a request, kinds and statuses
+// - `service`, `serve`: the answering side, mounted and on a listener of its own
 
 /// What is spoken here, within TLS and in URLs.
 const HTTP: synckit_net::Protocol =

@@ -4,17 +4,14 @@
 //! cannot contain. Lines would not do: the data of an event keeps its text, line breaks included. What is blank between
 //! separators is a heartbeat. In protobuf every page has its length as a varint before it; a length of 0 is a heartbeat.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
-use synckit_core::{Error, ErrorKind, PageStream, PullResponse, Result};
-use synckit_net::{offload, raised};
-use synckit_wire::{Decode, Encode, Format, WireLimits};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
+use hyper::body::{Frame, Incoming as Body};
+use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::Coding;
+use synckit_remote::{Beat, Incoming, Packed, Pump, Sign, subscription_ended};
+use synckit_wire::{Encode, Format};
 
 use crate::service::ResponseBody;
 
@@ -24,56 +21,18 @@ const SEPARATOR: u8 = 0x1e;
 /// The most bytes of the length of a message: 35 bits.
 const LENGTH_BYTES: usize = 5;
 
-struct Sending {
-    pages: PageStream,
-    format: Format,
-    heartbeat: Duration,
-    closing: watch::Receiver<bool>,
-    ended: bool,
-    _room: OwnedSemaphorePermit,
-}
-
-/// The body that sends these pages, and heartbeats while there are none. It holds its permit until it is dropped.
-pub(crate) fn sent(
-    pages: PageStream,
-    format: Format,
-    heartbeat: Duration,
-    closing: watch::Receiver<bool>,
-    room: OwnedSemaphorePermit,
-) -> ResponseBody {
-    let state = Sending { pages, format, heartbeat, closing, ended: false, _room: room };
-    let frames = stream::unfold(state, async |mut state| {
-        let bytes = state.next().await?;
-        Some((Ok(Frame::data(bytes)), state))
+/// The body that sends what a subscription has to send, and then the error that ends it.
+pub(crate) fn sent(pump: Pump, format: Format) -> ResponseBody {
+    let frames = stream::unfold(Some(pump), move |pump: Option<Pump>| async move {
+        let mut pump = pump?;
+        let (bytes, pump) = match pump.next().await {
+            Ok(Beat::Page(page)) => (framed(format, &page), Some(pump)),
+            Ok(Beat::Silence) => (heartbeat(format), Some(pump)),
+            Err(error) => (framed(format, &error.encode(format)), None),
+        };
+        Some((Ok(Frame::data(bytes)), pump))
     });
     StreamBody::new(frames).boxed_unsync()
-}
-
-impl Sending {
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
-        }
-        let page = tokio::select! {
-            biased;
-            () = raised(&mut self.closing) => Some(Err(Error::new(
-                ErrorKind::Unavailable,
-                "the server shuts down; subscribe again at the last cursor",
-            ))),
-            page = timeout(self.heartbeat, self.pages.next()) => match page {
-                Ok(page) => page,
-                Err(_) => return Some(heartbeat(self.format)),
-            },
-        };
-        let page = match page? {
-            Ok(page) => page.encode(self.format),
-            Err(error) => {
-                self.ended = true;
-                error.encode(self.format)
-            }
-        };
-        Some(framed(self.format, &page))
-    }
 }
 
 fn heartbeat(format: Format) -> Bytes {
@@ -104,59 +63,25 @@ fn framed(format: Format, page: &[u8]) -> Bytes {
     frame.into()
 }
 
-struct Receiving {
-    body: Incoming,
+/// The pages that a body brings.
+#[derive(Debug)]
+pub struct HttpPages {
+    body: Body,
     format: Format,
-    limits: WireLimits,
-    idle: Duration,
-    closed: watch::Receiver<bool>,
-    url: String,
+    /// The most bytes of a page.
+    most: usize,
     buffer: Vec<u8>,
     /// Up to here the buffer has no separator.
     scanned: usize,
-    ended: bool,
 }
 
-/// The pages that this body brings. After an error there are none. A stream that just ends is an error too, as a
-/// subscription never does.
-pub(crate) fn received(
-    body: Incoming,
-    format: Format,
-    limits: WireLimits,
-    idle: Duration,
-    closed: watch::Receiver<bool>,
-    url: String,
-) -> PageStream {
-    let state =
-        Receiving { body, format, limits, idle, closed, url, buffer: Vec::new(), scanned: 0, ended: false };
-    Box::pin(stream::unfold(state, async |mut state| {
-        if state.ended {
-            return None;
-        }
-        let page = state.next().await;
-        state.ended = page.is_err();
-        let page = page.map_err(|error| error.with("url", &state.url).at("http", "subscribe"));
-        Some((page, state))
-    }))
-}
+impl HttpPages {
+    pub(crate) fn new(body: Body, format: Format, most: usize) -> Self {
+        HttpPages { body, format, most, buffer: Vec::new(), scanned: 0 }
+    }
 
-impl Receiving {
-    async fn next(&mut self) -> Result<PullResponse> {
-        loop {
-            let record = match self.format {
-                Format::Json => self.record(),
-                Format::Protobuf => self.message()?,
-            };
-            if let Some(record) = record {
-                let (format, limits) = (self.format, self.limits);
-                return offload(record.len(), move || PullResponse::decode(format, &record, &limits)).await;
-            }
-            if self.buffer.len() > self.limits.decoded_bytes.saturating_add(LENGTH_BYTES) {
-                let most = self.limits.decoded_bytes;
-                return Err(Error::too_large(format!("a page has more than the {most} bytes allowed")));
-            }
-            self.fill().await?;
-        }
+    fn too_large(&self) -> Error {
+        Error::too_large(format!("a page has more than the {} bytes allowed", self.most))
     }
 
     /// The next message that is whole and not empty. Its length is checked before there is room for it.
@@ -172,9 +97,8 @@ impl Receiving {
             for (at, byte) in self.buffer[..=end].iter().enumerate() {
                 length |= usize::from(byte & 0x7f) << (7 * at);
             }
-            if length > self.limits.decoded_bytes {
-                let most = self.limits.decoded_bytes;
-                return Err(Error::too_large(format!("a page has more than the {most} bytes allowed")));
+            if length > self.most {
+                return Err(self.too_large());
             }
             let (start, end) = (end + 1, end + 1 + length);
             if self.buffer.len() < end {
@@ -204,24 +128,27 @@ impl Receiving {
         self.scanned = self.buffer.len();
         None
     }
+}
 
-    async fn fill(&mut self) -> Result<()> {
-        let unavailable = |message| Error::new(ErrorKind::Unavailable, message);
-        let frame = tokio::select! {
-            biased;
-            () = raised(&mut self.closed) => {
-                return Err(Error::new(ErrorKind::Closed, "the transport is closed"));
-            }
-            frame = timeout(self.idle, self.body.frame()) => frame.map_err(|_| {
-                Error::new(ErrorKind::Timeout, "the subscription fell silent; subscribe again at the last cursor")
-            })?,
+impl Incoming for HttpPages {
+    async fn next(&mut self) -> Result<Sign> {
+        let record = match self.format {
+            Format::Json => self.record(),
+            Format::Protobuf => self.message()?,
         };
-        let frame = frame
-            .ok_or_else(|| unavailable("the subscription ended; subscribe again at the last cursor"))?
-            .map_err(|error| unavailable("the subscription broke off").with_source(error))?;
+        if let Some(record) = record {
+            let (coding, format) = (Coding::Identity, self.format);
+            return Ok(Sign::Page(Packed { coding, format, bytes: record.into() }));
+        }
+        if self.buffer.len() > self.most.saturating_add(LENGTH_BYTES) {
+            return Err(self.too_large());
+        }
+        let frame = self.body.frame().await.ok_or_else(subscription_ended)?.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the subscription broke off").with_source(error)
+        })?;
         if let Some(data) = frame.data_ref() {
             self.buffer.extend_from_slice(data);
         }
-        Ok(())
+        Ok(Sign::Alive)
     }
 }

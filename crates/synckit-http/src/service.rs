@@ -7,24 +7,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_TYPE, VARY};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
-use synckit_core::{Error, ErrorKind, Limits, Result, Transport};
-use synckit_net::{BoxError, Coding, offload};
-use synckit_wire::{Decode, Encode, Format, ReceivedPush};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use synckit_core::{Result, Transport};
+use synckit_net::BoxError;
+use synckit_remote::{Method, Packed, ServerConfig, Service};
+use synckit_wire::{Encode, Format};
+use tokio::sync::watch;
 
-use crate::body::receive;
-use crate::compression::{accepted_coding, coding_header, pack};
-use crate::config::ServerConfig;
+use crate::compression::ACCEPTED;
 use crate::format::{media_type, of_answer, stream_type};
-use crate::go::{self, BODY_BYTES, DECODED_BYTES, GoClients, GoHub, GoRoute};
 use crate::pages::sent;
-use crate::route::{Problem, Route, check_headers, reply};
+use crate::problem::{Problem, body_of, packed, reply};
+use crate::route::{PREFIX, Route, check_headers};
+use crate::routes::{RequestBody, Routes};
 
 /// The body of every answer.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -37,273 +37,106 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 ///
 /// The service bounds its bodies, its requests in work and its time. A server that mounts it bounds what is below:
 /// connections, silent ones too, and callers that do not read. [`serve`](crate::serve) does.
-pub struct SyncService<T> {
-    transport: Arc<T>,
-    config: Arc<ServerConfig>,
-    requests: Arc<Semaphore>,
-    subscriptions: Arc<Semaphore>,
-    closing: watch::Receiver<bool>,
-    go: Option<GoHub>,
+pub struct HttpService<T> {
+    pub(crate) service: Service<T>,
+    routes: Option<Arc<dyn Routes>>,
 }
 
-impl<T: Transport> SyncService<T> {
+impl<T: Transport> HttpService<T> {
     /// Puts a transport on the wire.
     pub fn new(transport: T) -> Self {
-        SyncService {
-            transport: Arc::new(transport),
-            config: Arc::default(),
-            requests: Arc::new(Semaphore::new(0)),
-            subscriptions: Arc::new(Semaphore::new(0)),
-            closing: watch::channel(false).1,
-            go: None,
-        }
-        .with_config(ServerConfig::default())
+        Service::new(transport).into()
     }
 
     /// Sets limits and timeouts, for this clone and those made of it.
     pub fn with_config(mut self, config: ServerConfig) -> Self {
-        let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
-        self.requests = permits(config.requests);
-        self.subscriptions = permits(config.subscriptions);
-        self.config = Arc::new(config);
+        self.service = self.service.with_config(config);
         self
     }
 
-    /// Answers clients of go-sync-kit too. Off unless set.
-    pub fn with_go_clients(mut self, clients: GoClients) -> Self {
-        self.go = Some(clients.into_hub());
+    /// Answers at paths that do not begin with `/v1/` by these routes. Nothing is there unless set.
+    pub fn with_routes(mut self, routes: impl Routes) -> Self {
+        self.routes = Some(Arc::new(routes));
         self
     }
 
-    /// Its limits and timeouts.
+    /// Returns its limits and timeouts.
     pub fn config(&self) -> &ServerConfig {
-        &self.config
+        self.service.config()
     }
 
     /// Ends subscriptions when this flag is raised.
     pub(crate) fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
-        self.closing = closing;
+        self.service = self.service.with_closing(closing);
         self
     }
 
     /// Answers any request.
-    pub(crate) async fn answer<B>(self, request: Request<B>) -> Response<ResponseBody>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
+    pub(crate) async fn answer(self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path().to_owned();
-        if let Some(hub) = self.go.clone().filter(|_| !path.starts_with("/v1/")) {
-            return match self.try_answer_go(hub, request).await {
-                Ok(answer) => answer,
-                Err(problem) => go::problem(problem, &path),
-            };
+        if let Some(routes) = self.routes.as_ref().filter(|_| !path.starts_with(PREFIX)) {
+            return routes.answer(request, self.service.admission()).await;
         }
         let format = of_answer(request.headers());
-        match self.try_answer(request, format).await {
-            Ok(answer) => answer,
-            Err(problem) => problem.answer(&path, format),
-        }
-    }
-
-    async fn try_answer<B>(
-        self,
-        request: Request<B>,
-        answered: Format,
-    ) -> Result<Response<ResponseBody>, Problem>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let (parts, body) = request.into_parts();
-        let route = Route::at(parts.uri.path())?;
-        route.check(&parts.method)?;
-        if route == Route::Health {
-            return Ok(reply(
-                StatusCode::OK,
-                "application/json",
-                Bytes::from_static(b"{\"status\":\"ok\"}\n"),
-            ));
-        }
-        let (coding, format) = check_headers(&parts.headers, self.config.limits.body_bytes)?;
-        let _room = self.room().await?;
-        let deadline = Instant::now() + self.config.timeouts.request();
-        let body = self.received(body, self.config.limits.body_bytes, deadline).await?;
-        let message = Message { coding, format, body };
-        match within(deadline, self.call(route, message, answered)).await? {
-            Outcome::Message(text) => Ok(packed(&parts.headers, media_type(answered), text).await?),
-            Outcome::Pages(body) => {
-                let mut answer = Response::new(body);
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(answered)));
-                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-                Ok(answer)
-            }
-        }
-    }
-
-    /// Answers a client of go-sync-kit.
-    async fn try_answer_go<B>(
-        self,
-        hub: GoHub,
-        request: Request<B>,
-    ) -> Result<Response<ResponseBody>, Problem>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let (parts, body) = request.into_parts();
-        let route =
-            GoRoute::at(parts.uri.path()).ok_or_else(|| Error::new(ErrorKind::NotFound, "not found"))?;
-        let coding = route.check(&parts.method, &parts.headers)?;
-        let query = parts.uri.query().unwrap_or_default();
-        if route.is_stream() {
-            let room = self.room_for_subscription()?;
-            let (heartbeat, closing) = (self.config.heartbeat(), self.closing.clone());
-            let mut answer = Response::new(hub.stream(&route, query, heartbeat, closing, room).await?);
-            let headers = answer.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(go::EVENT_STREAM));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            return Ok(answer);
-        }
-        let _room = self.room().await?;
-        let deadline = Instant::now() + self.config.timeouts.request();
-        let body = self.received(body, BODY_BYTES, deadline).await?;
-        let call = async {
-            let unfolded = coding.estimate(body.len());
-            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;
-            hub.answer(&route, query, body).await
-        };
-        let text = within(deadline, call).await?;
-        Ok(packed(&parts.headers, media_type(Format::Json), text).await?)
-    }
-
-    /// Room for one more request, or `Busy`.
-    async fn room(&self) -> Result<OwnedSemaphorePermit> {
-        let full =
-            || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
-        let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
-        waiting.await.map_err(|_| full())?.map_err(|_| full())
-    }
-
-    /// Room for one more subscription, or `Busy`.
-    fn room_for_subscription(&self) -> Result<OwnedSemaphorePermit> {
-        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
-        self.subscriptions.clone().try_acquire_owned().map_err(|_| full())
-    }
-
-    /// A whole body.
-    async fn received<B>(&self, body: B, most: usize, deadline: Instant) -> Result<Bytes, Problem>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let reading = receive(body, most, self.config.timeouts.body_idle(), ErrorKind::Invalid);
-        let late = || Error::new(ErrorKind::Timeout, "the request did not come in time");
-        let body = timeout_at(deadline, reading).await.unwrap_or_else(|_| Err(late()));
-        body.map_err(|error| match error.kind() {
-            ErrorKind::Timeout => Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None },
-            _ => Problem::from(error),
+        self.try_answer(request, format).await.unwrap_or_else(|problem| {
+            problem.answer(&path, media_type(format), ACCEPTED, |error| error.encode(format))
         })
     }
 
-    async fn call(&self, route: Route, message: Message, answered: Format) -> Result<Outcome> {
-        let transport = &*self.transport;
-        let text = match route {
-            Route::Hello => {
-                let mut answer = transport.hello(self.decode(message).await?).await?;
-                answer.limits = self.offered(answer.limits);
-                answer.encode(answered)
-            }
-            Route::Pull => transport.pull(self.decode(message).await?).await?.encode(answered),
-            Route::Missing => transport.missing(self.decode(message).await?).await?.encode(answered),
-            Route::Push => {
-                let ReceivedPush { request, refusals } = self.decode(message).await?;
-                let answer = transport.push(request).await?;
-                if let Some(hub) = &self.go {
-                    hub.announce();
-                }
-                refusals.join(answer).encode(answered)
-            }
-            Route::Subscribe => {
-                let request = self.decode(message).await?;
-                let room = self.room_for_subscription()?;
-                let pages = transport.subscribe(request).await?;
-                let (heartbeat, closing) = (self.config.heartbeat(), self.closing.clone());
-                return Ok(Outcome::Pages(sent(pages, answered, heartbeat, closing, room)));
-            }
-            Route::Health => b"{\"status\":\"ok\"}\n".to_vec(),
+    async fn try_answer(
+        &self,
+        request: Request<RequestBody>,
+        format: Format,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (parts, body) = request.into_parts();
+        let route = Route::at(parts.uri.path())?;
+        route.check(&parts.method)?;
+        let Route::Call(method) = route else {
+            let status = Bytes::from_static(b"{\"status\":\"ok\"}\n");
+            return Ok(reply(StatusCode::OK, media_type(Format::Json), status));
         };
-        Ok(Outcome::Message(text))
-    }
-
-    /// What this side accepts: the stricter of what the transport takes and what the wire lets through.
-    fn offered(&self, limits: Limits) -> Limits {
-        Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
-    }
-
-    async fn decode<M: Decode + Send + 'static>(&self, message: Message) -> Result<M> {
-        let Message { coding, format, body } = message;
-        let limits = self.config.limits;
-        let unfolded = coding.estimate(body.len());
-        let unpack = move || M::decode(format, &coding.unpack(body, limits.decoded_bytes)?, &limits);
-        offload(unfolded, unpack).await
-    }
-}
-
-/// A request as it came.
-struct Message {
-    coding: Coding,
-    format: Format,
-    body: Bytes,
-}
-
-/// The result of a call, if it comes in time.
-async fn within<R>(deadline: Instant, call: impl Future<Output = Result<R>>) -> Result<R> {
-    let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
-    timeout_at(deadline, call).await.unwrap_or_else(|_| Err(late()))
-}
-
-/// A message, packed as the caller accepts.
-async fn packed(
-    headers: &HeaderMap,
-    media_type: &'static str,
-    text: Vec<u8>,
-) -> Result<Response<ResponseBody>> {
-    let accepted = accepted_coding(headers);
-    let (coding, text) = offload(text.len(), move || Ok(pack(accepted, text))).await?;
-    let mut answer = reply(StatusCode::OK, media_type, text);
-    if let Some(coding) = coding_header(coding) {
-        answer.headers_mut().insert(CONTENT_ENCODING, coding);
-    }
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-    Ok(answer)
-}
-
-enum Outcome {
-    Message(Vec<u8>),
-    Pages(ResponseBody),
-}
-
-impl<T> Clone for SyncService<T> {
-    fn clone(&self) -> Self {
-        SyncService {
-            transport: self.transport.clone(),
-            config: self.config.clone(),
-            requests: self.requests.clone(),
-            subscriptions: self.subscriptions.clone(),
-            closing: self.closing.clone(),
-            go: self.go.clone(),
+        let (admission, limits) = (self.service.admission(), self.config().limits);
+        let (coding, sent_in) = check_headers(&parts.headers, limits.body_bytes)?;
+        let turn = admission.begin(None).await?;
+        let bytes = body_of(body, limits.body_bytes, admission, &turn).await?;
+        let message = Packed { coding, format: sent_in, bytes };
+        if method == Method::Subscribe {
+            return Ok(turn.within(self.subscribe(message, format)).await?);
         }
+        let answer = turn.within(self.service.dispatch(method, message, format)).await?;
+        Ok(packed(&parts.headers, media_type(format), format, answer).await?)
+    }
+
+    async fn subscribe(&self, message: Packed, format: Format) -> Result<Response<ResponseBody>> {
+        let request = self.service.read(message).await?;
+        let pump = self.service.subscribe(request, format).await?;
+        let mut answer = Response::new(sent(pump, format));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(format)));
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        Ok(answer)
     }
 }
 
-impl<T> fmt::Debug for SyncService<T> {
+/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+impl<T> From<Service<T>> for HttpService<T> {
+    fn from(service: Service<T>) -> Self {
+        HttpService { service, routes: None }
+    }
+}
+
+impl<T> Clone for HttpService<T> {
+    fn clone(&self) -> Self {
+        HttpService { service: self.service.clone(), routes: self.routes.clone() }
+    }
+}
+
+impl<T> fmt::Debug for HttpService<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SyncService").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("HttpService").field("service", &self.service).finish_non_exhaustive()
     }
 }
 
-impl<T, B> tower_service::Service<Request<B>> for SyncService<T>
+impl<T, B> tower_service::Service<Request<B>> for HttpService<T>
 where
     T: Transport,
     B: Body + Send + 'static,
@@ -320,6 +153,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let service = self.clone();
+        let request = request.map(|body| {
+            let body =
+                body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
+            body.map_err(Into::into).boxed_unsync()
+        });
         Box::pin(async move { Ok(service.answer(request).await) })
     }
 }

@@ -1,80 +1,17 @@
-//! HTTP under the suite that every transport passes, plain in protobuf and in JSON, and over TLS: a server on a free
+//! HTTP under the suites that every transport passes, plain in protobuf and in JSON, and over TLS: a server on a free
 //! loopback port, and a client to it.
-
-#[cfg(feature = "tls")]
-#[allow(
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "in tests a panic is the report; a part is used"
-)]
-#[path = "common/certificates.rs"]
-mod certificates;
 
 mod fixture;
 
-use synckit_testkit::transport_conformance;
+use fixture::Http;
+use synckit_testkit::remote::OnLoopback;
+use synckit_testkit::{remote_conformance, transport_conformance};
 
 transport_conformance!(plain: fixture::fixture());
-
-mod json {
-    use synckit_core::{BoxTransport, Result};
-    use synckit_http::{HttpConfig, HttpTransport, SyncService, serve};
-    use synckit_testkit::{Loopback, Server, WireFixture};
-
-    use super::*;
-
-    struct InJson(Loopback);
-
-    impl WireFixture for InJson {
-        type Transport = HttpTransport;
-
-        async fn serve(&self, hub: BoxTransport) -> Result<Server> {
-            let listener = self.0.listen().await?;
-            Ok(Server::spawn(|stopped| serve(listener, SyncService::new(hub), stopped)))
-        }
-
-        async fn connect(&self) -> Result<HttpTransport> {
-            let config = HttpConfig::new(format!("http://{}", self.0.address()?));
-            HttpTransport::with_config(config.with_protobuf(false))
-        }
-    }
-
-    transport_conformance!(InJson(Loopback::default()));
-}
-
+transport_conformance!(json: OnLoopback::<Http>::default().with_config(|config| config.with_protobuf(false)));
 #[cfg(feature = "tls")]
-mod tls {
-    use synckit_core::{BoxTransport, Result};
-    use synckit_http::{ClientTls, HttpConfig, HttpTransport, ServerTls, SyncService, serve_tls};
-    use synckit_testkit::{Loopback, Server, WireFixture};
+transport_conformance!(over_tls: synckit_testkit::remote::OverTls::<Http>::default());
 
-    use super::*;
-
-    struct OverTls {
-        port: Loopback,
-        authority: certificates::Authority,
-    }
-
-    impl WireFixture for OverTls {
-        type Transport = HttpTransport;
-
-        async fn serve(&self, hub: BoxTransport) -> Result<Server> {
-            let listener = self.port.listen().await?;
-            let identity = self.authority.server("127.0.0.1");
-            let server = ServerTls::new(identity).with_required_clients(self.authority.pem());
-            let serve =
-                |stopped| async move { serve_tls(listener, &server, SyncService::new(hub), stopped).await };
-            Ok(Server::spawn(serve))
-        }
-
-        async fn connect(&self) -> Result<HttpTransport> {
-            let authority = &self.authority;
-            let client = ClientTls::new().with_roots(&authority.pem()).with_identity(authority.client());
-            let url = format!("https://{}", self.port.address()?);
-            HttpTransport::with_config(HttpConfig::new(url).with_tls(client))
-        }
-    }
-
-    transport_conformance!(OverTls { port: Loopback::default(), authority: certificates::Authority::new() });
-}
+remote_conformance!(Http);
+#[cfg(feature = "tls")]
+synckit_testkit::remote_tls_conformance!(Http);

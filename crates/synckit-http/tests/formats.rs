@@ -10,13 +10,13 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use common::{Double, Server, caller, events, fake, hello, ids, kind, page, pull, push, store};
+use common::{Double, Http, Server, events, hello, kind, page, posted, pull, push};
 use futures_util::StreamExt;
 use http::StatusCode;
-use synckit_core::{
-    Error, ErrorKind, HelloResponse, MissingRequest, PullRequest, PullResponse, Scope, Transport,
-};
-use synckit_http::{HttpConfig, HttpTransport, SyncService};
+use synckit_core::{Error, ErrorKind, HelloResponse, PullResponse, Transport};
+use synckit_http::{ClientConfig, HttpService, HttpTransport};
+use synckit_testkit::remote::calls::ids_are_packed_to;
+use synckit_testkit::remote::fake;
 use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ impl Recording {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let this = self.clone();
         let record = from_fn(move |request: Request, next: Next| this.clone().pass(request, next));
-        let router = Router::new().fallback_service(SyncService::new(Double::default())).layer(record);
+        let router = Router::new().fallback_service(HttpService::new(Double::default())).layer(record);
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -74,7 +74,7 @@ async fn a_client_speaks_protobuf_once_the_server_has() {
 #[tokio::test]
 async fn a_client_that_is_to_speak_json_does() {
     let recording = Recording::default();
-    let config = HttpConfig::new(recording.start().await).with_protobuf(false);
+    let config = ClientConfig::new(recording.start().await).with_protobuf(false);
     let client = HttpTransport::with_config(config).unwrap();
     client.hello(hello()).await.unwrap();
     client.push(push(events(3))).await.unwrap();
@@ -99,12 +99,8 @@ async fn a_server_that_no_longer_speaks_protobuf_is_sent_json() {
 
 /// Posts this and splits the answer at the end of its header.
 async fn post(server: &Server, path: &str, headers: &str, body: &[u8]) -> (String, Vec<u8>) {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    );
     let mut stream = server.connect().await;
-    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    stream.write_all(&posted(path, headers, body)).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
@@ -175,7 +171,7 @@ async fn a_stream_in_either_form_brings_pages_and_the_error_that_ends_it() {
 
 /// A server whose streams are these bytes.
 async fn streaming(bytes: Vec<u8>) -> HttpTransport {
-    let url = fake(move |mut stream| {
+    let url = fake::<Http, _, _>(move |mut stream| {
         let bytes = bytes.clone();
         async move {
             let _ = stream.read(&mut [0; 4096]).await;
@@ -210,30 +206,7 @@ async fn lengths_are_checked_before_there_is_room_for_them() {
 }
 
 #[tokio::test]
-async fn ids_are_packed_both_ways() {
+async fn ids_are_packed_in_json_too() {
     let server = Server::start().await;
-    let ids = ids(1_000);
-    server.double.ids.lock().unwrap().clone_from(&ids);
-    for protobuf in [false, true] {
-        let client = server.client_with(|config| config.with_protobuf(protobuf));
-        client.hello(hello()).await.unwrap();
-        let (list, name) = (Scope::Sent(vec![store(); 3]), Scope::Named(ids.clone()));
-        let before = client.traffic();
-        let page = client.pull(PullRequest { scope: list, ..pull() }).await.unwrap();
-        assert_eq!(page.ids, ids);
-        let listed = client.traffic();
-        client.pull(PullRequest { scope: name, ..pull() }).await.unwrap();
-        let named = client.traffic();
-        let request = MissingRequest { caller: caller(), ids: ids.clone() };
-        assert_eq!(client.missing(request).await.unwrap().ids, ids);
-        let missing = client.traffic();
-        let each = [
-            listed.received - before.received,
-            named.sent - listed.sent,
-            missing.sent - named.sent,
-            missing.received - named.received,
-        ];
-        let each = each.map(|bytes| bytes as f64 / ids.len() as f64);
-        assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
-    }
+    ids_are_packed_to(&server, &server.client_with(|config| config.with_protobuf(false))).await;
 }

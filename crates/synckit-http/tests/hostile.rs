@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
-
-use common::{JSON, Server, event, events, hello, push, read_all, short};
+use common::{JSON, Server, bombs, event, events, hello, packings, post, push, read_all, short};
 use synckit_core::{Caller, RefusalCode, Transport};
 use synckit_http::{ServerConfig, Timeouts};
 use synckit_wire::{Encode, WireLimits};
@@ -28,28 +26,13 @@ fn code(answer: &str) -> String {
     body["error"]["code"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Something packed that unpacks to 1 GiB of zeros: 64 MiB, sixteen times. Both formats unpack what stands in a row.
-fn bomb(how: &str) -> Vec<u8> {
-    let mut zeros = std::io::repeat(0).take(64 << 20);
-    let part = match how {
-        "zstd" => zstd::encode_all(zeros, 1).unwrap(),
-        _ => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-            std::io::copy(&mut zeros, &mut encoder).unwrap();
-            encoder.finish().unwrap()
-        }
-    };
-    part.repeat(16)
-}
-
 #[tokio::test]
 async fn a_bomb_of_1_gib_is_refused() {
     let server = Server::start().await;
-    for how in ["zstd", "gzip"] {
-        let bomb = bomb(how);
+    for (how, bomb) in bombs() {
         assert!(bomb.len() < WireLimits::default().body_bytes, "it passes the limit on the wire");
         for path in ["/v1/push", "/v1/pull", "/v1/hello", "/v1/missing", "/v1/subscribe"] {
-            let answer = server.post(path, &format!("{JSON}content-encoding: {how}\r\n"), &bomb).await;
+            let answer = post(&server, path, &format!("{JSON}content-encoding: {how}\r\n"), &bomb).await;
             assert_eq!((status(&answer), code(&answer).as_str()), ("413", "too_large"));
         }
         server.still_serves().await;
@@ -59,11 +42,8 @@ async fn a_bomb_of_1_gib_is_refused() {
 #[tokio::test]
 async fn packed_requests_are_read() {
     let server = Server::start().await;
-    let body = push(events(50)).to_json();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&body).unwrap();
-    for (how, body) in [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(&*body, 3).unwrap())] {
-        let answer = server.post("/v1/push", &format!("{JSON}content-encoding: {how}\r\n"), &body).await;
+    for (how, body) in packings(&push(events(50)).to_json()) {
+        let answer = post(&server, "/v1/push", &format!("{JSON}content-encoding: {how}\r\n"), &body).await;
         assert!(answer.ends_with(r#"{"accepted":50,"duplicates":0,"refused":[]}"#), "{answer}");
     }
     assert_eq!(server.double.pushed.lock().unwrap().len(), 100);
@@ -79,7 +59,7 @@ async fn answers_are_packed_as_accepted() {
         ("accept-encoding: gzip\r\n", Some("content-encoding: gzip")),
         ("accept-encoding: gzip, zstd\r\n", Some("content-encoding: zstd")),
     ] {
-        let answer = server.post("/v1/pull", &format!("{JSON}{accept}"), &body).await;
+        let answer = post(&server, "/v1/pull", &format!("{JSON}{accept}"), &body).await;
         assert!(answer.contains("vary: accept, accept-encoding"), "{answer}");
         assert_eq!(answer.contains("content-encoding"), expected.is_some(), "{accept}");
         assert!(expected.is_none_or(|expected| answer.contains(expected)), "{accept}");
@@ -92,7 +72,8 @@ async fn what_curl_sends_is_understood_and_what_it_gets_can_be_read() {
     *server.double.log.lock().unwrap() = vec![event(1, r#"{"n":9007199254740993}"#)];
     let body = br#"{"caller":{"node":"me","store":"00000000000000000000000000000001"}}"#;
     let answer =
-        server.post("/v1/pull", "content-type: application/json\r\naccept: application/json\r\n", body).await;
+        post(&server, "/v1/pull", "content-type: application/json\r\naccept: application/json\r\n", body)
+            .await;
     assert_eq!(status(&answer), "200");
     assert!(answer.contains(r#""data":{"n":9007199254740993}"#), "{answer}");
     let health = server.raw("GET /v1/health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
@@ -109,7 +90,7 @@ async fn nesting_of_100_000_is_refused() {
         ("/v1/hello", format!(r#"{{"filter":{deep}}}"#)),
         ("/v1/pull", format!(r#"{{"filter":{{"types":{deep}}}}}"#)),
     ] {
-        let answer = server.post(path, JSON, body.as_bytes()).await;
+        let answer = post(&server, path, JSON, body.as_bytes()).await;
         assert!(["400", "413"].contains(&status(&answer)), "{answer}");
         code(&answer);
     }
@@ -127,7 +108,7 @@ async fn ten_arrive(bad: &str, expected: (&str, RefusalCode)) {
         r#"{{"caller":{{"node":"{node}","store":"{store}"}},"filter":"all","events":[{}]}}"#,
         texts.join(",")
     );
-    let answer = server.post("/v1/push", JSON, body.as_bytes()).await;
+    let answer = post(&server, "/v1/push", JSON, body.as_bytes()).await;
     assert_eq!(status(&answer), "200", "{answer}");
     let answer: synckit_core::PushResponse =
         serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
@@ -171,7 +152,7 @@ async fn data_nested_100_000_deep_is_refused_and_ten_arrive() {
 async fn a_batch_of_1_001_events_is_refused() {
     let server = Server::start().await;
     let events: Vec<_> = (1..=1_001).map(|counter| event(counter, "1")).collect();
-    let answer = server.post("/v1/push", JSON, &push(events).to_json()).await;
+    let answer = post(&server, "/v1/push", JSON, &push(events).to_json()).await;
     assert_eq!((status(&answer), code(&answer).as_str()), ("413", "too_large"));
     assert!(server.double.pushed.lock().unwrap().is_empty());
 }
@@ -217,32 +198,32 @@ async fn wrong_paths_methods_and_contents_are_told() {
         "/sync/push",
         "/sync/pull",
     ] {
-        let answer = server.post(path, JSON, b"{}").await;
+        let answer = post(&server, path, JSON, b"{}").await;
         assert_eq!((status(&answer), code(&answer).as_str()), ("404", "not_found"), "{path}");
     }
     let answer = server.raw("GET /v1/pull HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
     assert_eq!((status(&answer), code(&answer).as_str()), ("405", "unsupported"));
     assert!(answer.contains("allow: POST\r\n"), "{answer}");
-    let answer = server.post("/v1/health", JSON, b"{}").await;
+    let answer = post(&server, "/v1/health", JSON, b"{}").await;
     assert!(status(&answer) == "405" && answer.contains("allow: GET, HEAD\r\n"), "{answer}");
     for headers in ["", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n"]
     {
-        let answer = server.post("/v1/pull", headers, b"{}").await;
+        let answer = post(&server, "/v1/pull", headers, b"{}").await;
         assert_eq!((status(&answer), code(&answer).as_str()), ("415", "unsupported"), "{headers}");
         assert!(answer.contains("curl"), "{answer}");
     }
     for coding in ["br", "gzip, zstd"] {
-        let answer = server.post("/v1/pull", &format!("{JSON}content-encoding: {coding}\r\n"), b"{}").await;
+        let answer = post(&server, "/v1/pull", &format!("{JSON}content-encoding: {coding}\r\n"), b"{}").await;
         assert_eq!(status(&answer), "415");
         assert!(answer.contains("accept-encoding: zstd, gzip"), "{answer}");
     }
     for body in ["", "{", "[]", "{}", "\u{0}"] {
-        let answer = server.post("/v1/hello", JSON, body.as_bytes()).await;
+        let answer = post(&server, "/v1/hello", JSON, body.as_bytes()).await;
         assert_eq!((status(&answer), code(&answer).as_str()), ("400", "invalid"), "{body}");
     }
-    let answer = server.post("/v1/pull", &format!("{JSON}content-encoding: zstd\r\n"), b"not zstd").await;
+    let answer = post(&server, "/v1/pull", &format!("{JSON}content-encoding: zstd\r\n"), b"not zstd").await;
     assert_eq!((status(&answer), code(&answer).as_str()), ("400", "invalid"));
-    let answer = server.post("/v1/pull", "content-type: Application/JSON; charset=utf-8\r\n", b"{}").await;
+    let answer = post(&server, "/v1/pull", "content-type: Application/JSON; charset=utf-8\r\n", b"{}").await;
     assert_eq!(status(&answer), "400");
     server.still_serves().await;
 }
@@ -333,7 +314,7 @@ async fn a_call_that_takes_too_long_is_answered_504() {
     let timeouts = Timeouts { request_ms: 200, ..short() };
     let server = Server::with(ServerConfig { timeouts, ..ServerConfig::default() }).await;
     *server.double.held.lock().unwrap() = true;
-    let answer = server.post("/v1/hello", JSON, &hello().to_json()).await;
+    let answer = post(&server, "/v1/hello", JSON, &hello().to_json()).await;
     assert_eq!((status(&answer), code(&answer).as_str()), ("504", "timeout"));
 }
 
@@ -344,20 +325,11 @@ async fn requests_beyond_the_limit_wait_and_are_then_told_to_come_again() {
     let client = server.client();
     let first = tokio::spawn(async move { client.hello(hello()).await });
     server.double.begun.notified().await;
-    let answer = server.post("/v1/hello", JSON, &hello().to_json()).await;
+    let answer = post(&server, "/v1/hello", JSON, &hello().to_json()).await;
     assert_eq!((status(&answer), code(&answer).as_str()), ("503", "busy"));
     assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
     *server.double.held.lock().unwrap() = false;
     server.double.go.notify_one();
     first.await.unwrap().unwrap();
     server.still_serves().await;
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_for_their_turn() {
-    let server =
-        Server::with(ServerConfig { connections: 2, timeouts: short(), ..ServerConfig::default() }).await;
-    let silent = [server.connect().await, server.connect().await];
-    server.still_serves().await;
-    drop(silent);
 }

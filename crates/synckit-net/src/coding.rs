@@ -28,6 +28,27 @@ impl Coding {
         [Coding::Zstd, Coding::Gzip].into_iter().find(|coding| accepts(*coding)).unwrap_or(Coding::Identity)
     }
 
+    /// Returns the coding of this name, whatever its case; `None` for one that is not known.
+    pub fn named(name: &str) -> Option<Coding> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Some(Coding::Identity),
+            "gzip" | "x-gzip" => Some(Coding::Gzip),
+            "zstd" => Some(Coding::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Returns the best coding in the values of an `Accept-Encoding` header: names, each with a weight or without.
+    pub fn accepted<'a>(values: impl Iterator<Item = &'a str>) -> Coding {
+        let taken = |item: &'a str| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            weight.is_ok_and(|weight| weight > 0.0).then(|| name.trim())
+        };
+        let names: Vec<&str> = values.flat_map(|value| value.split(',')).filter_map(taken).collect();
+        Coding::best(|wanted| names.iter().any(|name| name.eq_ignore_ascii_case(wanted.name())))
+    }
+
     /// Its name in headers, the same in HTTP and gRPC.
     pub fn name(self) -> &'static str {
         match self {
@@ -37,7 +58,7 @@ impl Coding {
         }
     }
 
-    /// About how many bytes so many packed ones unpack to: a measure of the work, not a limit.
+    /// Estimates how many bytes `packed` ones unpack to: a measure of the work, not a limit.
     pub fn estimate(self, packed: usize) -> usize {
         match self {
             Coding::Identity => packed,
@@ -62,7 +83,7 @@ impl Coding {
         packed.filter(|packed| packed.len() < body.len())
     }
 
-    /// Unpacks a message to at most so many bytes. No more than that, and the window, is ever allocated.
+    /// Unpacks a message to at most `most` bytes. No more than that, and the window, is ever allocated.
     ///
     /// # Errors
     /// `TooLarge` when there is more, `Invalid` when it is not packed so.
@@ -123,6 +144,30 @@ mod tests {
         assert_eq!(Coding::best(|_| true), Coding::Zstd);
         assert_eq!(Coding::best(|coding| coding != Coding::Zstd), Coding::Gzip);
         assert_eq!(Coding::best(|_| false), Coding::Identity);
+    }
+
+    #[test]
+    fn names_and_weights_in_headers_are_understood() {
+        for (values, expected) in [
+            (&["gzip, deflate, br, zstd"][..], Coding::Zstd),
+            (&["GZIP;q=0.5"], Coding::Gzip),
+            (&["zstd;q=0, gzip; q=1.0"], Coding::Gzip),
+            (&["br"], Coding::Identity),
+            (&["identity, gzip,deflate,zstd"], Coding::Zstd),
+            (&["identity", "gzip"], Coding::Gzip),
+            (&["snappy"], Coding::Identity),
+            (&[], Coding::Identity),
+        ] {
+            assert_eq!(Coding::accepted(values.iter().copied()), expected, "{values:?}");
+        }
+        for (name, expected) in [
+            ("", Some(Coding::Identity)),
+            (" Zstd ", Some(Coding::Zstd)),
+            ("x-gzip", Some(Coding::Gzip)),
+            ("br", None),
+        ] {
+            assert_eq!(Coding::named(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// None yet, and so many at once at most; at least one.
+    /// Makes room for this number of connections at once, and at least for one.
     pub fn new(most: usize) -> Self {
         let slots = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Connections { slots, tasks: JoinSet::new() }
@@ -56,7 +56,7 @@ impl Connections {
         }
     }
 
-    /// Waits until all have ended, which is for whoever serves them to bring about; closes those that are still there
+    /// Waits until all have ended, as what serves them makes them; closes those that are still there
     /// after `grace`. Dropping the future closes all at once.
     pub async fn finish(mut self, grace: Duration) {
         let finished = async { while self.tasks.join_next().await.is_some() {} };

@@ -5,22 +5,31 @@
 //! - [`ClientTls`], [`ServerTls`], [`ClientsTls`], [`TlsIdentity`]: what a deployment sets about TLS
 //! - [`Protocol`], [`Dialer`], [`Acceptor`]: handshakes
 //! - [`Coding`]: zstd and gzip, with limits
-//! - [`Stream`], [`Counted`], [`Counts`]: the connections of a client
-//! - [`Connections`]: those of a server
+//! - [`Stream`], [`Counts`], [`Observe`], [`Observed`]: connections of any kind, counted and observed
+//! - [`Connections`], [`Entrance`], [`Guards`], [`run_connection`]: those of a server
+//! - `Connector`, `LastWords`: those of a client's pool, with the feature `client`
 //! - [`explain`], [`cannot_connect`]: what an error of a connection is about
 //! - [`offload`], [`raised`]: work that takes the processor, and a flag to wait for
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod cause;
 mod coding;
 mod connections;
+#[cfg(feature = "client")]
+mod connector;
+mod entrance;
+mod explain;
+mod guards;
 mod stream;
+mod tasks;
 mod tls;
-mod work;
 
-pub use cause::{BoxError, cannot_connect, explain};
 pub use coding::Coding;
 pub use connections::Connections;
-pub use stream::{Counted, Counts, Stream};
+#[cfg(feature = "client")]
+pub use connector::{Connector, LastWords};
+pub use entrance::{Entrance, run_connection};
+pub use explain::{BoxError, cannot_connect, explain};
+pub use guards::Guards;
+pub use stream::{Counts, Observe, Observed, Stream};
+pub use tasks::{offload, raised};
 pub use tls::{Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsIdentity};
-pub use work::{offload, raised};

@@ -1,5 +1,6 @@
-//! The connections of a client: of any kind, and counted.
+//! Byte streams, and the observers that are put on them.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,65 +9,62 @@ use std::task::{Context, Poll, ready};
 
 use synckit_core::Traffic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-
-/// What crossed all connections of one client.
-#[derive(Debug, Default)]
-pub struct Counts {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Counts {
-    /// The bytes until now, each way.
-    pub fn traffic(&self) -> Traffic {
-        Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
-    }
-}
 
 /// A connection, with TLS on it or without.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection that counts its bytes as they are on the wire, below TLS.
+/// Something that is shown what happens to a stream, and may decide otherwise.
+pub trait Observe: Send + Unpin {
+    /// Is shown a read: the number of bytes that came.
+    fn read(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        polled
+    }
+
+    /// Is shown a write: the number of bytes that were taken.
+    fn wrote(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        polled
+    }
+
+    /// Ends the writing half.
+    fn shutdown(&mut self, cx: &mut Context<'_>, mut stream: impl Stream) -> Poll<io::Result<()>> {
+        Pin::new(&mut stream).poll_shutdown(cx)
+    }
+}
+
+/// A stream with an observer on it.
 #[derive(Debug)]
-pub struct Counted {
-    stream: TcpStream,
-    counts: Arc<Counts>,
+pub struct Observed<S, O> {
+    pub(crate) stream: S,
+    pub(crate) observer: O,
 }
 
-impl Counted {
-    /// Adds what crosses this connection to these counts.
-    pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
-        Counted { stream, counts }
-    }
-
-    fn count_sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.counts.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
-        written
+impl<S, O> Observed<S, O> {
+    /// Puts an observer on a stream.
+    pub fn new(stream: S, observer: O) -> Self {
+        Observed { stream, observer }
     }
 }
 
-impl AsyncRead for Counted {
+impl<S: Stream, O: Observe> AsyncRead for Observed<S, O> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        self.counts.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(read)
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let read = read.map_ok(|()| buf.filled().len() - before);
+        Poll::Ready(ready!(this.observer.read(cx, read)).map(drop))
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: Stream, O: Observe> AsyncWrite for Observed<S, O> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count_sent(written)
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.observer.wrote(cx, wrote)
     }
 
     fn poll_write_vectored(
@@ -74,8 +72,8 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count_sent(written)
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.observer.wrote(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -87,6 +85,53 @@ impl AsyncWrite for Counted {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        this.observer.shutdown(cx, &mut this.stream)
+    }
+}
+
+/// What crossed all connections of one client.
+#[derive(Default)]
+pub struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Counts {
+    /// Returns the bytes until now, each way.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
+    }
+
+    /// Counts bytes that were sent.
+    pub fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that were received.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.traffic().fmt(f)
+    }
+}
+
+impl Observe for Arc<Counts> {
+    fn read(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        polled.map_ok(|bytes| {
+            self.add_received(bytes);
+            bytes
+        })
+    }
+
+    fn wrote(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        polled.map_ok(|bytes| {
+            self.add_sent(bytes);
+            bytes
+        })
     }
 }

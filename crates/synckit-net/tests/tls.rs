@@ -56,7 +56,7 @@ mod handshakes {
     use std::time::Duration;
 
     use synckit_core::{Error, Result};
-    use synckit_net::{Counted, Counts, Stream};
+    use synckit_net::{Counts, Observed, Stream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -79,7 +79,7 @@ mod handshakes {
         let dialer = Dialer::new(client, &client_tls, "localhost").unwrap();
         let acceptor = Acceptor::new(server, &server_tls).unwrap();
         let (calling, answering) = connection().await;
-        tokio::join!(dialer.dial(Counted::new(calling, counts), LIMIT), acceptor.accept(answering))
+        tokio::join!(dialer.dial(Observed::new(calling, counts), LIMIT), acceptor.accept(answering))
     }
 
     fn failed(end: Result<Box<dyn Stream>>) -> Error {

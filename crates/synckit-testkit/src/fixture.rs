@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use synckit::Endpoint;
 use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
+use synckit::Endpoint;
 use synckit_memory::MemoryStore;
 
 use crate::fault::FaultyStore;
@@ -70,6 +70,15 @@ pub trait TransportFixture: Send + Sync + 'static {
     /// # Errors
     /// Those of the way there.
     fn connect(&self, endpoint: HubEndpoint) -> impl Future<Output = Result<Self::Transport>> + Send;
+
+    /// Connects another client to what was served last. `None` where there cannot be one: the case of two clients is then
+    /// printed as skipped.
+    ///
+    /// # Errors
+    /// Those of the way there.
+    fn connect_again(&self) -> impl Future<Output = Result<Option<Self::Transport>>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// A fixture whose stores or transports are used through their boxed form.
@@ -109,5 +118,9 @@ impl<F: TransportFixture> TransportFixture for Boxed<F> {
 
     async fn connect(&self, endpoint: HubEndpoint) -> Result<BoxTransport> {
         Ok(BoxTransport::new(self.0.connect(endpoint).await?))
+    }
+
+    async fn connect_again(&self) -> Result<Option<BoxTransport>> {
+        Ok(self.0.connect_again().await?.map(BoxTransport::new))
     }
 }

@@ -6,6 +6,7 @@
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
 //! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: failing on purpose
+//! - `remote`: what transports over a network are tested with beside the suite, with the feature `remote`
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
@@ -20,6 +21,8 @@ mod in_process;
 pub mod matrix;
 pub mod plans;
 mod process;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod resolver;
 mod rng;
 pub mod samples;

@@ -40,6 +40,10 @@ impl<F: WireFixture> TransportFixture for F {
         WireFixture::serve(self, BoxTransport::new(endpoint)).await?.leave();
         WireFixture::connect(self).await
     }
+
+    async fn connect_again(&self) -> Result<Option<F::Transport>> {
+        WireFixture::connect(self).await.map(Some)
+    }
 }
 
 /// Something that serves in a task of its own. Dropped, it is told to stop, and not waited for.

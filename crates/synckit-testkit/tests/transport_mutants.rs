@@ -2,15 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use synckit_core::{
-    Cursor, Data, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, Limits, MissingRequest,
-    MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope,
-    Traffic, Transport, VectorClock,
-};
+use synckit_core::{Cursor, Data, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, Limits, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope, Traffic, Transport, VectorClock};
 use synckit_testkit::transport_suite::{errors, hello, pull, push, subscribe};
 use synckit_testkit::{CaseResult, HubEndpoint, TransportFixture, run};
 use tokio::task::yield_now;
@@ -54,6 +50,8 @@ enum Mutation {
     IgnoresTheFilter,
     StaysWhereNothingMatches,
     StartsAgainAtAnUnknownCursor,
+    DropsWhatIsTooLarge,
+    FailsAPageForOneEvent,
     // errors
     ChangesAnErrorsKind,
     ChangesTheDelay,
@@ -61,6 +59,7 @@ enum Mutation {
     PushesInTwoHalves,
     LosesAConnection,
     ClosesInTwoSteps,
+    ServesTheLastClientOnly,
     MixesUpCallers,
     TrafficGoesBackwards,
     StaysOpenWhenClosed,
@@ -80,6 +79,14 @@ struct Mutant {
     broken: AtomicBool,
     connections: AtomicUsize,
     last: Mutex<Option<HelloRequest>>,
+    /// Which client this is, and how many there are.
+    number: usize,
+    clients: Arc<AtomicUsize>,
+}
+
+/// What clients take for too large unless told otherwise.
+fn is_too_large(event: &Event) -> bool {
+    event.size() > Limits::default().event_bytes
 }
 
 impl Mutant {
@@ -87,7 +94,8 @@ impl Mutant {
         if self.closed.load(Ordering::SeqCst) && self.mutation != M::StaysOpenWhenClosed {
             return Err(Error::new(ErrorKind::Closed, "the transport is closed"));
         }
-        if self.broken.load(Ordering::SeqCst) {
+        let last = self.clients.load(Ordering::SeqCst) == self.number;
+        if self.broken.load(Ordering::SeqCst) || (self.mutation == M::ServesTheLastClientOnly && !last) {
             return Err(Error::new(ErrorKind::Unavailable, "the connection is broken"));
         }
         if self.mutation == M::LosesAConnection {
@@ -177,6 +185,10 @@ impl Transport for Mutant {
         match self.mutation {
             M::DropsTheLastEventOfAPage => drop(page.events.pop()),
             M::LosesAnId => drop(page.ids.pop()),
+            M::DropsWhatIsTooLarge => page.events.retain(|event| !is_too_large(event)),
+            M::FailsAPageForOneEvent if page.events.iter().any(is_too_large) => {
+                return Err(Error::corrupt("the page has an event that cannot be read"));
+            }
             M::SaysThereIsMore => page.more = true,
             M::RepeatsAPage if page.more => {
                 page.events.extend(page.events.clone());
@@ -298,20 +310,36 @@ fn taken_at_once(mut pages: PageStream) -> PageStream {
 
 struct Fixture {
     mutation: Mutation,
+    served: Mutex<Option<HubEndpoint>>,
+    clients: Arc<AtomicUsize>,
 }
 
-impl TransportFixture for Fixture {
-    type Transport = Mutant;
-
-    async fn connect(&self, endpoint: HubEndpoint) -> Result<Mutant> {
-        Ok(Mutant {
+impl Fixture {
+    fn client(&self, endpoint: HubEndpoint) -> Mutant {
+        Mutant {
             inner: endpoint,
             mutation: self.mutation,
             closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             last: Mutex::new(None),
-        })
+            number: self.clients.fetch_add(1, Ordering::SeqCst) + 1,
+            clients: self.clients.clone(),
+        }
+    }
+}
+
+impl TransportFixture for Fixture {
+    type Transport = Mutant;
+
+    async fn connect(&self, endpoint: HubEndpoint) -> Result<Mutant> {
+        *self.served.lock().expect("nobody panics with it") = Some(endpoint.clone());
+        Ok(self.client(endpoint))
+    }
+
+    async fn connect_again(&self) -> Result<Option<Mutant>> {
+        let served = self.served.lock().expect("nobody panics with it").clone();
+        Ok(served.map(|endpoint| self.client(endpoint)))
     }
 }
 
@@ -319,7 +347,7 @@ type Case = fn(Fixture) -> Pin<Box<dyn Future<Output = CaseResult>>>;
 
 /// Whether the case passes for a transport broken so.
 fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
-    let fixture = Fixture { mutation };
+    let fixture = Fixture { mutation, served: Mutex::new(None), clients: Arc::default() };
     std::thread::spawn(move || run(test, case(fixture))).join().is_ok()
 }
 
@@ -373,6 +401,8 @@ mutants! {
     cut_missing: CutsMissing is caught by push::asking_for_too_many_is_too_large;
     stuck: StaysWhereNothingMatches is caught by pull::a_filter_that_passes_nothing_moves_on;
     starts_again: StartsAgainAtAnUnknownCursor is caught by pull::a_cursor_of_another_log_is_unknown;
+    unreadable_lost: DropsWhatIsTooLarge is caught by pull::an_unreadable_event_does_not_spoil_its_page;
+    unreadable_fails: FailsAPageForOneEvent is caught by pull::an_unreadable_event_does_not_spoil_its_page;
     more_of_nothing: SaysThereIsMore is caught by pull::an_empty_log;
     reread_pull: RereadsJson is caught by pull::events_come_byte_for_byte;
     character_pulled: LosesACharacter is caught by pull::every_character_comes;
@@ -392,6 +422,7 @@ mutants! {
     half_a_push: PushesInTwoHalves is caught by errors::a_dropped_push_is_whole_or_absent;
     lost_connection: LosesAConnection is caught by errors::dropped_calls_do_no_harm;
     half_closed: ClosesInTwoSteps is caught by errors::a_dropped_close_is_whole_or_absent;
+    one_client: ServesTheLastClientOnly is caught by errors::two_clients_at_once;
     mixed_up: MixesUpCallers is caught by errors::many_calls_at_once;
     traffic: TrafficGoesBackwards is caught by errors::traffic_only_grows;
     never_closed: StaysOpenWhenClosed is caught by errors::a_closed_transport_says_so;

@@ -10,8 +10,8 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use synckit::{transport::{Caller, HelloRequest, PROTOCOL_VERSION}, Endpoint, EventStore, NodeId, StoreId, Transport};
-use synckit_http::{HttpTransport, SyncService, serve};
+use synckit::{Caller, Endpoint, EventStore, HelloRequest, NodeId, PROTOCOL_VERSION, StoreId, Transport};
+use synckit_http::{HttpService, HttpTransport, serve};
 use synckit_memory::MemoryStore;
 use tokio::net::TcpListener;
 
@@ -20,7 +20,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result {
     // All three answer for the same hub: clones share the endpoint, and the limits.
-    let service = SyncService::new(Endpoint::new(MemoryStore::new(NodeId::new("hub")?)?));
+    let service = HttpService::new(Endpoint::new(MemoryStore::new(NodeId::new("hub")?)?));
 
     let (listener, url) = listen().await?;
     tokio::spawn(serve(listener, service.clone(), std::future::pending()));
@@ -38,7 +38,7 @@ async fn main() -> Result {
 
 /// A plain hyper server: one task for each connection. What `serve` does beyond this is to bound the number of
 /// connections, to close those whose caller stops reading, and to end with grace.
-async fn on_hyper<T: Transport>(listener: TcpListener, service: SyncService<T>) -> Result {
+async fn on_hyper<T: Transport>(listener: TcpListener, service: HttpService<T>) -> Result {
     loop {
         let (stream, _) = listener.accept().await?;
         let connection = http1::Builder::new()

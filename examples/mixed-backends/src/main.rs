@@ -5,8 +5,10 @@
 use std::error::Error;
 use std::path::Path;
 
-use synckit::{Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport};
-use synckit_grpc::{GrpcTransport, SyncService, serve};
+use synckit::{
+    Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport,
+};
+use synckit_grpc::{GrpcService, GrpcTransport, serve};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::SqliteStore;
 use tokio::net::TcpListener;
@@ -23,7 +25,7 @@ async fn main() -> Result {
     let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("grpc://{}", listener.local_addr()?);
-    let service = SyncService::new(Endpoint::new(hub.clone()));
+    let service = GrpcService::new(Endpoint::new(hub.clone()).with_watch(hub.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, service, async {
         // Sent or dropped, it means the end.

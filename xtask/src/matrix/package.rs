@@ -78,7 +78,8 @@ fn manifest(adapters: &[Adapter], testkit: &Path, profiles: &str) -> String {
         default_features: true,
         ..Wanted::default()
     };
-    wanted.insert("synckit-testkit".to_owned(), local(testkit));
+    let of_fixtures = wanted.remove("synckit-testkit").unwrap_or_default().features;
+    wanted.insert("synckit-testkit".to_owned(), Wanted { features: of_fixtures, ..local(testkit) });
     for adapter in adapters {
         wanted.insert(adapter.package.clone(), local(&adapter.directory));
     }
@@ -158,7 +159,7 @@ mod tests {
         for line in [
             r#"driver = { version = "^1.2", default-features = false, features = ["x"] }"#,
             r#"synckit-http = { path = "/w/crates/synckit-http", default-features = true, features = [] }"#,
-            r#"synckit-testkit = { path = "/w/crates/synckit-testkit", default-features = true, features = [] }"#,
+            r#"synckit-testkit = { path = "/w/crates/synckit-testkit", default-features = true, features = ["x"] }"#,
             r#"tempfile = { version = "^1.2", default-features = false, features = ["x"] }"#,
             "[profile.dev]",
         ] {

@@ -25,10 +25,12 @@ fn may(package: &Package) -> May {
             &["synckit-core", "synckit-store"]
         }
         // The simulator and the suite of transports need a store to stand on.
-        "synckit-testkit" => &["synckit-core", "synckit-plan", "synckit", "synckit-memory"],
+        "synckit-testkit" => &[
+            "synckit-core", "synckit-plan", "synckit", "synckit-memory", "synckit-wire", "synckit-net", "synckit-remote",
+        ],
         "synckit-rules" => &["synckit-core", "synckit-plan", "synckit"],
         "synckit-remote" => &["synckit-core", "synckit-wire", "synckit-net"],
-        "synckit-go" => &["synckit-core", "synckit-plan", "synckit-http"],
+        "synckit-go" => &["synckit-core", "synckit-plan", "synckit-net", "synckit-remote", "synckit-http"],
         _ => &["synckit-core", "synckit-wire", "synckit-net", "synckit-remote"],
     })
 }
@@ -139,21 +141,25 @@ fn a_wrong_import_is_found() {
         package("crates/synckit-net", &["synckit-core", "rustls", "tokio"]),
         package("crates/synckit", &["synckit-core", "tokio"]),
         package("crates/synckit-memory", &["synckit-core"]),
-        package("crates/synckit-quic", &["synckit-core", "synckit-wire", "synckit-net", "quinn"]),
+        package("crates/synckit-remote", &["synckit-core", "synckit-wire", "synckit-net", "tokio"]),
+        package("crates/synckit-quic", &["synckit-core", "synckit-wire", "synckit-remote", "quinn"]),
+        package("crates/synckit-go", &["synckit-core", "synckit-http", "synckit-remote"]),
         package("crates/synckit-cli", &["synckit", "synckit-memory", "synckit-quic"]),
         package("examples/notes", &["synckit", "synckit-memory"]),
     ];
     assert_none(&wrong_imports(&packages));
     packages.push(package("crates/synckit-sqlite", &["synckit-core", "synckit"]));
     packages.push(package("crates/synckit-http", &["synckit-wire", "synckit-memory"]));
+    packages.push(package("crates/synckit-grpc", &["synckit-remote", "synckit-http"]));
     packages[0].imports.push("synckit-wire".to_owned());
     packages[2].imports.push("synckit-wire".to_owned());
     let problems = wrong_imports(&packages);
-    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert_eq!(problems.len(), 5, "{problems:?}");
     assert!(problems[0].starts_with("synckit-core may not import synckit-wire"));
     assert!(problems[1].starts_with("synckit-net may not import synckit-wire"));
     assert!(problems[2].starts_with("synckit-sqlite may not import synckit,"));
     assert!(problems[3].starts_with("synckit-http may not import synckit-memory"));
+    assert!(problems[4].starts_with("synckit-grpc may not import synckit-http"));
 }
 
 #[test]

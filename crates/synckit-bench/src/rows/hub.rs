@@ -52,11 +52,11 @@ impl<S: EventStore + Watch + Clone> Hub<S> {
         };
         let (url, server) = match wire {
             Wire::Http => {
-                let service = synckit_http::SyncService::new(endpoint);
+                let service = synckit_http::HttpService::new(endpoint);
                 (format!("http://{address}"), tokio::spawn(synckit_http::serve(listener, service, stopped)))
             }
             Wire::Grpc => {
-                let service = synckit_grpc::SyncService::new(endpoint);
+                let service = synckit_grpc::GrpcService::new(endpoint);
                 (format!("grpc://{address}"), tokio::spawn(synckit_grpc::serve(listener, service, stopped)))
             }
         };

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{store::{Query, StoreExt}, Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport};
-use synckit_http::{HttpTransport, SyncService, serve};
+use synckit::{
+    Digest, Endpoint, Event, EventStore, NewEvent, NodeId, Query, StoreExt, SyncManager, Transport,
+};
+use synckit_http::{HttpService, HttpTransport, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -38,7 +40,7 @@ impl Hub {
         let store = open(folder, "hub").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let service = SyncService::new(Endpoint::new(store.clone()));
+        let service = HttpService::new(Endpoint::new(store.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
             let _dropped = stopped.await;

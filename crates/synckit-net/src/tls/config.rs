@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsIdentity {
-    /// The own certificate and then those between it and an authority, as PEM.
+    /// The certificate of this side and then those between it and an authority, as PEM.
     pub chain: String,
-    /// The private key of the own certificate as PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+    /// The private key of that certificate as PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
     pub key: String,
 }
 

@@ -6,7 +6,7 @@
 //! - `client`, `server`: both ends of a handshake
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
-//! - `absent`: what stands in for handshakes when the crate is built without the feature `tls`
+//! - `without`: what stands in for handshakes when the crate is built without the feature `tls`
 
 mod config;
 mod protocol;
@@ -21,17 +21,17 @@ mod read;
 mod server;
 
 #[cfg(not(feature = "tls"))]
-mod absent;
+mod without;
 
 pub use config::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
 pub use protocol::Protocol;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Acceptor, Dialer};
+pub use without::{Acceptor, Dialer};
 #[cfg(feature = "tls")]
 pub use {client::Dialer, server::Acceptor};
 
-#[cfg(not(feature = "tls"))]
-pub(crate) use absent::explain;
 #[cfg(feature = "tls")]
 pub(crate) use explain::explain;
+#[cfg(not(feature = "tls"))]
+pub(crate) use without::explain;

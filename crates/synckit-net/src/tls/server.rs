@@ -52,8 +52,8 @@ impl Acceptor {
         Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), protocol })
     }
 
-    /// Shakes hands. A caller that fails is told why before its connection ends. How long it may take is for whoever
-    /// calls to say; dropping the future closes the connection.
+    /// Shakes hands. A caller that fails is told why before its connection ends. The caller of this
+    /// bounds its time; dropping the future closes the connection.
     ///
     /// # Errors
     /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS

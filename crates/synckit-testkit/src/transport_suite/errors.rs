@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit_core::{
-    ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport,
-};
+use synckit_core::{ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport};
 use synckit_plan::StoreExt;
 
-use super::{caller, connect, held, pulling, pushing};
-use crate::case::CaseResult;
+use super::{caller, connect, held, pulling, pushing, soon};
+use crate::case::{CaseResult, skip};
 use crate::fault::{Call, Fault, drop_at};
 use crate::fixture::TransportFixture;
 use crate::samples::{Author, event_id};
@@ -186,6 +184,47 @@ pub async fn many_calls_at_once<F: TransportFixture>(fixture: &F) -> CaseResult 
         task.await.expect("the task ends")?;
     }
     assert_eq!(hub.store.head().await?.position, 5 * (1..=16).sum::<u64>());
+    Ok(())
+}
+
+/// Two clients of one hub at once: each gets its own answers and what the other pushed, counts its own bytes, and goes on
+/// when the other is closed.
+pub async fn two_clients_at_once<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let Some(second) = fixture.connect_again().await? else {
+        return skip("two_clients_at_once", "the fixture connects one client only");
+    };
+    let (first, mut pages) = (&hub.wire, Vec::new());
+    for (byte, wire) in [(1, first), (2, &second)] {
+        pages.push(wire.subscribe(pulling(byte, None)).await?);
+    }
+    let (mut one, mut two) = (Author::new("node-1"), Author::new("node-2"));
+    let (mut from_one, mut from_two) = (Vec::new(), Vec::new());
+    for round in 1..=10 {
+        let (events, others) = (one.write_many("x", 3), two.write_many("y", 2));
+        let (push, push_two) = (pushing(1, &events), pushing(2, &others));
+        let answers = futures_util::future::join(first.push(push), second.push(push_two)).await;
+        assert_eq!((answers.0?.accepted, answers.1?.accepted), (3, 2));
+        let hellos = [(1, first), (2, &second)]
+            .map(|(byte, wire)| wire.hello(HelloRequest { caller: caller(byte), ..hello() }));
+        let [of_one, of_two] = futures_util::future::join_all(hellos).await.try_into().expect("two answers");
+        assert_eq!((of_one?.counter, of_two?.counter), (3 * round, 2 * round));
+        from_one.extend(events);
+        from_two.extend(others);
+    }
+    for (pages, expected) in pages.iter_mut().zip([&from_two, &from_one]) {
+        let mut seen = Vec::new();
+        while seen.len() < expected.len() {
+            seen.extend(soon(pages.next()).await.expect("the stream never ends")?.events);
+        }
+        assert!(seen == *expected, "each gets what the other pushed, once and in order");
+    }
+    let before = second.traffic();
+    first.close().await?;
+    assert_eq!(second.traffic(), before, "the bytes of one are not those of the other");
+    let events = two.write_many("y", 1);
+    assert_eq!(second.push(pushing(2, &events)).await?.accepted, 1);
+    assert_eq!(first.push(pushing(1, &[])).await.err().map(|error| error.kind()), Some(ErrorKind::Closed));
     Ok(())
 }
 

@@ -10,11 +10,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use synckit_core::{Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope, Transport};
 use synckit::Endpoint;
-use synckit_core::{
-    Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope,
-    Transport,
-};
 use synckit_memory::MemoryStore;
 use synckit_plan::StoreExt;
 
@@ -74,6 +71,7 @@ macro_rules! transport_conformance {
             pull: filters_pass_what_they_name;
             pull: a_filter_that_passes_nothing_moves_on;
             pull: a_cursor_of_another_log_is_unknown;
+            pull: an_unreadable_event_does_not_spoil_its_page;
             errors: the_kind_of_every_error_survives;
             errors: the_time_of_the_next_try_survives;
             errors: the_hub_goes_on_after_an_error;
@@ -81,6 +79,7 @@ macro_rules! transport_conformance {
             errors: dropped_calls_do_no_harm;
             errors: a_dropped_close_is_whole_or_absent;
             errors: many_calls_at_once;
+            errors: two_clients_at_once;
             errors: traffic_only_grows;
             errors: a_closed_transport_says_so;
             subscribe: it_catches_up_then_goes_on;

@@ -1,16 +1,13 @@
 //! Pages, cursors, filters.
 
-use synckit_core::{
-    Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, Scope,
-    Transport,
-};
+use synckit_core::{Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, PullResponse, Scope, Transport};
 use synckit_plan::StoreExt;
 
-use super::{connect, connect_with, events_of, ids, pull_all, pulling};
+use super::{connect, connect_with, events_of, ids, pull_all, pulling, soon};
 use crate::case::CaseResult;
 use crate::fixture::TransportFixture;
 use crate::samples::{Author, all_characters, event_id, new_event, store_id, tricky_events, tricky_names};
-use crate::store_suite::{receive, record};
+use crate::store_suite::{receive, receiving, record};
 
 /// An empty log answers an empty page at its beginning.
 pub async fn an_empty_log<F: TransportFixture>(fixture: &F) -> CaseResult {
@@ -257,5 +254,34 @@ pub async fn a_cursor_of_another_log_is_unknown<F: TransportFixture>(fixture: &F
         let error = hub.wire.pull(pulling(1, Some(cursor.clone()))).await.err();
         assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::CursorUnknown), "{cursor}");
     }
+    Ok(())
+}
+
+/// An event that the client takes for too large comes whole or is named as unreadable, and the others of its page come, in a
+/// pull and in a subscription.
+pub async fn an_unreadable_event_does_not_spoil_its_page<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let limits = Limits { event_bytes: 1 << 20, ..Limits::default() };
+    let hub = connect_with(fixture, limits).await?;
+    let mut author = Author::new("far");
+    let mut events = author.write_many("x", 4);
+    let large = NewEvent::with_data("Large", "x", Data::bytes(vec![0xff; 400_000]))?;
+    events.insert(2, author.write_this(large.with_id(event_id("large"))));
+    let mut receive = receiving(9, &events);
+    receive.limits = limits;
+    assert_eq!(hub.store.commit(receive).await?.refused, []);
+    let large = events.remove(2);
+    let check = |page: PullResponse| {
+        let (came, others): (Vec<_>, Vec<_>) =
+            page.events.into_iter().partition(|event| event.id == large.id);
+        assert_eq!(ids(&others), ids(&events));
+        assert!(others == events, "an event changed");
+        let named = page.unreadable.iter().filter(|bad| bad.id == large.id.as_str()).count();
+        assert_eq!(came.len() + named, 1, "the large event comes, or is named, once");
+        assert!(came.is_empty() || came == [large.clone()], "an event changed");
+        assert_eq!((page.next.position(), page.more), (5, false));
+    };
+    check(hub.wire.pull(pulling(1, None)).await?);
+    let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
+    check(soon(pages.next()).await.expect("the stream never ends")?);
     Ok(())
 }

@@ -1,10 +1,7 @@
 //! Events handed over, once and again.
 
-use synckit_core::{
-    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
-    Transport, VectorClock,
-};
-use synckit_plan::{StoreExt, notes};
+use synckit_core::{Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode, Transport, VectorClock};
+use synckit_plan::{notes, StoreExt};
 
 use super::{caller, connect, connect_with, held, pushing};
 use crate::case::CaseResult;

@@ -207,7 +207,7 @@ pub(super) fn put_events(out: &mut Vec<u8>, events: &[Event], unreadable: &[Unre
     };
     for event in events {
         comma(out);
-        event.write_json(out);
+        super::write_event(event, out);
     }
     for Unreadable { text, .. } in unreadable {
         comma(out);

@@ -10,10 +10,13 @@
 
 mod batch;
 mod error;
+mod event;
 mod hello;
 mod page;
 mod plain;
 mod push;
+
+pub(crate) use event::write_event;
 
 pub use batch::items;
 

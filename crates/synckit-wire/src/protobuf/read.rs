@@ -129,7 +129,7 @@ fn raw(bytes: &[u8]) -> String {
 /// The JSON form, from which an event that is only too large can be read again.
 fn text_of(event: &Event) -> String {
     let mut text = Vec::new();
-    event.write_json(&mut text);
+    crate::json::write_event(event, &mut text);
     String::from_utf8(text).expect("the JSON form of an event is UTF-8")
 }
 

@@ -1,7 +1,7 @@
 //! Conflicts over HTTP, and replicas that die between finding one and settling it.
 
-use synckit::{Digest, Endpoint, LastWriteWins, SyncManager, conflict::Standing};
-use synckit_http::{HttpTransport, SyncService};
+use synckit::{Digest, Endpoint, LastWriteWins, Standing, SyncManager};
+use synckit_http::{HttpService, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Fault, FaultPlan, FaultyStore};
 
@@ -12,7 +12,7 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let service = SyncService::new(Endpoint::new(store("hub")));
+    let service = HttpService::new(Endpoint::new(store("hub")));
     let server = tokio::spawn(synckit_http::serve(listener, service, async move { drop(stopped.await) }));
 
     let clients = ["a", "b"].map(|name| {

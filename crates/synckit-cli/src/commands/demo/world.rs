@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
-use synckit::{store::Query, Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId};
-use synckit_http::SyncService;
+use synckit::{Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, Query};
+use synckit_http::HttpService;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -76,7 +76,7 @@ impl World {
         let shutdown = async {
             let _: Result<(), _> = stopped.await;
         };
-        let service = SyncService::new(gate.clone());
+        let service = HttpService::new(gate.clone());
         let server = tokio::spawn(synckit_http::serve(listener, service, shutdown));
         Ok(World { directory, temporary, hub, gate, url, stop, server })
     }

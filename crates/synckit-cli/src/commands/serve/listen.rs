@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use synckit::{BoxTransport, Error, ErrorKind, Result};
-use synckit_http::GoClients;
+use synckit_go::GoRoutes;
+use synckit_grpc::GrpcService;
+use synckit_http::{HttpService, serve, serve_tls};
 use synckit_net::ServerTls;
 use tokio::net::TcpListener;
 
@@ -45,7 +47,7 @@ pub(super) struct Wires {
     /// What is shown where there is TLS.
     pub(super) tls: Option<ServerTls>,
     /// Who of go-sync-kit is answered over HTTP.
-    pub(super) go_clients: Option<GoClients>,
+    pub(super) go_clients: Option<GoRoutes>,
 }
 
 /// An address that is listened on, not yet served.
@@ -98,26 +100,19 @@ impl Bound {
     ) -> Result<()> {
         let Bound { wire, listener, .. } = self;
         match wire {
-            Wire::Http => synckit_http::serve(listener, wires.http(endpoint), shutdown).await,
-            Wire::Https => {
-                synckit_http::serve_tls(listener, wires.tls()?, wires.http(endpoint), shutdown).await
-            }
-            Wire::Grpc => {
-                synckit_grpc::serve(listener, synckit_grpc::SyncService::new(endpoint), shutdown).await
-            }
-            Wire::Grpcs => {
-                let service = synckit_grpc::SyncService::new(endpoint);
-                synckit_grpc::serve_tls(listener, wires.tls()?, service, shutdown).await
-            }
+            Wire::Http => serve(listener, wires.http(endpoint), shutdown).await,
+            Wire::Https => serve_tls(listener, wires.tls()?, wires.http(endpoint), shutdown).await,
+            Wire::Grpc => serve(listener, GrpcService::new(endpoint), shutdown).await,
+            Wire::Grpcs => serve_tls(listener, wires.tls()?, GrpcService::new(endpoint), shutdown).await,
         }
     }
 }
 
 impl Wires {
-    fn http(&self, endpoint: BoxTransport) -> synckit_http::SyncService<BoxTransport> {
-        let service = synckit_http::SyncService::new(endpoint);
+    fn http(&self, endpoint: BoxTransport) -> HttpService<BoxTransport> {
+        let service = HttpService::new(endpoint);
         match &self.go_clients {
-            Some(clients) => service.with_go_clients(clients.clone()),
+            Some(routes) => service.with_routes(routes.clone()),
             None => service,
         }
     }

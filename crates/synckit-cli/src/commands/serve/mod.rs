@@ -10,8 +10,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{store::StoreExt, BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment};
-use synckit_http::GoClients;
+use synckit::{
+    AnyStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, StoreExt, SystemEnvironment,
+};
+use synckit_go::{GoClients, GoRoutes};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -174,7 +176,7 @@ async fn open(args: &Args) -> Result<BoxStore, Failure> {
 }
 
 /// Who of go-sync-kit is answered; nobody unless asked for.
-fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoClients>, Failure> {
+fn go_clients(args: &Args, store: &AnyStore) -> Result<Option<GoRoutes>, Failure> {
     if !args.go_clients && args.go_client.is_empty() {
         return Ok(None);
     }
@@ -182,7 +184,7 @@ fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoClients>, Failur
     for GoClient { name, node } in &args.go_client {
         clients = clients.with_client(name, node.clone())?;
     }
-    Ok(Some(clients))
+    Ok(Some(clients.into_routes()))
 }
 
 fn new_name() -> Result<NodeId, Failure> {

@@ -1,0 +1,62 @@
+//! Batch after batch in one call, at the client.
+
+use std::future::Future;
+use std::pin::pin;
+
+use futures_util::{Stream, StreamExt};
+use synckit_core::{ErrorKind, PushRequest, PushResponse, Result};
+
+use crate::exchange::{GrpcTransport, answer};
+use crate::frame::framed;
+use crate::method::Rpc;
+use crate::outgoing::outgoing;
+
+/// What gRPC can do beyond the calls of every transport.
+pub trait PushStream {
+    /// Hands over batches one after another in one call, for backlogs: no round trip is waited for between them. Each
+    /// is stored as by [`Transport::push`](synckit_core::Transport::push), and one answer comes for them all: counts are
+    /// sums, and the index of a refused event is its place in the whole stream.
+    ///
+    /// The next batch is taken from the stream when the one before is on its way. The whole may take any time; the
+    /// server waits [`Timeouts::idle_ms`](crate::Timeouts::idle_ms) for each batch. Dropping the call ends it; the
+    /// batches that the server has stored by then stay stored, and can be sent again.
+    ///
+    /// # Errors
+    /// Those of the first batch that fails as a whole; the batches before it are stored.
+    fn push_stream(
+        &self,
+        batches: impl Stream<Item = PushRequest> + Send,
+    ) -> impl Future<Output = Result<PushResponse>> + Send;
+}
+
+impl PushStream for GrpcTransport {
+    async fn push_stream(&self, batches: impl Stream<Item = PushRequest> + Send) -> Result<PushResponse> {
+        self.run("push_stream", async |exchange| {
+            let (out, body) = outgoing(self.config().timeouts.request());
+            let sending = async {
+                let out = out;
+                let mut batches = pin!(batches);
+                while let Some(batch) = batches.next().await {
+                    let message = framed(&exchange.packed(&batch).await?);
+                    if out.message(message).await.is_err() {
+                        // The server has answered, or is gone; which one is for the other side of this call to say.
+                        return Ok(());
+                    }
+                }
+                out.end(None).await;
+                Ok(())
+            };
+            let mut answering =
+                pin!(async { answer(exchange.open_call(Rpc::PushStream, None, body).await?).await });
+            let answer = tokio::select! {
+                answer = &mut answering => answer,
+                sent = sending => match sent {
+                    Ok(()) => answering.await,
+                    Err(error) => Err(error),
+                },
+            };
+            answer?.read(&self.config().limits, ErrorKind::Corrupt).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,87 @@
+//! The service on a listener of its own, with health and reflection beside it.
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use synckit_core::{Error, ErrorKind, Result, Transport};
+use synckit_net::{Guards, Protocol, Stream, run_connection};
+use synckit_remote::{Answer, Serve, ServerConfig};
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+
+use crate::GRPC;
+use crate::method::SERVICE;
+use crate::service::GrpcService;
+
+/// What a caller of HTTP/2 says first, whatever it wants: the preface and the header of a frame.
+const OPENING: usize = 24 + 9;
+
+/// The services of one server.
+#[derive(Clone, Debug)]
+struct GrpcRoutes {
+    routes: Routes,
+    config: ServerConfig,
+}
+
+impl<T: Transport> Serve for GrpcService<T> {
+    const NAME: &'static str = "grpc";
+    const PROTOCOL: Protocol = GRPC;
+
+    fn config(&self) -> &ServerConfig {
+        self.config()
+    }
+
+    /// Silent connections break; from the opening on, pings tell whether there still is a caller.
+    fn guards(config: &ServerConfig) -> Guards {
+        Guards { opening: Some((OPENING, config.timeouts.connect())), ..Guards::default() }
+    }
+
+    async fn start(self, mut closing: watch::Receiver<bool>) -> Result<impl Answer> {
+        let config = *self.config();
+        let (mut health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status(SERVICE, ServingStatus::Serving).await;
+        let routes = Routes::new(self.with_closing(closing.clone())).add_service(health_service);
+        let routes = reflection(routes)?.prepare();
+        tokio::spawn(async move {
+            // It ends with the server, also where that is dropped.
+            let _ = closing.wait_for(|closing| *closing).await;
+            // Whoever watches the health would else keep its connection open.
+            for name in ["", SERVICE] {
+                health.clear_service_status(name).await;
+            }
+        });
+        Ok(GrpcRoutes { routes, config })
+    }
+}
+
+/// Adds what tells callers which calls there are.
+fn reflection(routes: Routes) -> Result<Routes> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let failed = |error: tonic_reflection::server::Error| {
+        Error::new(ErrorKind::Internal, "the description of the service cannot be read").with_source(error)
+    };
+    let (v1, v1alpha) = (builder().build_v1().map_err(failed)?, builder().build_v1alpha().map_err(failed)?);
+    Ok(routes.add_service(v1).add_service(v1alpha))
+}
+
+impl Answer for GrpcRoutes {
+    async fn connection(self, stream: Box<dyn Stream>, mut closing: watch::Receiver<bool>) {
+        let GrpcRoutes { routes, config } = self;
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(config.timeouts.keep_alive())
+            .keep_alive_timeout(config.timeouts.keep_alive_timeout())
+            .max_concurrent_streams(config.calls_per_connection.max(1))
+            .max_header_list_size(16 << 10)
+            .initial_stream_window_size(256 << 10)
+            .initial_connection_window_size(1 << 20)
+            .max_send_buf_size(64 << 10)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        run_connection(connection, &mut closing, |connection| connection.graceful_shutdown()).await;
+    }
+}

@@ -1,0 +1,113 @@
+//! What is wrong with a request, and how it is answered.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
+use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::BoxError;
+use synckit_remote::{Admission, Turn, pack, report, with_delay};
+use synckit_wire::Format;
+
+use crate::body::receive;
+use crate::compression::{accepted_coding, coding_header};
+use crate::error::{retry_after_of, status_of};
+use crate::service::ResponseBody;
+
+/// An error and how it is answered.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// What it is about.
+    pub error: Error,
+    /// The value of the header `Allow`.
+    pub allow: Option<&'static str>,
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Problem { status: status_of(error.kind()), error, allow: None }
+    }
+}
+
+impl Problem {
+    /// An error of the kind `Unsupported` under a status of its own.
+    pub fn unsupported(status: StatusCode, message: impl Into<String>) -> Self {
+        Problem { status, error: Error::new(ErrorKind::Unsupported, message.into()), allow: None }
+    }
+
+    /// Answers the request at this path with the error as `write` puts it. `accepted` are the encodings that bodies may
+    /// have here.
+    pub fn answer(
+        self,
+        path: &str,
+        media_type: &'static str,
+        accepted: HeaderValue,
+        write: impl FnOnce(&Error) -> Vec<u8>,
+    ) -> Response<ResponseBody> {
+        let Problem { status, error, allow } = self;
+        report(path, &error);
+        let error = with_delay(error);
+        let mut answer = reply(status, media_type, write(&error).into());
+        let headers = answer.headers_mut();
+        if let Some(delay) = retry_after_of(&error) {
+            headers.insert(RETRY_AFTER, delay);
+        }
+        if let Some(allow) = allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(ACCEPT_ENCODING, accepted);
+        }
+        answer
+    }
+}
+
+/// An answer with a whole body.
+pub(crate) fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<ResponseBody> {
+    let mut answer = Response::new(Full::new(body).boxed_unsync());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+}
+
+/// Answers with a message, packed as the headers of the request accept it.
+///
+/// # Errors
+/// `Internal` when packing fails.
+pub async fn packed(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    format: Format,
+    message: Vec<u8>,
+) -> Result<Response<ResponseBody>> {
+    let packed = pack(format, message, accepted_coding(headers), usize::MAX).await?;
+    let mut answer = reply(StatusCode::OK, media_type, packed.bytes);
+    if let Some(coding) = coding_header(packed.coding) {
+        answer.headers_mut().insert(CONTENT_ENCODING, coding);
+    }
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    Ok(answer)
+}
+
+/// Receives the whole body of a request, of at most `most` bytes, within its turn.
+///
+/// # Errors
+/// Problems of the statuses 408, 413 and 400: it does not come in time, is too large, or breaks off.
+pub async fn body_of<B>(body: B, most: usize, admission: &Admission, turn: &Turn) -> Result<Bytes, Problem>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let idle = admission.config().timeouts.idle();
+    let body = turn.within(receive(body, most, idle, ErrorKind::Invalid)).await;
+    body.map_err(|error| match error.kind() {
+        ErrorKind::Timeout => {
+            let error = Error::new(ErrorKind::Timeout, "the request did not come in time");
+            Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None }
+        }
+        _ => Problem::from(error),
+    })
+}

@@ -1,0 +1,32 @@
+//! Further routes beside synckit's own: what another crate needs to answer other callers in the same service, within the
+//! same room, deadlines and limits.
+//!
+//! Give an implementation of [`Routes`] to [`HttpService::with_routes`](crate::HttpService::with_routes). The functions
+//! here are those that the service itself is made of.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use synckit_net::BoxError;
+use synckit_remote::Admission;
+
+pub use crate::body::check_announced;
+pub use crate::compression::coding_of;
+pub use crate::problem::{Problem, body_of, packed};
+pub use crate::route::check_verb;
+pub use crate::service::ResponseBody;
+
+/// The body of a request, not yet read.
+pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// An answer that is on its way.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
+
+/// Routes at paths that do not begin with `/v1/`.
+pub trait Routes: Send + Sync + 'static {
+    /// Answers a request. The implementation takes room in `admission` for whatever it does.
+    fn answer<'a>(&'a self, request: Request<RequestBody>, admission: &'a Admission) -> Answering<'a>;
+}

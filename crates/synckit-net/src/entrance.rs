@@ -1,0 +1,124 @@
+//! The way of an accepted connection to where it is served.
+
+use std::fmt;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use synckit_core::{Error, ErrorKind, Result};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::guards::{Guard, Guards};
+use crate::stream::{Observed, Stream};
+use crate::tasks::raised;
+use crate::tls::Acceptor;
+
+/// The first byte of every TLS handshake.
+const HANDSHAKE: u8 = 22;
+
+/// What every accepted connection goes through: guards, and a handshake where there is TLS.
+#[derive(Clone)]
+pub struct Entrance {
+    acceptor: Option<Acceptor>,
+    guards: Guards,
+    limit: Duration,
+    refusal: Vec<u8>,
+}
+
+impl Entrance {
+    /// Guards connections, and shakes hands in at most this time where there is an acceptor.
+    pub fn new(acceptor: Option<Acceptor>, guards: Guards, limit: Duration) -> Self {
+        Entrance { acceptor, guards, limit, refusal: Vec::new() }
+    }
+
+    /// Sets what a caller is sent that does not begin a handshake where there must be one: an answer in the plain form of
+    /// the protocol, since such a caller would not read an alert.
+    pub fn with_refusal(mut self, refusal: Vec<u8>) -> Self {
+        self.refusal = refusal;
+        self
+    }
+
+    /// Takes a connection in; `None` when its handshake fails, takes too long, or the flag is raised meanwhile.
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn enter(
+        &self,
+        stream: TcpStream,
+        closing: &mut watch::Receiver<bool>,
+    ) -> Option<Box<dyn Stream>> {
+        let stream = Observed::new(stream, Guard::new(self.guards));
+        let Some(acceptor) = &self.acceptor else {
+            return Some(Box::new(stream));
+        };
+        let handshake = async { acceptor.accept(self.turn_away_plain(stream).await?).await };
+        let accepted = tokio::select! {
+            accepted = timeout(self.limit, handshake) => accepted,
+            () = raised(closing) => return None,
+        };
+        match accepted {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("a handshake took too long");
+                None
+            }
+        }
+    }
+
+    /// Hands back a connection on which the caller begins a handshake; refuses one that does not, and ends it.
+    async fn turn_away_plain(
+        &self,
+        mut stream: Observed<TcpStream, Guard>,
+    ) -> Result<Observed<TcpStream, Guard>> {
+        let broken = |error| Error::new(ErrorKind::Unavailable, "the handshake broke off").with_source(error);
+        let mut first = [0; 1];
+        if self.refusal.is_empty()
+            || stream.stream.peek(&mut first).await.map_err(broken)? == 0
+            || first[0] == HANDSHAKE
+        {
+            return Ok(stream);
+        }
+        stream.write_all(&self.refusal).await.map_err(broken)?;
+        stream.shutdown().await.map_err(broken)?;
+        Err(Error::new(ErrorKind::Unsupported, "the caller does not speak TLS"))
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance")
+            .field("acceptor", &self.acceptor)
+            .field("guards", &self.guards)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a connection to its end. When the flag is raised, `finish` asks it to end after what it is at.
+pub async fn run_connection<C, E>(
+    connection: C,
+    closing: &mut watch::Receiver<bool>,
+    finish: impl FnOnce(Pin<&mut C>),
+) where
+    C: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = raised(closing) => {
+            finish(connection.as_mut());
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

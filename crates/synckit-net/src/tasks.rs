@@ -1,0 +1,31 @@
+//! What every task of a transport does at times: work on the processor, and wait for a flag.
+
+use synckit_core::{Error, ErrorKind, Result};
+use tokio::sync::watch;
+
+/// Work on fewer bytes delays nobody.
+const SMALL: usize = 128 << 10;
+
+/// Runs work on about this number of bytes, away from the runtime where that would delay others. Needs a tokio runtime. Work
+/// that has begun there goes on to its end when the future is dropped.
+///
+/// # Errors
+/// Those of the work; `Internal` when it panics away from the runtime.
+pub async fn offload<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes < SMALL {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        Error::new(ErrorKind::Internal, "work on a message did not finish").with_source(error)
+    })?
+}
+
+/// Resolves when the flag is raised; never when its sender is gone. Dropping it loses nothing.
+pub async fn raised(flag: &mut watch::Receiver<bool>) {
+    if flag.wait_for(|raised| *raised).await.is_err() {
+        std::future::pending().await
+    }
+}

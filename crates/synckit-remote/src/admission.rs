@@ -1,0 +1,144 @@
+//! What may be asked at once, and for how long.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use synckit_core::{Error, ErrorKind, Limits, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::ServerConfig;
+
+/// The room, the deadlines and the limits of one server. Clones share the room.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    config: Arc<ServerConfig>,
+    requests: Arc<Semaphore>,
+    lasting: Arc<Semaphore>,
+    closing: watch::Receiver<bool>,
+}
+
+/// Room for one request, given back when this is dropped, and until when the request must be done.
+#[derive(Debug)]
+pub struct Turn {
+    _room: OwnedSemaphorePermit,
+    until: Instant,
+}
+
+impl Admission {
+    /// Admits what this configuration allows.
+    pub fn new(config: ServerConfig) -> Self {
+        let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        Admission {
+            requests: permits(config.requests),
+            lasting: permits(config.subscriptions),
+            config: Arc::new(config),
+            closing: watch::channel(false).1,
+        }
+    }
+
+    /// Ends what lasts when this flag is raised.
+    pub fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
+        self.closing = closing;
+        self
+    }
+
+    /// Returns its configuration.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// Returns the flag that is raised when the server shuts down.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.clone()
+    }
+
+    /// Waits for room for one more request. It must be done in the time of a request, and by the caller's deadline where
+    /// there is one.
+    ///
+    /// # Errors
+    /// `Busy` when there is no room in [`ServerConfig::queue_ms`].
+    pub async fn begin(&self, deadline: Option<Instant>) -> Result<Turn> {
+        let full =
+            || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
+        let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
+        let room = waiting.await.map_err(|_| full())?.map_err(|_| full())?;
+        let own = Instant::now() + self.config.timeouts.request();
+        Ok(Turn { _room: room, until: deadline.map_or(own, |deadline| deadline.min(own)) })
+    }
+
+    /// Takes room for one more stream that lasts, such as a subscription.
+    ///
+    /// # Errors
+    /// `Busy` when there is none.
+    pub fn lasting(&self) -> Result<OwnedSemaphorePermit> {
+        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
+        self.lasting.clone().try_acquire_owned().map_err(|_| full())
+    }
+
+    /// Returns what this side accepts: the stricter of what a transport takes and what the wire lets through.
+    pub fn offered(&self, limits: Limits) -> Limits {
+        Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
+    }
+}
+
+impl Turn {
+    /// Returns until when the request must be done.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Runs a part of the request, until it must be done.
+    ///
+    /// # Errors
+    /// `Timeout` when it is late, and those of the work.
+    pub async fn within<A>(&self, work: impl Future<Output = Result<A>>) -> Result<A> {
+        let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
+        timeout_at(self.until, work).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// Returns the error that ends what lasts when the server shuts down.
+pub fn shutting_down() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server shuts down; go on at the last cursor")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn small() -> Admission {
+        Admission::new(ServerConfig { requests: 1, subscriptions: 1, ..ServerConfig::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_waited_for_and_given_back() {
+        let admission = small();
+        let first = admission.begin(None).await.expect("there is room");
+        let clone = admission.clone();
+        assert_eq!(clone.begin(None).await.expect_err("full").kind(), ErrorKind::Busy);
+        drop(first);
+        clone.begin(None).await.expect("there is room again");
+        let room = admission.lasting().expect("there is room");
+        assert_eq!(clone.lasting().expect_err("full").kind(), ErrorKind::Busy);
+        drop(room);
+        drop(clone.lasting().expect("there is room again"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shorter_deadline_counts() {
+        let admission = small();
+        let now = Instant::now();
+        let soon = now + Duration::from_millis(50);
+        let own = admission.config().timeouts.request();
+        for (deadline, until) in [(None, now + own), (Some(soon), soon), (Some(now + 2 * own), now + own)] {
+            let turn = admission.begin(deadline).await.expect("there is room");
+            assert_eq!(turn.until(), until);
+        }
+        let turn = admission.begin(Some(soon)).await.expect("there is room");
+        let late = turn.within(std::future::pending::<Result<()>>()).await.expect_err("late");
+        assert_eq!(late.kind(), ErrorKind::Timeout);
+    }
+}

@@ -1,0 +1,209 @@
+//! The calling side of any transport.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use synckit_core::{Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_net::{Counts, Protocol};
+use synckit_wire::{Decode, Encode};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::config::ClientConfig;
+use crate::incoming::{Incoming, Reader};
+use crate::message::Packed;
+use crate::method::Method;
+
+/// What a transport adds to a [`Client`]: how a message gets to the server and its answer back.
+///
+/// The client bounds the time of a call, drops the exchange when it is closed, and says in errors which transport and
+/// which call they are of.
+pub trait Exchange: Sized + Send + Sync + 'static {
+    /// The name of the transport in errors.
+    const NAME: &'static str;
+
+    /// What is spoken within TLS, and what URLs begin with.
+    const PROTOCOL: Protocol;
+
+    /// How pages come.
+    type Incoming: Incoming;
+
+    /// Gets ready to call the server. Nothing is sent yet. Bytes are counted as they are on the wire.
+    ///
+    /// # Errors
+    /// `Invalid` for settings that cannot be used; `Unsupported` for TLS without the feature `tls`.
+    fn open(config: Arc<ClientConfig>, counts: Arc<Counts>) -> Result<Self>;
+
+    /// Sends a message and waits for the answer. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// The peer's, and those of the way there.
+    fn call(
+        &self,
+        method: Method,
+        message: &(dyn Encode + Send + Sync),
+    ) -> impl Future<Output = Result<Packed>> + Send;
+
+    /// Sends a request to subscribe and waits until the answer begins.
+    ///
+    /// # Errors
+    /// As [`Exchange::call`].
+    fn subscribe(&self, request: &PullRequest) -> impl Future<Output = Result<Self::Incoming>> + Send;
+}
+
+/// A [`Transport`] to a synckit server, over whatever its exchange speaks. Clones share its connections.
+///
+/// Connections are opened when they are needed, and used again. There are no retries of calls. All calls need a tokio
+/// runtime with its timer, and dropping any of them leaves the server as before or as after.
+///
+/// `traffic` counts every byte of every connection, TLS and headers included.
+pub struct Client<E>(Arc<Inner<E>>);
+
+struct Inner<E> {
+    config: Arc<ClientConfig>,
+    counts: Arc<Counts>,
+    /// Absent once closed.
+    exchange: Mutex<Option<Arc<E>>>,
+    closed: watch::Sender<bool>,
+}
+
+impl<E: Exchange> Client<E> {
+    /// A transport to the server at this URL. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// `Invalid` when this is not the URL of a server; `Unsupported` for TLS without the feature `tls`.
+    pub fn new(url: impl Into<String>) -> Result<Self> {
+        Client::with_config(ClientConfig::new(url))
+    }
+
+    /// A transport as configured. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As [`Client::new`], and `Invalid` for headers, certificates and keys that cannot be used.
+    pub fn with_config(config: ClientConfig) -> Result<Self> {
+        let (config, counts) = (Arc::new(config), Arc::new(Counts::default()));
+        let exchange = E::open(config.clone(), counts.clone()).map_err(|error| error.at(E::NAME, "open"))?;
+        let exchange = Mutex::new(Some(Arc::new(exchange)));
+        Ok(Client(Arc::new(Inner { config, counts, exchange, closed: watch::Sender::new(false) })))
+    }
+
+    /// Returns the URL it was made with.
+    pub fn url(&self) -> &str {
+        &self.0.config.url
+    }
+
+    /// Returns its configuration.
+    pub fn config(&self) -> &ClientConfig {
+        &self.0.config
+    }
+
+    /// Runs a call of the exchange until the transport is closed; `operation` is its name in errors. For calls that
+    /// [`Transport`] does not have; how long they may take is for them to say.
+    ///
+    /// # Errors
+    /// `Closed`, and those of the call.
+    pub async fn run<A>(
+        &self,
+        operation: &'static str,
+        call: impl AsyncFnOnce(Arc<E>) -> Result<A>,
+    ) -> Result<A> {
+        let mut closing = self.0.closed.subscribe();
+        let call = async {
+            let exchange = self.0.exchange.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            call(exchange.ok_or_else(closed)?).await
+        };
+        let result = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closed| *closed) => Err(closed()),
+            result = call => result,
+        };
+        result.map_err(|error| error.with("url", self.url()).at(E::NAME, operation))
+    }
+
+    /// Runs a call of a transport, for no longer than a request may take.
+    async fn run_within<A>(&self, method: Method, call: impl AsyncFnOnce(Arc<E>) -> Result<A>) -> Result<A> {
+        let limit = self.0.config.timeouts.request();
+        self.run(method.name(), async |exchange| {
+            timeout(limit, call(exchange)).await.unwrap_or_else(|_| {
+                let message = format!("the call took longer than {} ms", limit.as_millis());
+                Err(Error::new(ErrorKind::Timeout, message))
+            })
+        })
+        .await
+    }
+
+    async fn call<Q, A>(&self, method: Method, request: Q) -> Result<A>
+    where
+        Q: Encode + Send + Sync,
+        A: Decode + Send + 'static,
+    {
+        self.run_within(method, async |exchange| {
+            let answer = exchange.call(method, &request).await?;
+            answer.read(&self.0.config.limits, ErrorKind::Corrupt).await
+        })
+        .await
+    }
+}
+
+/// The error of a transport that was closed.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the transport is closed")
+}
+
+impl<E: Exchange> Transport for Client<E> {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.call(Method::Hello, request).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        // The server is told how much this side takes, so that it reads no more than that.
+        let most = self.0.config.limits.limits.batch_events;
+        let limit = Some(request.limit.unwrap_or(most));
+        self.call(Method::Pull, PullRequest { limit, ..request }).await
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        self.call(Method::Push, request).await
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.call(Method::Missing, request).await
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        let Inner { config, closed, .. } = &*self.0;
+        let incoming =
+            self.run_within(Method::Subscribe, async |exchange| exchange.subscribe(&request).await).await?;
+        let reader = Reader {
+            name: E::NAME,
+            url: config.url.clone(),
+            limits: config.limits,
+            idle: config.timeouts.idle(),
+            closed: closed.subscribe(),
+        };
+        Ok(reader.pages(incoming))
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.0.counts.traffic()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.closed.send_replace(true);
+        self.0.exchange.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(())
+    }
+}
+
+impl<E> Clone for Client<E> {
+    fn clone(&self) -> Self {
+        Client(self.0.clone())
+    }
+}
+
+impl<E> fmt::Debug for Client<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+//! What a deployment can set, on each side.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use synckit_core::{Error, Result};
+use synckit_net::{ClientTls, Coding};
+use synckit_wire::WireLimits;
+
+/// How long one side waits for the other, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Client: until the connection stands, and as long again for the handshake of TLS. Server: for that handshake, and
+    /// as long again until a caller has opened; over HTTP/1.1 that is until the header of a request is whole, counted from
+    /// the opening of the connection or the end of the request before. 10 s.
+    pub connect_ms: u64,
+    /// The longest pause within a message, between two messages of a stream, or in the progress of an answer. Must be longer
+    /// than [`ServerConfig::heartbeat_ms`] of the other side. 15 s.
+    pub idle_ms: u64,
+    /// For a whole call; of a stream, for each message to be made and to be taken. A subscription over HTTP is bounded so
+    /// only until its answer begins. Where the caller names a deadline, the shorter counts. 30 s.
+    pub request_ms: u64,
+    /// After how long a silence the other side is pinged, where the protocol has pings: gRPC has, HTTP/1.1 has not. A
+    /// client pings while a call runs. 10 s.
+    pub keep_alive_ms: u64,
+    /// How long the answer to a ping may take, before the connection is given up with all its calls. 10 s.
+    pub keep_alive_timeout_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect_ms: 10_000,
+            idle_ms: 15_000,
+            request_ms: 30_000,
+            keep_alive_ms: 10_000,
+            keep_alive_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// Durations of fields that hold milliseconds.
+macro_rules! durations {
+    ($on:ident: $($name:ident of $field:ident),*) => {
+        impl $on {
+            $(
+                #[doc = concat!("Returns [`", stringify!($on), "::", stringify!($field), "`].")]
+                pub fn $name(&self) -> Duration {
+                    Duration::from_millis(self.$field)
+                }
+            )*
+        }
+    };
+}
+
+durations!(Timeouts: connect of connect_ms, idle of idle_ms, request of request_ms, keep_alive of keep_alive_ms,
+    keep_alive_timeout of keep_alive_timeout_ms);
+
+/// The answering side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// What a message may be.
+    pub limits: WireLimits,
+    /// How long to wait for callers.
+    pub timeouts: Timeouts,
+    /// The most connections at once; more wait to be accepted. Used by [`serve`](crate::serve). 1,024.
+    pub connections: usize,
+    /// The most calls at once on one connection, where the protocol has several: gRPC; a caller waits with more. Used by
+    /// [`serve`](crate::serve). 128.
+    pub calls_per_connection: u32,
+    /// The most requests in work at once; more wait for [`ServerConfig::queue_ms`]. A request in work holds its message
+    /// and what was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
+    pub requests: usize,
+    /// How long a request waits for room before it is refused as `Busy`, in milliseconds. 5 s.
+    pub queue_ms: u64,
+    /// The most streams at once that last, such as subscriptions; more are refused as `Busy`. Each holds one message at
+    /// most. 256.
+    pub subscriptions: usize,
+    /// After how long a silence of a subscription something is sent that shows it is alive, in milliseconds. 5 s.
+    pub heartbeat_ms: u64,
+    /// How long running calls may take to finish after shutdown began, in milliseconds. Used by
+    /// [`serve`](crate::serve). 10 s.
+    pub grace_ms: u64,
+}
+
+durations!(ServerConfig: queue of queue_ms, heartbeat of heartbeat_ms, grace of grace_ms);
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            limits: WireLimits::default(),
+            timeouts: Timeouts::default(),
+            connections: 1_024,
+            calls_per_connection: 128,
+            requests: 64,
+            queue_ms: 5_000,
+            subscriptions: 256,
+            heartbeat_ms: 5_000,
+            grace_ms: 10_000,
+        }
+    }
+}
+
+/// The calling side. `Debug` shows the names of the headers, not their values, and no key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    /// Where the server is, such as `http://hub.example:8080`, `https://hub.example/base` or `grpcs://hub.example:8081`.
+    pub url: String,
+    /// What an answer may be.
+    #[serde(default)]
+    pub limits: WireLimits,
+    /// How long to wait for the server.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Whether messages above 1 KiB are sent compressed (zstd) and compressed answers asked for. True.
+    #[serde(default = "yes")]
+    pub compression: bool,
+    /// Whether messages are protobuf where the server speaks it; else they are JSON. Over gRPC it cannot be off. True.
+    #[serde(default = "yes")]
+    pub protobuf: bool,
+    /// Headers sent with every call, such as `Authorization`; the metadata of gRPC.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Whom to trust, and what to show, where the URL says that there is TLS.
+    #[serde(default)]
+    pub tls: ClientTls,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ClientConfig {
+    /// The server at this URL, everything else by default. The URL is checked when the transport is made.
+    pub fn new(url: impl Into<String>) -> Self {
+        ClientConfig {
+            url: url.into(),
+            limits: WireLimits::default(),
+            timeouts: Timeouts::default(),
+            compression: true,
+            protobuf: true,
+            headers: Vec::new(),
+            tls: ClientTls::default(),
+        }
+    }
+
+    /// Sets what an answer may be.
+    pub fn with_limits(mut self, limits: WireLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how long to wait for the server.
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets whether messages are compressed, both ways.
+    pub fn with_compression(mut self, compression: bool) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sets whether messages are protobuf where the server speaks it.
+    pub fn with_protobuf(mut self, protobuf: bool) -> Self {
+        self.protobuf = protobuf;
+        self
+    }
+
+    /// Sends a header with every call. Its value is kept out of `Debug` and of errors.
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets whom to trust, and what to show, where the URL says that there is TLS.
+    pub fn with_tls(mut self, tls: ClientTls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Returns how messages to the server are packed.
+    pub fn coding(&self) -> Coding {
+        if self.compression { Coding::Zstd } else { Coding::Identity }
+    }
+
+    /// Returns the headers of every call, with the name of this software in front.
+    ///
+    /// # Errors
+    /// `Invalid` for a name or a value that HTTP does not allow. The value is not in the error.
+    pub fn header_map(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let agent = HeaderValue::from_static(concat!("synckit/", env!("CARGO_PKG_VERSION")));
+        headers.insert(USER_AGENT, agent);
+        for (name, value) in &self.headers {
+            let bad = || Error::invalid("this is not a header").with("name", name);
+            let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+            value.set_sensitive(true);
+            headers.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
+        }
+        Ok(headers)
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ClientConfig")
+            .field("url", &self.url)
+            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
+            .field("compression", &self.compression)
+            .field("protobuf", &self.protobuf)
+            .field("headers", &names)
+            .field("tls", &self.tls)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_is_read_with_defaults() {
+        let config: ClientConfig =
+            serde_json::from_str(r#"{"url":"http://h","timeouts":{"connect_ms":5}}"#).expect("valid");
+        assert_eq!((config.timeouts.connect_ms, config.timeouts.request_ms), (5, 30_000));
+        assert!(config.compression && config.protobuf);
+        let config: ServerConfig = serde_json::from_str(r#"{"requests":5}"#).expect("valid");
+        assert_eq!((config.requests, config.connections), (5, 1_024));
+        assert!(serde_json::from_str::<ServerConfig>(r#"{"request":5}"#).is_err());
+    }
+
+    #[test]
+    fn the_values_of_headers_are_not_shown() {
+        let config = ClientConfig::new("http://host").with_header("authorization", "Bearer secret");
+        let shown = format!("{config:?} {:?}", config.header_map().expect("valid"));
+        assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
+        for (name, value) in [("x", "secret\n"), ("no header", "secret")] {
+            let error = ClientConfig::new("").with_header(name, value).header_map().expect_err("no header");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! - [`Client`], [`Exchange`], [`Incoming`], [`Sign`]: the calling side, and what a transport adds to it
+//! - [`Service`], [`Pump`], [`Beat`]: the answering side, and what a subscription sends
+//! - [`serve`], [`serve_tls`], [`Serve`], [`Answer`]: whole servers
+//! - [`Admission`], [`Turn`]: room for calls, and until when they must be done
+//! - [`Method`], [`Packed`]: a call's name, and a message as it crosses
+//! - [`ClientConfig`], [`ServerConfig`], [`Timeouts`]: what a deployment sets
+//! - [`Address`]: the URL of a server
+//! - [`foreign`], [`report`], [`with_delay`]: errors that other software answers with, and those answered here
+
+mod address;
+mod admission;
+mod client;
+mod config;
+mod error;
+mod incoming;
+mod message;
+mod method;
+mod pump;
+mod serve;
+mod service;
+
+pub use address::Address;
+pub use admission::{Admission, Turn, shutting_down};
+pub use client::{Client, Exchange};
+pub use config::{ClientConfig, ServerConfig, Timeouts};
+pub use error::{foreign, report, with_delay};
+pub use incoming::{Incoming, Sign, subscription_ended};
+pub use message::{Packed, pack};
+pub use method::Method;
+pub use pump::{Beat, Pump};
+pub use serve::{Answer, Serve, serve, serve_tls};
+pub use service::Service;

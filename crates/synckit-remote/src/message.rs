@@ -1,0 +1,102 @@
+//! A message as it crosses: packed, and in one of the forms.
+
+use bytes::Bytes;
+use synckit_core::{Error, ErrorKind, Result};
+use synckit_net::{Coding, offload};
+use synckit_wire::{Decode, Format, WireLimits};
+
+/// A message as it came, or as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// How it is packed.
+    pub coding: Coding,
+    /// The form of what is packed.
+    pub format: Format,
+    /// Its bytes on the wire.
+    pub bytes: Bytes,
+}
+
+impl Packed {
+    /// Unpacks and reads it, away from the runtime where it is large. `fault` is the kind of bytes that cannot be unpacked:
+    /// `Invalid` in a request, `Corrupt` in an answer.
+    ///
+    /// # Errors
+    /// `TooLarge` above the limits, `fault`, and those of [`Decode::decode`].
+    pub async fn read<M>(self, limits: &WireLimits, fault: ErrorKind) -> Result<M>
+    where
+        M: Decode + Send + 'static,
+    {
+        let (Packed { coding, format, bytes }, limits) = (self, *limits);
+        offload(coding.estimate(bytes.len()), move || {
+            let unpacked =
+                coding.unpack(bytes, limits.decoded_bytes).map_err(|error| match error.kind() {
+                    ErrorKind::Invalid => Error::new(fault, error.message().to_owned()),
+                    _ => error,
+                })?;
+            M::decode(format, &unpacked, &limits)
+        })
+        .await
+    }
+}
+
+/// Packs an encoded message, away from the runtime where it is large, and only where that makes it smaller.
+///
+/// # Errors
+/// `TooLarge` when it has more than `most` bytes on the wire.
+pub async fn pack(format: Format, encoded: Vec<u8>, coding: Coding, most: usize) -> Result<Packed> {
+    offload(encoded.len(), move || {
+        let (coding, bytes) = match coding.pack(&encoded) {
+            Some(packed) => (coding, packed),
+            None => (Coding::Identity, encoded),
+        };
+        if bytes.len() > most {
+            let length = bytes.len();
+            return Err(Error::too_large(format!(
+                "the message has {length} bytes; at most {most} are allowed; send smaller batches"
+            )));
+        }
+        Ok(Packed { coding, format, bytes: bytes.into() })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::MissingResponse;
+    use synckit_wire::Encode;
+
+    use super::*;
+
+    fn message() -> MissingResponse {
+        let ids = (0..500).map(|id| format!("event-{id}").parse().expect("valid")).collect();
+        MissingResponse { ids, place: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_is_read() {
+        for format in Format::ALL {
+            for coding in [Coding::Identity, Coding::Gzip, Coding::Zstd] {
+                let packed = pack(format, message().encode(format), coding, 1 << 20).await.expect("fits");
+                assert_eq!(packed.coding, coding);
+                let read = packed.read::<MissingResponse>(&WireLimits::default(), ErrorKind::Corrupt).await;
+                assert_eq!(read.expect("reads"), message());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn both_limits_hold_and_who_is_at_fault_is_said() {
+        let encoded = message().to_json();
+        let error = pack(Format::Json, encoded.clone(), Coding::Identity, 100).await.expect_err("large");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        let packed = pack(Format::Json, encoded, Coding::Zstd, 1 << 20).await.expect("fits");
+        let limits = WireLimits { decoded_bytes: 100, ..WireLimits::default() };
+        let error = packed.clone().read::<MissingResponse>(&limits, ErrorKind::Corrupt).await;
+        assert_eq!(error.expect_err("large").kind(), ErrorKind::TooLarge);
+        let bad = Packed { bytes: Bytes::from_static(b"not packed"), ..packed };
+        for fault in [ErrorKind::Invalid, ErrorKind::Corrupt] {
+            let error = bad.clone().read::<MissingResponse>(&WireLimits::default(), fault).await;
+            assert_eq!(error.expect_err("not packed").kind(), fault);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The calls of a transport by name.
+
+/// A call of [`Transport`](synckit_core::Transport).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Both sides say who they are and how far they know each other.
+    Hello,
+    /// One page of the log.
+    Pull,
+    /// Events handed over.
+    Push,
+    /// Which of some events are not held.
+    Missing,
+    /// Page after page, live.
+    Subscribe,
+}
+
+impl Method {
+    /// All calls.
+    pub const ALL: [Method; 5] =
+        [Method::Hello, Method::Pull, Method::Push, Method::Missing, Method::Subscribe];
+
+    /// Returns its name, as paths and errors have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Hello => "hello",
+            Method::Pull => "pull",
+            Method::Push => "push",
+            Method::Missing => "missing",
+            Method::Subscribe => "subscribe",
+        }
+    }
+
+    /// Returns the call of this name.
+    pub fn named(name: &str) -> Option<Method> {
+        Method::ALL.into_iter().find(|method| method.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_is_found_by_its_name() {
+        for method in Method::ALL {
+            assert_eq!(Method::named(method.name()), Some(method));
+        }
+        assert_eq!(Method::named("Hello"), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! A whole server: accepts connections, guards them, and ends with grace.
+
+use std::future::Future;
+
+use synckit_core::Result;
+use synckit_net::{Acceptor, Connections, Entrance, Guards, Protocol, ServerTls, Stream};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::ServerConfig;
+
+/// A service that can be served on a listener of its own: the answering side of a transport over TCP.
+pub trait Serve: Sized + Send {
+    /// The name of the transport in errors.
+    const NAME: &'static str;
+
+    /// What is spoken within TLS.
+    const PROTOCOL: Protocol;
+
+    /// Returns its limits and timeouts.
+    fn config(&self) -> &ServerConfig;
+
+    /// Returns how connections are guarded.
+    fn guards(config: &ServerConfig) -> Guards;
+
+    /// Returns what a caller is sent that speaks without TLS where there is some; nothing where it would not read it.
+    fn refusal() -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Gets ready to answer. What lasts ends when the flag is raised.
+    ///
+    /// # Errors
+    /// Those of what the service needs.
+    fn start(self, closing: watch::Receiver<bool>) -> impl Future<Output = Result<impl Answer>> + Send;
+}
+
+/// What answers a connection.
+pub trait Answer: Clone + Send + 'static {
+    /// Answers on this connection until the caller ends it, or the flag is raised and running calls are done.
+    fn connection(
+        self,
+        stream: Box<dyn Stream>,
+        closing: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// Serves without TLS until `shutdown` resolves; then accepts no more, ends subscriptions, lets running calls finish
+/// within [`ServerConfig::grace_ms`], and returns.
+///
+/// Silent connections, slow callers and callers that do not take their answers are closed after their
+/// [`Timeouts`](crate::Timeouts). An error in accepting, such as too many open files, does not end it.
+///
+/// Dropping the future closes all connections at once; what a transport has begun is as before or as after.
+///
+/// # Errors
+/// Those of [`Serve::start`].
+pub async fn serve<S: Serve>(
+    listener: TcpListener,
+    service: S,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    run(listener, None, service, shutdown).await
+}
+
+/// Serves as [`serve`] does, over TLS. A handshake takes one of the connections and at most
+/// [`Timeouts::connect_ms`](crate::Timeouts::connect_ms); one that fails ends that connection only.
+///
+/// # Errors
+/// As [`serve`]; `Invalid` when certificates or keys cannot be used, before anything is accepted; `Unsupported` without the
+/// feature `tls` of the transport.
+pub async fn serve_tls<S: Serve>(
+    listener: TcpListener,
+    tls: &ServerTls,
+    service: S,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let acceptor = Acceptor::new(S::PROTOCOL, tls).map_err(|error| error.at(S::NAME, "serve"))?;
+    run(listener, Some(acceptor), service, shutdown).await
+}
+
+async fn run<S: Serve>(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    service: S,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let config = *service.config();
+    let (closing, closed) = watch::channel(false);
+    let entrance = Entrance::new(acceptor, S::guards(&config), config.timeouts.connect());
+    let entrance = entrance.with_refusal(S::refusal());
+    let answer = service.start(closed.clone()).await.map_err(|error| error.at(S::NAME, "serve"))?;
+    let mut connections = Connections::new(config.connections);
+    let serve = move |stream| {
+        let (entrance, answer, mut closing) = (entrance.clone(), answer.clone(), closed.clone());
+        async move {
+            if let Some(stream) = entrance.enter(stream, &mut closing).await {
+                answer.connection(stream, closing).await;
+            }
+        }
+    };
+    connections.accept(listener, serve, shutdown).await;
+    closing.send_replace(true);
+    connections.finish(config.grace()).await;
+    Ok(())
+}

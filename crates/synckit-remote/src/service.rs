@@ -1,0 +1,111 @@
+//! The answering side of any transport: a message in, a message out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
+use synckit_wire::{Decode, Encode, Format, ReceivedPush};
+use tokio::sync::watch;
+
+use crate::admission::Admission;
+use crate::config::ServerConfig;
+use crate::message::Packed;
+use crate::method::Method;
+use crate::pump::Pump;
+
+/// A transport and what it may be asked at once. Clones share both.
+pub struct Service<T> {
+    transport: Arc<T>,
+    admission: Admission,
+}
+
+impl<T: Transport> Service<T> {
+    /// Puts a transport behind a wire.
+    pub fn new(transport: T) -> Self {
+        Service { transport: Arc::new(transport), admission: Admission::new(ServerConfig::default()) }
+    }
+
+    /// Sets limits and timeouts, for this clone and those made of it.
+    pub fn with_config(mut self, config: ServerConfig) -> Self {
+        self.admission = Admission::new(config).with_closing(self.admission.closing());
+        self
+    }
+
+    /// Ends subscriptions when this flag is raised.
+    pub fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
+        self.admission = self.admission.with_closing(closing);
+        self
+    }
+
+    /// Returns its limits and timeouts.
+    pub fn config(&self) -> &ServerConfig {
+        self.admission.config()
+    }
+
+    /// Returns what admits calls.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Returns what answers.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// Reads a request within the limits.
+    ///
+    /// # Errors
+    /// `TooLarge` and `Invalid` for a message that cannot be read.
+    pub async fn read<M: Decode + Send + 'static>(&self, message: Packed) -> Result<M> {
+        message.read(&self.config().limits, ErrorKind::Invalid).await
+    }
+
+    /// Answers a call: reads its message, calls the transport, writes the answer in this form.
+    ///
+    /// # Errors
+    /// As [`Service::read`], and those of the transport; `Unsupported` for [`Method::Subscribe`], which is not answered with
+    /// one message.
+    pub async fn dispatch(&self, method: Method, message: Packed, format: Format) -> Result<Vec<u8>> {
+        let transport = self.transport();
+        Ok(match method {
+            Method::Hello => {
+                let mut answer = transport.hello(self.read(message).await?).await?;
+                answer.limits = self.admission.offered(answer.limits);
+                answer.encode(format)
+            }
+            Method::Pull => transport.pull(self.read(message).await?).await?.encode(format),
+            Method::Push => {
+                let ReceivedPush { request, refusals } = self.read(message).await?;
+                refusals.join(transport.push(request).await?).encode(format)
+            }
+            Method::Missing => transport.missing(self.read(message).await?).await?.encode(format),
+            Method::Subscribe => {
+                let message = "a subscription is answered with a stream of messages";
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+        })
+    }
+
+    /// Starts a subscription, whose pages are written in this form.
+    ///
+    /// # Errors
+    /// `Busy` when there are too many, and those of the transport.
+    pub async fn subscribe(&self, request: PullRequest, format: Format) -> Result<Pump> {
+        let room = self.admission.lasting()?;
+        let cursor = request.cursor.clone();
+        let pages = self.transport.subscribe(request).await?;
+        Ok(Pump::new(pages, cursor, format, &self.admission, room))
+    }
+}
+
+impl<T> Clone for Service<T> {
+    fn clone(&self) -> Self {
+        Service { transport: self.transport.clone(), admission: self.admission.clone() }
+    }
+}
+
+impl<T> fmt::Debug for Service<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("config", self.admission.config()).finish_non_exhaustive()
+    }
+}

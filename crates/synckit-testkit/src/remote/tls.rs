@@ -1,0 +1,174 @@
+//! TLS with real sockets and certificates: who is let in, who is not, and what each side is told.
+
+use synckit_core::{Error, ErrorKind, Transport};
+use synckit_net::{ClientTls, ServerTls, TlsIdentity};
+use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve_tls};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::requests::{events, hello, pull, push};
+use super::{Authority, Double, Running, Wire, read_all, service, short};
+
+const HERE: &str = "127.0.0.1";
+
+async fn start<W: Wire>(tls: ServerTls) -> Running<W> {
+    Running::over_tls(tls, ServerConfig::default()).await
+}
+
+/// Returns settings of a client that trusts this authority and no other.
+pub fn trusting(authority: &Authority) -> ClientTls {
+    ClientTls::new().with_public_roots(false).with_roots(&authority.pem())
+}
+
+async fn refused<E: Exchange>(client: &Client<E>) -> Error {
+    client.hello(hello()).await.expect_err("an error")
+}
+
+/// A server whose authority is trusted is called, and the bytes of the handshake count.
+pub async fn a_trusted_server_is_called_and_every_byte_is_counted<W: Wire>() {
+    let authority = Authority::new();
+    let server = start::<W>(ServerTls::new(authority.server(HERE))).await;
+    *server.double.log.lock().unwrap() = events(50);
+    let client = server.secure_client(HERE, trusting(&authority));
+    assert_eq!(client.hello(hello()).await.unwrap().node.as_str(), "hub");
+    let handshake = client.traffic();
+    assert!(handshake.sent > 300 && handshake.received > 800, "the handshake is counted: {handshake:?}");
+    assert_eq!(client.pull(pull()).await.unwrap().events.len(), 50);
+    assert_eq!(client.push(push(events(50))).await.unwrap().accepted, 50);
+    assert!(client.traffic().sent > handshake.sent);
+}
+
+/// A certificate is for the name in the URL.
+pub async fn a_name_is_checked_too_where_the_server_has_one<W: Wire>() {
+    let authority = Authority::new();
+    let server = start::<W>(ServerTls::new(authority.server("localhost"))).await;
+    let named = server.secure_client("localhost", trusting(&authority));
+    assert!(named.hello(hello()).await.is_ok());
+    let error = refused(&server.secure_client(HERE, trusting(&authority))).await;
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.message().contains("another name"), "{error}");
+}
+
+/// An authority that nobody named is not trusted.
+pub async fn a_server_of_an_unknown_authority_is_refused<W: Wire>() {
+    let authority = Authority::new();
+    let server = start::<W>(ServerTls::new(authority.server(HERE))).await;
+    for tls in [ClientTls::new(), trusting(&Authority::new())] {
+        let error = refused(&server.secure_client(HERE, tls)).await;
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(error.message().contains("add its authority"), "{error}");
+    }
+}
+
+/// A certificate that has expired is called that.
+pub async fn an_expired_certificate_is_named_so<W: Wire>() {
+    let authority = Authority::new();
+    let server = start::<W>(ServerTls::new(authority.expired(HERE))).await;
+    let error = refused(&server.secure_client(HERE, trusting(&authority))).await;
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.message().contains("expired"), "{error}");
+}
+
+/// A server that requires certificates lets in those that its authority signed, and tells the others.
+pub async fn clients_show_certificates_where_they_must<W: Wire>() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let tls = ServerTls::new(authority.server(HERE)).with_required_clients(clients.pem());
+    let server = start::<W>(tls).await;
+    let with = |identity| server.secure_client(HERE, trusting(&authority).with_identity(identity));
+    assert!(with(clients.client()).hello(hello()).await.is_ok());
+
+    let error = refused(&server.secure_client(HERE, trusting(&authority))).await;
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.message().contains("client certificate; configure one"), "{error}");
+
+    let error = refused(&with(Authority::new().client())).await;
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.message().contains("does not trust the authority"), "{error}");
+    assert!(with(clients.client()).hello(hello()).await.is_ok(), "it goes on serving");
+}
+
+/// A server that asks for certificates takes callers without one, and none with a wrong one.
+pub async fn clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_is_taken<W: Wire>() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let tls = ServerTls::new(authority.server(HERE)).with_optional_clients(clients.pem());
+    let server = start::<W>(tls).await;
+    let with = |identity| server.secure_client(HERE, trusting(&authority).with_identity(identity));
+    assert!(server.secure_client(HERE, trusting(&authority)).hello(hello()).await.is_ok());
+    assert!(with(clients.client()).hello(hello()).await.is_ok());
+    assert_eq!(refused(&with(Authority::new().client())).await.kind(), ErrorKind::Denied);
+}
+
+/// A client that speaks TLS to a port that does not is told which URL to use.
+pub async fn tls_to_a_plain_port_is_told_so<W: Wire>() {
+    let server = Running::<W>::start().await;
+    let error = refused(&server.secure_client(HERE, ClientTls::new())).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.message().contains(&format!("use {}", W::Exchange::PROTOCOL.plain)), "{error}");
+}
+
+/// A client that speaks no TLS to a port that does gets this error.
+pub async fn plain_to_a_tls_port<W: Wire>() -> Error {
+    let server = start::<W>(ServerTls::new(Authority::new().server(HERE))).await;
+    server.client().push(push(events(200))).await.expect_err("an error")
+}
+
+/// Callers that stay silent, or send what is no handshake, are closed after their time.
+pub async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_nothing_else<W: Wire>() {
+    let authority = Authority::new();
+    let config = ServerConfig { timeouts: short(), connections: 2, ..ServerConfig::default() };
+    let server = Running::<W>::over_tls(ServerTls::new(authority.server(HERE)), config).await;
+    // Both slots are held by callers that say nothing, or not enough; each is closed after its time.
+    for start in [&b""[..], &[22, 3, 1, 2, 0, 1], &[22, 3, 1, 2, 0, 1], b""] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(start).await.unwrap();
+        assert_eq!(read_all(stream).await, "", "nothing is said to a caller that stays silent");
+    }
+    let mut noise = server.connect().await;
+    noise.write_all(&[22; 600]).await.unwrap();
+    read_all(noise).await;
+    // With so little time for a handshake and little processor, the first may fail.
+    for attempt in 1.. {
+        match server.secure_client(HERE, trusting(&authority)).hello(hello()).await {
+            Ok(_) => break,
+            Err(error) => assert!(attempt < 5, "{error}"),
+        }
+    }
+}
+
+/// A server that accepts and stays silent is a timeout.
+pub async fn a_server_that_never_answers_the_handshake_is_a_timeout<W: Wire>() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("{}{}", W::Exchange::PROTOCOL.secure, listener.local_addr().unwrap());
+    let config = ClientConfig::new(url).with_timeouts(short());
+    let error = refused(&Client::<W::Exchange>::with_config(config).unwrap()).await;
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+}
+
+/// Certificates and keys that cannot be used are found when either side is made, and no key is in an error.
+pub async fn settings_that_cannot_be_used_are_errors_from_the_start_without_the_key<W: Wire>() {
+    let authority = Authority::new();
+    let (good, other) = (authority.server(HERE), authority.client());
+    let wrong = [
+        TlsIdentity::new("", good.key.clone()),
+        TlsIdentity::new(good.chain.clone(), ""),
+        TlsIdentity::new(good.chain.clone(), good.key.replace("PRIVATE KEY", "SECRET KEY")),
+        TlsIdentity::new(good.chain.clone(), other.key.clone()),
+    ];
+    let config = || ClientConfig::new(format!("{}{HERE}:1", W::Exchange::PROTOCOL.secure));
+    let invalid = |tls| {
+        let error = Client::<W::Exchange>::with_config(config().with_tls(tls)).expect_err("an error");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    };
+    for identity in wrong {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tls = ServerTls::new(identity.clone());
+        let service = service::<W, _>(Double::default(), ServerConfig::default());
+        let error = serve_tls(listener, &tls, service, std::future::ready(())).await.expect_err("an error");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        invalid(trusting(&authority).with_identity(identity));
+    }
+    invalid(ClientTls::new().with_public_roots(false));
+    let secret = good.key.lines().nth(1).unwrap();
+    let config = config().with_tls(ClientTls::new().with_identity(good.clone()));
+    assert!(!format!("{config:?} {:?}", ServerTls::new(good.clone())).contains(secret));
+}
