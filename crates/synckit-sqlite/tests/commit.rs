@@ -136,7 +136,7 @@ async fn two_processes_on_one_file_take_turns() {
     complete(&store, 100).await;
 }
 
-/// Polls a future so many times, each time when it asks for it, and drops it.
+/// Polls a future this many times, each time when it asks for it, and drops it.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> bool {
     let mut left = polls;
     let mut future = Box::pin(future);
