@@ -1,5 +1,6 @@
 //! Pages, cursors, filters.
 
+use futures_util::StreamExt;
 use synckit_core::{Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, PullResponse, Scope, Transport};
 use synckit_plan::StoreExt;
 
