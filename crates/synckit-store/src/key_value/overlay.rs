@@ -110,7 +110,7 @@ mod tests {
     fn entries(snapshot: &impl Snapshot, keys: Range<&str>) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         let keys = keys.start.as_bytes().to_vec()..keys.end.as_bytes().to_vec();
-        let entry = |entry: Result<_>| entry.map(|(key, value)| (key, value)).expect("reads");
+        let entry = |entry: Result<_>| entry.expect("reads");
         let found = snapshot.scan(keys).expect("scans").map(entry);
         found.map(|(key, value)| format!("{}={}", text(key.as_ref()), text(value.as_ref()))).collect()
     }
