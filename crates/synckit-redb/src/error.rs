@@ -39,7 +39,7 @@ pub(crate) fn engine(error: impl Into<Engine>) -> Error {
 
 fn io_failed(error: &io::Error) -> (ErrorKind, &'static str) {
     match error.kind() {
-        // What redb answers for a file that it did not write.
+        // What redb returns for a file that it did not write.
         io::ErrorKind::InvalidData => (
             ErrorKind::Corrupt,
             "this is not a redb database, or it was cut short while it was created; delete it then",

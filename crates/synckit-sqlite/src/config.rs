@@ -8,7 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use synckit_core::{Error, NodeId, Result};
 
-/// The page cache of a connection, as SQLite takes it: minus so many KB. A page of events that touches a thousand
+/// The page cache of a connection, as SQLite takes it: minus its size in KB. A page of events that touches a thousand
 /// aggregates does not fit into the 2 MB it has by itself, and would be written to the disk twice.
 const CACHE: &str = "-8000";
 

@@ -34,7 +34,7 @@ pub(crate) enum Lease<'a> {
 }
 
 impl Connections {
-    /// At most so many connections, one of which writes; at least one more reads.
+    /// Opens at most this many connections, one of which writes; at least one more reads.
     pub(crate) fn own(options: SqliteConnectOptions, most: u32) -> Self {
         let most = most.saturating_sub(1).max(1);
         Connections::Own(Box::new(Own {

@@ -174,7 +174,7 @@ impl Bytes {
         Bytes(vec![0])
     }
 
-    /// Adds bytes; answers the place of which SQL makes them again with [`bytes`].
+    /// Adds bytes and returns their place, of which SQL makes them again with [`bytes`].
     pub(crate) fn push(&mut self, bytes: &[u8]) -> u64 {
         // Bytes are counted from 1, as in SQL.
         let place = (self.0.len() as u64 + 1) << 32 | bytes.len() as u64;

@@ -65,9 +65,9 @@ struct Kind {
 }
 
 impl Kind {
-    /// The statement for a page.
+    /// Writes the statement for a page.
     ///
-    /// A page may have so many events and so many bytes. How far it may go is found first, over the sizes of the rows,
+    /// A page is limited in events and in bytes. How far it may go is found first, over the sizes of the rows,
     /// which takes no look at their data; the sum of all is cheaper than a running one, and most often it is enough.
     fn sql(&self) -> String {
         let Kind { aggregates, except_source, any_number } = *self;
@@ -234,7 +234,7 @@ async fn under(
     Ok(notes)
 }
 
-/// The least text greater than every text that begins so; `None` when there is none.
+/// Returns the least text greater than every text with this prefix; `None` when there is none.
 ///
 /// UTF-8 sorts by code point, so the last character that has a successor is replaced by it.
 pub(crate) fn after_prefix(prefix: &str) -> Option<String> {

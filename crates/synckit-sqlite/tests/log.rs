@@ -104,7 +104,7 @@ async fn an_aggregate_is_read_in_order_across_the_stretches_of_its_index() {
     assert_eq!(
         (page.events.len(), page.more),
         (0, true),
-        "so many rows are looked at that it answers before the end"
+        "it stops before the end, as it has looked at many rows"
     );
 }
 

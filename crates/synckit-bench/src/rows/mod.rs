@@ -33,6 +33,13 @@ pub(crate) const ALL: &[Row] = &[
         kind: Kind::Ratio { at_least: 0.5, ours: stores::sqlite_record, raw: raw::sqlite::insert_singly },
     },
     Row {
+        name: "sqlite-group",
+        about: "SQLite: 64 tasks, each recording one event at a time",
+        limit: "rusqlite: one insert a commit, alone",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 6.0, ours: stores::sqlite_group, raw: raw::sqlite::insert_singly },
+    },
+    Row {
         name: "sqlite-read",
         about: "SQLite: read the log in pages of 1,000 into owned events",
         limit: "rusqlite: the same rows into owned values",

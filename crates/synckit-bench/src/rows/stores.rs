@@ -140,7 +140,25 @@ pub(super) fn redb_receive(scale: Scale) -> Measured<Sample> {
 pub(super) fn redb_tasks(scale: Scale) -> Measured<Sample> {
     let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 10)?);
     let store = runtime.block_on(redb(directory.path(), "ours"))?;
-    let (author, events, next) = (store.node().clone(), Arc::new(events), Arc::new(AtomicUsize::new(0)));
+    record_from_tasks(&runtime, &store, store.node(), events)
+}
+
+pub(super) fn sqlite_group(scale: Scale) -> Measured<Sample> {
+    let (directory, runtime, events) = (tempfile::tempdir()?, runtime()?, new_events(scale.events / 10)?);
+    let store = runtime.block_on(sqlite(directory.path(), "ours"))?;
+    let sample = record_from_tasks(&runtime, &store, store.node(), events)?;
+    runtime.block_on(store.close())?;
+    Ok(sample)
+}
+
+/// Records events from many tasks, each one event at a time.
+fn record_from_tasks<S: EventStore + Clone>(
+    runtime: &Runtime,
+    store: &S,
+    author: &NodeId,
+    events: Vec<synckit::NewEvent>,
+) -> Measured<Sample> {
+    let (events, next) = (Arc::new(events), Arc::new(AtomicUsize::new(0)));
     Sample::of(events.len(), || {
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();

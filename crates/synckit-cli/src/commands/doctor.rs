@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{plan::notes, notes::{Former, Renewal}, conflict::Heads, store::StoreExt, AggregateId, BoxStore, Status, VectorClock};
+use synckit::{conflict::Heads, plan::notes, store::{Former, Renewal, StoreExt}, AggregateId, BoxStore, Status, VectorClock};
 
 use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};

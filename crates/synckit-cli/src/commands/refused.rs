@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{plan::notes, notes::Aside, BoxStore, Error, ErrorKind, NodeId};
+use synckit::{plan::notes::Aside, BoxStore, Error, ErrorKind, NodeId};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};

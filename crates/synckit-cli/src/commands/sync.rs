@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::{plan::notes, notes::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, Replica, RuleResolver, SyncManager, SyncReport, Transport};
+use synckit::{store::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager, SyncReport, Transport};
 
 use crate::adapters::transports;
-use crate::commands::{clock, closing, rules};
+use crate::commands::{Replica, clock, closing, rules};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
@@ -113,8 +113,8 @@ async fn sync(
     }
     let shown = bar.clone();
     let replica = match rules {
-        Some(rules) => Replica::builder(store.clone()).with_resolver(rules).build(),
-        None => Replica::new(store.clone()),
+        Some(rules) => synckit::Replica::builder(store.clone()).with_resolver(rules).build(),
+        None => synckit::Replica::new(store.clone()),
     };
     let mut builder = SyncManager::builder(replica.clone(), transport.clone())
         .with_direction(args.direction())

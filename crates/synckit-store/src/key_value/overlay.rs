@@ -86,3 +86,52 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    struct Map(BTreeMap<Vec<u8>, Vec<u8>>);
+
+    impl Snapshot for Map {
+        type Bytes = Vec<u8>;
+
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.get(key).cloned())
+        }
+
+        fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+            Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
+        }
+    }
+
+    fn entries(snapshot: &impl Snapshot, keys: Range<&str>) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let keys = keys.start.as_bytes().to_vec()..keys.end.as_bytes().to_vec();
+        let entry = |entry: Result<_>| entry.expect("reads");
+        let found = snapshot.scan(keys).expect("scans").map(entry);
+        found.map(|(key, value)| format!("{}={}", text(key.as_ref()), text(value.as_ref()))).collect()
+    }
+
+    #[test]
+    fn what_is_about_to_be_written_stands_before_what_is_there() {
+        let below = ["a", "b", "c", "e"].map(|key| (key.as_bytes().to_vec(), b"0".to_vec()));
+        let below = Map(below.into());
+        let mut first = Overlay::on(&below);
+        first.batch.put(b"b".to_vec(), b"1".to_vec());
+        first.batch.put(b"d".to_vec(), b"1".to_vec());
+        first.batch.delete(b"c".to_vec());
+        first.batch.delete(b"absent".to_vec());
+        assert_eq!(entries(&first, "a".."z"), ["a=0", "b=1", "d=1", "e=0"]);
+        assert_eq!(entries(&first, "b".."e"), ["b=1", "d=1"]);
+        let mut second = Overlay::on(&first);
+        second.batch.put(b"c".to_vec(), b"2".to_vec());
+        second.batch.delete(b"e".to_vec());
+        assert_eq!(entries(&second, "a".."z"), ["a=0", "b=1", "c=2", "d=1"]);
+        let get = |key: &[u8]| second.get(key).expect("reads").map(|value| value.as_ref().to_vec());
+        assert_eq!((get(b"a"), get(b"c")), (Some(b"0".to_vec()), Some(b"2".to_vec())));
+        assert_eq!((get(b"e"), get(b"absent")), (None, None));
+    }
+}
