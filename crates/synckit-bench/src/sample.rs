@@ -1,7 +1,10 @@
 //! The event that all figures are about: a UUIDv7 id, a type of 10 characters, one of 1,000 aggregates, 256 bytes of
 //! JSON, one metadata field, a vector clock of 3 entries.
 
-use synckit::{plan::Entropy, AggregateId, Data, Dot, Environment, Event, EventId, EventType, Metadata, NewEvent, NodeId, Result, SystemEnvironment, Timestamp, VectorClock};
+use synckit::{
+    AggregateId, Data, Dot, Environment, Event, EventId, EventType, Metadata, NewEvent, NodeId, Result,
+    SystemEnvironment, Timestamp, VectorClock, plan::Entropy,
+};
 
 /// The wall clock of all samples, in Unix milliseconds.
 pub const NOW: u64 = 1_764_000_000_000;

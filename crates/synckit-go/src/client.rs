@@ -7,8 +7,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use synckit_core::{AggregateId, BoxStore, EventId, EventStore, Former, Identity, NodeId, Note, NoteQuery, Position, Query, Result, StoredEvent, StoreId, VectorClock};
-use synckit_plan::{notes::{self, Seen}, Adopt, StoreExt};
+use synckit_core::{
+    AggregateId, BoxStore, EventId, EventStore, Former, Identity, NodeId, Note, NoteQuery, Position, Query,
+    Result, StoreId, StoredEvent, VectorClock,
+};
+use synckit_plan::{
+    Adopt, StoreExt,
+    notes::{self, Seen},
+};
 
 /// The numbers that a client with a name is given are places in the log here, plus this. So they cannot be mistaken for
 /// a count of the rows of its own table, which is what its pulls name: with this a client that does keep the number of

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use synckit_core::{BoxStore, Error, EventStore, Limits, NodeId, Result};
-use tokio::sync::{Mutex as AsyncMutex};
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{GoRoutes, Inner};
 

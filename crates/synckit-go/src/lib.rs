@@ -33,7 +33,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use synckit_core::{BoxStore, Error, ErrorKind, EventId, Limits, NodeId, Result};
 use synckit_plan::{Entropy, StoreExt};
-use tokio::sync::{Mutex as AsyncMutex};
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::route::{Call, Route};
 

@@ -122,7 +122,7 @@ impl GoRoutes {
         }
         if known != before {
             let put = vec![known.note(&client.author)?];
-            self.0.store.commit((Edit { put, delete: Vec::new() })).await?;
+            self.0.store.commit(Edit { put, delete: Vec::new() }).await?;
         }
         let after = after.unwrap_or(known.upto);
         let held = match since < BASE {

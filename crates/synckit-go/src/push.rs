@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use synckit_core::{AggregateId, Error, ErrorKind, EventId, EventStore, Needs, Note, Query, RefusalCode, Refused, Result};
-use synckit_plan::{Adopt, Adoptee, StoreExt};
+use synckit_core::{
+    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, Note, Query, RefusalCode, Refused, Result,
+};
 use synckit_net::offload;
+use synckit_plan::{Adopt, Adoptee, StoreExt};
 use synckit_wire::WireLimits;
 
 use crate::client::{Front, Known, Sight};

@@ -15,7 +15,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// Two clients with tables of their own and 100 offline events each, and a replica, until everybody is quiet.
 async fn all_get_everything(mut hub: Hub, restart: bool) {
     let replica = hub.replica("rep").await;
-    replica.replica().record((0..20).map(|n| new_event(&format!("rep-{n}"), &format!("r{n}")))).await.unwrap();
+    replica
+        .replica()
+        .record((0..20).map(|n| new_event(&format!("rep-{n}"), &format!("r{n}"))))
+        .await
+        .unwrap();
     let (mut ann, mut bob) = (Table::new("/sync/clients/ann"), Table::new("/clients/bob"));
     for n in 0..100 {
         ann.record(&format!("ann-{n}"), &format!("a{}", n % 10));

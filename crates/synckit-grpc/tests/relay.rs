@@ -6,8 +6,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit_core::{Caller, ErrorKind, EventStore, Filter, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Scope, Transport};
 use synckit::{Endpoint, NewEvent, NodeId, SyncManager};
+use synckit_core::{
+    Caller, ErrorKind, EventStore, Filter, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Scope,
+    Transport,
+};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
 use synckit_memory::MemoryStore;
@@ -69,7 +72,7 @@ async fn replicas_agree_through_a_relay() {
     let (a, b) = (relayed.replica("a"), relayed.replica("b"));
     for (manager, name) in [(&a, "a"), (&b, "b")] {
         let new = (0..20).map(|n| NewEvent::new("Noted", format!("{name}-{n}"), &n).unwrap());
-        manager.record(new).await.unwrap();
+        manager.replica().record(new).await.unwrap();
     }
     for manager in [&a, &b, &a] {
         manager.sync().await.unwrap();
@@ -77,7 +80,7 @@ async fn replicas_agree_through_a_relay() {
     let expected = ids(&relayed.hub).await;
     assert_eq!(expected.len(), 40);
     for manager in [&a, &b] {
-        assert_eq!(ids(manager.store()).await, expected);
+        assert_eq!(ids(manager.replica().store()).await, expected);
         let report = manager.sync().await.unwrap();
         assert_eq!((report.pushed, report.pulled), (0, 0), "nothing is left to do");
     }
@@ -88,7 +91,7 @@ async fn a_subscription_goes_through_a_relay() {
     let relayed = Relayed::start().await;
     let writer = relayed.replica("a");
     let new = |n: u32| [NewEvent::new("Noted", "x", &n).unwrap()];
-    writer.record(new(1)).await.unwrap();
+    writer.replica().record(new(1)).await.unwrap();
     writer.sync().await.unwrap();
     let mut pages = relayed.client().subscribe(everything()).await.unwrap();
     let (mut seen, mut next) = (Vec::new(), None);
@@ -99,7 +102,7 @@ async fn a_subscription_goes_through_a_relay() {
             seen.extend(page.events.iter().map(|event| event.data_as::<u32>().unwrap()));
             next = Some(page.next);
         }
-        writer.record(new(n)).await.unwrap();
+        writer.replica().record(new(n)).await.unwrap();
         writer.sync().await.unwrap();
     }
     assert_eq!(seen, [1, 2, 3, 4]);

@@ -12,7 +12,10 @@ use common::{Server, caller, event, frame, hello, kind, page, pull, raw_client, 
 use futures_util::{Stream, StreamExt, stream};
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use synckit_core::{Cursor, ErrorKind, HelloRequest, HelloResponse, Mark, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_core::{
+    Cursor, ErrorKind, HelloRequest, HelloResponse, Mark, MissingRequest, MissingResponse, PageStream,
+    PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
+};
 use synckit_grpc::{ClientConfig, GrpcService, GrpcTransport, PushStream, ServerConfig, Timeouts, serve};
 use synckit_wire::Encode;
 use tokio::net::TcpListener;

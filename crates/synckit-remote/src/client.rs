@@ -4,7 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit_core::{Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_core::{
+    Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
+    PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
+};
 use synckit_net::{Counts, Protocol};
 use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
 use synckit::Endpoint;
+use synckit_core::{BoxStore, BoxTransport, Error, ErrorKind, EventStore, NodeId, Result, Transport};
 use synckit_memory::MemoryStore;
 
 use crate::fault::FaultyStore;

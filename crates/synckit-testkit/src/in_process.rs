@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit_core::{BoxTransport, Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_core::{
+    BoxTransport, Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream,
+    PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
+};
 
 use crate::wire::{Server, WireFixture};
 
@@ -79,8 +82,8 @@ impl Transport for InProcess {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{Caller, PROTOCOL_VERSION};
     use synckit::Endpoint;
+    use synckit_core::{Caller, PROTOCOL_VERSION};
     use synckit_memory::MemoryStore;
 
     use super::*;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit_core::{AggregateId, Cursor, Data, Dot, Event, EventId, Mark, Metadata, NewEvent, NodeId, StoreId, Timestamp, VectorClock};
+use synckit_core::{
+    AggregateId, Cursor, Data, Dot, Event, EventId, Mark, Metadata, NewEvent, NodeId, StoreId, Timestamp,
+    VectorClock,
+};
 use synckit_plan::Entropy;
 
 /// The wall clock of the suites, in Unix milliseconds.

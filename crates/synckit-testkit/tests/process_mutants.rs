@@ -5,7 +5,10 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard};
 
-use synckit_core::{Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query, Result, Secret, StoreId};
+use synckit_core::{
+    Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query,
+    Result, Secret, StoreId,
+};
 use synckit_store::MemoryLog;
 use synckit_testkit::store_suite::process;
 use synckit_testkit::{CaseResult, StoreFixture, run};

@@ -2,8 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use synckit::{
+    Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, NewEvent, NodeId,
+    RuleResolver, Rules,
+    conflict::{Clash, Closure, Condition, Relation, Rule},
+};
 use synckit_plan::Answer;
-use synckit::{conflict::{Clash, Closure, Condition, Relation, Rule}, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, NewEvent, NodeId, RuleResolver, Rules};
 use synckit_testkit::check_resolver;
 
 const CASES: u64 = 1_000;

@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use synckit_core::{BoxTransport, Error, ErrorKind, EventStore, Facts, Filter, HelloRequest, HelloResponse, LogHead, MissingRequest, MissingResponse, Needs, NodeId, Note, NoteQuery, Page, PageStream, Plan, Planner, Position, PullRequest, PullResponse, PushRequest, PushResponse, Query, Result, Step, Traffic, Transport};
+use synckit_core::{
+    BoxTransport, Error, ErrorKind, EventStore, Facts, Filter, HelloRequest, HelloResponse, LogHead,
+    MissingRequest, MissingResponse, Needs, NodeId, Note, NoteQuery, Page, PageStream, Plan, Planner,
+    Position, PullRequest, PullResponse, PushRequest, PushResponse, Query, Result, Step, Traffic, Transport,
+};
 use synckit_memory::MemoryStore;
 use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};
 use synckit_testkit::{InProcess, Server, StoreFixture, WireFixture};

@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use synckit_core::{Cursor, Data, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, Limits, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope, Traffic, Transport, VectorClock};
+use synckit_core::{
+    Cursor, Data, Error, ErrorKind, Event, Filter, HelloRequest, HelloResponse, Limits, MissingRequest,
+    MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope,
+    Traffic, Transport, VectorClock,
+};
 use synckit_testkit::transport_suite::{errors, hello, pull, push, subscribe};
 use synckit_testkit::{CaseResult, HubEndpoint, TransportFixture, run};
 use tokio::task::yield_now;

@@ -17,14 +17,14 @@ pub struct Digest {
     /// The number of events.
     pub events: u64,
     /// A hash over all events.
-    pub set: Hash,
+    pub set: SetHash,
     /// A hash over the events that stand, of all aggregates: the view.
-    pub view: Hash,
+    pub view: SetHash,
 }
 
 /// A sum of SHA-256 hashes. Displayed as 64 hex digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hash([u8; 32]);
+pub struct SetHash([u8; 32]);
 
 impl Digest {
     /// Computes the digest of everything in a store.
@@ -32,7 +32,7 @@ impl Digest {
     /// # Errors
     /// Same as [`EventStore::read`].
     pub async fn of(store: &impl EventStore) -> Result<Digest> {
-        let mut digest = Digest { events: 0, set: Hash::default(), view: Hash::default() };
+        let mut digest = Digest { events: 0, set: SetHash::default(), view: SetHash::default() };
         let (mut decided, mut after) = (BTreeSet::new(), 0);
         loop {
             let page = store.read(Query::after(after)).await?;
@@ -70,7 +70,7 @@ fn shown(event: &Event) -> [u8; 32] {
     hash.finalize().into()
 }
 
-impl Hash {
+impl SetHash {
     fn add(&mut self, other: [u8; 32]) {
         let mut carry = 0;
         for (digit, other) in self.0.iter_mut().zip(other) {
@@ -90,19 +90,19 @@ impl Hash {
     }
 }
 
-impl fmt::Display for Hash {
+impl fmt::Display for SetHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().rev().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Hash {
+impl fmt::Debug for SetHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Serialize for Hash {
+impl Serialize for SetHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -115,14 +115,14 @@ mod tests {
     #[test]
     fn what_is_added_can_be_subtracted_in_any_order() {
         let (one, two) = ([0xff; 32], [3; 32]);
-        let mut hash = Hash::default();
+        let mut hash = SetHash::default();
         hash.add(one);
         hash.add(two);
         hash.subtract(one);
-        let mut only = Hash::default();
+        let mut only = SetHash::default();
         only.add(two);
         assert_eq!(hash, only);
         hash.subtract(two);
-        assert_eq!(hash, Hash::default());
+        assert_eq!(hash, SetHash::default());
     }
 }

@@ -25,7 +25,7 @@ mod sync;
 
 pub use access::{Access, OwnEvents};
 pub use adapters::{Adapters, StoreTarget};
-pub use digest::Digest;
+pub use digest::{Digest, SetHash};
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
 pub use replica::{PeerStatus, Replica, ReplicaBuilder, Status};

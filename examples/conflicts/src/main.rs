@@ -4,7 +4,10 @@
 
 mod world;
 
-use synckit::{conflict::{Answer, Clash, Closure, Ruling, SharedResolver}, Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver};
+use synckit::{
+    Conflict, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver,
+    conflict::{Answer, Clash, Closure, Ruling, SharedResolver},
+};
 use synckit_rules::{Format, RuleReader};
 use world::{Result, World};
 
@@ -65,7 +68,7 @@ async fn show(title: &str, resolver: impl synckit::ConflictResolver + 'static) -
     for form in &shown {
         println!("    {form}");
     }
-    let why = world.people[0].explain(&"ann's".parse()?).await?;
+    let why = world.people[0].replica().explain(&"ann's".parse()?).await?;
     println!("  ann's edit: {}", why.because);
     Ok(shown)
 }
@@ -76,30 +79,30 @@ async fn review() -> Result<()> {
     let world = World::new(SharedResolver::new(ManualReview)).await?;
     world.meet().await?;
     let ben = &world.people[1];
-    for open in ben.conflicts().await? {
+    for open in ben.replica().conflicts().await? {
         println!("  open: {}", open.aggregate);
     }
-    let conflict = ben.conflict(&world::the_form()?).await?.ok_or("there is a conflict")?;
+    let conflict = ben.replica().conflict(&world::the_form()?).await?.ok_or("there is a conflict")?;
     for side in synckit::conflict::Changes::of(&conflict).sides {
         let changed: Vec<String> =
             side.fields.iter().flatten().map(|change| change.field.to_string()).collect();
         println!("    {} changed {}", side.event, changed.join(", "));
     }
     let decision = Ruling::from(Answer::Keep("ben's".parse()?)).because("60 have signed up");
-    ben.settle(&conflict, decision, "ben").await?;
+    ben.replica().settle(&conflict, decision, "ben").await?;
     world.meet().await?;
     println!("  ben decides; cleo sees {}", world.shown(&world.people[2]).await?.join(" "));
 
     let cleo = &world.people[2];
-    let top = cleo.heads(&world::the_form()?).await?;
-    let settled = cleo.settled_conflict(&world::the_form()?, &top[0]).await?;
+    let top = cleo.replica().heads(&world::the_form()?).await?;
+    let settled = cleo.replica().settled_conflict(&world::the_form()?, &top[0]).await?;
     let decision = Ruling::from(Answer::Keep("cleo's".parse()?)).because("the hall is booked");
-    cleo.settle(&settled, decision, "cleo").await?;
+    cleo.replica().settle(&settled, decision, "cleo").await?;
     world.meet().await?;
     println!("  cleo decides otherwise later; ben sees {}", world.shown(ben).await?.join(" "));
-    println!("  ben's edit: {}", ben.explain(&"ben's".parse()?).await?.because);
+    println!("  ben's edit: {}", ben.replica().explain(&"ben's".parse()?).await?.because);
     println!("  all decisions that were taken:");
-    for entry in ben.audit(0, 1_000).await?.entries {
+    for entry in ben.replica().audit(0, 1_000).await?.entries {
         println!("    {entry}");
     }
     Ok(())

@@ -4,7 +4,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit::{conflict::{ConflictReport, SharedResolver}, AggregateId, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId, SyncManager, SystemEnvironment};
+use synckit::{
+    AggregateId, Data, Digest, Endpoint, Environment, History, NewEvent, NodeId, Replica, SyncManager,
+    SystemEnvironment,
+    conflict::{ConflictReport, SharedResolver},
+};
 use synckit_memory::MemoryStore;
 
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -51,16 +55,17 @@ impl World {
         let (mut people, clock) = (Vec::new(), Clock::default());
         for (name, _, _) in EDITS {
             let store = MemoryStore::new(NodeId::new(name)?)?;
-            let replica = Replica::builder(store).with_resolver(resolver.clone()).with_environment(clock.clone());
+            let replica =
+                Replica::builder(store).with_resolver(resolver.clone()).with_environment(clock.clone());
             people.push(SyncManager::new(replica.build(), Endpoint::new(hub.clone())));
         }
-        people[0].record([form(BEGINNING)?.with_id("beginning".parse()?)]).await?;
+        people[0].replica().record([form(BEGINNING)?.with_id("beginning".parse()?)]).await?;
         for person in &people {
             person.sync().await?;
         }
         for (person, (name, _, edit)) in people.iter().zip(EDITS) {
             clock.0.fetch_add(1, Ordering::Relaxed);
-            person.record([form(edit)?.with_id(format!("{name}'s").parse()?)]).await?;
+            person.replica().record([form(edit)?.with_id(format!("{name}'s").parse()?)]).await?;
         }
         Ok(World { people })
     }
@@ -73,9 +78,9 @@ impl World {
                 reports.push(person.sync().await?.conflicts);
             }
         }
-        let digest = Digest::of(self.people[0].store()).await?;
+        let digest = Digest::of(self.people[0].replica().store()).await?;
         for person in &self.people {
-            assert_eq!(Digest::of(person.store()).await?, digest, "all hold the same events");
+            assert_eq!(Digest::of(person.replica().store()).await?, digest, "all hold the same events");
             assert_eq!(self.shown(person).await?, self.shown(&self.people[0]).await?, "all see the same");
         }
         Ok(reports)
@@ -84,7 +89,7 @@ impl World {
     /// What an application shows of the form.
     pub(crate) async fn shown(&self, person: &Person) -> Result<Vec<String>> {
         let mut shown = Vec::new();
-        for event in person.history(&the_form()?).await?.live() {
+        for event in person.replica().history(&the_form()?).await?.live() {
             let event = History::content(event)?;
             shown.push(event.data.as_json().unwrap_or_default().to_owned());
         }

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use synckit::{store::Query, Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, SyncManager};
+use synckit::{Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, SyncManager, store::Query};
 use synckit_memory::MemoryStore;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -52,7 +52,9 @@ async fn main() -> Result<()> {
     // A rule of one's own cannot be sent. It is applied on this side, under its name: the whole log crosses the wire.
     let store = MemoryStore::new(NodeId::new("replica")?)?;
     let large = SyncManager::builder(store, Endpoint::new(hub))
-        .with_local_filter("at least 10.00", |event| event.data.parse::<u64>().is_ok_and(|cents| cents >= 1_000))
+        .with_local_filter("at least 10.00", |event| {
+            event.data.parse::<u64>().is_ok_and(|cents| cents >= 1_000)
+        })
         .build();
     large.sync().await?;
     shows("large", large.replica().store(), &["Sold", "Refunded"]).await

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::Path;
 
 use synckit::{
-    Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, StoreTarget, SyncManager, Transport,
+    Adapters, Digest, Endpoint, EventStore, NewEvent, NodeId, Replica, StoreTarget, SyncManager, Transport,
 };
 use synckit_grpc::{GrpcService, GrpcTransport, serve};
 use synckit_redb::{RedbConfig, RedbStore};
@@ -25,7 +25,7 @@ async fn main() -> Result {
     let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("grpc://{}", listener.local_addr()?);
-    let service = GrpcService::new(Endpoint::new(hub.clone()).with_watch(hub.clone()));
+    let service = GrpcService::new(Endpoint::new(hub.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, service, async {
         // Sent or dropped, it means the end.
@@ -45,14 +45,14 @@ async fn main() -> Result {
     let report = north.sync().await?;
     println!("north hears of south: {} event", report.pulled);
     let digests =
-        [Digest::of(north.store()).await?, Digest::of(south.store()).await?, Digest::of(&hub).await?];
+        [Digest::of(north.replica().store()).await?, Digest::of(south.replica().store()).await?, Digest::of(&hub).await?];
     assert!(digests.iter().all(|digest| *digest == digests[0]), "all hold the same: {digests:?}");
     println!("redb, redb and SQLite hold the same {} events", digests[0].events);
 
     let _: std::result::Result<(), _> = stop.send(());
     server.await??;
-    north.store().close().await?;
-    south.store().close().await?;
+    north.replica().store().close().await?;
+    south.replica().store().close().await?;
     Ok(hub.close().await?)
 }
 

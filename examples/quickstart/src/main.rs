@@ -2,7 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
-use synckit::{conflict::Standing, store::StoreExt, AggregateId, Endpoint, History, NewEvent, NodeId, SyncManager};
+use synckit::{
+    AggregateId, Endpoint, History, NewEvent, NodeId, SyncManager, conflict::Standing, store::StoreExt,
+};
 use synckit_memory::MemoryStore;
 
 #[tokio::main(flavor = "current_thread")]

@@ -26,7 +26,13 @@ fn may(package: &Package) -> May {
         }
         // The simulator and the suite of transports need a store to stand on.
         "synckit-testkit" => &[
-            "synckit-core", "synckit-plan", "synckit", "synckit-memory", "synckit-wire", "synckit-net", "synckit-remote",
+            "synckit-core",
+            "synckit-plan",
+            "synckit",
+            "synckit-memory",
+            "synckit-wire",
+            "synckit-net",
+            "synckit-remote",
         ],
         "synckit-rules" => &["synckit-core", "synckit-plan", "synckit"],
         "synckit-remote" => &["synckit-core", "synckit-wire", "synckit-net"],

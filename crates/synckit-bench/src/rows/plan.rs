@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use synckit::{plan::Receive, store::{Facts, Identity, LogHead, Note, Plan, Planning, Secret, Step}, Limits, NodeId, StoreId};
+use synckit::{
+    Limits, NodeId, StoreId,
+    plan::Receive,
+    store::{Facts, Identity, LogHead, Note, Plan, Planning, Secret, Step},
+};
 
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};

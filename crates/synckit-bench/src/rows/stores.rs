@@ -4,7 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use synckit::{plan::{notes, Receive, Record}, store::{Note, Query}, Event, EventStore, Limits, NodeId, StoreId};
+use synckit::{
+    Event, EventStore, Limits, NodeId, StoreId,
+    plan::{Receive, Record, notes},
+    store::{Note, Query},
+};
 use synckit_redb::RedbStore;
 use synckit_sqlite::SqliteStore;
 use tokio::runtime::Runtime;

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{conflict::Heads, plan::notes, store::{Former, Renewal, StoreExt}, AggregateId, BoxStore, Status, VectorClock};
+use synckit::{
+    AggregateId, BoxStore, Status, VectorClock,
+    conflict::Heads,
+    store::{Former, Renewal, StoreExt},
+};
 
 use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{conflict::Explanation, AggregateId, Error, EventId};
+use synckit::{AggregateId, Error, EventId, conflict::Explanation};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{conflict::{Decision, Entry, Resolution, Standing}, AggregateId, Error, ErrorKind, Event, EventId};
+use synckit::{
+    AggregateId, Error, ErrorKind, Event, EventId,
+    conflict::{Decision, Entry, Resolution, Standing},
+};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{store::{Query, StoredEvent}, AggregateId, BoxStore, EventStore, Position, StoreId};
+use synckit::{
+    AggregateId, BoxStore, EventStore, Position, StoreId,
+    store::{Query, StoredEvent},
+};
 
 use crate::commands::history::line;
 use crate::commands::{Existing, closing, stopped};

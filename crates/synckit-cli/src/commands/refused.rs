@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{plan::notes::Aside, BoxStore, Error, ErrorKind, NodeId};
+use synckit::{BoxStore, Error, ErrorKind, NodeId, plan::notes::Aside};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::{store::Renewal, BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager, SyncReport, Transport};
+use synckit::{
+    BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
+    SyncReport, Transport, store::Renewal,
+};
 
 use crate::adapters::transports;
 use crate::commands::{Replica, clock, closing, rules};

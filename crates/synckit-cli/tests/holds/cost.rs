@@ -1,6 +1,6 @@
 //! What one new event costs after a long history.
 
-use synckit::{store::StoreExt, Digest};
+use synckit::{Digest, store::StoreExt};
 
 use crate::support::{Hub, folder, note, open, record};
 

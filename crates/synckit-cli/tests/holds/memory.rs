@@ -45,7 +45,10 @@ async fn a_pull_of_100_000_events_grows_neither_side_by_64_mib() {
     assert!(client < idle + 64 * MIB, "the client grew from {} to {} MiB", idle / MIB, client / MIB);
     assert!(server < before + 64 * MIB, "the hub grew from {} to {} MiB", before / MIB, server / MIB);
     let b = open(folder.path(), "b").await;
-    let status =
-        synckit::SyncManager::new(b, synckit::Endpoint::new(source)).replica().status().await.expect("a status");
+    let status = synckit::SyncManager::new(b, synckit::Endpoint::new(source))
+        .replica()
+        .status()
+        .await
+        .expect("a status");
     assert_eq!(status.events, 100_000);
 }

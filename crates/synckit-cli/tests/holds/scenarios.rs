@@ -5,10 +5,10 @@ mod http;
 #[path = "../../../synckit-sqlite/tests/fixture/mod.rs"]
 mod sqlite;
 
-use synckit_testkit::scenario::{self, BoxStore, AnyWire, Cell, Ended};
+use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};
 
 fn holds(name: &str) {
-    let store = BoxStore::new(sqlite::fixture);
+    let store = AnyStore::new(sqlite::fixture);
     let cell = Cell::new(store.clone(), store, AnyWire::new(http::fixture));
     assert_eq!(scenario::named(name).expect("a scenario of this name").run(&cell), Ended::Well);
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use synckit::{plan::notes, store::{Query, StoreExt}, Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport};
+use synckit::{
+    Digest, Endpoint, Event, EventStore, NewEvent, NodeId, SyncManager, Transport,
+    plan::notes,
+    store::{Query, StoreExt},
+};
 use synckit_http::{HttpService, HttpTransport, serve};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
@@ -108,7 +112,7 @@ pub(crate) async fn assert_same(stores: &[&SqliteStore], events: usize) {
     for store in stores {
         assert_eq!(recorded(store).await.len(), events, "at {}", store.node());
         assert_eq!(Digest::of(*store).await.expect("a digest"), first, "at {}", store.node());
-        for prefix in [synckit::notes::CONFLICTS, synckit::notes::ASIDE_IN, synckit::notes::ASIDE_OUT] {
+        for prefix in [notes::CONFLICTS, notes::ASIDE_IN, notes::ASIDE_OUT] {
             let left = store.notes_under(prefix).await.expect("notes are read");
             assert!(left.is_empty(), "left over at {}: {left:?}", store.node());
         }

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use synckit::{Endpoint, NewEvent, NodeId, SyncManager, store::StoreExt};
 use synckit_core::{EventStore, Query, StoredEvent};
-use synckit_plan::notes;
-use synckit::{Endpoint, NewEvent, NodeId, StoreExt, SyncManager};
 use synckit_go::GoClients;
 use synckit_http::{HttpService, HttpTransport, ServerConfig, serve};
+use synckit_plan::notes;
 use synckit_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

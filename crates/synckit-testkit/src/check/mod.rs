@@ -6,9 +6,12 @@ mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synckit_core::{AggregateId, Event, EventId, EventStore, Filter, NodeId, Query, StoredEvent, StoreId};
-use synckit_plan::{notes::{self, Latest, PullNote}, Restamp, Standing, StoreExt};
 use synckit::Digest;
+use synckit_core::{AggregateId, Event, EventId, EventStore, Filter, NodeId, Query, StoreId, StoredEvent};
+use synckit_plan::{
+    Restamp, Standing, StoreExt,
+    notes::{self, Latest, PullNote},
+};
 
 /// What a check answers: the promise that was broken, in words.
 pub(crate) type Checked<T = ()> = Result<T, String>;

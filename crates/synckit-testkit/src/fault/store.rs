@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use synckit_core::{EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Position, Query, Result};
+use synckit_core::{
+    EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Position, Query, Result,
+};
 
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use synckit_core::{HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Traffic, Transport};
+use synckit_core::{
+    HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse,
+    PushRequest, PushResponse, Result, Traffic, Transport,
+};
 
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};
@@ -95,8 +98,8 @@ impl<T: Transport> Transport for FaultyTransport<T> {
 mod tests {
     use std::time::Duration;
 
-    use synckit_core::{Caller, ErrorKind, EventStore, Filter, PROTOCOL_VERSION, Scope};
     use synckit::Endpoint;
+    use synckit_core::{Caller, ErrorKind, EventStore, Filter, PROTOCOL_VERSION, Scope};
     use synckit_memory::MemoryStore;
 
     use super::*;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit_core::{BoxTransport, Cursor, Error, ErrorKind, HelloRequest, Mark, MissingRequest, PullRequest, Scope, Transport};
+use synckit_core::{
+    BoxTransport, Cursor, Error, ErrorKind, HelloRequest, Mark, MissingRequest, PullRequest, Scope, Transport,
+};
 use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve};
 use tokio::net::TcpListener;
 

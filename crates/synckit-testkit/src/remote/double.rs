@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use futures_util::stream;
-use synckit_core::{Error, Event, EventId, HelloRequest, HelloResponse, Limits, MissingRequest, MissingResponse, NodeId, PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope, Traffic, Transport};
+use synckit_core::{
+    Error, Event, EventId, HelloRequest, HelloResponse, Limits, MissingRequest, MissingResponse, NodeId,
+    PageStream, PullRequest, PullResponse, PushRequest, PushResponse, Result, Scope, Traffic, Transport,
+};
 use tokio::sync::Notify;
 
 use super::requests::{page, store};

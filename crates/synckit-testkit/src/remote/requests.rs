@@ -4,7 +4,10 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use synckit_core::{Caller, Cursor, Data, Dot, ErrorKind, Event, EventId, HelloRequest, NewEvent, NodeId, PullRequest, PullResponse, PushRequest, Result, StoreId, Timestamp, VectorClock};
+use synckit_core::{
+    Caller, Cursor, Data, Dot, ErrorKind, Event, EventId, HelloRequest, NewEvent, NodeId, PullRequest,
+    PullResponse, PushRequest, Result, StoreId, Timestamp, VectorClock,
+};
 
 /// Returns the store id of a [`Double`](super::Double).
 pub fn store() -> StoreId {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use synckit::{LastWriteWins, Replica, SyncManager, conflict::Closure};
 use synckit_core::{NewEvent, Result};
 use synckit_plan::{Conflict, ConflictResolver, Entry, Standing, StoreExt};
-use synckit::{conflict::Closure, LastWriteWins, Replica, SyncManager};
 
 use super::ground::{assert_agree, note, record, settle};
 use super::world::{Hub, Log, Manager};

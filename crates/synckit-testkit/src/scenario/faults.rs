@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use synckit_core::{EventStore, Filter, NewEvent};
 use synckit::{Digest, RetryPolicy, SyncManager};
+use synckit_core::{EventStore, Filter, NewEvent};
 
 use super::ground::record;
 use super::world::{Hub, Log};

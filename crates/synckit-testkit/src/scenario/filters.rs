@@ -1,7 +1,7 @@
 //! A filter that passes half, and one that is widened.
 
-use synckit_core::{Filter, NewEvent, Result};
 use synckit::SyncManager;
+use synckit_core::{Filter, NewEvent, Result};
 
 use super::ground::{assert_same, record, recorded, settle};
 use super::world::{Hub, Log, Manager};

@@ -1,7 +1,7 @@
 //! What scenarios record, and what they check in the end.
 
-use synckit_core::{Event, EventStore, NewEvent, Result, Transport};
 use synckit::{Digest, SyncManager, SyncReport};
+use synckit_core::{Event, EventStore, NewEvent, Result, Transport};
 
 use super::world::{Log, Manager};
 use crate::case::Failure;

@@ -1,7 +1,7 @@
 //! Repeated pushes, lost answers, and crashes of either side in the middle of a sync.
 
-use synckit_core::{Caller, EventStore, Filter, PushRequest, Transport};
 use synckit::{RetryPolicy, SyncManager};
+use synckit_core::{Caller, EventStore, Filter, PushRequest, Transport};
 
 use super::ground::{assert_agree, holds, record_notes, settle};
 use super::world::{Hub, Log};

@@ -1,8 +1,11 @@
 //! One bad event in the middle of eleven: the other ten arrive, the report names the one.
 
-use synckit_core::{BoxStore, Caller, Data, Error, Event, EventId, EventStore, Facts, Filter, Limits, LogHead, Needs, NewEvent, Note, NoteQuery, Page, Planner, Position, PushRequest, Query, RefusalCode, Transport};
-use synckit_plan::Receive;
 use synckit::{RefusedBy, Replica, SyncManager};
+use synckit_core::{
+    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Facts, Filter, Limits, LogHead, Needs,
+    NewEvent, Note, NoteQuery, Page, Planner, Position, PushRequest, Query, RefusalCode, Transport,
+};
+use synckit_plan::Receive;
 
 use super::ground::{holds, note};
 use super::world::{Hub, Log};

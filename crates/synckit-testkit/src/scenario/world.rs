@@ -1,7 +1,7 @@
 //! Logs, and hubs that serve one.
 
-use synckit_core::{BoxStore, BoxTransport, EventStore, NodeId, Result};
 use synckit::{Endpoint, SyncManager};
+use synckit_core::{BoxStore, BoxTransport, EventStore, NodeId, Result};
 
 use super::Cell;
 use super::any::{AnyStore, Namespace, Wire};

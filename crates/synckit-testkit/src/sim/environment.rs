@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit_core::Result;
 use synckit::Environment;
+use synckit_core::Result;
 
 use crate::Rng;
 

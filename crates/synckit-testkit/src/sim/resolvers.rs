@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use synckit::LastWriteWins;
 use synckit_core::{Data, NewEvent, NodeId, Result};
 use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
-use synckit::LastWriteWins;
 
 use crate::Rng;
 

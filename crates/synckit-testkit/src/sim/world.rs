@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use synckit_core::{EventStore, Filter, NewEvent, NodeId, StoreId};
 use synckit::{Digest, Direction, Endpoint, Recovery, RetryPolicy, SyncManager};
+use synckit_core::{EventStore, Filter, NewEvent, NodeId, StoreId};
 use synckit_memory::MemoryStore;
 
 use super::Summary;

@@ -1,7 +1,12 @@
 //! Events by authors who cannot stamp: the store does it in their name.
 
-use synckit_core::{Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Note, Query, RefusalCode, Result};
-use synckit_plan::{notes::{self, Seen}, Adopt, Adopted, Adoptee, StoreExt};
+use synckit_core::{
+    Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Note, Query, RefusalCode, Result,
+};
+use synckit_plan::{
+    Adopt, Adopted, Adoptee, StoreExt,
+    notes::{self, Seen},
+};
 
 use super::{contents, counter, ids, log_of, named, open, receive, record, scan, text};
 use crate::case::CaseResult;

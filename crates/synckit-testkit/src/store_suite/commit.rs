@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use std::time::Duration;
-use synckit_core::{Dot, Error, ErrorKind, EventStore, Facts, Held, Limits, Needs, NewEvent, Note, NoteQuery, Plan, Planner, Query, Step, StoredEvent};
-use synckit_plan::{notes, Receive, StoreExt};
+use synckit_core::{
+    Dot, Error, ErrorKind, EventStore, Facts, Held, Limits, Needs, NewEvent, Note, NoteQuery, Plan, Planner,
+    Query, Step, StoredEvent,
+};
+use synckit_plan::{Receive, StoreExt, notes};
 use tokio::time::timeout;
 
 use super::{Contents, contents, counter, log_of, named, open, receive, record, record_of};

@@ -1,7 +1,7 @@
 //! Heads, and conflicts that appear and disappear.
 
 use synckit_core::{Event, EventStore};
-use synckit_plan::{Answer, Conflict, Heads, notes, StoreExt};
+use synckit_plan::{Answer, Conflict, Heads, StoreExt, notes};
 
 use super::{contents, log_of, open, receive, record, text};
 use crate::case::CaseResult;

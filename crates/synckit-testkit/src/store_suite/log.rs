@@ -1,6 +1,8 @@
 //! What is stored comes back, at the right positions.
 
-use synckit_core::{Data, Dot, Event, EventStore, Limits, Metadata, NewEvent, Query, StoredEvent, VectorClock};
+use synckit_core::{
+    Data, Dot, Event, EventStore, Limits, Metadata, NewEvent, Query, StoredEvent, VectorClock,
+};
 use synckit_plan::{Record, StoreExt};
 
 use super::{contents, log_of, named, open, receive, receiving, record, record_of, scan};

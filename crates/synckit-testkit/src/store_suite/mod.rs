@@ -16,8 +16,13 @@
 //! - `reopen`: what is there after closing, and after a crash of the process
 //! - `process`: a second process that writes, and one that is killed
 
-use synckit_core::{Dot, Event, EventId, EventStore, Limits, Needs, NewEvent, NodeId, Note, Query, Result, StoredEvent};
-use synckit_plan::{notes::{Latest, self as keys}, Receive, Received, Record, Recorded, StoreExt};
+use synckit_core::{
+    Dot, Event, EventId, EventStore, Limits, Needs, NewEvent, NodeId, Note, Query, Result, StoredEvent,
+};
+use synckit_plan::{
+    Receive, Received, Record, Recorded, StoreExt,
+    notes::{self as keys, Latest},
+};
 
 use crate::fixture::StoreFixture;
 use crate::samples::{NOW, entropy, node, store_id};

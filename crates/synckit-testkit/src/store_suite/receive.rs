@@ -1,7 +1,13 @@
 //! Events from elsewhere: each is accepted, a repetition, or refused with its reason.
 
-use synckit_core::{Data, Dot, ErrorKind, Event, EventStore, Limits, Needs, NewEvent, NodeId, Note, RefusalCode, Timestamp, VectorClock};
-use synckit_plan::{notes::{self, Aside}, OnRecord, Received, Restamp, StoreExt};
+use synckit_core::{
+    Data, Dot, ErrorKind, Event, EventStore, Limits, Needs, NewEvent, NodeId, Note, RefusalCode, Timestamp,
+    VectorClock,
+};
+use synckit_plan::{
+    OnRecord, Received, Restamp, StoreExt,
+    notes::{self, Aside},
+};
 
 use super::conflicts::heads;
 use super::{contents, ids, log_of, open, receive, receiving, record, text};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use synckit_core::{Dot, EventStore, Held, Limits, Needs, NodeId, Renewal, Result, StoredEvent, Timestamp};
-use synckit_plan::{Heads, notes, Renew, Renumber, Renumbered, Restamp, StoreExt};
+use synckit_plan::{Heads, Renew, Renumber, Renumbered, Restamp, StoreExt, notes};
 
 use super::{contents, counter, log_of, open, receive, record, record_at};
 use crate::case::CaseResult;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use synckit_core::{Dot, Event, EventId, EventStore, Held, Limits, Needs, NodeId, Query, Result, StoredEvent, VectorClock};
+use synckit_core::{
+    Dot, Event, EventId, EventStore, Held, Limits, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
+};
 use synckit_plan::{Answer, Conflict, Receive, Renumber};
 
 use super::{contents, log_of, open, receive, record, scan};

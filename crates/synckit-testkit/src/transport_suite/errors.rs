@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit_core::{ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport};
+use synckit_core::{
+    ErrorKind, EventStore, HelloRequest, MissingRequest, PROTOCOL_VERSION, Traffic, Transport,
+};
 use synckit_plan::StoreExt;
 
 use super::{caller, connect, held, pulling, pushing, soon};

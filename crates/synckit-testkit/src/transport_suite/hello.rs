@@ -1,6 +1,9 @@
 //! Who calls, who answers, and how far each knows the other.
 
-use synckit_core::{Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, Mark, Placed, PROTOCOL_VERSION, PushRequest, Stored, Transport};
+use synckit_core::{
+    Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, Mark, PROTOCOL_VERSION, Placed,
+    PushRequest, Stored, Transport,
+};
 use synckit_plan::StoreExt;
 
 use super::{caller, connect, connect_with, pushing};

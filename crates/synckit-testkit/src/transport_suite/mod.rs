@@ -10,8 +10,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use synckit_core::{Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope, Transport};
 use synckit::Endpoint;
+use synckit_core::{
+    Caller, Cursor, Event, EventId, Filter, Limits, PullRequest, PullResponse, PushRequest, Result, Scope,
+    Transport,
+};
 use synckit_memory::MemoryStore;
 use synckit_plan::StoreExt;
 

@@ -1,7 +1,10 @@
 //! Pages, cursors, filters.
 
 use futures_util::StreamExt;
-use synckit_core::{Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest, PullResponse, Scope, Transport};
+use synckit_core::{
+    Cursor, Data, ErrorKind, Event, EventStore, Filter, Limits, Mark, Metadata, NewEvent, PullRequest,
+    PullResponse, Scope, Transport,
+};
 use synckit_plan::StoreExt;
 
 use super::{connect, connect_with, events_of, ids, pull_all, pulling, soon};

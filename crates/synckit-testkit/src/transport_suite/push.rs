@@ -1,7 +1,10 @@
 //! Events handed over, once and again.
 
-use synckit_core::{Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode, Transport, VectorClock};
-use synckit_plan::{notes, StoreExt};
+use synckit_core::{
+    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
+    Transport, VectorClock,
+};
+use synckit_plan::{StoreExt, notes};
 
 use super::{caller, connect, connect_with, held, pushing};
 use crate::case::CaseResult;

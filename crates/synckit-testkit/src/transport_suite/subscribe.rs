@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use synckit_core::{Cursor, Data, ErrorKind, Event, EventId, EventStore, Filter, Limits, NewEvent, PageStream, PullRequest, Result, Transport};
+use synckit_core::{
+    Cursor, Data, ErrorKind, Event, EventId, EventStore, Filter, Limits, NewEvent, PageStream, PullRequest,
+    Result, Transport,
+};
 use synckit_plan::StoreExt;
 
 use super::{connect, connect_with, pulling, pushing, soon};

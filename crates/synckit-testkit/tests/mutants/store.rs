@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use synckit_core::{Data, Edit, Error, ErrorKind, EventStore, Facts, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Planning, Position, Query, Result, Secret, Step, StoredEvent, StoreId, VectorClock};
+use synckit_core::{
+    Data, Edit, Error, ErrorKind, EventStore, Facts, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery,
+    Page, Plan, Planner, Planning, Position, Query, Result, Secret, Step, StoreId, StoredEvent, VectorClock,
+};
 use synckit_plan::{OnRecord, Receive, Record, Renew, Renumber};
 use synckit_store::MemoryLog;
 use synckit_testkit::StoreFixture;

@@ -4,7 +4,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synckit::{conflict::{Answer, Closure, SharedResolver}, Conflict, ConflictResolver, LastWriteWins, NewEvent, Replica, SyncManager};
+use synckit::{
+    Conflict, ConflictResolver, LastWriteWins, NewEvent, Replica, SyncManager,
+    conflict::{Answer, Closure, SharedResolver},
+};
 
 use super::{edited_apart, manager, store};
 

@@ -1,6 +1,10 @@
 //! People: what is left for them, what they decide, and what they expect when they record.
 
-use synckit::{conflict::{Answer, Ruling}, store::StoreExt, ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, SyncManager};
+use synckit::{
+    ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, SyncManager,
+    conflict::{Answer, Ruling},
+    store::StoreExt,
+};
 use synckit_sqlite::SqliteStore;
 
 use super::{agree, conflict_of, edit, edited_apart, id, live, manager, store};
@@ -107,7 +111,10 @@ async fn leaving_a_conflict_is_no_decision() {
     person.sync().await.unwrap();
     let conflict = conflict_of(&b, "note-00000").await;
     let before = length(&b).await;
-    assert_eq!(person.replica().settle(&conflict, Answer::Review, "ann").await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        person.replica().settle(&conflict, Answer::Review, "ann").await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
     let large = edit("note-00000", &format!("\"{}\"", "x".repeat(300_000)));
     let error = person.replica().settle(&conflict, Answer::Merge(large), "ann").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -125,7 +132,11 @@ async fn recording_can_be_refused_in_conflict_or_when_the_aggregate_has_moved_on
     person.replica().record_if([edit("note", "1")], first).await.unwrap();
 
     let event = edit("note", "2").with_id("mine".parse().unwrap());
-    let error = person.replica().record_if([event.clone()], vec![Expect::Heads(note.clone(), seen)]).await.unwrap_err();
+    let error = person
+        .replica()
+        .record_if([event.clone()], vec![Expect::Heads(note.clone(), seen)])
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let head = person.replica().heads(&note).await.unwrap();
     assert!(error.to_string().contains(head[0].as_str()), "{error}");
@@ -143,7 +154,11 @@ async fn recording_can_be_refused_in_conflict_or_when_the_aggregate_has_moved_on
     .build();
     other.replica().record([edit("note", "3")]).await.unwrap();
     other.sync().await.unwrap();
-    let error = other.replica().record_if([edit("note", "4")], vec![Expect::Settled(note.clone())]).await.unwrap_err();
+    let error = other
+        .replica()
+        .record_if([edit("note", "4")], vec![Expect::Settled(note.clone())])
+        .await
+        .unwrap_err();
     assert!(error.message().contains("in conflict") && error.to_string().contains("of 2"), "{error}");
     assert_eq!(b.not_held(vec!["mine".parse().unwrap()]).await.unwrap(), []);
     other.replica().record([edit("note", "5")]).await.unwrap();

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use synckit::{conflict::{Answer, Condition, ConflictNotice, Rule}, ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, Replica, RuleResolver, Rules, SyncManager};
+use synckit::{
+    ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, Replica, RuleResolver, Rules, SyncManager,
+    conflict::{Answer, Condition, ConflictNotice, Rule},
+};
 
 use super::{conflict_of, edited_apart, id, live, manager};
 

@@ -8,7 +8,11 @@ use super::{edit, live, manager, store};
 async fn where_a_filter_left_out_the_base_a_merge_is_left_to_those_who_hold_it() {
     let (a, b, c, hub) = (store("a"), store("b"), store("c"), store("hub"));
     let created = Data::json(r#"{"title":"x","text":"y"}"#).unwrap();
-    manager(&a, &hub).replica().record([NewEvent::with_data("Created", "note", created).unwrap()]).await.unwrap();
+    manager(&a, &hub)
+        .replica()
+        .record([NewEvent::with_data("Created", "note", created).unwrap()])
+        .await
+        .unwrap();
     manager(&a, &hub).sync().await.unwrap();
     manager(&b, &hub).sync().await.unwrap();
     manager(&a, &hub).replica().record([edit("note", r#"{"title":"X","text":"y"}"#)]).await.unwrap();

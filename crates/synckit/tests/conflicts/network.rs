@@ -1,6 +1,6 @@
 //! Conflicts over HTTP, and replicas that crash between finding a conflict and settling it.
 
-use synckit::{conflict::Standing, Digest, Endpoint, LastWriteWins, Replica, SyncManager};
+use synckit::{Digest, Endpoint, LastWriteWins, Replica, SyncManager, conflict::Standing};
 use synckit_http::{HttpService, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Fault, FaultPlan, FaultyStore};
@@ -34,7 +34,10 @@ async fn two_clients_edit_concurrently_over_http_and_both_can_read_the_losing_ed
     assert_eq!(b.sync().await.unwrap().conflicts.settled, 1);
     a.sync().await.unwrap();
     assert_eq!(called.try_iter().collect::<Vec<_>>(), [id("note")], "the resolver was asked once");
-    assert_eq!(Digest::of(a.replica().store()).await.unwrap(), Digest::of(b.replica().store()).await.unwrap());
+    assert_eq!(
+        Digest::of(a.replica().store()).await.unwrap(),
+        Digest::of(b.replica().store()).await.unwrap()
+    );
     for client in [a, b] {
         let history = client.replica().history(&id("note")).await.unwrap();
         assert_eq!(history.live().count(), 1);

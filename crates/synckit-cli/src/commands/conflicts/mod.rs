@@ -5,7 +5,11 @@ mod show;
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{conflict::{Answer, AuditEntry, Ruling}, store::StoreExt, AggregateId, BoxStore, Conflict, Data, Error, ErrorKind, EventId, NewEvent};
+use synckit::{
+    AggregateId, BoxStore, Conflict, Data, Error, ErrorKind, EventId, NewEvent,
+    conflict::{Answer, AuditEntry, Ruling},
+    store::StoreExt,
+};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};

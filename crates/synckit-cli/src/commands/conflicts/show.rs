@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{conflict::{Changes, FieldChange}, AggregateId, Conflict, Event, EventId};
+use synckit::{
+    AggregateId, Conflict, Event, EventId,
+    conflict::{Changes, FieldChange},
+};
 
 use crate::commands::history;
 use crate::text;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use synckit::{conflict::Heads, store::Query, AggregateId, Digest, Event, EventId, EventStore};
+use synckit::{AggregateId, Digest, Event, EventId, EventStore, conflict::Heads, store::Query};
 use synckit_sqlite::SqliteStore;
 
 use super::edits::{NODES, Reference};
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn checked(log: Vec<Event>, reference: &Reference) -> (Checked, usize) {
-        let hash = synckit::Hash::default();
+        let hash = synckit::SetHash::default();
         let digest = Digest { events: log.len() as u64, set: hash, view: hash };
         let log = Log { name: "a", events: log, digest, conflicts: 0, refused: 0 };
         let mut checked = Checked { causal_order_kept: true, ..Checked::default() };

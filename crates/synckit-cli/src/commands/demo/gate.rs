@@ -3,7 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synckit::{transport::{HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse, PushRequest, PushResponse}, Error, ErrorKind, Result, Traffic, Transport};
+use synckit::{
+    Error, ErrorKind, Result, Traffic, Transport,
+    transport::{
+        HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse,
+        PushRequest, PushResponse,
+    },
+};
 use tokio::sync::{oneshot, watch};
 
 /// Stands in front of a hub. Clones share the gate.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
-use synckit::{store::Query, Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId};
+use synckit::{Endpoint, Error, ErrorKind, EventStore, NewEvent, NodeId, store::Query};
 use synckit_http::HttpService;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;

@@ -10,7 +10,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use synckit::{store::StoreExt, BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment};
+use synckit::{
+    BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment,
+    store::StoreExt,
+};
 use synckit_go::{GoClients, GoRoutes};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -174,7 +177,7 @@ async fn open(args: &Args) -> Result<BoxStore, Failure> {
 }
 
 /// Who of go-sync-kit is answered; nobody unless asked for.
-fn go_clients(args: &Args, store: &AnyStore) -> Result<Option<GoRoutes>, Failure> {
+fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoRoutes>, Failure> {
     if !args.go_clients && args.go_client.is_empty() {
         return Ok(None);
     }

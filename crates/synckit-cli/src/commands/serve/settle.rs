@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use synckit::{BoxStore, Replica, RuleResolver};
+use synckit::{BoxStore, EventStore, Replica, RuleResolver};
 
 use crate::commands::rules;
 use crate::failure::{Failure, describe};
