@@ -42,7 +42,7 @@ fn a_conflict_is_listed_shown_settled_and_explained() {
     assert_eq!((&json["aggregate"], &json["whole"]), (&"form-7".into(), &true.into()));
     assert_eq!(json["sides"][0]["keep"], Value::from(by_a.clone()));
     assert_eq!(json["sides"][1]["changed"][0]["field"], "/guests");
-    let shown = place.run("conflicts --db b.db form-7").ok().out;
+    let shown = place.run("conflicts --db b.db --aggregate form-7").ok().out;
     for words in
         ["before ", &format!("--keep {by_a}"), "/title       \"x\" -> \"y\"", "/guests      40 -> 60"]
     {
@@ -50,7 +50,10 @@ fn a_conflict_is_listed_shown_settled_and_explained() {
     }
 
     let decide = ["--by", "ann", "--because", "60 have signed up"];
-    let decided = place.run_with(&format!("conflicts --db b.db form-7 --keep {by_b}"), &decide, "").ok().out;
+    let decided = place
+        .run_with(&format!("conflicts --db b.db --aggregate form-7 --keep {by_b}"), &decide, "")
+        .ok()
+        .out;
     assert!(decided.starts_with("form-7 is settled, by ann"), "{decided}");
     assert_eq!(place.run("conflicts --db b.db").ok().out, "nothing is in conflict\n");
     place.run(&format!("sync --db b.db {url} --rules rules.toml")).ok();
@@ -62,7 +65,13 @@ fn a_conflict_is_listed_shown_settled_and_explained() {
         place.run(&format!("--json explain --db a.db --aggregate form-7 {by_b}")).ok().json().remove(0);
     assert_eq!((&stands["stands"], &stands["decided"]["by_person"]), (&true.into(), &true.into()));
 
-    place.run_with("conflicts --db a.db form-7 --again --merge", &[r#"{"title":"z","guests":50}"#], "").ok();
+    place
+        .run_with(
+            "conflicts --db a.db --aggregate form-7 --again --merge",
+            &[r#"{"title":"z","guests":50}"#],
+            "",
+        )
+        .ok();
     place.run(&format!("sync --db a.db {url}")).ok();
     place.run(&format!("sync --db b.db {url}")).ok();
     let decisions = place.run("--json conflicts --db b.db --decisions").ok().json();
@@ -78,12 +87,14 @@ fn what_cannot_be_decided_is_an_error_with_a_hint() {
     let (_hub, url) = place.serve("--db hub.db");
     edited_apart(&place, &url, REVIEW);
     place.run(&format!("sync --db b.db {url} --rules rules.toml")).ok();
-    place.run("conflicts --db b.db form-7 --keep nobody").fails(1, &["can keep only", "hint:"]);
-    place.run("conflicts --db b.db form-8").fails(1, &["is not in conflict", "--again"]);
-    place.run("conflicts --db b.db form-7 --again").fails(1, &["no decision on top"]);
-    place.run("conflicts --db b.db --keep-all").fails(2, &["AGGREGATE"]);
-    place.run("conflicts --db b.db form-7 --keep x --keep-all").fails(2, &["cannot be used with"]);
-    place.run("conflicts --db b.db form-7 --because x").fails(2, &["--keep"]);
+    place.run("conflicts --db b.db --aggregate form-7 --keep nobody").fails(1, &["can keep only", "hint:"]);
+    place.run("conflicts --db b.db --aggregate form-8").fails(1, &["is not in conflict", "--again"]);
+    place.run("conflicts --db b.db --aggregate form-7 --again").fails(1, &["no decision on top"]);
+    place.run("conflicts --db b.db --keep-all").fails(2, &["--aggregate"]);
+    place
+        .run("conflicts --db b.db --aggregate form-7 --keep x --keep-all")
+        .fails(2, &["cannot be used with"]);
+    place.run("conflicts --db b.db --aggregate form-7 --because x").fails(2, &["--keep"]);
     place.run("explain --db b.db nobody").fails(1, &["no such event is in the log"]);
     place.run("conflicts --db none.db").fails(1, &["there is no replica in this file"]);
 }

@@ -2,7 +2,7 @@
 
 use synckit::{
     Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager, conflict::Answer,
-    conflict::Closure, conflict::ConflictNotice, conflict::Resolution,
+    conflict::Closure, conflict::ConflictNotice,
 };
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};

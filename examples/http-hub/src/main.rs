@@ -10,7 +10,10 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use synckit::{Caller, Endpoint, EventStore, HelloRequest, NodeId, PROTOCOL_VERSION, StoreId, Transport};
+use synckit::{
+    Endpoint, EventStore, NodeId, StoreId, Transport,
+    transport::{Caller, HelloRequest, PROTOCOL_VERSION},
+};
 use synckit_http::{HttpService, HttpTransport, serve};
 use synckit_memory::MemoryStore;
 use tokio::net::TcpListener;

@@ -44,8 +44,11 @@ async fn main() -> Result {
     // South has met the hub after north; north has to hear of south yet.
     let report = north.sync().await?;
     println!("north hears of south: {} event", report.pulled);
-    let digests =
-        [Digest::of(north.replica().store()).await?, Digest::of(south.replica().store()).await?, Digest::of(&hub).await?];
+    let digests = [
+        Digest::of(north.replica().store()).await?,
+        Digest::of(south.replica().store()).await?,
+        Digest::of(&hub).await?,
+    ];
     assert!(digests.iter().all(|digest| *digest == digests[0]), "all hold the same: {digests:?}");
     println!("redb, redb and SQLite hold the same {} events", digests[0].events);
 

@@ -271,7 +271,7 @@ fn content_digest(
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     pub(crate) fn sample() -> Event {

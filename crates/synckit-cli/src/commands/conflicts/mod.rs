@@ -20,13 +20,13 @@ use show::Shown;
 /// List conflicts, show their sides with the changed fields, settle them; list all decisions
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    synckit conflicts --db a.db                                   list what is not settled\n  \
-    synckit conflicts --db a.db form-7                            show its sides and what each changed\n  \
-    synckit conflicts --db a.db form-7 --keep e-17 --by ann       this side stands\n  \
-    synckit conflicts --db a.db form-7 --keep-all                 all sides stand\n  \
-    synckit conflicts --db a.db form-7 --merge '{\"guests\":60}'   this stands in the place of all\n  \
-    synckit conflicts --db a.db form-7 --keep e-18 --again        decide otherwise what is settled\n  \
-    synckit conflicts --db a.db --decisions --json                export every decision that was taken\n\n\
+    synckit conflicts --db a.db                                              list what is not settled\n  \
+    synckit conflicts --db a.db --aggregate form-7                           show its sides and what each changed\n  \
+    synckit conflicts --db a.db --aggregate form-7 --keep e-17 --by ann      this side stands\n  \
+    synckit conflicts --db a.db --aggregate form-7 --keep-all                all sides stand\n  \
+    synckit conflicts --db a.db --aggregate form-7 --merge '{\"guests\":60}'   this stands in the place of all\n  \
+    synckit conflicts --db a.db --aggregate form-7 --keep e-18 --again       decide otherwise what is settled\n  \
+    synckit conflicts --db a.db --decisions --json                           export every decision that was taken\n\n\
     A decision is an event: it reaches the other replicas with the next sync. It counts more than what rules say, \
     and a later decision more than an earlier one. Where two people decide at the same time, all replicas end \
     with one of the decisions. What lost stays in the log: see `synckit history` and `explain`.")]
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     replica: Existing,
 
     /// The aggregate in conflict; all are listed unless given
-    #[arg(value_name = "AGGREGATE")]
+    #[arg(long, value_name = "ID")]
     aggregate: Option<AggregateId>,
 
     /// Settle it: this event stands, with all it had seen
