@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 use synckit_core::{Error, Result};
 
-/// What is packed: below this a message does not get smaller by enough to matter.
+/// The size above which a message is packed: a smaller one does not shrink enough to matter.
 const WORTHWHILE: usize = 1 << 10;
 
 /// The largest zstd window, as a power of two: 8 MiB, what RFC 9659 allows on the web.
@@ -23,12 +23,12 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The best coding of those that the other side accepts.
+    /// Returns the best coding that the other side accepts.
     pub fn best(accepts: impl Fn(Coding) -> bool) -> Coding {
         [Coding::Zstd, Coding::Gzip].into_iter().find(|coding| accepts(*coding)).unwrap_or(Coding::Identity)
     }
 
-    /// Returns the coding of this name, whatever its case; `None` for one that is not known.
+    /// Returns the coding of this name, whatever its case; `None` for an unknown one.
     pub fn named(name: &str) -> Option<Coding> {
         match name.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Some(Coding::Identity),
@@ -38,7 +38,7 @@ impl Coding {
         }
     }
 
-    /// Returns the best coding in the values of an `Accept-Encoding` header: names, each with a weight or without.
+    /// Returns the best coding in the values of an `Accept-Encoding` header: names, each with or without a weight.
     pub fn accepted<'a>(values: impl Iterator<Item = &'a str>) -> Coding {
         let taken = |item: &'a str| {
             let (name, weight) = item.split_once(';').unwrap_or((item, ""));
@@ -49,7 +49,7 @@ impl Coding {
         Coding::best(|wanted| names.iter().any(|name| name.eq_ignore_ascii_case(wanted.name())))
     }
 
-    /// Its name in headers, the same in HTTP and gRPC.
+    /// Returns its name in headers, the same in HTTP and gRPC.
     pub fn name(self) -> &'static str {
         match self {
             Coding::Identity => "identity",
@@ -58,7 +58,7 @@ impl Coding {
         }
     }
 
-    /// Estimates how many bytes `packed` ones unpack to: a measure of the work, not a limit.
+    /// Estimates how many bytes `packed` bytes unpack to: a measure of the work, not a limit.
     pub fn estimate(self, packed: usize) -> usize {
         match self {
             Coding::Identity => packed,
@@ -66,7 +66,7 @@ impl Coding {
         }
     }
 
-    /// Packs a message above 1 KiB, if that makes it smaller; `None` where it is to be sent as it is.
+    /// Packs a message above 1 KiB, if that makes it smaller; `None` means that it is to be sent unpacked.
     pub fn pack(self, body: &[u8]) -> Option<Vec<u8>> {
         if body.len() <= WORTHWHILE {
             return None;
@@ -83,10 +83,10 @@ impl Coding {
         packed.filter(|packed| packed.len() < body.len())
     }
 
-    /// Unpacks a message to at most `most` bytes. No more than that, and the window, is ever allocated.
+    /// Unpacks a message to at most `most` bytes. Never allocates more than that and the window.
     ///
     /// # Errors
-    /// `TooLarge` when there is more, `Invalid` when it is not packed so.
+    /// `TooLarge` when there are more bytes, `Invalid` when it is not packed with this coding.
     pub fn unpack(self, body: Bytes, most: usize) -> Result<Bytes> {
         let unpacked = match self {
             Coding::Identity if body.len() > most => return Err(too_large(most)),
@@ -111,7 +111,7 @@ fn too_large(most: usize) -> Error {
     ))
 }
 
-/// Reads to the end, or answers `None` when there are more bytes than allowed.
+/// Reads to the end; returns `None` when there are more bytes than allowed.
 fn read_bounded(mut reader: impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut all: Vec<u8> = Vec::new();
     let mut chunk = [0; 16 << 10];

@@ -1,4 +1,4 @@
-//! The connections of a server: accepted up to a number, ended with grace.
+//! The connections of a server: accepted up to a maximum number, and closed gracefully.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How long no connection is accepted after one could not be: running out of files would else keep a processor busy.
+/// The pause after a connection could not be accepted: without it, running out of files would keep a processor busy.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of one server, each in a task of its own. Dropping them closes them at once.
@@ -21,16 +21,17 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Makes room for this number of connections at once, and at least for one.
+    /// Creates room for this number of connections at once, but at least for one.
     pub fn new(most: usize) -> Self {
         let slots = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Connections { slots, tasks: JoinSet::new() }
     }
 
-    /// Accepts connections until `shutdown` resolves, and runs what `serve` makes of each; then the listener is closed.
-    /// Above the limit, callers wait to be accepted. An error in accepting, such as too many open files, does not end it.
+    /// Accepts connections until `shutdown` resolves, and runs the future that `serve` returns for each; then closes
+    /// the listener. Above the limit, callers wait to be accepted. An error in accepting, such as too many open files,
+    /// does not stop it.
     ///
-    /// Dropping the future closes the listener; the connections go on.
+    /// Dropping the future closes the listener; the connections stay open.
     pub async fn accept<F>(
         &mut self,
         listener: TcpListener,
@@ -56,8 +57,8 @@ impl Connections {
         }
     }
 
-    /// Waits until all have ended, as what serves them makes them; closes those that are still there
-    /// after `grace`. Dropping the future closes all at once.
+    /// Waits until all connections have ended, which is up to the futures that serve them; closes those that are still
+    /// open after `grace`. Dropping the future closes all at once.
     pub async fn finish(mut self, grace: Duration) {
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(grace, finished).await.is_err() {
@@ -67,7 +68,7 @@ impl Connections {
     }
 }
 
-/// The next connection, once there is a slot for it.
+/// Accepts the next connection, once there is a slot for it.
 async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
     let slot = slots.clone().acquire_owned().await.ok();
     loop {

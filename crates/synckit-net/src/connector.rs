@@ -1,4 +1,5 @@
-//! The connections of a client's pool: counted, over TLS where the URL says so, and with their last words remembered.
+//! The connections of a client's pool: counted, over TLS where the URL says so, and with the reason remembered for
+//! which the last one broke.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::explain::{BoxError, cannot_connect, explain};
 use crate::stream::{Counts, Observe, Observed, Stream};
 use crate::tls::{Dialer, Protocol};
 
-/// What the connections of one client were told last, when they broke.
+/// The last reason that the connections of one client were given when they broke.
 #[derive(Clone, Debug)]
 pub struct LastWords {
     protocol: Protocol,
@@ -35,10 +36,11 @@ impl LastWords {
         said.as_ref().map(|(kind, message)| Error::new(*kind, message.clone()))
     }
 
-    /// Returns the error behind a request that got no answer: what TLS or the connection says, or that there is none,
-    /// where it broke in `connecting`. `broken` is the message where nothing of that is known.
+    /// Returns the error behind a request that got no answer: what TLS or the connection reports or, if `connecting`
+    /// failed, that there is no connection. `broken` is the message if none of that is known.
     ///
-    /// A pool of HTTP/2 passes on a text only of why a connection broke, so what the connection was told is remembered.
+    /// An HTTP/2 pool passes on only a text about why a connection broke, so the reason that the connection was given
+    /// is remembered.
     pub fn unanswered(
         &self,
         error: impl StdError + Send + Sync + 'static,
@@ -67,19 +69,19 @@ impl Observe for LastWords {
     }
 }
 
-/// Opens the connections of a pool of hyper's.
+/// Opens the connections of a hyper pool.
 #[derive(Clone)]
 pub struct Connector {
     tcp: HttpConnector,
     tls: Option<Dialer>,
-    /// For the handshake.
+    /// The time limit of the handshake.
     limit: Duration,
     counts: Arc<Counts>,
     last_words: LastWords,
 }
 
 impl Connector {
-    /// Connects in this time, and with as much again for a handshake where there is a dialer.
+    /// Creates a connector that connects within this time; with a dialer, the handshake may take as long again.
     pub fn new(protocol: Protocol, tls: Option<Dialer>, limit: Duration, counts: Arc<Counts>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -88,7 +90,7 @@ impl Connector {
         Connector { tcp, tls, limit, counts, last_words: LastWords { protocol, said: Arc::default() } }
     }
 
-    /// Returns what its connections are told last, from now on.
+    /// Returns the handle that holds the last reason its connections were given, also for those opened later.
     pub fn last_words(&self) -> LastWords {
         self.last_words.clone()
     }

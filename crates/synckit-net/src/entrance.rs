@@ -1,4 +1,4 @@
-//! The way of an accepted connection to where it is served.
+//! What happens to an accepted connection before it is served.
 
 use std::fmt;
 use std::fmt::Display;
@@ -20,7 +20,7 @@ use crate::tls::Acceptor;
 /// The first byte of every TLS handshake.
 const HANDSHAKE: u8 = 22;
 
-/// What every accepted connection goes through: guards, and a handshake where there is TLS.
+/// What every accepted connection passes: guards and, with TLS, a handshake.
 #[derive(Clone)]
 pub struct Entrance {
     acceptor: Option<Acceptor>,
@@ -30,19 +30,20 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    /// Guards connections, and shakes hands in at most this time where there is an acceptor.
+    /// Creates an entrance that guards connections and, with an acceptor, shakes hands within this time.
     pub fn new(acceptor: Option<Acceptor>, guards: Guards, limit: Duration) -> Self {
         Entrance { acceptor, guards, limit, refusal: Vec::new() }
     }
 
-    /// Sets what a caller is sent that does not begin a handshake where there must be one: an answer in the plain form of
-    /// the protocol, since such a caller would not read an alert.
+    /// Sets what is sent to a caller that does not begin a handshake although one is required: an answer in the plain
+    /// form of the protocol, since such a caller would not read an alert.
     pub fn with_refusal(mut self, refusal: Vec<u8>) -> Self {
         self.refusal = refusal;
         self
     }
 
-    /// Takes a connection in; `None` when its handshake fails, takes too long, or the flag is raised meanwhile.
+    /// Lets a connection in; returns `None` when its handshake fails or takes too long, or when the flag is raised
+    /// meanwhile.
     ///
     /// Dropping the future closes the connection.
     pub async fn enter(
@@ -72,7 +73,7 @@ impl Entrance {
         }
     }
 
-    /// Hands back a connection on which the caller begins a handshake; refuses one that does not, and ends it.
+    /// Returns a connection on which the caller begins a handshake; refuses and ends any other.
     async fn turn_away_plain(
         &self,
         mut stream: Observed<TcpStream, Guard>,
@@ -101,7 +102,7 @@ impl fmt::Debug for Entrance {
     }
 }
 
-/// Runs a connection to its end. When the flag is raised, `finish` asks it to end after what it is at.
+/// Runs a connection to its end. When the flag is raised, `finish` asks it to end after its current work.
 pub async fn run_connection<C, E>(
     connection: C,
     closing: &mut watch::Receiver<bool>,

@@ -1,4 +1,4 @@
-//! What an error of a connection is about, found among its causes: libraries wrap it several times.
+//! The meaning of a connection's error, found among its causes: libraries wrap it several times.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,8 +10,8 @@ use crate::tls::{self, Protocol};
 /// An error of some library.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The error that this one or a cause of it stands for: one of synckit's own, as a connector makes it, or one of TLS.
-/// It is without a source; `None` where there is none of both.
+/// Returns the error that this one or one of its causes stands for: one of synckit's own, which a connector made, or
+/// one of TLS. It has no source. Returns `None` if there is neither.
 pub fn explain(error: &(dyn StdError + 'static), protocol: Protocol) -> Option<Error> {
     causes(error).find_map(|cause| match cause.downcast_ref::<Error>() {
         Some(own) => Some(Error::new(own.kind(), own.message().to_owned())),
@@ -19,8 +19,7 @@ pub fn explain(error: &(dyn StdError + 'static), protocol: Protocol) -> Option<E
     })
 }
 
-/// The error behind a connection that could not be opened: `Timeout` where that is what stopped it, else
-/// `Unavailable`.
+/// Returns the error for a connection that could not be opened: `Timeout` if it took too long, otherwise `Unavailable`.
 pub fn cannot_connect(error: impl StdError + Send + Sync + 'static) -> Error {
     let timed_out = causes(&error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -29,10 +28,10 @@ pub fn cannot_connect(error: impl StdError + Send + Sync + 'static) -> Error {
     Error::new(kind, "cannot connect; is the server running, and is this its address?").with_source(error)
 }
 
-/// The error and what is below it.
+/// Returns the error and all errors below it.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&this| {
-        // What an I/O error wraps is not its source but the error itself.
+        // The error that an I/O error wraps is not its source but the error itself.
         match this.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => this.source(),

@@ -1,4 +1,4 @@
-//! What a server does about callers that are silent or slow.
+//! How a server protects itself against silent and slow callers.
 
 use std::future::Future;
 use std::io;
@@ -11,29 +11,29 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::stream::{Observe, Stream};
 
-/// How an accepted connection is guarded. Without any guard it is as it is.
+/// How an accepted connection is guarded. By default it is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guards {
-    /// Breaks the connection unless this many bytes come in this time after it was accepted: what every caller of the
-    /// protocol says first, whatever it wants.
+    /// Breaks the connection unless this number of bytes arrives within this time after it was accepted: the bytes that
+    /// every caller of the protocol sends first, whatever it wants.
     pub opening: Option<(usize, Duration)>,
-    /// Breaks the connection when a write makes no progress in this time: the caller does not read.
+    /// Breaks the connection when a write makes no progress within this time, because the caller does not read.
     pub stall: Option<Duration>,
-    /// Reads on for at most this time when the connection is ended, so that a caller still gets an answer that came before
-    /// the end of its request: bytes that are left unread would reset the connection and take the answer with them.
+    /// Keeps reading for at most this time when the connection is ended, so that a caller still gets an answer that was
+    /// sent before the end of its request: unread bytes would reset the connection and lose the answer.
     pub linger: Option<Duration>,
 }
 
-/// The guards at work.
+/// The state of the guards of one connection.
 #[derive(Debug)]
 pub(crate) struct Guard {
     guards: Guards,
     heard: usize,
-    /// Runs until the caller has opened.
+    /// Runs until the caller has sent its opening.
     opening: Option<Pin<Box<Sleep>>>,
     /// Runs while a write waits for the caller.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Runs from the end of the writing half.
+    /// Runs from when the writing half has ended.
     linger: Option<Pin<Box<Sleep>>>,
 }
 

@@ -8,7 +8,7 @@
 //! - [`Stream`], [`Counts`], [`Observe`], [`Observed`]: connections of any kind, counted and observed
 //! - [`Connections`], [`Entrance`], [`Guards`], [`run_connection`]: those of a server
 //! - `Connector`, `LastWords`: those of a client's pool, with the feature `client`
-//! - [`explain`], [`cannot_connect`]: what an error of a connection is about
+//! - [`explain`], [`cannot_connect`]: the meaning of a connection's error
 //! - [`offload`], [`raised`]: work that takes the processor, and a flag to wait for
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -10,19 +10,19 @@ use std::task::{Context, Poll, ready};
 use synckit_core::Traffic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection, with TLS on it or without.
+/// A connection, with or without TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Something that is shown what happens to a stream, and may decide otherwise.
+/// An observer that sees what happens to a stream, and may change the outcome.
 pub trait Observe: Send + Unpin {
-    /// Is shown a read: the number of bytes that came.
+    /// Sees the result of a read, the number of bytes received, and returns the result to report.
     fn read(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         polled
     }
 
-    /// Is shown a write: the number of bytes that were taken.
+    /// Sees the result of a write, the number of bytes accepted, and returns the result to report.
     fn wrote(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         polled
     }
@@ -41,7 +41,7 @@ pub struct Observed<S, O> {
 }
 
 impl<S, O> Observed<S, O> {
-    /// Puts an observer on a stream.
+    /// Creates a stream with this observer on it.
     pub fn new(stream: S, observer: O) -> Self {
         Observed { stream, observer }
     }
@@ -90,7 +90,7 @@ impl<S: Stream, O: Observe> AsyncWrite for Observed<S, O> {
     }
 }
 
-/// What crossed all connections of one client.
+/// The bytes that crossed all connections of one client.
 #[derive(Default)]
 pub struct Counts {
     sent: AtomicU64,
@@ -98,7 +98,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Returns the bytes until now, each way.
+    /// Returns the number of bytes so far, each way.
     pub fn traffic(&self) -> Traffic {
         Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
     }

@@ -1,13 +1,13 @@
-//! What every task of a transport does at times: work on the processor, and wait for a flag.
+//! Helpers for the tasks of a transport: work that occupies the processor, and waiting for a flag.
 
 use synckit_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
 
-/// Work on fewer bytes delays nobody.
+/// The size below which work delays nobody.
 const SMALL: usize = 128 << 10;
 
-/// Runs work on about this number of bytes, away from the runtime where that would delay others. Needs a tokio runtime. Work
-/// that has begun there goes on to its end when the future is dropped.
+/// Runs work on about this number of bytes, away from the runtime if it would delay others. Needs a tokio runtime. Work
+/// that has begun there runs to its end even if the future is dropped.
 ///
 /// # Errors
 /// Those of the work; `Internal` when it panics away from the runtime.

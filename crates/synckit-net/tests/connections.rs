@@ -1,4 +1,4 @@
-//! The connections of a server, with real sockets: how many at once, and how they end.
+//! The connections of a server, with real sockets: how many are open at once, and how they end.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ async fn start(most: usize, grace: Duration) -> (SocketAddr, oneshot::Sender<()>
     (address, stop, serving)
 }
 
-/// A caller that was greeted.
+/// Connects and returns once greeted.
 async fn greeted(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'!');
@@ -62,11 +62,11 @@ async fn after_shutdown_nobody_is_accepted_and_who_is_there_may_finish() {
     let (address, stop, serving) = start(2, LONG).await;
     let caller = greeted(address).await;
     stop.send(()).unwrap();
-    // The listener closes as the shutdown is noticed, and then no call can stand.
+    // The listener closes once the shutdown is noticed, and then no connection succeeds.
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    assert!(!serving.is_finished(), "a connection is left");
+    assert!(!serving.is_finished(), "one connection is still open");
     drop(caller);
     serving.await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! Handshakes with real sockets, and the settings as a deployment writes them. Who is let in by which certificates is
-//! tested with the transports.
+//! Handshakes with real sockets, and the settings as a deployment writes them. The tests of the transports cover which
+//! certificates are accepted.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use synckit_core::ErrorKind;
@@ -7,7 +7,7 @@ use synckit_net::{Acceptor, ClientTls, Dialer, Protocol, ServerTls, TlsIdentity}
 
 const QUIET: Protocol = Protocol { alpn: "quiet/1", plain: "quiet://", secure: "quiets://" };
 
-/// A server that signed its own certificate, and a client that trusts it.
+/// Returns settings of a server that signed its own certificate, and of a client that trusts it.
 fn both() -> (ServerTls, ClientTls) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let chain = own.cert.pem();
@@ -64,7 +64,7 @@ mod handshakes {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// Both ends of one connection.
+    /// Returns both ends of one connection.
     async fn connection() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let calling = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -73,7 +73,7 @@ mod handshakes {
 
     type Ends = (Result<Box<dyn Stream>>, Result<Box<dyn Stream>>);
 
-    /// A handshake of a client and a server that speak these.
+    /// Runs a handshake of a client and a server that speak these protocols.
     async fn shaken(client: Protocol, server: Protocol, counts: Arc<Counts>) -> Ends {
         let (server_tls, client_tls) = both();
         let dialer = Dialer::new(client, &client_tls, "localhost").unwrap();

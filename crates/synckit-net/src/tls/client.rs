@@ -23,7 +23,7 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// To the server of this name or address, as it stands in a URL.
+    /// Creates a dialer for the server of this name or address, written as in a URL.
     ///
     /// # Errors
     /// `Invalid` for settings that cannot be read, or a host that no certificate can name; `Unsupported` without the
@@ -58,7 +58,7 @@ impl Dialer {
         Ok(Dialer { connector: TlsConnector::from(Arc::new(settings)), protocol, server })
     }
 
-    /// Shakes hands over a connection that stands, in this time at most. Dropping the future closes the connection.
+    /// Shakes hands over an open connection, within this time. Dropping the future closes the connection.
     ///
     /// # Errors
     /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS

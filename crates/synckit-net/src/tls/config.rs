@@ -1,21 +1,23 @@
-//! What a deployment sets about TLS. Everything is PEM text: where it is kept is the program's affair.
+//! What a deployment sets about TLS. Everything is PEM text: where it is kept is up to the program.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Who one side says it is: a chain of certificates and the private key of the first. `Debug` does not show the key.
+/// What one side identifies itself with: a chain of certificates and the private key of the first. `Debug` does not
+/// show the key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsIdentity {
-    /// The certificate of this side and then those between it and an authority, as PEM.
+    /// The certificate of this side, followed by those between it and an authority, as PEM.
     pub chain: String,
     /// The private key of that certificate as PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
     pub key: String,
 }
 
 impl TlsIdentity {
-    /// This chain and this key, both as PEM. They are checked when a transport or a server is made.
+    /// Creates an identity from this chain and this key, both as PEM. They are checked when a transport or a server is
+    /// made.
     pub fn new(chain: impl Into<String>, key: impl Into<String>) -> Self {
         TlsIdentity { chain: chain.into(), key: key.into() }
     }
@@ -27,16 +29,16 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
-/// Whom the calling side trusts, and what it shows to a server that asks. Used where the URL says so, as
-/// `https` and `grpcs` do.
+/// Whom the calling side trusts, and what it shows to a server that asks. Used with a URL that asks for TLS, such as
+/// one of `https` or `grpcs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientTls {
     /// Whether the authorities that browsers trust are trusted: Mozilla's list, as it was when the program was built,
     /// the same on every machine. True.
     pub public_roots: bool,
-    /// Certificates of further authorities that are trusted, as PEM: a company's own, or the server's if it signed
-    /// itself.
+    /// Certificates of further authorities that are trusted, as PEM: a company's own, or the server's if its
+    /// certificate is self-signed.
     pub roots: String,
     /// The certificate and key to show to a server that asks for one.
     pub identity: Option<TlsIdentity>,
@@ -49,19 +51,19 @@ impl Default for ClientTls {
 }
 
 impl ClientTls {
-    /// The public authorities, and no client certificate.
+    /// Creates settings that trust the public authorities and have no client certificate.
     pub fn new() -> Self {
         ClientTls::default()
     }
 
-    /// Trusts these authorities (PEM) too.
+    /// Trusts these authorities (PEM) as well.
     pub fn with_roots(mut self, pem: &str) -> Self {
         self.roots.push_str(pem);
         self.roots.push('\n');
         self
     }
 
-    /// Sets whether the public authorities are trusted. Without them, some of one's own are needed.
+    /// Sets whether the public authorities are trusted. Without them, [`ClientTls::with_roots`] must name at least one.
     pub fn with_public_roots(mut self, trusted: bool) -> Self {
         self.public_roots = trusted;
         self
@@ -74,18 +76,18 @@ impl ClientTls {
     }
 }
 
-/// What the answering side shows, and whether it asks callers who they are.
+/// What the answering side shows, and whether it asks callers for certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
     /// The certificate and key of the server.
     pub identity: TlsIdentity,
-    /// Whether callers show certificates. They are not asked unless set.
+    /// Which certificates callers must show. Unless this is set, they are not asked for any.
     #[serde(default)]
     pub clients: Option<ClientsTls>,
 }
 
-/// Which certificates callers show.
+/// Which certificates callers show, and whether they must.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientsTls {
@@ -96,7 +98,7 @@ pub struct ClientsTls {
 }
 
 impl ServerTls {
-    /// Shows this certificate, and asks callers for none.
+    /// Creates settings that show this certificate, and ask callers for none.
     pub fn new(identity: TlsIdentity) -> Self {
         ServerTls { identity, clients: None }
     }
@@ -107,7 +109,8 @@ impl ServerTls {
         self
     }
 
-    /// Asks callers for a certificate that one of these authorities (PEM) signed, and takes those who have none too.
+    /// Asks callers for a certificate that one of these authorities (PEM) signed, and also accepts callers that have
+    /// none.
     pub fn with_optional_clients(mut self, roots: impl Into<String>) -> Self {
         self.clients = Some(ClientsTls { roots: roots.into(), required: false });
         self

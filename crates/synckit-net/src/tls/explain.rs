@@ -7,9 +7,9 @@ use synckit_core::{Error, ErrorKind};
 
 use super::Protocol;
 
-/// The error that this one stands for, if it is one of TLS.
+/// Returns the error that this one stands for, if it is one of TLS.
 ///
-/// A refusal is not worth a retry: it lasts until somebody changes a certificate or a setting.
+/// A refusal is not worth a retry: it remains until somebody changes a certificate or a setting.
 pub(crate) fn explain(error: &(dyn StdError + 'static), protocol: Protocol) -> Option<Error> {
     let (kind, message) = match error.downcast_ref::<TlsError>()? {
         TlsError::InvalidCertificate(error) => (ErrorKind::Denied, of_certificate(error)),

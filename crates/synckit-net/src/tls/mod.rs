@@ -6,7 +6,7 @@
 //! - `client`, `server`: both ends of a handshake
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
-//! - `without`: what stands in for handshakes when the crate is built without the feature `tls`
+//! - `without`: replaces handshakes when the crate is built without the feature `tls`
 
 mod config;
 mod protocol;

@@ -1,4 +1,4 @@
-//! PEM into certificates and keys. Nothing of a key is ever put into an error.
+//! PEM into certificates and keys. No part of a key ever gets into an error.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
 
-/// An error about settings, with the library's as its source.
+/// Returns what makes an error about settings, with the library's error as its source.
 pub(super) fn wrong(message: &'static str) -> impl Fn(BoxError) -> Error {
     move |source| Error::invalid(message).with_source(source)
 }
 
-/// All certificates of a PEM text, at least one.
+/// Reads all certificates of a PEM text, at least one.
 pub(super) fn certificates(pem: &str, what: &'static str) -> Result<Vec<CertificateDer<'static>>> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let read = read.map_err(|error| {
@@ -33,7 +33,7 @@ pub(super) fn certificates(pem: &str, what: &'static str) -> Result<Vec<Certific
     Ok(read)
 }
 
-/// Adds authorities to those that are trusted.
+/// Adds authorities to the trusted ones.
 pub(super) fn add_roots(store: &mut RootCertStore, pem: &str, what: &'static str) -> Result<()> {
     for certificate in certificates(pem, what)? {
         store.add(certificate).map_err(|error| {
@@ -45,7 +45,7 @@ pub(super) fn add_roots(store: &mut RootCertStore, pem: &str, what: &'static str
     Ok(())
 }
 
-/// A chain and its key.
+/// Reads a chain and its key.
 pub(super) fn identity(
     identity: &TlsIdentity,
     what: &'static str,

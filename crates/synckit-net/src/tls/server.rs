@@ -15,7 +15,7 @@ use super::read::{add_roots, identity, provider, wrong};
 use super::{Protocol, ServerTls};
 use crate::{Stream, explain};
 
-/// How long the end of a failed handshake waits for the caller to have read why.
+/// How long a failed handshake is kept open, so that the caller can read the reason.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Accepts TLS connections.
@@ -26,7 +26,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// With these settings for every connection.
+    /// Creates an acceptor that uses these settings for every connection.
     ///
     /// # Errors
     /// `Invalid` for settings that cannot be read; `Unsupported` without the feature `tls`.
@@ -52,17 +52,17 @@ impl Acceptor {
         Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), protocol })
     }
 
-    /// Shakes hands. A caller that fails is told why before its connection ends. The caller of this
-    /// bounds its time; dropping the future closes the connection.
+    /// Shakes hands. A peer that fails is told why before its connection ends. There is no time limit, so the caller of
+    /// this function sets one; dropping the future closes the connection.
     ///
     /// # Errors
     /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS
-    /// or this protocol, else `Unavailable`.
+    /// or this protocol, otherwise `Unavailable`.
     pub async fn accept(&self, stream: impl Stream + 'static) -> Result<Box<dyn Stream>> {
         match self.acceptor.accept(stream).into_fallible().await {
             Ok(stream) => Ok(Box::new(stream)),
             Err((error, mut stream)) => {
-                // The alert is on its way. It arrives only if what the caller still sends is read: what is left unread
+                // The alert is on its way. It arrives only if the rest of what the caller sends is read: unread bytes
                 // would reset the connection.
                 let told = async {
                     let _ = stream.shutdown().await;

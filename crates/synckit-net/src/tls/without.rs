@@ -1,4 +1,4 @@
-//! What stands in for handshakes when the crate is built without the feature `tls`.
+//! Replaces handshakes when the crate is built without the feature `tls`.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn absent(protocol: Protocol) -> Error {
 pub enum Dialer {}
 
 impl Dialer {
-    /// None.
+    /// Fails: handshakes need the feature `tls`.
     ///
     /// # Errors
     /// `Unsupported`, always.
@@ -29,7 +29,7 @@ impl Dialer {
         Err(absent(protocol))
     }
 
-    /// Is never called: there is no dialer.
+    /// Is never called: no dialer exists.
     ///
     /// # Errors
     /// None.
@@ -43,7 +43,7 @@ impl Dialer {
 pub enum Acceptor {}
 
 impl Acceptor {
-    /// None.
+    /// Fails: handshakes need the feature `tls`.
     ///
     /// # Errors
     /// `Unsupported`, always.
@@ -51,7 +51,7 @@ impl Acceptor {
         Err(absent(protocol))
     }
 
-    /// Is never called: there is no acceptor.
+    /// Is never called: no acceptor exists.
     ///
     /// # Errors
     /// None.
@@ -60,7 +60,7 @@ impl Acceptor {
     }
 }
 
-/// No error is one of TLS.
+/// Returns `None`: no error is one of TLS.
 pub(crate) fn explain(_: &(dyn StdError + 'static), _: Protocol) -> Option<Error> {
     None
 }
