@@ -5,14 +5,14 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use synckit_core::{Error, Result};
 use synckit_net::{BoxError, ClientTls, Dialer, Protocol};
 
-/// Where a server is: what its URL says.
+/// The address of a server, as its URL names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Whether it is reached by TLS.
+    /// Whether it is reached over TLS.
     pub secure: bool,
-    /// Its host, and its port where one is named.
+    /// Its host, and its port if the URL names one.
     pub authority: Authority,
-    /// What stands before every path there: empty, or a path without a slash at its end.
+    /// The prefix of every path there: empty, or a path without a slash at its end.
     pub base: String,
 }
 
@@ -20,8 +20,8 @@ impl Address {
     /// Reads the URL of a server that speaks this protocol.
     ///
     /// # Errors
-    /// `Invalid` for a URL without a scheme or of another, without a host, with credentials, or with a query. A URL that
-    /// holds credentials is not in the error.
+    /// `Invalid` for a URL without a scheme or with another one, without a host, with credentials, or with a query. A
+    /// URL that holds credentials is not in the error.
     pub fn parse(url: &str, protocol: Protocol) -> Result<Address> {
         let Protocol { plain, secure, .. } = protocol;
         let shown = if url.contains('@') { "" } else { url };
@@ -45,7 +45,7 @@ impl Address {
         if rest.contains('@') {
             return Err(bad("the URL holds credentials; send them in a header instead".to_owned()));
         }
-        // As an HTTP URL, whatever the protocol: a library may check schemes.
+        // It is parsed as an HTTP URL, whatever the protocol: a library may check schemes.
         let uri: Uri = format!("http://{rest}")
             .parse()
             .map_err(|error| bad("this is not a URL".to_owned()).with_source(BoxError::from(error)))?;
@@ -61,7 +61,7 @@ impl Address {
     /// Returns the URI of a path there, with the scheme of HTTP.
     ///
     /// # Errors
-    /// `Invalid` when there is no such URI.
+    /// `Invalid` when the path does not make a valid URI.
     pub fn uri(&self, path: &str) -> Result<Uri> {
         Uri::builder()
             .scheme(if self.secure { Scheme::HTTPS } else { Scheme::HTTP })
@@ -71,7 +71,7 @@ impl Address {
             .map_err(|error| Error::invalid("this is not a URL").with_source(error))
     }
 
-    /// Returns what shakes hands with the server, where there is TLS.
+    /// Returns the dialer that shakes hands with the server; `None` without TLS.
     ///
     /// # Errors
     /// `Invalid` for settings that cannot be used, `Unsupported` without the feature `tls`.

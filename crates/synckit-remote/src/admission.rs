@@ -1,4 +1,4 @@
-//! What may be asked at once, and for how long.
+//! How many requests may run at once, and for how long.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ServerConfig;
 
-/// The room, the deadlines and the limits of one server. Clones share the room.
+/// The room for calls, the deadlines and the limits of one server. Clones share the room.
 #[derive(Clone, Debug)]
 pub struct Admission {
     config: Arc<ServerConfig>,
@@ -18,7 +18,7 @@ pub struct Admission {
     closing: watch::Receiver<bool>,
 }
 
-/// Room for one request, given back when this is dropped, and until when the request must be done.
+/// Room for one request, released on drop, and the deadline of the request.
 #[derive(Debug)]
 pub struct Turn {
     _room: OwnedSemaphorePermit,
@@ -26,7 +26,7 @@ pub struct Turn {
 }
 
 impl Admission {
-    /// Admits what this configuration allows.
+    /// Creates an admission with the limits of this configuration.
     pub fn new(config: ServerConfig) -> Self {
         let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Admission {
@@ -37,7 +37,7 @@ impl Admission {
         }
     }
 
-    /// Ends what lasts when this flag is raised.
+    /// Ends lasting streams when this flag is raised.
     pub fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
         self.closing = closing;
         self
@@ -53,11 +53,11 @@ impl Admission {
         self.closing.clone()
     }
 
-    /// Waits for room for one more request. It must be done in the time of a request, and by the caller's deadline where
-    /// there is one.
+    /// Waits for room for one more request. The request must be done within the time limit of requests, and by the
+    /// caller's deadline if there is one.
     ///
     /// # Errors
-    /// `Busy` when there is no room in [`ServerConfig::queue_ms`].
+    /// `Busy` when there is no room within [`ServerConfig::queue_ms`].
     pub async fn begin(&self, deadline: Option<Instant>) -> Result<Turn> {
         let full =
             || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
@@ -67,7 +67,7 @@ impl Admission {
         Ok(Turn { _room: room, until: deadline.map_or(own, |deadline| deadline.min(own)) })
     }
 
-    /// Takes room for one more stream that lasts, such as a subscription.
+    /// Takes room for one more lasting stream, such as a subscription.
     ///
     /// # Errors
     /// `Busy` when there is none.
@@ -76,29 +76,30 @@ impl Admission {
         self.lasting.clone().try_acquire_owned().map_err(|_| full())
     }
 
-    /// Returns what this side accepts: the stricter of what a transport takes and what the wire lets through.
+    /// Returns the limits of this side: of each, the stricter of what the transport accepts and what the wire lets
+    /// through.
     pub fn offered(&self, limits: Limits) -> Limits {
         Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
     }
 }
 
 impl Turn {
-    /// Returns until when the request must be done.
+    /// Returns the time by which the request must be done.
     pub fn until(&self) -> Instant {
         self.until
     }
 
-    /// Runs a part of the request, until it must be done.
+    /// Runs a part of the request, until its deadline.
     ///
     /// # Errors
-    /// `Timeout` when it is late, and those of the work.
+    /// `Timeout` after the deadline, and those of the work.
     pub async fn within<A>(&self, work: impl Future<Output = Result<A>>) -> Result<A> {
         let late = || Error::new(ErrorKind::Timeout, "the call took too long; it may have been carried out");
         timeout_at(self.until, work).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
-/// Returns the error that ends what lasts when the server shuts down.
+/// Returns the error that ends lasting streams when the server shuts down.
 pub fn shutting_down() -> Error {
     Error::new(ErrorKind::Unavailable, "the server shuts down; go on at the last cursor")
 }

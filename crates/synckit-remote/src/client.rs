@@ -18,21 +18,21 @@ use crate::incoming::{Incoming, Reader};
 use crate::message::Packed;
 use crate::method::Method;
 
-/// What a transport adds to a [`Client`]: how a message gets to the server and its answer back.
+/// The part that a transport adds to a [`Client`]: it gets a message to the server, and the answer back.
 ///
-/// The client bounds the time of a call, drops the exchange when it is closed, and says in errors which transport and
-/// which call they are of.
+/// The client limits the time of a call, drops the exchange when it is closed, and adds the transport and the call to
+/// errors.
 pub trait Exchange: Sized + Send + Sync + 'static {
     /// The name of the transport in errors.
     const NAME: &'static str;
 
-    /// What is spoken within TLS, and what URLs begin with.
+    /// The protocol spoken within TLS, and how URLs begin.
     const PROTOCOL: Protocol;
 
-    /// How pages come.
+    /// How the pages of a subscription arrive.
     type Incoming: Incoming;
 
-    /// Gets ready to call the server. Nothing is sent yet. Bytes are counted as they are on the wire.
+    /// Prepares to call the server. Sends nothing yet. Counts bytes as they are on the wire.
     ///
     /// # Errors
     /// `Invalid` for settings that cannot be used; `Unsupported` for TLS without the feature `tls`.
@@ -41,7 +41,7 @@ pub trait Exchange: Sized + Send + Sync + 'static {
     /// Sends a message and waits for the answer. Dropping the future ends the call.
     ///
     /// # Errors
-    /// The peer's, and those of the way there.
+    /// The peer's, and those of the connection.
     fn call(
         &self,
         method: Method,
@@ -55,10 +55,10 @@ pub trait Exchange: Sized + Send + Sync + 'static {
     fn subscribe(&self, request: &PullRequest) -> impl Future<Output = Result<Self::Incoming>> + Send;
 }
 
-/// A [`Transport`] to a synckit server, over whatever its exchange speaks. Clones share its connections.
+/// A [`Transport`] to a synckit server, over the protocol of its exchange. Clones share its connections.
 ///
-/// Connections are opened when they are needed, and used again. There are no retries of calls. All calls need a tokio
-/// runtime with its timer, and dropping any of them leaves the server as before or as after.
+/// Connections are opened when they are needed, and reused. Calls are not retried. All calls need a tokio runtime with
+/// its timer. After a call is dropped, the server has carried it out in full or not at all.
 ///
 /// `traffic` counts every byte of every connection, TLS and headers included.
 pub struct Client<E>(Arc<Inner<E>>);
@@ -72,7 +72,7 @@ struct Inner<E> {
 }
 
 impl<E: Exchange> Client<E> {
-    /// A transport to the server at this URL. Nothing is sent yet.
+    /// Creates a transport to the server at this URL. Sends nothing yet.
     ///
     /// # Errors
     /// `Invalid` when this is not the URL of a server; `Unsupported` for TLS without the feature `tls`.
@@ -80,7 +80,7 @@ impl<E: Exchange> Client<E> {
         Client::with_config(ClientConfig::new(url))
     }
 
-    /// A transport as configured. Nothing is sent yet.
+    /// Creates a transport with this configuration. Sends nothing yet.
     ///
     /// # Errors
     /// As [`Client::new`], and `Invalid` for headers, certificates and keys that cannot be used.
@@ -101,8 +101,8 @@ impl<E: Exchange> Client<E> {
         &self.0.config
     }
 
-    /// Runs a call of the exchange until the transport is closed; `operation` is its name in errors. For calls that
-    /// [`Transport`] does not have; how long they may take is for them to say.
+    /// Runs a call of the exchange until the transport is closed; `operation` is its name in errors. Meant for calls
+    /// that [`Transport`] does not have; they set their own time limit.
     ///
     /// # Errors
     /// `Closed`, and those of the call.
@@ -149,7 +149,7 @@ impl<E: Exchange> Client<E> {
     }
 }
 
-/// The error of a transport that was closed.
+/// Returns the error of a transport that was closed.
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the transport is closed")
 }

@@ -14,20 +14,20 @@ use synckit_wire::WireLimits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// Client: until the connection stands, and as long again for the handshake of TLS. Server: for that handshake, and
-    /// as long again until a caller has opened; over HTTP/1.1 that is until the header of a request is whole, counted from
-    /// the opening of the connection or the end of the request before. 10 s.
+    /// Client: until the connection is open, and as long again for the TLS handshake. Server: for that handshake, and
+    /// as long again until a caller has sent its opening. Over HTTP/1.1 that is until the header of a request is
+    /// complete, counted from the opening of the connection or the end of the request before. 10 s.
     pub connect_ms: u64,
-    /// The longest pause within a message, between two messages of a stream, or in the progress of an answer. Must be longer
-    /// than [`ServerConfig::heartbeat_ms`] of the other side. 15 s.
+    /// The longest pause within a message, between two messages of a stream, or in the progress of an answer. Must be
+    /// longer than [`ServerConfig::heartbeat_ms`] of the other side. 15 s.
     pub idle_ms: u64,
-    /// For a whole call; of a stream, for each message to be made and to be taken. A subscription over HTTP is bounded so
-    /// only until its answer begins. Where the caller names a deadline, the shorter counts. 30 s.
+    /// For a whole call; for a stream, until each message is made, and until it is taken. A subscription over HTTP has
+    /// this limit only until its answer begins. If the caller names a deadline, the shorter counts. 30 s.
     pub request_ms: u64,
-    /// After how long a silence the other side is pinged, where the protocol has pings: gRPC has, HTTP/1.1 has not. A
+    /// The silence after which the other side is pinged, if the protocol has pings: gRPC does, HTTP/1.1 does not. A
     /// client pings while a call runs. 10 s.
     pub keep_alive_ms: u64,
-    /// How long the answer to a ping may take, before the connection is given up with all its calls. 10 s.
+    /// How long the answer to a ping may take, before the connection and all its calls are given up. 10 s.
     pub keep_alive_timeout_ms: u64,
 }
 
@@ -64,26 +64,26 @@ durations!(Timeouts: connect of connect_ms, idle of idle_ms, request of request_
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// What a message may be.
+    /// The limits of a message.
     pub limits: WireLimits,
     /// How long to wait for callers.
     pub timeouts: Timeouts,
-    /// The most connections at once; more wait to be accepted. Used by [`serve`](crate::serve). 1,024.
+    /// The most connections at once; further ones wait to be accepted. Used by [`serve`](crate::serve). 1,024.
     pub connections: usize,
-    /// The most calls at once on one connection, where the protocol has several: gRPC; a caller waits with more. Used by
-    /// [`serve`](crate::serve). 128.
+    /// The most calls at once on one connection, if the protocol has several, as gRPC does; a caller waits with further
+    /// ones. Used by [`serve`](crate::serve). 128.
     pub calls_per_connection: u32,
-    /// The most requests in work at once; more wait for [`ServerConfig::queue_ms`]. A request in work holds its message
+    /// The most running requests; further ones wait for [`ServerConfig::queue_ms`]. A running request holds its message
     /// and what was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
     pub requests: usize,
     /// How long a request waits for room before it is refused as `Busy`, in milliseconds. 5 s.
     pub queue_ms: u64,
-    /// The most streams at once that last, such as subscriptions; more are refused as `Busy`. Each holds one message at
-    /// most. 256.
+    /// The most lasting streams at once, such as subscriptions; further ones are refused as `Busy`. Each holds at most
+    /// one message. 256.
     pub subscriptions: usize,
-    /// After how long a silence of a subscription something is sent that shows it is alive, in milliseconds. 5 s.
+    /// The silence of a subscription after which something is sent that shows it is alive, in milliseconds. 5 s.
     pub heartbeat_ms: u64,
-    /// How long running calls may take to finish after shutdown began, in milliseconds. Used by
+    /// How long running calls may take to finish once shutdown has begun, in milliseconds. Used by
     /// [`serve`](crate::serve). 10 s.
     pub grace_ms: u64,
 }
@@ -112,22 +112,22 @@ impl Default for ServerConfig {
 pub struct ClientConfig {
     /// Where the server is, such as `http://hub.example:8080`, `https://hub.example/base` or `grpcs://hub.example:8081`.
     pub url: String,
-    /// What an answer may be.
+    /// The limits of an answer.
     #[serde(default)]
     pub limits: WireLimits,
     /// How long to wait for the server.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// Whether messages above 1 KiB are sent compressed (zstd) and compressed answers asked for. True.
+    /// Whether messages above 1 KiB are sent compressed (zstd), and compressed answers are asked for. True.
     #[serde(default = "yes")]
     pub compression: bool,
-    /// Whether messages are protobuf where the server speaks it; else they are JSON. Over gRPC it cannot be off. True.
+    /// Whether messages are protobuf if the server speaks it; otherwise they are JSON. gRPC requires it. True.
     #[serde(default = "yes")]
     pub protobuf: bool,
     /// Headers sent with every call, such as `Authorization`; the metadata of gRPC.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// Whom to trust, and what to show, where the URL says that there is TLS.
+    /// Whom to trust, and what to show, if the URL asks for TLS.
     #[serde(default)]
     pub tls: ClientTls,
 }
@@ -137,7 +137,8 @@ fn yes() -> bool {
 }
 
 impl ClientConfig {
-    /// The server at this URL, everything else by default. The URL is checked when the transport is made.
+    /// Creates the configuration for the server at this URL, with defaults for everything else. The URL is checked when
+    /// the transport is made.
     pub fn new(url: impl Into<String>) -> Self {
         ClientConfig {
             url: url.into(),
@@ -150,7 +151,7 @@ impl ClientConfig {
         }
     }
 
-    /// Sets what an answer may be.
+    /// Sets the limits of an answer.
     pub fn with_limits(mut self, limits: WireLimits) -> Self {
         self.limits = limits;
         self
@@ -168,7 +169,7 @@ impl ClientConfig {
         self
     }
 
-    /// Sets whether messages are protobuf where the server speaks it.
+    /// Sets whether messages are protobuf if the server speaks it.
     pub fn with_protobuf(mut self, protobuf: bool) -> Self {
         self.protobuf = protobuf;
         self
@@ -180,7 +181,7 @@ impl ClientConfig {
         self
     }
 
-    /// Sets whom to trust, and what to show, where the URL says that there is TLS.
+    /// Sets whom to trust, and what to show, if the URL asks for TLS.
     pub fn with_tls(mut self, tls: ClientTls) -> Self {
         self.tls = tls;
         self

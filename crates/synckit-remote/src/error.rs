@@ -1,13 +1,13 @@
-//! Errors on their way to callers, and those that other software answers with.
+//! Errors on their way to callers, and errors that other software answers with.
 
 use std::time::Duration;
 
 use synckit_core::{Error, ErrorKind};
 
-/// When a caller may come again, for an error that names no time itself.
+/// When a caller may try again, for an error that does not name a time itself.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Adds to an error when to come again, where that is worthwhile and the error does not say it.
+/// Adds to an error when to try again, if that is worthwhile and the error does not say so itself.
 pub fn with_delay(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Busy if error.retry_after().is_none() => {
@@ -17,7 +17,7 @@ pub fn with_delay(error: Error) -> Error {
     }
 }
 
-/// Writes into the log that a call at this path ends with an error: loudly where this side is at fault.
+/// Logs that a call at this path ended with an error, as an error of the log if this side is at fault.
 pub fn report(path: &str, error: &Error) {
     match error.kind() {
         ErrorKind::Internal | ErrorKind::Corrupt => tracing::error!(path, %error, "a call failed"),
@@ -25,7 +25,8 @@ pub fn report(path: &str, error: &Error) {
     }
 }
 
-/// Returns the error behind a status of HTTP in an answer that is not one of synckit's: a proxy's page, another server.
+/// Returns the error for the HTTP status of an answer that is not synckit's, such as a proxy's page or another
+/// server's.
 pub fn foreign(status: u16) -> Error {
     let (kind, message) = match status {
         200..=299 => (ErrorKind::Unsupported, "the answer is not of a synckit server; check the address"),

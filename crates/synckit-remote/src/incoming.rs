@@ -1,4 +1,4 @@
-//! A subscription as it comes to a client.
+//! A subscription as a client receives it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::time::timeout;
 use crate::client::closed;
 use crate::message::Packed;
 
-/// What comes of a subscription, piece by piece.
+/// The incoming parts of a subscription, piece by piece.
 pub trait Incoming: Send + 'static {
-    /// Waits for the next page, or whatever else shows that the subscription is alive. It is dropped only with the whole
-    /// subscription.
+    /// Waits for the next page, or for anything else that shows that the subscription is alive. The future is dropped
+    /// only with the whole subscription.
     ///
     /// # Errors
     /// What ends the subscription: the peer's error, a connection that broke, [`subscription_ended`].
     fn next(&mut self) -> impl Future<Output = Result<Sign>> + Send;
 }
 
-/// What shows that a subscription is alive.
+/// A sign that a subscription is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// A page.
@@ -32,7 +32,7 @@ pub enum Sign {
     Alive,
 }
 
-/// Returns the error behind a subscription that just ends: none ever does.
+/// Returns the error for a subscription that ends without an error, which no subscription should do.
 pub fn subscription_ended() -> Error {
     Error::new(ErrorKind::Unavailable, "the subscription ended; subscribe again at the last cursor")
 }
@@ -47,7 +47,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// The pages that come. After an error there are none.
+    /// Returns the incoming pages. After an error there are no more.
     pub(crate) fn pages(self, incoming: impl Incoming) -> PageStream {
         Box::pin(stream::unfold(Some((self, incoming)), async |state| {
             let (mut reader, mut incoming) = state?;

@@ -5,11 +5,12 @@
 //! - [`Client`], [`Exchange`], [`Incoming`], [`Sign`]: the calling side, and what a transport adds to it
 //! - [`Service`], [`Pump`], [`Beat`]: the answering side, and what a subscription sends
 //! - [`serve`], [`serve_tls`], [`Serve`], [`Answer`]: whole servers
-//! - [`Admission`], [`Turn`]: room for calls, and until when they must be done
-//! - [`Method`], [`Packed`]: a call's name, and a message as it crosses
+//! - [`Admission`], [`Turn`]: room for calls, and their deadlines
+//! - [`Method`], [`Packed`]: a call's name, and a message on the wire
 //! - [`ClientConfig`], [`ServerConfig`], [`Timeouts`]: what a deployment sets
 //! - [`Address`]: the URL of a server
-//! - [`foreign`], [`report`], [`with_delay`]: errors that other software answers with, and those answered here
+//! - [`foreign`], [`report`], [`with_delay`]: errors that other software answers with, and errors that this side
+//!   answers with
 
 mod address;
 mod admission;

@@ -1,11 +1,11 @@
-//! A message as it crosses: packed, and in one of the forms.
+//! A message on the wire: packed, and in one of the forms.
 
 use bytes::Bytes;
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::{Coding, offload};
 use synckit_wire::{Decode, Format, WireLimits};
 
-/// A message as it came, or as it is sent.
+/// A message as it is received or sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// How it is packed.
@@ -17,8 +17,8 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Unpacks and reads it, away from the runtime where it is large. `fault` is the kind of bytes that cannot be unpacked:
-    /// `Invalid` in a request, `Corrupt` in an answer.
+    /// Unpacks and reads it, away from the runtime if it is large. `fault` is the kind of the error for bytes that
+    /// cannot be unpacked: `Invalid` in a request, `Corrupt` in an answer.
     ///
     /// # Errors
     /// `TooLarge` above the limits, `fault`, and those of [`Decode::decode`].
@@ -39,7 +39,7 @@ impl Packed {
     }
 }
 
-/// Packs an encoded message, away from the runtime where it is large, and only where that makes it smaller.
+/// Packs an encoded message, if that makes it smaller; away from the runtime if it is large.
 ///
 /// # Errors
 /// `TooLarge` when it has more than `most` bytes on the wire.

@@ -3,15 +3,15 @@
 /// A call of [`Transport`](synckit_core::Transport).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Both sides say who they are and how far they know each other.
+    /// Both sides say who they are and how much of the other's log they know.
     Hello,
-    /// One page of the log.
+    /// Reads one page of the log.
     Pull,
-    /// Events handed over.
+    /// Hands over events.
     Push,
-    /// Which of some events are not held.
+    /// Asks which of some events are missing.
     Missing,
-    /// Page after page, live.
+    /// Sends page after page, live.
     Subscribe,
 }
 
@@ -20,7 +20,7 @@ impl Method {
     pub const ALL: [Method; 5] =
         [Method::Hello, Method::Pull, Method::Push, Method::Missing, Method::Subscribe];
 
-    /// Returns its name, as paths and errors have it.
+    /// Returns its name in paths and errors.
     pub fn name(self) -> &'static str {
         match self {
             Method::Hello => "hello",

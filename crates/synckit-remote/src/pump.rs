@@ -1,4 +1,4 @@
-//! A subscription on its way to a caller.
+//! A subscription as it is sent to a caller.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::admission::{Admission, shutting_down};
 
-/// The pages of a subscription as they are sent, one at a time. It holds its room until it is dropped.
+/// The pages of a subscription as they are sent, one at a time. Holds its room until it is dropped.
 pub struct Pump {
     pages: PageStream,
     cursor: Option<Cursor>,
@@ -22,12 +22,12 @@ pub struct Pump {
     _room: OwnedSemaphorePermit,
 }
 
-/// What a subscription has to send.
+/// The next thing that a subscription sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beat {
     /// A page, encoded.
     Page(Vec<u8>),
-    /// Nothing for as long as a heartbeat: whatever shows that the subscription is alive.
+    /// There was no page for the time of a heartbeat: send anything that shows that the subscription is alive.
     Silence,
 }
 
@@ -43,11 +43,11 @@ impl Pump {
         Pump { pages, cursor, format, heartbeat, closing: admission.closing(), _room: room }
     }
 
-    /// Waits for the next page, for as long as a heartbeat. Dropping the future loses nothing.
+    /// Waits for the next page, for at most the time of a heartbeat. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// What ends the subscription, to be told to the caller: an error of its pages, or `Unavailable` when the server shuts
-    /// down or the pages just end. It is not called again.
+    /// The error that ends the subscription, to be sent to the caller: one of its pages, or `Unavailable` when the
+    /// server shuts down or the pages end without an error. Do not call this again after an error.
     pub async fn next(&mut self) -> Result<Beat> {
         let page = tokio::select! {
             biased;
@@ -65,8 +65,8 @@ impl Pump {
         }
     }
 
-    /// Returns a page that says nothing but where the reader is, for a wire that has nothing else for a silence; `None`
-    /// before the first page of a subscription from the beginning.
+    /// Returns a page that only says where the reader is, for a protocol with no other sign of life; `None` before the
+    /// first page of a subscription from the beginning.
     pub fn standing(&self) -> Option<Vec<u8>> {
         let next = self.cursor.clone()?;
         let page =

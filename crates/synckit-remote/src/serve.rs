@@ -1,4 +1,4 @@
-//! A whole server: accepts connections, guards them, and ends with grace.
+//! A whole server: accepts connections, guards them, and shuts down gracefully.
 
 use std::future::Future;
 
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::config::ServerConfig;
 
-/// A service that can be served on a listener of its own: the answering side of a transport over TCP.
+/// A service that can have its own listener: the answering side of a transport over TCP.
 pub trait Serve: Sized + Send {
     /// The name of the transport in errors.
     const NAME: &'static str;
 
-    /// What is spoken within TLS.
+    /// The protocol spoken within TLS.
     const PROTOCOL: Protocol;
 
     /// Returns its limits and timeouts.
@@ -23,21 +23,22 @@ pub trait Serve: Sized + Send {
     /// Returns how connections are guarded.
     fn guards(config: &ServerConfig) -> Guards;
 
-    /// Returns what a caller is sent that speaks without TLS where there is some; nothing where it would not read it.
+    /// Returns what is sent to a caller that does not speak TLS although the server does; nothing if the caller would
+    /// not read it.
     fn refusal() -> Vec<u8> {
         Vec::new()
     }
 
-    /// Gets ready to answer. What lasts ends when the flag is raised.
+    /// Prepares to answer calls. Lasting streams end when the flag is raised.
     ///
     /// # Errors
     /// Those of what the service needs.
     fn start(self, closing: watch::Receiver<bool>) -> impl Future<Output = Result<impl Answer>> + Send;
 }
 
-/// What answers a connection.
+/// The part of a server that answers on connections.
 pub trait Answer: Clone + Send + 'static {
-    /// Answers on this connection until the caller ends it, or the flag is raised and running calls are done.
+    /// Serves this connection until the caller ends it, or until the flag is raised and running calls are done.
     fn connection(
         self,
         stream: Box<dyn Stream>,
@@ -45,13 +46,14 @@ pub trait Answer: Clone + Send + 'static {
     ) -> impl Future<Output = ()> + Send + 'static;
 }
 
-/// Serves without TLS until `shutdown` resolves; then accepts no more, ends subscriptions, lets running calls finish
-/// within [`ServerConfig::grace_ms`], and returns.
+/// Serves without TLS until `shutdown` resolves; then accepts no more connections, ends subscriptions, lets running
+/// calls finish within [`ServerConfig::grace_ms`], and returns.
 ///
 /// Silent connections, slow callers and callers that do not take their answers are closed after their
-/// [`Timeouts`](crate::Timeouts). An error in accepting, such as too many open files, does not end it.
+/// [`Timeouts`](crate::Timeouts). An error in accepting, such as too many open files, does not stop the server.
 ///
-/// Dropping the future closes all connections at once; what a transport has begun is as before or as after.
+/// Dropping the future closes all connections at once; a call that a transport has begun is carried out in full or not
+/// at all.
 ///
 /// # Errors
 /// Those of [`Serve::start`].
@@ -63,12 +65,12 @@ pub async fn serve<S: Serve>(
     run(listener, None, service, shutdown).await
 }
 
-/// Serves as [`serve`] does, over TLS. A handshake takes one of the connections and at most
+/// Serves as [`serve`] does, over TLS. A handshake counts as one of the connections, and takes at most
 /// [`Timeouts::connect_ms`](crate::Timeouts::connect_ms); one that fails ends that connection only.
 ///
 /// # Errors
-/// As [`serve`]; `Invalid` when certificates or keys cannot be used, before anything is accepted; `Unsupported` without the
-/// feature `tls` of the transport.
+/// As [`serve`]; `Invalid` when certificates or keys cannot be used, before any connection is accepted; `Unsupported`
+/// without the feature `tls` of the transport.
 pub async fn serve_tls<S: Serve>(
     listener: TcpListener,
     tls: &ServerTls,

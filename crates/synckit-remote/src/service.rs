@@ -13,19 +13,19 @@ use crate::message::Packed;
 use crate::method::Method;
 use crate::pump::Pump;
 
-/// A transport and what it may be asked at once. Clones share both.
+/// A transport and its limits. Clones share both.
 pub struct Service<T> {
     transport: Arc<T>,
     admission: Admission,
 }
 
 impl<T: Transport> Service<T> {
-    /// Puts a transport behind a wire.
+    /// Creates a service that puts a transport on the wire.
     pub fn new(transport: T) -> Self {
         Service { transport: Arc::new(transport), admission: Admission::new(ServerConfig::default()) }
     }
 
-    /// Sets limits and timeouts, for this clone and those made of it.
+    /// Sets limits and timeouts, for this clone and those made from it.
     pub fn with_config(mut self, config: ServerConfig) -> Self {
         self.admission = Admission::new(config).with_closing(self.admission.closing());
         self
@@ -42,12 +42,12 @@ impl<T: Transport> Service<T> {
         self.admission.config()
     }
 
-    /// Returns what admits calls.
+    /// Returns the admission of calls.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
 
-    /// Returns what answers.
+    /// Returns the transport that answers.
     pub fn transport(&self) -> &T {
         &self.transport
     }
@@ -60,11 +60,11 @@ impl<T: Transport> Service<T> {
         message.read(&self.config().limits, ErrorKind::Invalid).await
     }
 
-    /// Answers a call: reads its message, calls the transport, writes the answer in this form.
+    /// Carries out a call: reads its message, calls the transport, and writes the answer in this form.
     ///
     /// # Errors
-    /// As [`Service::read`], and those of the transport; `Unsupported` for [`Method::Subscribe`], which is not answered with
-    /// one message.
+    /// As [`Service::read`], and those of the transport; `Unsupported` for [`Method::Subscribe`], which has more than
+    /// one message as its answer.
     pub async fn dispatch(&self, method: Method, message: Packed, format: Format) -> Result<Vec<u8>> {
         let transport = self.transport();
         Ok(match method {
@@ -86,7 +86,7 @@ impl<T: Transport> Service<T> {
         })
     }
 
-    /// Starts a subscription, whose pages are written in this form.
+    /// Starts a subscription that writes its pages in this form.
     ///
     /// # Errors
     /// `Busy` when there are too many, and those of the transport.
