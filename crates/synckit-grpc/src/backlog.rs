@@ -11,14 +11,14 @@ use crate::frame::framed;
 use crate::method::Rpc;
 use crate::outgoing::outgoing;
 
-/// What gRPC can do beyond the calls of every transport.
+/// Calls that gRPC has beyond those of every transport.
 pub trait PushStream {
-    /// Hands over batches one after another in one call, for backlogs: no round trip is waited for between them. Each
-    /// is stored as by [`Transport::push`](synckit_core::Transport::push), and one answer comes for them all: counts are
+    /// Sends batches one after another in one call, for backlogs: it does not wait for a round trip between them. Each
+    /// is stored as by [`Transport::push`](synckit_core::Transport::push), and one answer covers them all: counts are
     /// sums, and the index of a refused event is its place in the whole stream.
     ///
-    /// The next batch is taken from the stream when the one before is on its way. The whole may take any time; the
-    /// server waits [`Timeouts::idle_ms`](crate::Timeouts::idle_ms) for each batch. Dropping the call ends it; the
+    /// The next batch is taken from the stream when the one before is on its way. There is no limit on the total time;
+    /// the server waits [`Timeouts::idle_ms`](crate::Timeouts::idle_ms) for each batch. Dropping the call ends it; the
     /// batches that the server has stored by then stay stored, and can be sent again.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl PushStream for GrpcTransport {
                 while let Some(batch) = batches.next().await {
                     let message = framed(&exchange.packed(&batch).await?);
                     if out.message(message).await.is_err() {
-                        // The server has answered, or is gone; which one is for the other side of this call to say.
+                        // The server has answered, or is gone; the other half of this call reports which.
                         return Ok(());
                     }
                 }

@@ -1,4 +1,4 @@
-//! How messages are packed, as the headers of gRPC say it.
+//! How messages are packed, according to the headers of gRPC.
 //!
 //! Messages are framed by this crate because the codec of tonic lets a zstd frame ask for a window of 128 MiB.
 
@@ -6,16 +6,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::Coding;
 
-/// How the messages of a call are packed, where they are.
+/// How the messages of a call are packed, if they are.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// How those of the other side may be.
+/// How the messages of the other side may be packed.
 pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// The codings this crate reads, in the order it likes them.
+/// The codings that this crate reads, preferred ones first.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd,gzip,identity");
 
-/// How the messages under these headers are packed, if they are.
+/// Returns how the messages under these headers are packed, if they are.
 ///
 /// # Errors
 /// `Unsupported` for a coding other than zstd and gzip.
@@ -27,7 +27,7 @@ pub(crate) fn coding_of(headers: &HeaderMap) -> Result<Coding> {
     })
 }
 
-/// The best coding that these request headers accept.
+/// Returns the best coding that these request headers accept.
 pub(crate) fn accepted_coding(headers: &HeaderMap) -> Coding {
     Coding::accepted(headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()))
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// When the caller gives up, if it says so. What is not understood is as if it were not said.
+/// Returns when the caller gives up, if it says so. A value that cannot be read counts as absent.
 pub(crate) fn deadline(headers: &HeaderMap) -> Option<Instant> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -27,9 +27,9 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// The header that tells the server when this side gives up.
+/// Returns the header that tells the server when this side gives up.
 pub(crate) fn timeout_header(timeout: Duration) -> (HeaderName, http::HeaderValue) {
-    // Eight digits are the most; beyond a day in milliseconds nobody counts them.
+    // The header has at most eight digits: more than a day in milliseconds, which is long enough.
     let millis = timeout.as_millis().min(99_999_999);
     let value = http::HeaderValue::try_from(format!("{millis}m"));
     (TIMEOUT, value.unwrap_or(http::HeaderValue::from_static("99999999m")))

@@ -3,11 +3,11 @@
 use http::{HeaderMap, StatusCode};
 use synckit_core::Error;
 
-/// What is said of a connection that breaks: HTTP/2 does not tell why.
+/// The message for a connection that breaks: HTTP/2 does not tell why.
 pub(crate) const BROKEN: &str = "the connection broke off before the answer; does the server speak gRPC (HTTP/2) at this \
                                  port, with TLS (grpcs://) or without (grpc://) as the URL says?";
 
-/// The error behind an answer that is not gRPC: a proxy's page, another server.
+/// Returns the error for an answer that is not gRPC, such as a proxy's page or another server's.
 pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
     let error = synckit_remote::foreign(status.as_u16());
     match headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {

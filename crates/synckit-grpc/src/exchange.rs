@@ -29,8 +29,8 @@ use crate::status;
 /// A [`Transport`](synckit_core::Transport) to a synckit server over gRPC, at a URL such as `grpc://hub.example:8081`,
 /// or `grpcs://hub.example:8081` for TLS. Clones share its connection.
 ///
-/// The connection is opened when it is needed, pinged while calls run, and used for all calls at once. Beside the calls of
-/// every transport it has [`PushStream`](crate::PushStream).
+/// The connection is opened when it is needed, pinged while calls run, and used for all calls at once. Besides the
+/// calls of every transport it has [`PushStream`](crate::PushStream).
 pub type GrpcTransport = Client<GrpcExchange>;
 
 /// How calls get to one server. Made by [`GrpcTransport`].
@@ -39,7 +39,7 @@ pub struct GrpcExchange {
     pub(crate) config: Arc<ClientConfig>,
     address: Address,
     headers: HeaderMap,
-    /// The connections to the server: one, as long as it holds.
+    /// The connections to the server: one, as long as it does not break.
     pool: legacy::Client<Connector, Body>,
     last_words: LastWords,
 }
@@ -104,7 +104,7 @@ impl GrpcExchange {
         pack(Format::Protobuf, message.to_protobuf(), self.config.coding(), most).await
     }
 
-    /// Sends a body and waits for the header of an answer that is no error.
+    /// Sends a body and waits for the header of an answer that is not an error.
     pub(crate) async fn open_call(
         &self,
         rpc: Rpc,
@@ -148,7 +148,7 @@ pub(crate) async fn answer(mut frames: Frames<Received>) -> Result<Packed> {
     answer.ok_or_else(|| Error::corrupt("the answer has no message"))
 }
 
-/// The pages that a stream brings. Nothing is read ahead of what is taken, beyond the window of the stream.
+/// The pages received from a stream. Reads no further ahead than the window of the stream.
 pub struct GrpcPages(Frames<Received>);
 
 impl Incoming for GrpcPages {

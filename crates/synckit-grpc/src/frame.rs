@@ -1,4 +1,4 @@
-//! Messages within a stream of bytes: each has a flag that says whether it is packed, and its length, before it.
+//! Messages within a stream of bytes: each follows a flag that says whether it is packed, and its length.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
@@ -11,7 +11,7 @@ use synckit_wire::Format;
 
 use crate::status;
 
-/// A flag and a length.
+/// The size of a flag and a length.
 const PREFIX: usize = 5;
 
 /// Puts the flag and the length before a message.
@@ -23,16 +23,16 @@ pub(crate) fn framed(message: &Packed) -> Bytes {
     frame.freeze()
 }
 
-/// The messages of a body, and what comes after them.
+/// The messages of a body, and the status after them.
 pub(crate) struct Frames<B> {
     body: B,
     coding: Coding,
     /// The most bytes of a message on the wire.
     most: usize,
-    /// The kind of what is wrong with the bytes: the other side's fault, whichever side this is.
+    /// The kind of the error for wrong bytes: it blames the other side, whichever side this is.
     wrong: ErrorKind,
     buffer: BytesMut,
-    /// Where the status is: after the body, or in the header where there is no body.
+    /// The headers that hold the status: those after the body or, without a body, those before it.
     pub(crate) trailers: Option<HeaderMap>,
 }
 
@@ -45,10 +45,11 @@ where
         Frames { body, coding, most, wrong, buffer: BytesMut::new(), trailers: None }
     }
 
-    /// The next message; none when the body has ended. Dropped, it loses nothing of what has come.
+    /// Returns the next message, or `None` when the body has ended. Dropping the future loses nothing of what was
+    /// received.
     ///
     /// # Errors
-    /// `TooLarge` for a message above the limits, known before it is received; `wrong` for bytes that are none;
+    /// `TooLarge` for a message above the limits, before it is received; `wrong` for bytes that are not a message;
     /// `Unavailable` when the body breaks off.
     pub(crate) async fn next(&mut self) -> Result<Option<Packed>> {
         loop {
@@ -71,16 +72,16 @@ where
         }
     }
 
-    /// Checks the status that stood after the last message.
+    /// Checks the status after the last message.
     ///
     /// # Errors
-    /// That of a call that failed; `Unavailable` where there is no status, as the stream broke off then.
+    /// The error of a call that failed; `Unavailable` without a status, since the stream then broke off.
     pub(crate) fn ended(&self) -> Result<()> {
         let broken = || Error::new(ErrorKind::Unavailable, "the stream ended without a status");
         self.trailers.as_ref().and_then(status::read).unwrap_or_else(|| Err(broken()))
     }
 
-    /// A whole message in the buffer.
+    /// Takes a whole message out of the buffer.
     fn take(&mut self) -> Result<Option<Packed>> {
         let mut prefix = &*self.buffer;
         if prefix.len() < PREFIX {

@@ -28,17 +28,17 @@ pub use service::GrpcService;
 pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
 pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls};
 
-// - `method`, `deadline`: the calls and where they are, and when a caller gives up
+// - `method`, `deadline`: the calls and their paths, and when a caller gives up
 // - `frame`, `compression`: messages within a stream of bytes, with limits on them
-// - `outgoing`: streams of messages on their way out
-// - `pages`, `pushes`: what the server streams, and what is streamed to it
+// - `outgoing`: streams of messages as they are sent
+// - `pages`, `pushes`: what the server streams, and what it receives as a stream
 // - `exchange`, `backlog`: one call and its answer, and a stream of pushes, at the client
 // - `status`, `error`: kinds of errors, gRPC codes, and what else can go wrong
-// - `service`, `serve`: the answering side, mounted and on a listener of its own
+// - `service`, `serve`: the answering side, mounted or on its own listener
 
-/// `docs/synckit.proto`, compiled: a `google.protobuf.FileDescriptorSet`, for a reflection service of one's own.
+/// `docs/synckit.proto`, compiled: a `google.protobuf.FileDescriptorSet`, for a reflection service of your own.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptor.bin");
 
-/// What is spoken here, within TLS and in URLs.
+/// The protocol of this crate, within TLS and in URLs.
 const GRPC: synckit_net::Protocol =
     synckit_net::Protocol { alpn: "h2", plain: "grpc://", secure: "grpcs://" };

@@ -1,4 +1,4 @@
-//! The calls and where they are.
+//! The calls and their paths.
 
 use synckit_remote::Method;
 
@@ -27,7 +27,7 @@ impl Rpc {
         Rpc::Of(Method::Subscribe),
     ];
 
-    /// Its path below the address of a server.
+    /// Returns its path below the address of a server.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Rpc::Of(Method::Hello) => "/synckit.v1.Sync/Hello",
@@ -39,7 +39,7 @@ impl Rpc {
         }
     }
 
-    /// The call at this path.
+    /// Returns the call at this path.
     pub(crate) fn at(path: &str) -> Option<Rpc> {
         Rpc::ALL.into_iter().find(|rpc| rpc.path() == path)
     }

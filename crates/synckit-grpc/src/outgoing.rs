@@ -1,7 +1,7 @@
-//! Bodies that are handed over piece by piece, as the other side takes them.
+//! Bodies that are sent piece by piece, as the other side takes them.
 //!
-//! A task makes the messages and waits with the next until the one before has been taken; the flow control of the
-//! stream is what it waits for. Nothing is held but that one message.
+//! A task makes the messages, and waits with the next until the flow control of the stream has let the one before pass.
+//! It holds only that one message.
 
 use std::io;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::body::Body;
 
-/// What is handed over at once.
+/// The size of a piece.
 const PIECE: usize = 32 << 10;
 
-/// The side of a body that makes it.
+/// The side of a body that produces it.
 pub(crate) struct Outgoing {
-    /// Nothing stands for the end.
+    /// `None` marks the end.
     pieces: mpsc::Sender<Option<Frame<Bytes>>>,
     stall: Duration,
 }
 
-/// Nobody takes what is sent: the other side is gone, or does not read.
+/// The error when nobody takes what is sent: the other side is gone, or does not read.
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-/// A body, and where it comes from. A piece may wait so long to be taken.
+/// Returns a body, and the side that produces it. A piece may wait at most `stall` until it is taken.
 pub(crate) fn outgoing(stall: Duration) -> (Outgoing, Body) {
     let (pieces, taken) = mpsc::channel::<Option<Frame<Bytes>>>(1);
     let frames = stream::unfold(Some(taken), async |taken: Option<mpsc::Receiver<_>>| {
         let mut taken = taken?;
         match taken.recv().await {
             Some(frame) => frame.map(|frame| (Ok(frame), Some(taken))),
-            // Without an end the stream is broken off, so that nobody takes it for whole.
+            // Without an end the stream breaks off, so that nobody mistakes it for complete.
             None => Some((Err(io::Error::from(io::ErrorKind::BrokenPipe)), None)),
         }
     });
@@ -44,7 +44,7 @@ pub(crate) fn outgoing(stall: Duration) -> (Outgoing, Body) {
 }
 
 impl Outgoing {
-    /// Hands over a message.
+    /// Sends a message.
     pub(crate) async fn message(&self, mut message: Bytes) -> Result<(), Gone> {
         while !message.is_empty() {
             let piece = message.split_to(message.len().min(PIECE));
@@ -53,7 +53,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Ends the body, with trailers where it is an answer. If nobody takes the end, nobody waits for it.
+    /// Ends the body, with trailers if it is an answer. If nobody takes the end, nobody waits for it.
     pub(crate) async fn end(self, trailers: Option<HeaderMap>) {
         let trailers = match trailers {
             Some(trailers) => self.piece(Some(Frame::trailers(trailers))).await,
@@ -78,14 +78,14 @@ impl Outgoing {
     }
 }
 
-/// A body of one message.
+/// Returns a body of one message.
 pub(crate) fn whole(message: Bytes, trailers: Option<HeaderMap>) -> Body {
     let trailers = trailers.map(Frame::trailers);
     let frames = std::iter::once(Frame::data(message)).chain(trailers).map(Ok::<_, io::Error>);
     Body::new(StreamBody::new(stream::iter(frames)))
 }
 
-/// Whether a message fits into a piece, so that it needs no watching.
+/// Returns whether a message fits into one piece, so that no task needs to watch over it.
 pub(crate) fn is_small(message: &Bytes) -> bool {
     message.len() <= PIECE
 }

@@ -10,7 +10,7 @@ use crate::frame::framed;
 use crate::outgoing::{Gone, Outgoing};
 use crate::status;
 
-/// A stream of pages on its way to a caller.
+/// A stream of pages as it is sent to a caller.
 pub(crate) struct Pages {
     pub(crate) out: Outgoing,
     pub(crate) coding: Coding,
@@ -40,7 +40,8 @@ impl From<Error> for End {
 }
 
 impl Pages {
-    /// Sends the log page by page, to its end as it was when the last page was read. Each is read in the room of a request.
+    /// Sends the log page by page, up to its end at the time when the last page was read. Reading a page takes the room
+    /// of a request.
     pub(crate) async fn pull<T: Transport>(self, service: &Service<T>, mut request: PullRequest) {
         let end = loop {
             let reading = async {
@@ -82,7 +83,7 @@ impl Pages {
         self.end(end).await;
     }
 
-    /// Runs work, unless or until the stream is over.
+    /// Runs work until the stream is over.
     async fn unless_over<A>(&self, work: impl Future<Output = A>) -> Result<A, End> {
         let mut closing = self.admission.closing();
         let late = async {

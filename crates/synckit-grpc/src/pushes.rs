@@ -2,7 +2,7 @@
 
 use synckit_core::{Error, Placed, PushResponse, Result};
 
-/// The most refusals that one answer names; a stream with more is ended before any of them is lost.
+/// The most refusals that one answer names; a stream with more ends with an error, so that none is lost.
 const MOST_REFUSED: usize = 10_000;
 
 /// The answers so far.
@@ -11,7 +11,7 @@ pub(crate) struct Sum {
     answer: PushResponse,
     /// How many events were offered.
     offered: usize,
-    /// Whether others came between the new ones, so that they are no run of places.
+    /// Whether other events came between the new ones, so that their places are not consecutive.
     parted: bool,
 }
 

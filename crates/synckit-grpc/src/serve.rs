@@ -1,4 +1,4 @@
-//! The service on a listener of its own, with health and reflection beside it.
+//! The service on its own listener, together with health and reflection.
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,7 +14,7 @@ use crate::GRPC;
 use crate::method::SERVICE;
 use crate::service::GrpcService;
 
-/// What a caller of HTTP/2 says first, whatever it wants: the preface and the header of a frame.
+/// The size of what every HTTP/2 caller sends first, whatever it wants: the preface and the header of a frame.
 const OPENING: usize = 24 + 9;
 
 /// The services of one server.
@@ -32,7 +32,7 @@ impl<T: Transport> Serve for GrpcService<T> {
         self.config()
     }
 
-    /// Silent connections break; from the opening on, pings tell whether there still is a caller.
+    /// Breaks silent connections; after the opening, pings show whether there still is a caller.
     fn guards(config: &ServerConfig) -> Guards {
         Guards { opening: Some((OPENING, config.timeouts.connect())), ..Guards::default() }
     }
@@ -44,9 +44,9 @@ impl<T: Transport> Serve for GrpcService<T> {
         let routes = Routes::new(self.with_closing(closing.clone())).add_service(health_service);
         let routes = reflection(routes)?.prepare();
         tokio::spawn(async move {
-            // It ends with the server, also where that is dropped.
+            // It ends with the server, also when the server is dropped.
             let _ = closing.wait_for(|closing| *closing).await;
-            // Whoever watches the health would else keep its connection open.
+            // Otherwise a caller that watches the health would keep its connection open.
             for name in ["", SERVICE] {
                 health.clear_service_status(name).await;
             }
@@ -55,7 +55,7 @@ impl<T: Transport> Serve for GrpcService<T> {
     }
 }
 
-/// Adds what tells callers which calls there are.
+/// Adds reflection, which tells callers which calls there are.
 fn reflection(routes: Routes) -> Result<Routes> {
     let builder = || {
         tonic_reflection::server::Builder::configure()

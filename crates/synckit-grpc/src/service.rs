@@ -29,12 +29,12 @@ use crate::status;
 /// A [`Transport`], such as an endpoint, on the wire: the service `synckit.v1.Sync` of `docs/synckit.proto`, which any
 /// tonic router can mount. Clones share the transport and the limits.
 ///
-/// The service bounds its messages, its requests in work, its streams and its time. A server that mounts it bounds
+/// The service limits its messages, its running requests, its streams and its time. A server that mounts it must limit
 /// what is below: connections, silent ones too, and calls on each. [`serve`](crate::serve) does; it also answers
 /// `grpc.health.v1.Health` and reflection (v1 and v1alpha), so that load balancers and `grpcurl` find their way.
 pub struct GrpcService<T>(pub(crate) Service<T>);
 
-/// A call as it came.
+/// A call as it was received.
 struct Call {
     incoming: Frames<Body>,
     /// How the answer is packed.
@@ -44,12 +44,12 @@ struct Call {
 }
 
 impl<T: Transport> GrpcService<T> {
-    /// Puts a transport on the wire.
+    /// Creates a service that puts a transport on the wire.
     pub fn new(transport: T) -> Self {
         GrpcService(Service::new(transport))
     }
 
-    /// Sets limits and timeouts, for this clone and those made of it.
+    /// Sets limits and timeouts, for this clone and those made from it.
     pub fn with_config(self, config: ServerConfig) -> Self {
         GrpcService(self.0.with_config(config))
     }
@@ -111,7 +111,7 @@ impl<T: Transport> GrpcService<T> {
         }
     }
 
-    /// An answer of one message. Its room is kept until the caller has taken it.
+    /// Returns an answer of one message. Its room is kept until the caller has taken it.
     async fn whole(
         &self,
         reply: Coding,
@@ -133,7 +133,7 @@ impl<T: Transport> GrpcService<T> {
         Ok(accepted(reply, body))
     }
 
-    /// Page after page to the end of the log.
+    /// Returns page after page, to the end of the log.
     fn pull_all(&self, call: Call, request: PullRequest) -> Result<Response<Body>> {
         let room = self.0.admission().lasting()?;
         let service = self.0.clone();
@@ -149,7 +149,7 @@ impl<T: Transport> GrpcService<T> {
         Ok(self.streamed(call, |pages| pages.subscription(pump)))
     }
 
-    /// An answer that is a stream of pages, sent by a task.
+    /// Returns an answer that is a stream of pages, sent by a task.
     fn streamed<F>(&self, call: Call, send: impl FnOnce(Pages) -> F) -> Response<Body>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -160,7 +160,7 @@ impl<T: Transport> GrpcService<T> {
         accepted(call.reply, body)
     }
 
-    /// Batch after batch, each stored on its own, and one answer.
+    /// Stores batch after batch, each on its own, and returns one answer.
     async fn pushes(&self, mut call: Call) -> Result<Response<Body>> {
         let admission = self.0.admission();
         let (_room, mut closing) = (admission.lasting()?, admission.closing());
@@ -186,13 +186,13 @@ impl<T: Transport> GrpcService<T> {
     }
 }
 
-/// The one message of a request.
+/// Reads the one message of a request.
 async fn only(incoming: &mut Frames<Body>) -> Result<Packed> {
     let none = || Error::invalid("the request has no message");
     incoming.next().await?.ok_or_else(none)
 }
 
-/// An answer with a body.
+/// Returns an answer with this body.
 fn accepted(reply: Coding, body: Body) -> Response<Body> {
     let mut answer = Response::new(body);
     answer.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
@@ -203,7 +203,7 @@ fn accepted(reply: Coding, body: Body) -> Response<Body> {
     answer
 }
 
-/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+/// Puts a service on the wire that has its limits already, and shares its room with others made from it.
 impl<T> From<Service<T>> for GrpcService<T> {
     fn from(service: Service<T>) -> Self {
         GrpcService(service)
@@ -241,7 +241,7 @@ where
         Box::pin(async move { Ok(answering.await) })
     }
 
-    /// Is always ready: who waits for room waits in the call, for a time.
+    /// Returns ready always: a caller waits for room within the call, for a limited time.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }

@@ -1,8 +1,8 @@
 //! Kinds of errors and gRPC codes, each way.
 //!
 //! A code has fewer meanings than a kind, so the error itself travels in the details: `grpc-status-details-bin` holds a
-//! `google.rpc.Status` with a `synckit.v1.Error` in it, as every gRPC library expects it there. It is read here and not
-//! by tonic, which panics on details that are not base64.
+//! `google.rpc.Status` with a `synckit.v1.Error` in it, where every gRPC library expects it. It is read here and not by
+//! tonic, which panics on details that are not base64.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -18,7 +18,7 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// Written without padding, read with and without.
+/// Base64, written without padding and read with or without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -29,7 +29,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The name of the error among the types of protobuf.
 const ERROR_TYPE: &str = "type.googleapis.com/synckit.v1.Error";
 
-/// The longest message of an error: headers have little room.
+/// The longest message of an error, since headers have little room.
 const MESSAGE_BYTES: usize = 1 << 10;
 
 /// `google.rpc.Status`.
@@ -52,7 +52,7 @@ struct Any {
     value: Vec<u8>,
 }
 
-/// The code that tells this kind to software that does not read the details.
+/// Returns the code that stands for this kind, for software that does not read the details.
 fn code_of(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Invalid => Code::InvalidArgument,
@@ -69,12 +69,12 @@ fn code_of(kind: ErrorKind) -> Code {
     }
 }
 
-/// The trailers of a call that went well.
+/// Returns the trailers of a call that succeeded.
 pub(crate) fn ok() -> HeaderMap {
     HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))])
 }
 
-/// The trailers of a call that failed.
+/// Returns the trailers of a call that failed.
 pub(crate) fn failed(error: Error) -> HeaderMap {
     let error = with_delay(error);
     let mut value = error.to_protobuf();
@@ -103,7 +103,8 @@ pub(crate) fn failed(error: Error) -> HeaderMap {
     trailers
 }
 
-/// What these headers or trailers say of a call: that it went well, or what went wrong; none when they say nothing.
+/// Reads from these headers or trailers whether a call succeeded, or what went wrong; returns `None` when they do not
+/// say.
 pub(crate) fn read(headers: &HeaderMap) -> Option<Result<(), Error>> {
     let code = Code::from_bytes(headers.get(STATUS)?.as_bytes());
     if code == Code::Ok {
@@ -115,7 +116,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<Result<(), Error>> {
     })))
 }
 
-/// The error in the details, where the other side is one of synckit's.
+/// Reads the error in the details, if the other side is one of synckit's.
 fn own(headers: &HeaderMap) -> Option<Error> {
     let details = BASE64.decode(headers.get(DETAILS)?.as_bytes()).ok()?;
     let details = Details::decode(&*details).ok()?.details;
@@ -123,7 +124,7 @@ fn own(headers: &HeaderMap) -> Option<Error> {
     Error::from_protobuf(&any.value, &WireLimits::default()).ok()
 }
 
-/// The error behind a status that is not one of synckit's: a proxy's, another server's.
+/// Returns the error for a status that is not synckit's, but a proxy's or another server's.
 fn foreign(code: Code, said: &str) -> Error {
     let (kind, message) = match code {
         Code::PermissionDenied | Code::Unauthenticated => {

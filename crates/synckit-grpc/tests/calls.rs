@@ -1,4 +1,4 @@
-//! What gRPC has of its own: streams of pushes, heartbeats, URLs. What every wire does is in `conformance.rs`.
+//! What only gRPC has: streams of pushes, heartbeats, URLs. What every transport does is in `conformance.rs`.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What the server does with requests that are wrong, large, slow or meant to harm, and after each it goes on serving.
+//! What the server does with requests that are wrong, large, slow or meant to harm. After each it still serves.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -29,7 +29,7 @@ fn quick() -> ServerConfig {
     ServerConfig { timeouts: short(), ..ServerConfig::default() }
 }
 
-/// The message of an answer, as it came: not packed, since nothing was asked for.
+/// Reads the message of an answer as it was received: not packed, since no packing was asked for.
 fn message<M: Decode>(answer: &Answer) -> M {
     assert_eq!((answer.code(), answer.body[0]), (0, 0), "{answer:?}");
     M::from_protobuf(&answer.body[5..], &WireLimits::default()).unwrap()
@@ -82,7 +82,7 @@ async fn a_message_announced_above_the_limit_is_refused_before_it_comes() {
     let length = (WireLimits::default().body_bytes as u32 + 1).to_be_bytes();
     let head = [&[0][..], &length].concat();
     for method in METHODS {
-        // It never sends more than that, and never ends.
+        // The body never sends more than that, and never ends.
         let frames = stream::iter([Ok(Frame::data(head.clone().into()))]).chain(stream::pending());
         let body = StreamBody::new(frames).boxed_unsync();
         assert_eq!(call_with(&server, method, &[], body).await.code(), RESOURCE_EXHAUSTED, "{method}");
@@ -122,9 +122,9 @@ async fn garbage_is_refused() {
 async fn an_event_that_is_none_is_refused_by_place_and_ten_arrive() {
     let server = Server::start().await;
     let mut body = push((1..=5).map(|counter| event(counter, "1")).collect()).to_protobuf();
-    // Field 3, an event with nothing but an id that is not UTF-8.
+    // Field 3, an event with only an id, which is not UTF-8.
     body.extend_from_slice(b"\x1a\x04\x0a\x02\xff\xfe");
-    // What is repeated goes on; the caller and the filter are those of the second part.
+    // Repeated fields are appended to; the caller and the filter are those of the second part.
     body.extend(push((6..=10).map(|counter| event(counter, "1")).collect()).to_protobuf());
     let answer: PushResponse = message(&call(&server, "Push", &[], frame(0, &body)).await);
     assert_eq!((answer.accepted, answer.refused.len()), (10, 1));
@@ -163,7 +163,7 @@ async fn the_deadline_of_the_caller_counts() {
         assert_eq!(answer.code(), DEADLINE_EXCEEDED, "{method}");
     }
     *server.double.held.lock().unwrap() = false;
-    // A subscription that began ends by its deadline too.
+    // A subscription that has begun also ends at its deadline.
     let answer =
         call(&server, "Subscribe", &[("grpc-timeout", "50m")], frame(0, &pull().to_protobuf())).await;
     assert_eq!(answer.code(), DEADLINE_EXCEEDED);
@@ -203,10 +203,10 @@ async fn calls_above_those_of_a_connection_wait() {
     let waiting = client.hello(hello());
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
-    assert!(early.is_err(), "there is no place for a third call");
+    assert!(early.is_err(), "there is no room for a third call");
     drop(second);
     waiting.await.unwrap();
-    // Others have connections, and places, of their own.
+    // Other callers have their own connections, and their own room.
     server.still_serves().await;
     assert!(tokio::time::timeout(Duration::from_millis(10), first.next()).await.is_err());
 }

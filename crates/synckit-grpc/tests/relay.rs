@@ -1,4 +1,4 @@
-//! A relay of nothing but public parts, through real sockets: replica, HTTP, relay, gRPC, hub.
+//! A relay made of public parts only, through real sockets: replica, HTTP, relay, gRPC, hub.
 //!
 //! The relay is the server half of one adapter in front of the client half of another; it keeps nothing.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
@@ -107,7 +107,7 @@ async fn a_subscription_goes_through_a_relay() {
     }
     assert_eq!(seen, [1, 2, 3, 4]);
     drop(pages);
-    // Its cursor is one of the hub's, so any way to the hub takes it up.
+    // Its cursor is one of the hub's, so it can be used on any way to the hub.
     let page = relayed.client().pull(PullRequest { cursor: next, ..everything() }).await.unwrap();
     assert_eq!(page.events.len(), 1);
 }

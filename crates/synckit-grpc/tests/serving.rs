@@ -1,4 +1,4 @@
-//! A server as a whole: shutdown, health, reflection, and the service in a router of one's own.
+//! A server as a whole: shutdown, health, reflection, and the service in a router of a program.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -70,7 +70,7 @@ async fn reflection_names_the_services_and_describes_them() {
     else {
         panic!("no description")
     };
-    // A set of files is its files, each as a field.
+    // A set of files is encoded as its files, each as a field.
     let described = files.file_descriptor_proto.concat();
     assert!(FILE_DESCRIPTOR_SET.ends_with(&described) && described.len() > 1_000);
 }

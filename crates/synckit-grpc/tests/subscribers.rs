@@ -1,4 +1,4 @@
-//! What subscribers cost the server that do not read, or are gone.
+//! What subscribers that do not read, or are gone, cost the server.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -45,13 +45,13 @@ impl Endless {
         page
     }
 
-    /// Waits until so many subscriptions are open.
+    /// Waits until `count` subscriptions are open.
     async fn opened(&self, count: usize) {
         self.open.subscribe().wait_for(|open| *open == count).await.unwrap();
     }
 }
 
-/// A subscription that tells when it is dropped.
+/// A subscription that reports when it is dropped.
 struct Pages(Endless);
 
 impl Drop for Pages {
@@ -108,11 +108,11 @@ async fn start(config: ServerConfig) -> (Endless, String) {
     (endless, address)
 }
 
-/// The most pages that are under way to a caller that reads nothing: one made, and what the windows of HTTP/2 and the
-/// buffers below hold, which is far below 100 of 200 KB each.
+/// The most pages that are under way to a caller that reads nothing: one that was made, and those that the windows of
+/// HTTP/2 and the buffers below hold, far fewer than 100 of 200 KB each.
 const UNDER_WAY: usize = 100;
 
-/// Waits until nothing more is made, or too much.
+/// Waits until no more pages are made, or too many were.
 async fn settled(endless: &Endless) -> usize {
     let mut before = usize::MAX;
     while endless.made() != before && endless.made() < UNDER_WAY {
@@ -135,13 +135,13 @@ async fn unread(address: &str, method: &str) -> http::Response<hyper::body::Inco
 #[tokio::test]
 async fn pages_wait_for_a_subscriber_that_does_not_read() {
     let (endless, address) = start(ServerConfig::default()).await;
-    // Not packed, as what repeats itself packs to nothing, and finds room on the way.
+    // Not packed: repeated text packs to almost nothing, and would fit into the buffers on the way.
     let config = ClientConfig::new(format!("grpc://{address}")).with_compression(false);
     let mut pages = GrpcTransport::with_config(config).unwrap().subscribe(pull()).await.unwrap();
     pages.next().await.unwrap().unwrap();
     let made = settled(&endless).await;
     assert!(made < UNDER_WAY, "{made} pages were made");
-    // It reads on where it was.
+    // It continues reading where it stopped.
     for number in 2..=50 {
         assert_eq!(pages.next().await.unwrap().unwrap().next.position(), number);
     }
@@ -174,12 +174,12 @@ async fn a_subscriber_that_is_gone_frees_its_place() {
         let client = GrpcTransport::new(&*url).unwrap();
         let mut pages = client.subscribe(pull()).await.unwrap();
         pages.next().await.unwrap().unwrap();
-        let error = client.subscribe(pull()).await.err().expect("there is one place");
+        let error = client.subscribe(pull()).await.err().expect("there is room for one");
         assert_eq!((error.kind(), error.retry_after().is_some()), (ErrorKind::Busy, true));
         // Dropped with its connection, in the middle of whatever is under way.
         drop((pages, client));
         endless.opened(0).await;
-        // The place is free when the subscription is; the server may need a moment more to note it.
+        // The room is free once the subscription is dropped; the server may need a moment to notice.
         while let Err(error) = GrpcTransport::new(&*url).unwrap().subscribe(pull()).await {
             assert_eq!(error.kind(), ErrorKind::Busy);
         }

@@ -61,7 +61,7 @@ pub(crate) fn raw_client() -> Client<HttpConnector, RawBody> {
     Client::builder(TokioExecutor::new()).http2_only(true).build_http()
 }
 
-/// What a raw call was answered.
+/// The answer to a raw call.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) http: u16,
@@ -71,13 +71,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The gRPC code.
+    /// Returns the gRPC code.
     pub(crate) fn code(&self) -> i32 {
         self.status.get("grpc-status").map_or(-1, |code| code.to_str().unwrap().parse().unwrap())
     }
 }
 
-/// A message as it stands in a stream.
+/// Returns a message as it is framed in a stream.
 pub(crate) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let mut frame = vec![flag];
     frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
