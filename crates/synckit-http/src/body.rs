@@ -1,4 +1,4 @@
-//! Bodies: received with limits and clocks, sent with a mark of progress.
+//! Bodies: received with limits on size and time, sent with a record of their progress.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -16,7 +16,7 @@ use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::BoxError;
 use tokio::time::{Instant, timeout};
 
-/// Refuses a body whose length is announced as more than allowed, before any of it is read.
+/// Refuses a body whose announced length is more than allowed, before any of it is read.
 ///
 /// # Errors
 /// `TooLarge`.
@@ -63,14 +63,14 @@ where
     }
 }
 
-/// A request body that is handed over piece by piece and notes when it last was.
+/// A request body that is handed over piece by piece, and records when the last piece was.
 #[derive(Debug)]
 pub(crate) struct Upload {
     rest: Bytes,
     progress: Progress,
 }
 
-/// When an upload last moved on.
+/// When an upload last made progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     start: Instant,
@@ -80,7 +80,7 @@ pub(crate) struct Progress {
 const PIECE: usize = 32 << 10;
 
 impl Upload {
-    /// The first piece may take until `allowance` from now, which is when progress is counted from.
+    /// Creates an upload whose first piece may take until `allowance` from now: progress is counted from then.
     pub(crate) fn new(body: Bytes, allowance: Duration) -> Self {
         let millis = Arc::new(AtomicU64::new(allowance.as_millis() as u64));
         Upload { rest: body, progress: Progress { start: Instant::now(), millis } }
@@ -92,7 +92,7 @@ impl Upload {
 }
 
 impl Progress {
-    /// When the last piece was handed over.
+    /// Returns when the last piece was handed over.
     pub(crate) fn last(&self) -> Instant {
         self.start + Duration::from_millis(self.millis.load(Ordering::Relaxed))
     }

@@ -1,17 +1,17 @@
-//! How bodies are packed, as the headers of HTTP say it.
+//! How bodies are packed, according to the headers of HTTP.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::Coding;
 
-/// The codings this crate reads, in the order it likes them; the value of `Accept-Encoding`.
+/// The codings that this crate reads, preferred ones first: the value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip");
 
 /// Returns how the body under these headers is packed.
 ///
 /// # Errors
-/// `Unsupported` for a coding other than zstd and gzip, or several.
+/// `Unsupported` for a coding other than zstd and gzip, or for several codings.
 pub fn coding_of(headers: &HeaderMap) -> Result<Coding> {
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let known = match (codings.next(), codings.next()) {
@@ -23,12 +23,12 @@ pub fn coding_of(headers: &HeaderMap) -> Result<Coding> {
     known.ok_or_else(|| Error::new(ErrorKind::Unsupported, message))
 }
 
-/// The best coding that these request headers accept.
+/// Returns the best coding that these request headers accept.
 pub(crate) fn accepted_coding(headers: &HeaderMap) -> Coding {
     Coding::accepted(headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()))
 }
 
-/// The value of `Content-Encoding`.
+/// Returns the value of `Content-Encoding`.
 pub(crate) fn coding_header(coding: Coding) -> Option<HeaderValue> {
     (coding != Coding::Identity).then(|| HeaderValue::from_static(coding.name()))
 }

@@ -6,7 +6,7 @@ use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use synckit_core::{Error, ErrorKind};
 
-/// The status that tells this kind to software that does not read the body.
+/// Returns the status that stands for this kind, for software that does not read the body.
 pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Invalid => StatusCode::BAD_REQUEST,
@@ -22,18 +22,18 @@ pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// The value of `Retry-After` for this error: whole seconds, rounded up.
+/// Returns the value of `Retry-After` for this error: whole seconds, rounded up.
 pub(crate) fn retry_after_of(error: &Error) -> Option<HeaderValue> {
     let delay = error.retry_after()?;
     Some(delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).into())
 }
 
-/// The delay that an answer asks for. A date is not read.
+/// Returns the delay that an answer asks for. Ignores a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The error behind an answer that is not one of synckit's: a proxy's page, another server.
+/// Returns the error for an answer that is not synckit's, such as a proxy's page or another server's.
 pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
     let error = synckit_remote::foreign(status.as_u16());
     match headers.get(LOCATION).and_then(|location| location.to_str().ok()) {

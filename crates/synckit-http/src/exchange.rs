@@ -30,7 +30,7 @@ use crate::route::PREFIX;
 /// [`ClientConfig::protobuf`] is off.
 pub type HttpTransport = Client<HttpExchange>;
 
-/// An answer that is an error is read up to here.
+/// The most bytes that are read of an answer that is an error.
 const ERROR_BYTES: usize = 64 << 10;
 
 /// How requests get to one server. Made by [`HttpTransport`].
@@ -41,7 +41,7 @@ pub struct HttpExchange {
     headers: HeaderMap,
     pool: legacy::Client<Connector, Upload>,
     last_words: LastWords,
-    /// Whether the server has answered in protobuf, and is sent it.
+    /// Whether the server has answered in protobuf, so that it is sent protobuf.
     speaks_protobuf: AtomicBool,
 }
 
@@ -87,10 +87,10 @@ impl Exchange for HttpExchange {
 }
 
 impl HttpExchange {
-    /// Sends a request and waits for the header of an answer that is no error.
+    /// Sends a request and waits for the header of an answer that is not an error.
     ///
-    /// Where a server that spoke protobuf no longer does, another now answers at this address: it has not read the
-    /// request, which goes to it as JSON.
+    /// If a server that spoke protobuf no longer does, another one now answers at this address. It has not read the
+    /// request, which is sent to it as JSON.
     async fn send(&self, method: Method, message: &(dyn Encode + Send + Sync)) -> Result<Response<Incoming>> {
         if self.speaks_protobuf.load(Ordering::Relaxed) {
             let answer = self.send_as(method, message, Format::Protobuf).await?;
@@ -148,7 +148,7 @@ impl HttpExchange {
         }
     }
 
-    /// The error that an answer stands for.
+    /// Returns the error that an answer stands for.
     async fn refused(&self, answer: Response<Incoming>) -> Error {
         let (parts, body) = answer.into_parts();
         let ClientConfig { limits, timeouts, .. } = &*self.config;

@@ -1,14 +1,14 @@
-//! Which form a message has on the wire, and how both sides agree on one.
+//! The form of a message on the wire, and how both sides agree on one.
 //!
-//! A caller says with `Content-Type` what it sends and with `Accept` what it reads. A server answers in protobuf only to
-//! those who name it, so that whoever knows nothing of it, such as a person with curl, gets JSON. A client sends JSON
-//! until a server has answered in protobuf.
+//! A caller says with `Content-Type` what it sends and with `Accept` what it reads. A server answers in protobuf only
+//! if the caller names it, so that a caller that knows nothing about it, such as a person with curl, gets JSON. A
+//! client sends JSON until a server has answered in protobuf.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use synckit_wire::Format;
 
-/// The media type of a message.
+/// Returns the media type of a message.
 pub(crate) fn media_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json",
@@ -16,7 +16,7 @@ pub(crate) fn media_type(format: Format) -> &'static str {
     }
 }
 
-/// The media type of a stream of pages.
+/// Returns the media type of a stream of pages.
 pub(crate) fn stream_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json-seq",
@@ -24,7 +24,7 @@ pub(crate) fn stream_type(format: Format) -> &'static str {
     }
 }
 
-/// What a client accepts: everything it reads, protobuf before JSON, or JSON only.
+/// Returns what a client accepts: everything it reads, protobuf before JSON, or JSON only.
 pub(crate) fn accepted_by(protobuf: bool) -> HeaderValue {
     HeaderValue::from_static(match protobuf {
         true => {
@@ -34,14 +34,14 @@ pub(crate) fn accepted_by(protobuf: bool) -> HeaderValue {
     })
 }
 
-/// The form that these headers say the body has, if it is one of both.
+/// Returns the form that the body has according to these headers, if it is one of the two.
 pub(crate) fn of_body(headers: &HeaderMap, types: fn(Format) -> &'static str) -> Option<Format> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let named = value.split(';').next()?.trim();
     Format::ALL.into_iter().find(|format| named.eq_ignore_ascii_case(types(*format)))
 }
 
-/// The form in which a caller with these headers is answered.
+/// Returns the form of the answer to a caller with these headers.
 pub(crate) fn of_answer(headers: &HeaderMap) -> Format {
     let weight = |wanted: &str| {
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -29,11 +29,11 @@ pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls}
 
 // - `format`: JSON or protobuf, and how both sides agree
 // - `pages`: the stream of a subscription, both ends
-// - `body`, `compression`: bytes, with limits and clocks on them
+// - `body`, `compression`: bytes, with limits on size and time
 // - `exchange`: one request and its answer, at the client
-// - `route`, `problem`, `error`: paths, what is wrong with a request, kinds and statuses
-// - `service`, `serve`: the answering side, mounted and on a listener of its own
+// - `route`, `problem`, `error`: paths, problems of a request, kinds and statuses
+// - `service`, `serve`: the answering side, mounted or on its own listener
 
-/// What is spoken here, within TLS and in URLs.
+/// The protocol of this crate, within TLS and in URLs.
 const HTTP: synckit_net::Protocol =
     synckit_net::Protocol { alpn: "http/1.1", plain: "http://", secure: "https://" };

@@ -1,8 +1,8 @@
 //! The stream of a subscription, both ends.
 //!
-//! In JSON it is a text sequence after RFC 7464: every page stands between two record separators, a byte that JSON
-//! cannot contain. Lines would not do: the data of an event keeps its text, line breaks included. What is blank between
-//! separators is a heartbeat. In protobuf every page has its length as a varint before it; a length of 0 is a heartbeat.
+//! In JSON it is a text sequence as in RFC 7464: every page is between two record separators, a byte that JSON cannot
+//! contain. Lines would not work: the data of an event keeps its text, line breaks included. A blank between separators
+//! is a heartbeat. In protobuf every page follows its length, a varint; a length of 0 is a heartbeat.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -18,10 +18,10 @@ use crate::service::ResponseBody;
 /// The record separator.
 const SEPARATOR: u8 = 0x1e;
 
-/// The most bytes of the length of a message: 35 bits.
+/// The most bytes that the length of a message takes: 35 bits.
 const LENGTH_BYTES: usize = 5;
 
-/// The body that sends what a subscription has to send, and then the error that ends it.
+/// Returns the body that sends a subscription, and then the error that ends it.
 pub(crate) fn sent(pump: Pump, format: Format) -> ResponseBody {
     let frames = stream::unfold(Some(pump), move |pump: Option<Pump>| async move {
         let mut pump = pump?;
@@ -63,7 +63,7 @@ fn framed(format: Format, page: &[u8]) -> Bytes {
     frame.into()
 }
 
-/// The pages that a body brings.
+/// The pages received from a body.
 #[derive(Debug)]
 pub struct HttpPages {
     body: Body,
@@ -71,7 +71,7 @@ pub struct HttpPages {
     /// The most bytes of a page.
     most: usize,
     buffer: Vec<u8>,
-    /// Up to here the buffer has no separator.
+    /// The place in the buffer up to which there is no separator.
     scanned: usize,
 }
 
@@ -84,7 +84,7 @@ impl HttpPages {
         Error::too_large(format!("a page has more than the {} bytes allowed", self.most))
     }
 
-    /// The next message that is whole and not empty. Its length is checked before there is room for it.
+    /// Takes the next message that is complete and not empty. Checks its length before making room for it.
     fn message(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             let mut length = 0_usize;
@@ -113,7 +113,7 @@ impl HttpPages {
         }
     }
 
-    /// The next record that is whole and not blank.
+    /// Takes the next record that is complete and not blank.
     fn record(&mut self) -> Option<Vec<u8>> {
         while let Some(at) = self.buffer[self.scanned..].iter().position(|byte| *byte == SEPARATOR) {
             let end = self.scanned + at;

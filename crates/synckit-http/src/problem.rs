@@ -1,4 +1,4 @@
-//! What is wrong with a request, and how it is answered.
+//! Problems of a request, and the answers to them.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
@@ -15,12 +15,12 @@ use crate::compression::{accepted_coding, coding_header};
 use crate::error::{retry_after_of, status_of};
 use crate::service::ResponseBody;
 
-/// An error and how it is answered.
+/// An error, and how it is answered.
 #[derive(Debug)]
 pub struct Problem {
     /// The status of the answer.
     pub status: StatusCode,
-    /// What it is about.
+    /// The error itself.
     pub error: Error,
     /// The value of the header `Allow`.
     pub allow: Option<&'static str>,
@@ -33,13 +33,13 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// An error of the kind `Unsupported` under a status of its own.
+    /// Creates a problem with an error of the kind `Unsupported` and this status.
     pub fn unsupported(status: StatusCode, message: impl Into<String>) -> Self {
         Problem { status, error: Error::new(ErrorKind::Unsupported, message.into()), allow: None }
     }
 
-    /// Answers the request at this path with the error as `write` puts it. `accepted` are the encodings that bodies may
-    /// have here.
+    /// Makes the answer to a request at this path: the error in the form that `write` gives it. `accepted` are the
+    /// encodings that bodies may have here.
     pub fn answer(
         self,
         path: &str,
@@ -65,7 +65,7 @@ impl Problem {
     }
 }
 
-/// An answer with a whole body.
+/// Returns an answer with a whole body.
 pub(crate) fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<ResponseBody> {
     let mut answer = Response::new(Full::new(body).boxed_unsync());
     *answer.status_mut() = status;
@@ -73,7 +73,7 @@ pub(crate) fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -
     answer
 }
 
-/// Answers with a message, packed as the headers of the request accept it.
+/// Returns an answer with a message, packed as the headers of the request accept it.
 ///
 /// # Errors
 /// `Internal` when packing fails.
@@ -95,7 +95,7 @@ pub async fn packed(
 /// Receives the whole body of a request, of at most `most` bytes, within its turn.
 ///
 /// # Errors
-/// Problems of the statuses 408, 413 and 400: it does not come in time, is too large, or breaks off.
+/// Problems of the statuses 408, 413 and 400: the body does not arrive in time, is too large, or breaks off.
 pub async fn body_of<B>(body: B, most: usize, admission: &Admission, turn: &Turn) -> Result<Bytes, Problem>
 where
     B: Body,

@@ -1,4 +1,4 @@
-//! What is at which path.
+//! The paths, and what is there.
 
 use http::{HeaderMap, Method as Verb, StatusCode};
 use synckit_core::{Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ use crate::compression::coding_of;
 use crate::format::{media_type, of_body};
 use crate::problem::Problem;
 
-/// Where the paths of synckit begin.
+/// The prefix of synckit's paths.
 pub(crate) const PREFIX: &str = "/v1/";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// Refuses a request of another verb than is answered at its path; `allow` is the value of the header of this name.
+/// Refuses a request with another verb than its path answers; `allow` is the value of the header `Allow`.
 ///
 /// # Errors
 /// A problem of the status 405.
@@ -56,7 +56,7 @@ pub fn check_verb(verb: &Verb, wanted: &Verb, allow: &'static str) -> Result<(),
     Err(Problem { allow: Some(allow), ..problem })
 }
 
-/// Checks what the headers say of the body, before any of it is read: how it is packed, and what it is.
+/// Checks what the headers say about the body before any of it is read: how it is packed, and its form.
 pub(crate) fn check_headers(headers: &HeaderMap, most: usize) -> Result<(Coding, Format), Problem> {
     let media = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     let Some(format) = of_body(headers, media_type) else {

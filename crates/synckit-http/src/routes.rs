@@ -1,8 +1,8 @@
-//! Further routes beside synckit's own: what another crate needs to answer other callers in the same service, within the
-//! same room, deadlines and limits.
+//! Further routes beside synckit's own: what another crate needs to answer other callers in the same service, sharing
+//! its room, deadlines and limits.
 //!
 //! Give an implementation of [`Routes`] to [`HttpService::with_routes`](crate::HttpService::with_routes). The functions
-//! here are those that the service itself is made of.
+//! here are those that the service itself uses.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,11 +22,11 @@ pub use crate::service::ResponseBody;
 /// The body of a request, not yet read.
 pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// An answer that is on its way.
+/// An answer that is being made.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
 
 /// Routes at paths that do not begin with `/v1/`.
 pub trait Routes: Send + Sync + 'static {
-    /// Answers a request. The implementation takes room in `admission` for whatever it does.
+    /// Makes the answer to a request. The implementation takes room in `admission` for everything it does.
     fn answer<'a>(&'a self, request: Request<RequestBody>, admission: &'a Admission) -> Answering<'a>;
 }

@@ -1,4 +1,4 @@
-//! The service on a listener of its own.
+//! The service on its own listener.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::HTTP;
 use crate::service::HttpService;
 
-/// How long the end of a connection waits for the caller to have read the answer.
+/// How long a connection is kept open at its end, so that the caller can read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 impl<T: Transport> Serve for HttpService<T> {
@@ -29,7 +29,7 @@ impl<T: Transport> Serve for HttpService<T> {
         Guards { stall: Some(config.timeouts.idle()), linger: Some(LINGER), ..Guards::default() }
     }
 
-    /// Callers that speak plain HTTP to a port of TLS are told so in plain HTTP.
+    /// Tells callers that speak plain HTTP to a TLS port about it, in plain HTTP.
     fn refusal() -> Vec<u8> {
         let message = format!("this port speaks TLS; use {}", HTTP.secure);
         let body = Error::new(ErrorKind::Unsupported, message).to_json();

@@ -32,10 +32,10 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 /// A [`Transport`], such as an endpoint, on the wire: a [`tower_service::Service`] that any hyper or axum server can
 /// mount, also below a path that the mount strips. Clones share the transport and the limits.
 ///
-/// It answers `POST /v1/hello`, `/v1/pull`, `/v1/push`, `/v1/missing` and `/v1/subscribe`, and `GET /v1/health`.
-/// Every problem is answered with a fitting status and `{"error":{"code","message","retryable"}}`.
+/// It answers `POST /v1/hello`, `/v1/pull`, `/v1/push`, `/v1/missing` and `/v1/subscribe`, and `GET /v1/health`. Every
+/// problem is answered with a matching status and `{"error":{"code","message","retryable"}}`.
 ///
-/// The service bounds its bodies, its requests in work and its time. A server that mounts it bounds what is below:
+/// The service limits its bodies, its running requests and its time. A server that mounts it must limit what is below:
 /// connections, silent ones too, and callers that do not read. [`serve`](crate::serve) does.
 pub struct HttpService<T> {
     pub(crate) service: Service<T>,
@@ -43,18 +43,18 @@ pub struct HttpService<T> {
 }
 
 impl<T: Transport> HttpService<T> {
-    /// Puts a transport on the wire.
+    /// Creates a service that puts a transport on the wire.
     pub fn new(transport: T) -> Self {
         Service::new(transport).into()
     }
 
-    /// Sets limits and timeouts, for this clone and those made of it.
+    /// Sets limits and timeouts, for this clone and those made from it.
     pub fn with_config(mut self, config: ServerConfig) -> Self {
         self.service = self.service.with_config(config);
         self
     }
 
-    /// Answers at paths that do not begin with `/v1/` by these routes. Nothing is there unless set.
+    /// Adds routes at paths that do not begin with `/v1/`. Without them, nothing is there.
     pub fn with_routes(mut self, routes: impl Routes) -> Self {
         self.routes = Some(Arc::new(routes));
         self
@@ -71,7 +71,7 @@ impl<T: Transport> HttpService<T> {
         self
     }
 
-    /// Answers any request.
+    /// Makes the answer to any request.
     pub(crate) async fn answer(self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path().to_owned();
         if let Some(routes) = self.routes.as_ref().filter(|_| !path.starts_with(PREFIX)) {
@@ -117,7 +117,7 @@ impl<T: Transport> HttpService<T> {
     }
 }
 
-/// Puts a service on the wire that has its limits already, and shares its room with others that are made of it.
+/// Puts a service on the wire that has its limits already, and shares its room with others made from it.
 impl<T> From<Service<T>> for HttpService<T> {
     fn from(service: Service<T>) -> Self {
         HttpService { service, routes: None }

@@ -1,4 +1,4 @@
-//! What HTTP has of its own: connections, statuses, URLs. What every wire does is in `conformance.rs`.
+//! What only HTTP has: connections, statuses, URLs. What every transport does is in `conformance.rs`.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -17,7 +17,7 @@ async fn connections_are_used_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let inner = Server::start().await;
     let client = HttpTransport::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    // Passes one connection on and accepts no other.
+    // Forwards one connection and accepts no other.
     let pipe = tokio::spawn(async move {
         let (mut near, _) = listener.accept().await.unwrap();
         drop(listener);

@@ -1,4 +1,4 @@
-//! JSON and protobuf: who gets which, and how both sides come to speak it.
+//! JSON and protobuf: who gets which, and how both sides agree on one.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -21,7 +21,7 @@ use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A server that remembers the content types it was sent, and can be told to speak JSON only.
+/// A server that records the content types it was sent, and can be told to speak JSON only.
 #[derive(Clone, Default)]
 struct Recording {
     types: Arc<Mutex<Vec<String>>>,
@@ -97,7 +97,7 @@ async fn a_server_that_no_longer_speaks_protobuf_is_sent_json() {
     assert_eq!(recording.taken(), [JSON, PROTOBUF]);
 }
 
-/// Posts this and splits the answer at the end of its header.
+/// Posts a body, and splits the answer at the end of its header.
 async fn post(server: &Server, path: &str, headers: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = server.connect().await;
     stream.write_all(&posted(path, headers, body)).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_stream_in_either_form_brings_pages_and_the_error_that_ends_it() {
     }
 }
 
-/// A server whose streams are these bytes.
+/// Starts a server whose streams are these bytes, and returns a client of it.
 async fn streaming(bytes: Vec<u8>) -> HttpTransport {
     let url = fake::<Http, _, _>(move |mut stream| {
         let bytes = bytes.clone();

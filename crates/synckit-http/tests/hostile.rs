@@ -1,5 +1,5 @@
-//! What the server does with requests that are wrong, large, slow or meant to harm. All of it over raw sockets, and
-//! after each the server goes on serving.
+//! What the server does with requests that are wrong, large, slow or meant to harm. All of them go over raw sockets,
+//! and after each the server still serves.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -18,7 +18,7 @@ fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or(answer)
 }
 
-/// The code of the error in the body of an answer.
+/// Returns the code of the error in the body of an answer.
 fn code(answer: &str) -> String {
     let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
     let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"));
@@ -97,7 +97,7 @@ async fn nesting_of_100_000_is_refused() {
     server.still_serves().await;
 }
 
-/// Pushes ten good events around a bad one and checks that they arrive and that it is named.
+/// Pushes ten good events around a bad one, and checks that the ten arrive and that the bad one is named.
 async fn ten_arrive(bad: &str, expected: (&str, RefusalCode)) {
     let server = Server::start().await;
     let mut texts: Vec<String> =
@@ -304,7 +304,7 @@ async fn a_caller_that_does_not_read_is_cut_off() {
     let head = format!("POST /v1/pull HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n{JSON}\r\n", body.len());
     stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
     server.double.begun.notified().await;
-    // The only connection there may be is free again although this one was never read.
+    // The only connection allowed is free again, although this answer was never read.
     server.still_serves().await;
     drop(stream);
 }

@@ -1,4 +1,4 @@
-//! Mounting in other servers.
+//! The service mounted in other servers.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -12,7 +12,7 @@ use synckit_http::{HttpService, HttpTransport};
 use synckit_testkit::remote::calls::works;
 use tokio::net::TcpListener;
 
-/// An axum server with this router; its URL.
+/// Starts an axum server with this router, and returns its URL.
 async fn axum(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,5 +1,5 @@
-//! What a subscriber costs the server once it is gone. That pages wait for one that does not read is a case of the
-//! conformance suite.
+//! What a subscriber costs the server once it is gone. The conformance suite checks that pages wait for one that does
+//! not read.
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod common;
@@ -18,7 +18,7 @@ async fn a_subscriber_that_is_gone_frees_its_place() {
     for number in 1..=20 {
         server.double.pages.lock().unwrap().push_back(Ok(page(vec![event(number, "1")])));
         let client = server.client();
-        // The place of the one before is free as soon as the server has noticed that nobody is there.
+        // The room of the one before is free as soon as the server has noticed that nobody is there.
         let freed = async {
             loop {
                 match client.subscribe(pull()).await {
@@ -29,7 +29,7 @@ async fn a_subscriber_that_is_gone_frees_its_place() {
         };
         let mut pages = tokio::time::timeout(Duration::from_secs(30), freed).await.expect("it is freed");
         assert_eq!(pages.next().await.unwrap().unwrap().events.len(), 1);
-        let other = server.client().subscribe(pull()).await.err().expect("there is one place");
+        let other = server.client().subscribe(pull()).await.err().expect("there is room for one");
         assert_eq!(other.kind(), ErrorKind::Busy);
     }
 }

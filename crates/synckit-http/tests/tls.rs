@@ -1,4 +1,4 @@
-//! What callers without TLS are told. What every wire does over TLS is in `conformance.rs`.
+//! What callers without TLS are told. What every transport does over TLS is in `conformance.rs`.
 #![cfg(feature = "tls")]
 
 mod common;

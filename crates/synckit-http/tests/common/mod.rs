@@ -15,7 +15,7 @@ pub(crate) type Server = Running<Http>;
 
 pub(crate) const JSON: &str = "content-type: application/json\r\n";
 
-/// A request that posts a body, with further header lines.
+/// Returns a request that posts a body, with further header lines.
 pub(crate) fn posted(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
