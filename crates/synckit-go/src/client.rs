@@ -1,8 +1,8 @@
-//! What is known of a client that has a name: what it holds, and what it had therefore seen when it wrote an event.
+//! What is known about a client with a name: what it holds, and so what it had seen when it wrote an event.
 //!
-//! A client pushes all it holds at every sync, in the order of its own table, what it pulled among it. So what comes
-//! back tells what it holds, also after an answer was lost, and an event that stands behind a pulled one in the push was
-//! written after it was pulled. Nothing is concluded from an answer that was only sent.
+//! At every sync a client pushes everything it holds, in the order of its own table, including what it pulled. So a
+//! push shows what it holds, even after an answer was lost, and an event that follows a pulled one in the push was
+//! written after the pull. That an answer was sent proves nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -16,24 +16,24 @@ use synckit_plan::{
     notes::{self, Seen},
 };
 
-/// The numbers that a client with a name is given are places in the log here, plus this. So they cannot be mistaken for
-/// a count of the rows of its own table, which is what its pulls name: with this a client that does keep the number of
-/// the last event it got is understood too.
+/// The numbers that a client with a name is given are places in this log, plus this. So they cannot be mistaken for a
+/// count of the rows of its own table, which is what its pulls name. This way a client that does keep the number of the
+/// last event it received is understood as well.
 pub(super) const BASE: u64 = 1 << 52;
 
-/// How far one call looks through the log.
+/// The most places of the log that one call looks through.
 const MOST: Position = 50_000;
 
-/// What is on record of a client with a name.
+/// What is recorded about a client with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// It holds everything up to here that others wrote.
+    /// The place up to which it holds everything that others wrote.
     pub(super) upto: Position,
-    /// Up to here it may lack what it wrote itself, because it began again.
+    /// The place up to which it may lack what it wrote itself, because it started over.
     pub(super) lacks_own_to: Position,
-    /// The highest count of its own rows that it named.
+    /// The highest count of its own rows that it has named.
     pub(super) rows: u64,
-    /// Whether it is known what it holds: it held nothing, or has pushed.
+    /// Whether it is known what it holds: it held nothing, or it has pushed.
     pub(super) met: bool,
 }
 
@@ -48,11 +48,11 @@ impl Known {
     }
 }
 
-/// How what a client wrote itself is told.
+/// How events that a client wrote itself are recognised.
 pub(super) struct Own {
-    /// What stands for its own log.
+    /// The store id that stands for its own log.
     pub(super) source: StoreId,
-    /// What stood for it while the hub's store went under other ids.
+    /// The store ids that stood for it while the hub's store had other ids.
     former: HashSet<StoreId>,
     /// The names it was authored under.
     names: HashSet<NodeId>,
@@ -74,7 +74,7 @@ impl Own {
         own
     }
 
-    /// Whether the client wrote this event, also where a replica brought it back to a hub that was restored.
+    /// Returns whether the client wrote this event, even if a replica brought it back to a restored hub.
     pub(super) fn wrote(&self, stored: &StoredEvent) -> bool {
         let author = stored.event.dot.as_ref().map(|dot| &dot.node);
         let came = stored.source.is_some_and(|source| source == self.source || self.former.contains(&source));
@@ -82,12 +82,12 @@ impl Own {
     }
 }
 
-/// Walks along the log, over what a client holds.
+/// A walk along the log, over what a client holds.
 pub(super) struct Front<'a> {
     store: &'a BoxStore,
     own: Own,
     lacks_own_to: Position,
-    /// Everything of others up to here is held.
+    /// The place up to which the client holds everything of others.
     pub(super) upto: Position,
     scanned: Position,
     next: VecDeque<(Position, EventId)>,
@@ -104,7 +104,7 @@ impl<'a> Front<'a> {
         Ok(Front { store, own, lacks_own_to, upto, scanned: upto, next: VecDeque::new(), ended: false, most })
     }
 
-    /// Whether everything of others is held.
+    /// Returns whether the client holds everything of others.
     pub(super) fn is_at_the_end(&self) -> bool {
         self.ended && self.next.is_empty()
     }
@@ -138,7 +138,7 @@ impl<'a> Front<'a> {
     }
 }
 
-/// What an author has seen of some aggregates, at growing places of the log.
+/// What an author has seen of some aggregates, at increasing places of the log.
 #[derive(Default)]
 pub(super) struct Sight(HashMap<AggregateId, Trail>);
 
@@ -149,8 +149,8 @@ struct Trail {
 }
 
 impl Sight {
-    /// Reads what is needed to answer for these aggregates, at places from the first to the last of these: what is on
-    /// record, and what came since.
+    /// Reads what is needed to answer for these aggregates, from the first to the last of these places: what is
+    /// recorded, and what came since.
     pub(super) async fn read(
         store: &BoxStore,
         author: &NodeId,
@@ -186,7 +186,8 @@ impl Sight {
         Ok(sight)
     }
 
-    /// What was seen of an aggregate by one who holds everything up to here. Places only grow from call to call.
+    /// Returns what a client has seen of an aggregate if it holds everything up to this place. Places must not decrease
+    /// from call to call.
     pub(super) fn upto(&mut self, aggregate: &AggregateId, upto: Position) -> Result<Seen> {
         let Some(trail) = self.0.get_mut(aggregate) else { return Ok(Seen::default()) };
         while trail.later.front().is_some_and(|(position, _)| *position <= upto) {

@@ -1,4 +1,4 @@
-//! Who is answered, and under which names their events are authored.
+//! Which clients are served, and under which names their events are authored.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -9,15 +9,15 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{GoRoutes, Inner};
 
-/// Answers clients of go-sync-kit at `/push`, `/pull`, `/latest-version`, `/pull-cursor` and `/sse`, and at the same
-/// below `/sync`. Turned into routes, and given to
+/// The configuration of routes for clients of go-sync-kit, at `/push`, `/pull`, `/latest-version`, `/pull-cursor` and
+/// `/sse`, and at the same paths below `/sync`. Turn it into routes, and give them to
 /// [`HttpService::with_routes`](synckit_http::HttpService::with_routes).
 ///
-/// A client that [has a name](GoClients::with_client) is answered below `/clients/<name>`. It should have one: only
-/// then can the hub know what the client holds, send it everything else, and stamp its edits with what it had seen.
-/// Clients without a name share one author, so an edit of one is taken to be on top of the others'.
+/// A client that [has a name](GoClients::with_client) is served below `/clients/<name>`. Every client should have one:
+/// only then can the hub know what the client holds, send it everything else, and stamp its edits with what it had
+/// seen. Clients without a name share one author, so an edit by one counts as made on top of the others'.
 ///
-/// Whoever reaches these paths reads everything and writes under those names, and under no other.
+/// Whoever can reach these paths can read everything, and write under those names but no others.
 #[derive(Clone)]
 pub struct GoClients {
     store: BoxStore,
@@ -27,9 +27,10 @@ pub struct GoClients {
 }
 
 impl GoClients {
-    /// Answers out of this store: the one that stands behind the served endpoint, usually a clone of its handle.
+    /// Creates a configuration that serves this store: the one behind the served endpoint, usually a clone of its
+    /// handle.
     ///
-    /// What clients without a name push is authored under the hub's node id with `/go` behind it.
+    /// Events that clients without a name push are authored under the hub's node id followed by `/go`.
     pub fn new(store: impl EventStore) -> Self {
         GoClients {
             store: BoxStore::new(store),
@@ -39,7 +40,7 @@ impl GoClients {
         }
     }
 
-    /// Authors what clients without a name push under this node id, which nobody else may write under.
+    /// Authors events that clients without a name push under this node id, which nobody else may write under.
     ///
     /// # Errors
     /// `Invalid` for a node id that has a `~`, or is that of a client with a name.
@@ -52,8 +53,8 @@ impl GoClients {
         Ok(self)
     }
 
-    /// Answers a client below `/clients/<name>`, and authors what it pushes under this node id, which nobody else may
-    /// write under: no replica, no other client, no client of another hub.
+    /// Serves a client below `/clients/<name>`, and authors the events that it pushes under this node id, which nobody
+    /// else may write under: no replica, no other client, no client of another hub.
     ///
     /// # Errors
     /// `Invalid` for a name that is not 1 to 64 of `A-Z a-z 0-9 - _ .`, a node id that has a `~`, or a name or node id that
@@ -73,13 +74,13 @@ impl GoClients {
         Ok(self)
     }
 
-    /// Accepts at most this.
+    /// Sets the limits of what is accepted.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Returns the routes that answer these clients.
+    /// Returns the routes that serve these clients.
     pub fn into_routes(self) -> GoRoutes {
         GoRoutes(Arc::new(Inner {
             store: self.store,

@@ -1,7 +1,7 @@
 //! Events as clients of go-sync-kit read and write them.
 //!
-//! What they have no form for is wrapped, and unwrapped when it comes back, as they push again what they pulled: bytes
-//! are `{"data_base64":"…"}`, and JSON that they cannot read, such as 1e400, is `{"data_text":"…"}`.
+//! Data for which they have no form is wrapped, and unwrapped when it comes back, since they push what they pulled:
+//! bytes are `{"data_base64":"…"}`, and JSON that they cannot read, such as 1e400, is `{"data_text":"…"}`.
 
 use std::borrow::Cow;
 
@@ -23,10 +23,10 @@ pub(super) struct Pushed {
     pub(super) event: NewEvent,
 }
 
-/// The events of a push, and those that cannot be read.
+/// Reads the events of a push, and returns separately those that cannot be read.
 ///
 /// # Errors
-/// `Invalid` when this is no array, `TooLarge` for too many events.
+/// `Invalid` when this is not an array, `TooLarge` for too many events.
 pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Vec<Refused>)> {
     let (mut events, mut refused) = (Vec::new(), Vec::new());
     for (index, text) in items(body, MOST)?.into_iter().enumerate() {
@@ -88,7 +88,7 @@ fn read_one(text: &str) -> Result<(EventId, NewEvent), String> {
     read().map_err(|error: synckit_core::Error| error.to_string())
 }
 
-/// The id of something that is no event, as far as there is one.
+/// Returns the id of something that is not an event, as far as it has one.
 fn id_of(text: &str) -> String {
     #[derive(Deserialize)]
     struct Named<'a> {
@@ -111,7 +111,7 @@ struct Wrapped {
     data_text: Option<String>,
 }
 
-/// The data behind what was pushed. What looks wrapped but has a form of its own is taken as it is.
+/// Returns the data behind what was pushed. Data that looks wrapped but has a form of its own is taken as it is.
 fn data_of(text: &str) -> Result<Data> {
     match unwrap(text) {
         Some(Wrapped { data_base64: Some(packed), data_text: None }) => match BASE64.decode(packed) {
@@ -139,12 +139,12 @@ fn unwrap(text: &str) -> Option<Wrapped> {
     if maybe { serde_json::from_str(text).ok() } else { None }
 }
 
-/// Whether a program that reads numbers as doubles reads this JSON at all.
+/// Returns whether a program that reads numbers as doubles can read this JSON at all.
 fn is_read_by_clients(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok()
 }
 
-/// The data as a client is sent it.
+/// Returns the data in the form that a client is sent.
 pub(super) fn sent(data: &Data) -> Cow<'_, str> {
     match data.as_json() {
         Some(text) => sent_text(text),
@@ -152,7 +152,7 @@ pub(super) fn sent(data: &Data) -> Cow<'_, str> {
     }
 }
 
-/// JSON, such as metadata, as a client is sent it.
+/// Returns JSON, such as metadata, in the form that a client is sent.
 pub(super) fn sent_text(text: &str) -> Cow<'_, str> {
     match is_read_by_clients(text) {
         true => Cow::Borrowed(text),

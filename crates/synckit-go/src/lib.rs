@@ -2,8 +2,8 @@
 //!
 //! # Map
 //!
-//! - [`GoClients`]: who is answered, and under which names events are authored
-//! - [`GoRoutes`]: what answers them, for [`HttpService::with_routes`](synckit_http::HttpService::with_routes)
+//! - [`GoClients`]: which clients are served, and under which names events are authored
+//! - [`GoRoutes`]: the routes that serve them, for [`HttpService::with_routes`](synckit_http::HttpService::with_routes)
 
 mod client;
 mod config;
@@ -16,14 +16,14 @@ mod stream;
 
 pub use config::GoClients;
 
-// They know nothing of causality, so the hub stamps what they push, in their name. They also number events by their own
-// table, not by the hub's log: what a client with a name holds is therefore kept here, and not taken from the number that
-// it sends.
+// These clients know nothing about causality, so the hub stamps what they push, in their name. They also number events
+// by their own table, not by the hub's log. The hub therefore keeps a record of what a client with a name holds, and
+// does not rely on the number that it sends.
 //
 // - `route`: paths, and the form of an error
 // - `form`: events as these clients read and write them
-// - `same_content`: whether two contents are one to a program that reads numbers as doubles
-// - `client`: what is known of a client: what it holds and has seen
+// - `same_content`: whether two contents are the same to a program that reads numbers as doubles
+// - `client`: what is known about a client: what it holds and has seen
 // - `push`, `pull`, `stream`: the calls
 
 use std::collections::{HashMap, HashSet};
@@ -37,11 +37,11 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::route::{Call, Route};
 
-/// The most ids of events, and of contents found alike, that are remembered at a time. Beyond, they are forgotten and
-/// found again.
+/// The most ids of events, and of contents found alike, that are remembered at a time. Beyond that, they are forgotten
+/// and found again.
 const REMEMBERED: usize = 200_000;
 
-/// What answers clients of go-sync-kit: made by [`GoClients::into_routes`]. Clones share everything.
+/// The routes for clients of go-sync-kit, made by [`GoClients::into_routes`]. Clones share everything.
 #[derive(Clone)]
 pub struct GoRoutes(Arc<Inner>);
 
@@ -52,9 +52,9 @@ struct Inner {
     limits: Limits,
     /// Held while what is known of clients is read and written.
     turn: AsyncMutex<()>,
-    /// What a client was heard to hold beyond what is on record of it.
+    /// The events that a client has shown to hold, beyond what is recorded about it.
     heard: Mutex<HashMap<NodeId, HashSet<EventId>>>,
-    /// Digests of contents that are not equal to what is held under their id, but alike.
+    /// Digests of contents that are not equal to the content held under their id, but alike.
     alike: Mutex<HashSet<[u8; 32]>>,
 }
 
@@ -68,12 +68,12 @@ struct Client {
 }
 
 impl GoRoutes {
-    /// Calls what is at a path whose method is right.
+    /// Carries out the call of a path whose method is right.
     pub(crate) async fn call(&self, route: &Route, query: &str, body: Bytes) -> Result<Vec<u8>> {
         let client = self.client(route).await?;
         match route.call {
-            // A client takes this for a place in its own table and pushes what comes after. To every store of theirs
-            // this is a place before the first event, whatever the hub holds. They refuse "0".
+            // A client takes this as a place in its own table, and pushes what comes after. In all of their stores this
+            // is a place before the first event, whatever the hub holds. They refuse "0".
             Call::LatestVersion => Ok(b"\"-1\"\n".to_vec()),
             Call::Push => self.push(&client, body).await,
             Call::Pull => self.pull(&client, query).await,
@@ -109,7 +109,7 @@ impl GoRoutes {
     }
 }
 
-/// Randomness for one commit.
+/// Draws the randomness for one commit.
 fn entropy() -> Result<Entropy> {
     let mut bytes = [0; Entropy::BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {

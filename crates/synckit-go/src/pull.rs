@@ -17,15 +17,15 @@ const EVENTS: usize = 1_000;
 /// The most bytes of one answer, by the size of its events, at least one: a client reads at most 10 MiB, packed or not.
 const BYTES: usize = 4 << 20;
 
-/// A body of `/pull-cursor` is not larger than this.
+/// The most bytes in the body of `/pull-cursor`.
 const CURSOR_BYTES: usize = 64 << 10;
 
-/// What is read of the log for a client.
+/// The part of the log that is read for a client.
 struct Reading {
     after: Position,
-    /// Where what the client wrote itself is left out, and from which place on.
+    /// The place from which on the client's own events are left out; `None` if they are not.
     except_own: Option<Position>,
-    /// What else is left out, as the client was heard to hold it.
+    /// Other events that are left out, because the client has shown to hold them.
     held: HashSet<EventId>,
 }
 
@@ -52,7 +52,7 @@ impl GoRoutes {
         offload(size(&events), move || Ok(cursor_page("next", &events, base))).await
     }
 
-    /// What a client is sent that asks for what comes after this number.
+    /// Returns the events to send to a client that asks for what comes after this number.
     async fn page(&self, client: &Client, since: u64, limit: usize) -> Result<Vec<StoredEvent>> {
         let reading = match client.named {
             false => {
@@ -87,8 +87,8 @@ impl GoRoutes {
         }
     }
 
-    /// From where on a client with a name is sent what, by what is on record of it and what it says. `None` when it is
-    /// not known what it holds: it is sent nothing before it has pushed, as it takes nothing twice.
+    /// Returns what to send to a client with a name, by what is recorded about it and what it says. `None` when it is
+    /// not known what it holds: it is sent nothing before it has pushed, since it accepts no event twice.
     async fn reading(&self, client: &Client, since: u64) -> Result<Option<Reading>> {
         let _turn = self.0.turn.lock().await;
         let before = Known::load(&self.0.store, &client.author).await?;
@@ -100,7 +100,7 @@ impl GoRoutes {
         };
         let mut after = None;
         match since.checked_sub(BASE) {
-            // It keeps the numbers given out here, and so confirms them.
+            // It keeps the numbers that it was given, and so confirms them.
             Some(place) if place <= head => {
                 known.upto = known.upto.max(place);
                 known.met = true;
@@ -134,7 +134,7 @@ impl GoRoutes {
 }
 
 impl Client {
-    /// What is added to a place in the log to make the number a client is given.
+    /// Returns what is added to a place in the log to get the number that a client is given.
     pub(super) fn base(&self) -> u64 {
         if self.named { BASE } else { 0 }
     }
@@ -159,7 +159,7 @@ struct Cursor<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The number and the limit of a request. Nothing of it nests in what is read here.
+/// Reads the number and the limit of a request. Nothing that is read here nests without bound.
 fn read_request(body: &[u8]) -> Result<(u64, usize)> {
     if body.len() > CURSOR_BYTES {
         return Err(Error::too_large("a request for a page is not so large"));
@@ -183,7 +183,7 @@ impl Cursor<'_> {
     }
 }
 
-/// The number that a cursor in its wire form names.
+/// Returns the number that a cursor in its wire form names.
 pub(super) fn read_cursor(text: &str) -> Result<u64> {
     let cursor: Cursor<'_> =
         serde_json::from_str(text).map_err(|error| Error::invalid(format!("bad cursor: {error}")))?;
@@ -202,7 +202,7 @@ fn array(events: &[StoredEvent], base: u64) -> Vec<u8> {
     out
 }
 
-/// Events and the cursor behind them, under this name; without events there is none.
+/// Returns events and the cursor after them, under this name; without events there is no cursor.
 pub(super) fn cursor_page(next: &str, events: &[StoredEvent], base: u64) -> Vec<u8> {
     let mut out = b"{\"events\":".to_vec();
     out.append(&mut array(events, base));

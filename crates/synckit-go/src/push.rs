@@ -1,4 +1,4 @@
-//! `/push`: what can be stored is stored; what cannot is told.
+//! `/push`: stores what can be stored, and reports what cannot.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
@@ -16,7 +16,7 @@ use crate::form::{Pushed, read};
 use crate::same_content::same_content;
 use crate::{Client, GoRoutes, REMEMBERED, entropy, now};
 
-/// Events whose id is held with other content, by aggregate and id, with the digest of theirs.
+/// Events whose id is held with other content, by aggregate and id, each with the digest of its own content.
 type Doubtful = HashMap<AggregateId, HashMap<EventId, Vec<([u8; 32], Pushed)>>>;
 
 /// The most reasons that one answer names.
@@ -31,7 +31,7 @@ impl GoRoutes {
         let (events, mut refused) = offload(body.len(), move || read(&body, &limits)).await?;
         let total = events.len() + refused.len();
         let _turn = self.0.turn.lock().await;
-        // Every event was held by the client before those behind it were written.
+        // The client held every event before it wrote those that follow.
         let order: Vec<_> = events.iter().map(|pushed| (pushed.index, pushed.id.clone())).collect();
         let fresh = self.take_known(events, &mut refused).await?;
         self.adopt(client, &order, fresh, &mut refused).await?;
@@ -42,7 +42,7 @@ impl GoRoutes {
         Err(reasons(&refused, total))
     }
 
-    /// Leaves those that are not held. What is held with other content is refused.
+    /// Returns the events that are not held yet. Refuses those that are held with other content.
     async fn take_known(&self, events: Vec<Pushed>, refused: &mut Vec<Refused>) -> Result<Vec<Pushed>> {
         let ids = events.iter().map(|pushed| pushed.id.clone()).collect();
         let held = self.0.store.facts(Needs { ids, ..Needs::default() }).await?.held;
@@ -90,7 +90,7 @@ impl GoRoutes {
         act(&mut alike)
     }
 
-    /// Stamps and stores those that are new, and puts down what the push shows the client to hold.
+    /// Stamps and stores the new events, and records what the client holds according to the push.
     async fn adopt(
         &self,
         client: &Client,
@@ -137,7 +137,8 @@ impl GoRoutes {
         Ok(())
     }
 
-    /// Up to which place of the log the client held everything when it wrote each of these, and what to put on record.
+    /// Returns the place of the log up to which the client held everything when it wrote each of these, and what to
+    /// record.
     async fn places(&self, client: &Client, order: &[(usize, EventId)]) -> Result<(Vec<u64>, Vec<Note>)> {
         if !client.named {
             return Ok((vec![0; order.len()], Vec::new()));
@@ -166,7 +167,7 @@ fn taken(pushed: &Pushed) -> Refused {
     Refused { index: pushed.index, id: pushed.id.to_string(), code: RefusalCode::IdTaken, message }
 }
 
-/// The error that a push is answered with when not all of it is stored.
+/// Returns the error for a push of which not everything is stored.
 fn reasons(refused: &[Refused], total: usize) -> Error {
     let all = |code| refused.iter().all(|one| one.code == code);
     let kind = match () {

@@ -16,7 +16,7 @@ use synckit_wire::Format;
 use crate::GoRoutes;
 use crate::stream::MEDIA_TYPE;
 
-/// What go-sync-kit's own server takes: the most bytes of a body as compressed, and unpacked.
+/// The most bytes of a body, compressed as well as unpacked: what go-sync-kit's own server accepts.
 pub(crate) const BODY_BYTES: usize = 10 << 20;
 pub(crate) const DECODED_BYTES: usize = 20 << 20;
 
@@ -37,7 +37,8 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// What is at this path, if it is a client's of go-sync-kit: `[/sync][/clients/<name>][/sync]/<call>`.
+    /// Returns the route at this path, if it is one for clients of go-sync-kit:
+    /// `[/sync][/clients/<name>][/sync]/<call>`.
     pub(crate) fn at(path: &str) -> Option<Route> {
         let below_sync = |path| match str::strip_prefix(path, "/sync") {
             Some(rest) if rest.starts_with('/') => rest,
@@ -63,7 +64,7 @@ impl Route {
         matches!(self.call, Call::Push | Call::PullCursor)
     }
 
-    /// Checks method and headers before any of the body is read.
+    /// Checks the method and the headers before any of the body is read.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Coding, Problem> {
         if !self.posts() {
             check_verb(method, &Method::GET, "GET")?;
@@ -135,7 +136,7 @@ impl fmt::Debug for GoRoutes {
     }
 }
 
-/// A field of a query, decoded.
+/// Returns a field of a query, decoded.
 pub(super) fn field(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,14 +1,14 @@
-//! Whether two contents are one to a program that reads numbers as doubles.
+//! Whether two contents are the same to a program that reads numbers as doubles.
 //!
 //! A client of go-sync-kit reads the data of an event into values and writes them again when it pushes it: keys in
-//! another order, blanks gone, 1.0 as 1, integers above 2^53 rounded. Such a copy is no other content.
+//! another order, blanks gone, 1.0 as 1, integers above 2^53 rounded. Such a copy counts as the same content.
 
 use serde_json::Value;
 use synckit_core::{Event, NewEvent};
 
 use crate::form::{sent, sent_text};
 
-/// Whether a client that pulled this event may push it again as that.
+/// Returns whether a client that pulled the held event may push it again as the other.
 pub(super) fn same_content(held: &Event, pushed: &NewEvent) -> bool {
     held.event_type == pushed.event_type
         && held.aggregate_id == pushed.aggregate_id

@@ -36,7 +36,7 @@ struct Streaming {
 }
 
 impl GoRoutes {
-    /// The body of a stream. It holds its permit until it is dropped, and one page at a time.
+    /// Returns the body of a stream. It holds its permit until it is dropped, and one page at a time.
     pub(crate) async fn stream(
         &self,
         route: &Route,
@@ -61,7 +61,7 @@ impl GoRoutes {
 }
 
 impl Streaming {
-    /// The next message, a sign of life, or the end of the stream.
+    /// Returns the next message or a sign of life, or `None` at the end of the stream.
     async fn next(&mut self) -> Option<Bytes> {
         let beat = Instant::now() + self.heartbeat;
         loop {
@@ -71,7 +71,7 @@ impl Streaming {
                     biased;
                     () = raised(&mut self.closing) => return None,
                     () = sleep_until(beat) => return Some(Bytes::from_static(b":\n\n")),
-                    // Where it fails, reading the next page fails as well, and says why.
+                    // If this fails, reading the next page fails as well, and says why.
                     _ = hub.0.store.moved(reached) => {}
                 }
             } else if *self.closing.borrow() {
@@ -85,7 +85,7 @@ impl Streaming {
             if !page.events.is_empty() {
                 let mut text = b"data: ".to_vec();
                 text.append(&mut cursor_page("next_cursor", &page.events, self.client.base()));
-                // Between two values a line break is a blank, and within a text it is not written as one.
+                // Between two values a line break counts as a blank, and within a text it is escaped.
                 text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
                 text.extend_from_slice(b"\n\n");
                 return Some(text.into());

@@ -12,7 +12,7 @@ use synckit_http::HttpService;
 use synckit_sqlite::SqliteStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Two clients with tables of their own and 100 offline events each, and a replica, until everybody is quiet.
+/// Syncs two clients, each with its own table and 100 offline events, and a replica, until nobody has anything left.
 async fn all_get_everything(mut hub: Hub, restart: bool) {
     let replica = hub.replica("rep").await;
     replica

@@ -36,7 +36,7 @@ impl Hub {
         Hub::open(tempfile::tempdir().unwrap(), true).await
     }
 
-    /// A hub in this directory, for old clients too or for replicas only.
+    /// Opens a hub in this directory, for old clients too or for replicas only.
     pub async fn open(directory: TempDir, old_clients: bool) -> Hub {
         let store = SqliteStore::open_as(directory.path().join("hub.db"), node("hub")).await.unwrap();
         let endpoint = Endpoint::new(store.clone());
@@ -60,7 +60,7 @@ impl Hub {
         Hub::open(self.stop().await, true).await
     }
 
-    /// Stops the hub and leaves its directory.
+    /// Stops the hub and returns its directory.
     pub async fn stop(self) -> TempDir {
         let Hub { store, directory, stop, task, .. } = self;
         stop.send(()).unwrap();
@@ -90,14 +90,14 @@ impl Hub {
         found.into_iter().map(|note| note.key.replace(notes::CONFLICTS, "")).collect()
     }
 
-    /// A replica that syncs with this hub.
+    /// Returns a replica that syncs with this hub.
     pub async fn replica(&self, name: &str) -> SyncManager<SqliteStore, HttpTransport> {
         let path: PathBuf = self.directory.path().join(format!("{name}.db"));
         let store = SqliteStore::open_as(path, node(name)).await.unwrap();
         SyncManager::new(store, HttpTransport::new(format!("http://{}", self.address)).unwrap())
     }
 
-    /// Lets the hub hold so many events of a replica.
+    /// Opens a hub that holds `count` events of a replica.
     pub async fn holding(count: usize) -> Hub {
         let hub = Hub::start().await;
         let replica = hub.replica("seed").await;
@@ -115,7 +115,7 @@ impl Hub {
         self.call("POST", path, "content-type: application/json\r\n", body.to_string().as_bytes()).await
     }
 
-    /// One request over a connection of its own, with these header lines.
+    /// Sends one request over its own connection, with these header lines.
     pub async fn call(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
         let mut stream = self.connect(method, path, headers, body).await;
         let mut bytes = Vec::new();
@@ -166,7 +166,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    /// The text of an error, which stands alone under `error`.
+    /// Returns the text of an error, which is alone under `error`.
     pub fn error(&self) -> String {
         let body = self.json();
         assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
@@ -178,14 +178,14 @@ pub fn new_event(id: &str, of: &str) -> NewEvent {
     NewEvent::new("Noted", of, &json!({"z": 1.5, "id": id})).unwrap().with_id(id.parse().unwrap())
 }
 
-/// An event as a client pushes it.
+/// Returns an event as a client pushes it.
 pub fn event(id: &str, of: &str, data: Value) -> Value {
     json!({"event": {"id": id, "type": "Noted", "aggregate_id": of, "data": data, "metadata": null}, "version": "1"})
 }
 
 /// A client with the store that comes with go-sync-kit: a table that numbers its rows itself, whatever number an event
-/// came with, and takes no id twice. Its manager pulls what comes after its own highest row, up to the first row that
-/// cannot be inserted, and then pushes its rows after the number that it is told to be the server's last.
+/// came with, and accepts no id twice. Its manager pulls what comes after its own highest row, up to the first row that
+/// cannot be inserted, and then pushes its rows after the number that the server calls its last.
 pub struct Table {
     base: String,
     pub rows: Vec<Value>,
@@ -197,7 +197,7 @@ impl Table {
         Table { base: base.to_owned(), rows: Vec::new(), ids: HashSet::new() }
     }
 
-    /// Records an event offline. False when its id is there.
+    /// Records an event offline. Returns false when its id is already there.
     pub fn insert(&mut self, event: Value) -> bool {
         let new = self.ids.insert(event["id"].as_str().unwrap().to_owned());
         if new {
@@ -214,7 +214,7 @@ impl Table {
         self.ids.clone()
     }
 
-    /// The first half of a sync: whether every event that came could be inserted.
+    /// Runs the first half of a sync. Fails when an event that came cannot be inserted.
     pub async fn pull(&mut self, hub: &Hub) -> Result<usize, String> {
         let answer = self.ask_for_more(hub).await;
         let pulled = answer.json();
@@ -235,7 +235,7 @@ impl Table {
         answer
     }
 
-    /// The second half.
+    /// Runs the second half of a sync.
     pub async fn push(&self, hub: &Hub) -> Result<(), String> {
         let latest = hub.get(&format!("{}/latest-version", self.base)).await;
         let latest: i64 = latest.json().as_str().unwrap().parse().unwrap();
@@ -253,7 +253,7 @@ impl Table {
         Ok(())
     }
 
-    /// A whole sync; pushes also where the pull failed.
+    /// Runs a whole sync; pushes even when the pull failed.
     pub async fn sync(&mut self, hub: &Hub) -> Result<usize, String> {
         let pulled = self.pull(hub).await;
         self.push(hub).await?;
@@ -274,7 +274,7 @@ pub async fn push_packed(hub: &Hub, base: &str, batch: &Value) -> Answer {
     hub.call("POST", &format!("{base}/push"), headers, &packer.finish().unwrap()).await
 }
 
-/// What becomes of a value that is read into doubles and written anew.
+/// Returns the value after it is read into doubles and written again.
 fn doubles(value: Value) -> Value {
     match value {
         Value::Number(number) => {
