@@ -11,7 +11,7 @@ use synckit_store::{Growth, MemoryLog, closed, random_bytes};
 
 /// An in-memory [`EventStore`]. Clones share the log.
 ///
-/// No call waits for anything, so every future is ready at once and can be dropped at any time.
+/// No call waits for anything, so every future is ready at once, and can be dropped at any time.
 #[derive(Clone)]
 pub struct MemoryStore {
     log: Arc<Mutex<MemoryLog>>,
@@ -19,7 +19,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store for this node, under a random store id.
+    /// Creates an empty store for this node, under a random store id.
     ///
     /// # Errors
     /// As [`MemoryStore::with_id`].
@@ -27,7 +27,7 @@ impl MemoryStore {
         MemoryStore::with_id(node, StoreId::from_bytes(random_bytes()?))
     }
 
-    /// An empty store for this node under this store id, which must be unique.
+    /// Creates an empty store for this node under this store id, which must be unique.
     ///
     /// # Errors
     /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
@@ -39,8 +39,8 @@ impl MemoryStore {
         Ok(MemoryStore { log: Arc::new(Mutex::new(log)), growth: Arc::new(growth) })
     }
 
-    /// An independent copy with the same store id, as copying a database file makes one. It is open, also when
-    /// this store is closed.
+    /// Returns an independent copy with the same store id, like a copy of a database file. It is open even if this
+    /// store is closed.
     pub fn copy(&self) -> Self {
         let log = self.locked().clone();
         let growth = Growth::new(log.last());
@@ -48,7 +48,7 @@ impl MemoryStore {
     }
 
     fn locked(&self) -> MutexGuard<'_, MemoryLog> {
-        // A plan is applied only once it is whole, so a panic elsewhere cannot have left half of one.
+        // A plan is applied only once it is complete, so a panic elsewhere cannot have left half of one.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
