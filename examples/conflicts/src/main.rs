@@ -1,4 +1,4 @@
-//! Three people edit one form offline; each way of settling conflicts in turn.
+//! Three people edit one form offline; then each resolver settles the conflict in turn.
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -58,7 +58,7 @@ async fn main() -> Result<()> {
     review().await
 }
 
-/// Lets the three edit and meet under a resolver, and prints what they see.
+/// Lets the three edit and then sync under a resolver, and prints what they see.
 async fn show(title: &str, resolver: impl synckit::ConflictResolver + 'static) -> Result<Vec<String>> {
     println!("\n{title}");
     let world = World::new(SharedResolver::new(resolver)).await?;
@@ -73,7 +73,7 @@ async fn show(title: &str, resolver: impl synckit::ConflictResolver + 'static) -
     Ok(shown)
 }
 
-/// A person decides, and somebody decides otherwise later.
+/// Lets a person decide, and somebody else decide otherwise later.
 async fn review() -> Result<()> {
     println!("\nreview: the form stays in conflict until a person decides");
     let world = World::new(SharedResolver::new(ManualReview)).await?;

@@ -14,7 +14,7 @@ use synckit_memory::MemoryStore;
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 pub(crate) type Person = SyncManager<MemoryStore, Endpoint<MemoryStore>>;
 
-/// What the form says before they part, and how each of them leaves it.
+/// What the form says before they go offline, and how each of them leaves it.
 const BEGINNING: &str = r#"{"title":"Summer fair","room":"A","guests":40,"tags":["music"]}"#;
 const EDITS: [(&str, &str, &str); 3] = [
     (
@@ -49,7 +49,7 @@ impl Environment for Clock {
 }
 
 impl World {
-    /// All have the beginning; then each edits offline.
+    /// Creates the three, who all have the beginning; then each edits offline.
     pub(crate) async fn new(resolver: SharedResolver) -> Result<World> {
         let hub = MemoryStore::new(NodeId::new("hub")?)?;
         let (mut people, clock) = (Vec::new(), Clock::default());
@@ -86,14 +86,14 @@ impl World {
         Ok(reports)
     }
 
-    /// What an application shows of the form.
+    /// Returns what an application shows of the form.
     pub(crate) async fn shown(&self, person: &Person) -> Result<Vec<String>> {
         let mut shown = Vec::new();
         for event in person.replica().history(&the_form()?).await?.live() {
             let event = History::content(event)?;
             shown.push(event.data.as_json().unwrap_or_default().to_owned());
         }
-        // An edit stands in the place of what it was made on top of.
+        // An edit replaces what it was made on top of.
         Ok(shown.into_iter().filter(|text| text != BEGINNING).collect())
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn the_form() -> Result<AggregateId> {
     Ok(AggregateId::new("form-7")?)
 }
 
-/// Prints what has happened before they meet.
+/// Prints what has happened before they sync.
 #[allow(clippy::print_stdout, reason = "it shows what happens")]
 pub(crate) fn introduce() {
     println!("The form says {BEGINNING}");

@@ -1,4 +1,4 @@
-//! Records in a file: each is there as a whole or not at all.
+//! Records in a file: each is there in full or not at all.
 //!
 //! The file begins with a line that says what it is. A record is its checksum (16 hexadecimal digits, the first of its
 //! SHA-256), a text of JSON, and the byte 0x1e, which no JSON text holds.

@@ -1,6 +1,6 @@
 //! A store in an append-only file, as `docs/writing-an-adapter.md` builds it.
 //!
-//! - `file.rs`: records in a file, each there as a whole or not at all
+//! - `file.rs`: records in a file, each there in full or not at all
 //! - `store.rs`: a map whose changes are the records, and the store on it
 
 mod file;

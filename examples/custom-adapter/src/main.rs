@@ -1,4 +1,4 @@
-//! Records into the file, breaks off in the middle of a commit, opens again, and syncs with another store.
+//! Records into a file, breaks off in the middle of a commit, opens the file again, and syncs with another store.
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 

@@ -21,7 +21,7 @@ async fn keys(store: &FileStore) -> Result<Vec<String>> {
     Ok(store.notes(query).await?.into_iter().map(|note| note.key).collect())
 }
 
-/// A file with the notes k0, k1, k2, each committed alone, and its length after each commit.
+/// Writes a file with the notes k0, k1 and k2, each committed alone, and returns its length after each commit.
 async fn three_commits(path: &Path) -> Result<Vec<u64>> {
     let store = open(path).await?;
     let mut lengths = vec![fs::metadata(path).expect("it is there").len()];

@@ -1,15 +1,15 @@
-//! `docs/writing-an-adapter.md` shows this store: all of its code, and nothing that is not its code.
+//! `docs/writing-an-adapter.md` shows this store: all of its code, and no other code.
 
 const GUIDE: &str = include_str!("../../../docs/writing-an-adapter.md");
 const CODE: [&str; 2] = [include_str!("../src/file.rs"), include_str!("../src/store.rs")];
 const TEST: &str = include_str!("conformance.rs");
 
-/// Lines without their indentation and without blank ones, so that a method can be shown without its `impl`.
+/// Returns the lines without indentation and blank lines, so that a method can be shown without its `impl`.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The blocks that are marked as this code: as `rust` and nothing more.
+/// Returns the blocks that are marked as this code: as `rust` and nothing more.
 fn blocks() -> Vec<Vec<&'static str>> {
     let mut blocks = GUIDE.split("```rust\n").skip(1).map(|rest| rest.split("```").next());
     let blocks: Vec<_> = blocks.by_ref().flatten().map(lines).collect();

@@ -1,4 +1,4 @@
-//! A hub with six events, and replicas that want a part of them.
+//! A hub with six events, and replicas that want only some of them.
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -25,7 +25,8 @@ async fn main() -> Result<()> {
         office.record([NewEvent::new(kind, aggregate, &cents)?.with_metadata(metadata)]).await?;
     }
 
-    // Criteria of different kinds must all hold; of one kind, one must. The hub applies them: the rest is not sent.
+    // Criteria of different kinds must all hold; of the same kind, at least one. The hub applies them: the rest is not
+    // sent.
     let sales = Filter::new().with_type("Sold")?.with_type("Refunded")?;
     show(&hub, "sales", sales, &["Sold", "Sold", "Refunded", "Sold"]).await?;
     let stock = Filter::new().with_aggregate_prefix("stock/")?;
@@ -33,8 +34,8 @@ async fn main() -> Result<()> {
     let north = Filter::new().with_metadata("shop", "north")?;
     show(&hub, "sold in the north", north.clone().with_type("Sold")?, &["Sold", "Sold"]).await?;
 
-    // Every filter has a checkpoint of its own: a wider one starts from the beginning and brings what was left out;
-    // what is held already is not stored twice.
+    // Every filter has its own checkpoint: a wider one starts from the beginning and brings what was left out; what is
+    // held already is not stored twice.
     let store = MemoryStore::new(NodeId::new("tablet")?)?;
     for (name, filter, pulled, held) in [
         ("stock in the north", stock.with_metadata("shop", "north")?, 1, 1),
@@ -49,7 +50,7 @@ async fn main() -> Result<()> {
         assert_eq!((report.pulled, store.head().await?.position), (pulled, held));
     }
 
-    // A rule of one's own cannot be sent. It is applied on this side, under its name: the whole log crosses the wire.
+    // A custom rule cannot be sent. It is applied on this side, under its name: the whole log crosses the wire.
     let store = MemoryStore::new(NodeId::new("replica")?)?;
     let large = SyncManager::builder(store, Endpoint::new(hub))
         .with_local_filter("at least 10.00", |event| {

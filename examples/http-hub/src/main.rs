@@ -1,5 +1,5 @@
-//! A hub for events over HTTP, mounted three ways: on a server of its own, on a plain hyper server, and in an axum
-//! router beside other routes.
+//! A hub for events over HTTP, mounted in three ways: on its own server, on a plain hyper server, and in an axum router
+//! beside other routes.
 //!
 //! Run it with `cargo run -p http-hub`: it serves on free loopback ports, says hello to each, and ends.
 
@@ -39,13 +39,13 @@ async fn main() -> Result {
     greet("axum", &format!("{url}/sync")).await
 }
 
-/// A plain hyper server: one task for each connection. What `serve` does beyond this is to bound the number of
-/// connections, to close those whose caller stops reading, and to end with grace.
+/// A plain hyper server: one task for each connection. Beyond this, `serve` limits the number of connections, closes
+/// those whose caller stops reading, and shuts down gracefully.
 async fn on_hyper<T: Transport>(listener: TcpListener, service: HttpService<T>) -> Result {
     loop {
         let (stream, _) = listener.accept().await?;
         let connection = http1::Builder::new()
-            // Without a timer there is no limit on a silent connection or a slow header; with it, 30 seconds.
+            // Without a timer a silent connection or a slow header has no limit; with it, 30 seconds.
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
         tokio::spawn(connection);

@@ -1,4 +1,4 @@
-//! redb at the edge, SQLite at the hub, gRPC between.
+//! redb at the edge, SQLite at the hub, and gRPC between them.
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -28,7 +28,7 @@ async fn main() -> Result {
     let service = GrpcService::new(Endpoint::new(hub.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, service, async {
-        // Sent or dropped, it means the end.
+        // Whether it was sent or dropped, the server shall stop.
         let _: std::result::Result<(), _> = stopped.await;
     }));
     println!("the hub listens on {url}");
@@ -41,7 +41,7 @@ async fn main() -> Result {
     let store = adapters().open(&redb_at(&path("south.redb")), Some(NodeId::new("south")?), true).await?;
     let south = measure(store, adapters().connect(&url)?, "south", 22).await?;
 
-    // South has met the hub after north; north has to hear of south yet.
+    // South synced after north, so north does not have the events of south yet.
     let report = north.sync().await?;
     println!("north hears of south: {} event", report.pulled);
     let digests = [
@@ -59,7 +59,7 @@ async fn main() -> Result {
     Ok(hub.close().await?)
 }
 
-/// Records a measurement without asking the network, then syncs.
+/// Records a measurement without using the network, then syncs.
 async fn measure<S: EventStore, T: Transport>(
     store: S,
     wire: T,
@@ -74,7 +74,7 @@ async fn measure<S: EventStore, T: Transport>(
     Ok(manager)
 }
 
-/// What this program was built with.
+/// Returns the adapters that this program was built with.
 fn adapters() -> Adapters {
     Adapters::new()
         .with_store("redb", |target: StoreTarget| {

@@ -1,4 +1,4 @@
-//! Two replicas edit notes offline, meet, and agree on what stands.
+//! Two replicas edit notes offline, sync, and agree on the version that stands.
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -13,12 +13,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let laptop = Replica::new(MemoryStore::new(NodeId::new("laptop")?)?);
     let phone = Replica::new(MemoryStore::new(NodeId::new("phone")?)?);
 
-    // Offline, both write when they like, also to the same note.
+    // Offline, both write whenever they like, even to the same note.
     laptop.record([NewEvent::new("NoteEdited", "note-1", "buy milk")?]).await?;
     laptop.record([NewEvent::new("NoteEdited", "note-2", "call Ann")?]).await?;
     phone.record([NewEvent::new("NoteEdited", "note-1", "buy bread")?]).await?;
 
-    // The laptop reaches the phone. Over a network, `synckit_http::HttpTransport` takes the place of the endpoint.
+    // The laptop reaches the phone. Over a network, `synckit_http::HttpTransport` replaces the endpoint.
     let manager = SyncManager::new(laptop.clone(), Endpoint::new(phone.store().clone()));
     let report = manager.sync().await?;
     println!(
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         report.pulled, report.pushed, report.conflicts.settled
     );
 
-    // Both show the same: of the two edits of note-1 the later stands, and the other is still in the log.
+    // Both show the same: of the two edits of note-1 the later one stands, and the other is still in the log.
     let note = AggregateId::new("note-1")?;
     let (here, there) = (laptop.history(&note).await?, phone.history(&note).await?);
     assert_eq!(here, there);
