@@ -162,7 +162,7 @@ struct Cursor<'a> {
 /// Reads the number and the limit of a request. Nothing that is read here nests without bound.
 fn read_request(body: &[u8]) -> Result<(u64, usize)> {
     if body.len() > CURSOR_BYTES {
-        return Err(Error::too_large("a request for a page is not so large"));
+        return Err(Error::too_large("the request for a page is too large"));
     }
     let request: Request<'_> = serde_json::from_slice(body)
         .map_err(|error| Error::invalid(format!("invalid request body: {error}")))?;

@@ -59,7 +59,7 @@ impl Exchange for GrpcExchange {
             return bad("the URL names no port; write it as grpc://host:port");
         }
         if !config.protobuf {
-            return bad("gRPC has no other form of messages than protobuf");
+            return bad("gRPC has no form of messages other than protobuf");
         }
         let mut headers = config.header_map()?;
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);

@@ -94,7 +94,7 @@ where
         let coding = match flag {
             0 => Coding::Identity,
             _ if self.coding == Coding::Identity => {
-                return Err(Error::new(self.wrong, "a message is packed, and nothing says how"));
+                return Err(Error::new(self.wrong, "a message is packed, but no header says how"));
             }
             _ => self.coding,
         };

@@ -45,7 +45,7 @@ where
     let mut all = BytesMut::new();
     loop {
         let frame = timeout(idle, body.frame()).await.map_err(|_| {
-            Error::new(ErrorKind::Timeout, format!("nothing came of the body for {} ms", idle.as_millis()))
+            Error::new(ErrorKind::Timeout, format!("nothing came from the body for {} ms", idle.as_millis()))
         })?;
         let Some(frame) = frame else { return Ok(all.freeze()) };
         let frame =

@@ -37,7 +37,7 @@ impl Address {
             |prefix: &str| prefix.strip_suffix("://").is_some_and(|own| own.eq_ignore_ascii_case(scheme));
         let secure = is(secure);
         if !secure && !is(plain) {
-            return Err(bad(format!("the URL is of another scheme; {written}")));
+            return Err(bad(format!("the URL has another scheme; {written}")));
         }
         if rest.is_empty() || rest.starts_with(['/', ':', '?', '#']) {
             return Err(bad(format!("the URL names no host; {written}")));

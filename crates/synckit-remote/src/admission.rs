@@ -59,8 +59,9 @@ impl Admission {
     /// # Errors
     /// `Busy` when there is no room within [`ServerConfig::queue_ms`].
     pub async fn begin(&self, deadline: Option<Instant>) -> Result<Turn> {
-        let full =
-            || Error::new(ErrorKind::Busy, "the server works on as many requests as it may; try again");
+        let full = || {
+            Error::new(ErrorKind::Busy, "the server is working on as many requests as it allows; try again")
+        };
         let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
         let room = waiting.await.map_err(|_| full())?.map_err(|_| full())?;
         let own = Instant::now() + self.config.timeouts.request();
@@ -72,7 +73,7 @@ impl Admission {
     /// # Errors
     /// `Busy` when there is none.
     pub fn lasting(&self) -> Result<OwnedSemaphorePermit> {
-        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it may");
+        let full = || Error::new(ErrorKind::Busy, "the server has as many subscribers as it allows");
         self.lasting.clone().try_acquire_owned().map_err(|_| full())
     }
 
@@ -101,7 +102,7 @@ impl Turn {
 
 /// Returns the error that ends lasting streams when the server shuts down.
 pub fn shutting_down() -> Error {
-    Error::new(ErrorKind::Unavailable, "the server shuts down; go on at the last cursor")
+    Error::new(ErrorKind::Unavailable, "the server is shutting down; continue at the last cursor")
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub fn report(path: &str, error: &Error) {
 /// server's.
 pub fn foreign(status: u16) -> Error {
     let (kind, message) = match status {
-        200..=299 => (ErrorKind::Unsupported, "the answer is not of a synckit server; check the address"),
+        200..=299 => (ErrorKind::Unsupported, "the answer is not from a synckit server; check the address"),
         300..=399 => (ErrorKind::Unsupported, "the server redirects; use the address it names"),
         401 | 403 | 407 => (ErrorKind::Denied, "access is denied; check the credentials"),
         404 | 405 | 501 => {

@@ -70,8 +70,9 @@ impl Reader {
             };
             let silent = |_| {
                 let millis = self.idle.as_millis();
-                let message =
-                    format!("nothing came of the subscription for {millis} ms; go on at the last cursor");
+                let message = format!(
+                    "nothing came from the subscription for {millis} ms; continue at the last cursor"
+                );
                 Error::new(ErrorKind::Timeout, message)
             };
             if let Sign::Page(page) = sign.map_err(silent)?? {

@@ -39,8 +39,8 @@ async fn main() -> Result {
     greet("axum", &format!("{url}/sync")).await
 }
 
-/// A plain hyper server: one task for each connection. Beyond this, `serve` limits the number of connections, closes
-/// those whose caller stops reading, and shuts down gracefully.
+/// Serves on a plain hyper server: one task for each connection. Beyond this, `serve` limits the number of connections,
+/// closes those whose caller stops reading, and shuts down gracefully.
 async fn on_hyper<T: Transport>(listener: TcpListener, service: HttpService<T>) -> Result {
     loop {
         let (stream, _) = listener.accept().await?;

@@ -47,7 +47,7 @@ impl Dialer {
             None => builder.with_no_client_auth(),
             Some(own) => {
                 let (chain, key) = identity(own, "the client's")?;
-                let unfit = wrong("the client's certificate and private key do not fit each other");
+                let unfit = wrong("the client's certificate and private key do not match");
                 builder.with_client_auth_cert(chain, key).map_err(|error| unfit(error.into()))?
             }
         };

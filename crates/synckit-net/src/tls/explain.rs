@@ -14,11 +14,11 @@ pub(crate) fn explain(error: &(dyn StdError + 'static), protocol: Protocol) -> O
     let (kind, message) = match error.downcast_ref::<TlsError>()? {
         TlsError::InvalidCertificate(error) => (ErrorKind::Denied, of_certificate(error)),
         TlsError::AlertReceived(alert) => of_alert(*alert),
-        TlsError::NoCertificatesPresented => (ErrorKind::Denied, "the caller shows no certificate"),
+        TlsError::NoCertificatesPresented => (ErrorKind::Denied, "the caller does not show a certificate"),
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
             let plain = protocol.plain;
             let message = format!(
-                "what answers at this port does not speak TLS; use {plain}, or the port that speaks TLS"
+                "the server at this port does not speak TLS; use {plain}, or the port that speaks TLS"
             );
             return Some(Error::new(ErrorKind::Unsupported, message));
         }
@@ -34,7 +34,7 @@ fn of_certificate(error: &CertificateError) -> &'static str {
     use CertificateError as E;
     match error {
         E::UnknownIssuer => {
-            "the certificate is signed by no authority that is trusted here; add its authority to the trusted roots"
+            "the certificate is not signed by an authority that is trusted here; add its authority to the trusted roots"
         }
         E::Expired | E::ExpiredContext { .. } => {
             "the certificate has expired; renew it, and check the clock here"

@@ -46,7 +46,7 @@ impl Acceptor {
             }
         };
         let (chain, key) = identity(&config.identity, "the server's")?;
-        let unfit = wrong("the server's certificate and private key do not fit each other");
+        let unfit = wrong("the server's certificate and private key do not match");
         let mut settings = builder.with_single_cert(chain, key).map_err(|error| unfit(error.into()))?;
         settings.alpn_protocols = vec![protocol.alpn.into()];
         Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), protocol })
