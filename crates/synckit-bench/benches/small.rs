@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use synckit::{Cursor, Dot, NodeId, StoreId, VectorClock, transport::PullResponse};
+use synckit::{Dot, NodeId, StoreId, VectorClock, store::Cursor, transport::PullResponse};
 use synckit_bench::PageOfEvents;
 use synckit_bench::sample::{PAGE, events};
 use synckit_wire::{Decode, Encode, WireLimits};

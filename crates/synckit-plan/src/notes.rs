@@ -15,8 +15,8 @@
 //! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
 //! | `last/<filter>` | the peer that a filter was last synced with: a store id as JSON text |
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
-//! | `aside/in/<peer>/<event>` | [`Aside`]: a foreign event that could not be stored |
-//! | `aside/out/<peer>/<event>` | [`Aside`]: an event the peer refused |
+//! | `refused/here/<peer>/<event>` | [`RefusedEvent`]: a foreign event that could not be stored |
+//! | `refused/peer/<peer>/<event>` | [`RefusedEvent`]: an event the peer refused |
 //!
 //! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint.
 
@@ -35,9 +35,9 @@ pub const HANDED: &str = "handed";
 /// The prefix of the keys of unsettled conflicts.
 pub const CONFLICTS: &str = "conflict/";
 /// The prefix of the keys of foreign events that were set aside.
-pub const ASIDE_IN: &str = "aside/in/";
+pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
-pub const ASIDE_OUT: &str = "aside/out/";
+pub const REFUSED_BY_PEERS: &str = "refused/peer/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
@@ -92,18 +92,18 @@ pub fn peer(peer: StoreId) -> String {
 }
 
 /// Returns the key of a foreign event that was set aside.
-pub fn aside_in(peer: StoreId, event: &str) -> String {
-    format!("{ASIDE_IN}{peer}/{event}")
+pub fn refused_here(peer: StoreId, event: &str) -> String {
+    format!("{REFUSED_HERE}{peer}/{event}")
 }
 
 /// Returns the prefix of the keys of local events that this peer refused.
-pub fn aside_out_of(peer: StoreId) -> String {
-    format!("{ASIDE_OUT}{peer}/")
+pub fn refused_by(peer: StoreId) -> String {
+    format!("{REFUSED_BY_PEERS}{peer}/")
 }
 
 /// Returns the key of a local event that a peer refused.
-pub fn aside_out(peer: StoreId, event: &EventId) -> String {
-    format!("{ASIDE_OUT}{peer}/{event}")
+pub fn refused_by_peer(peer: StoreId, event: &EventId) -> String {
+    format!("{REFUSED_BY_PEERS}{peer}/{event}")
 }
 
 /// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.
@@ -235,7 +235,7 @@ pub struct PeerNote {
 
 /// An event that could not be stored, here or at a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aside {
+pub struct RefusedEvent {
     /// The event's id, as far as it could be read.
     pub id: String,
     /// The peer it came from or that refused it.

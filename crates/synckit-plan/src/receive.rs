@@ -13,7 +13,7 @@ use crate::Entropy;
 use crate::conflict::{Heads, Resolution};
 use crate::forks::Forks;
 use crate::ledger::{self, Ledger};
-use crate::notes::{self, Aside};
+use crate::notes::{self, RefusedEvent};
 use crate::restamp::Restamp;
 
 /// Stores events from elsewhere, together with the checkpoint that they advance.
@@ -28,7 +28,7 @@ pub struct Receive {
     /// The limits on an event.
     pub limits: Limits,
     /// Whether refused events are kept in the notebook, so that the checkpoint may pass them.
-    pub set_aside: bool,
+    pub keep_refused: bool,
     /// Notes written in the same commit: the checkpoint.
     pub notes: Vec<Note>,
     /// The place on record for the source, before and after this commit.
@@ -148,8 +148,8 @@ impl Planner for Receive {
                 }
                 Verdict::Refused(code, message) => {
                     let id = event.id.to_string();
-                    if self.set_aside {
-                        self.notes.push(self.aside(event, code, &message)?);
+                    if self.keep_refused {
+                        self.notes.push(self.refused_note(event, code, &message)?);
                     }
                     received.refused.push(Refused { index, id, code, message });
                 }
@@ -195,7 +195,7 @@ impl Receive {
             events,
             now,
             limits,
-            set_aside: false,
+            keep_refused: false,
             notes: Vec::new(),
             on_record: None,
             delete: Vec::new(),
@@ -381,14 +381,14 @@ impl Receive {
         }
     }
 
-    fn aside(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
+    fn refused_note(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
         let peer = self.source.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "an event derived here was refused").with("reason", message)
         })?;
         let text = serde_json::to_string(event).map_err(|error| {
             Error::new(ErrorKind::Internal, "an event has no JSON form").with_source(error)
         })?;
-        let aside = Aside {
+        let refused = RefusedEvent {
             id: event.id.to_string(),
             peer,
             code,
@@ -397,7 +397,7 @@ impl Receive {
             again: false,
             event: Some(text),
         };
-        Note::json(notes::aside_in(peer, event.id.as_str()), &aside)
+        Note::json(notes::refused_here(peer, event.id.as_str()), &refused)
     }
 }
 

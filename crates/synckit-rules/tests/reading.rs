@@ -1,8 +1,8 @@
 //! Rules read from a file decide like rules built in code, in each format, even when they are replaced at run time.
 
 use synckit::{
-    Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager, conflict::Answer,
-    conflict::Closure, conflict::ConflictNotice,
+    Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager,
+    conflict::{Answer, Closure, ConflictNotice},
 };
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};

@@ -34,9 +34,8 @@ pub use resolvers::{FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualRe
 pub use retry::RetryPolicy;
 pub use sync::{Direction, SyncManager, SyncManagerBuilder};
 pub use synckit_core::{
-    AggregateId, BoxStore, BoxTransport, Causality, Cursor, Data, Dot, Error, ErrorKind, Event, EventId,
-    EventStore, EventType, Filter, Limits, Metadata, NewEvent, NodeId, Position, RefusalCode, Result,
-    StoreId, Timestamp, Traffic, Transport, VectorClock,
+    AggregateId, BoxStore, BoxTransport, Data, Dot, Error, ErrorKind, Event, EventId, EventStore, EventType,
+    Filter, Limits, Metadata, NewEvent, NodeId, Position, Result, StoreId, Timestamp, Transport, VectorClock,
 };
 pub use synckit_plan::{Conflict, ConflictResolver, Expect, History, Recorded};
 
@@ -49,6 +48,7 @@ pub mod conflict {
         Changes, Clash, Closure, Condition, FieldChange, FieldPath, Relation, Rule, RuleMistake,
         SharedResolver, SideChanges,
     };
+    pub use synckit_core::Causality;
     pub use synckit_plan::{
         Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept,
         RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
@@ -58,8 +58,8 @@ pub mod conflict {
 /// The contract of stores, and more calls for users of a store.
 pub mod store {
     pub use synckit_core::{
-        BoxPlanner, BoxStore, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs, Note,
-        NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,
+        BoxPlanner, BoxStore, Cursor, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs,
+        Note, NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,
     };
     pub use synckit_plan::StoreExt;
 }

@@ -5,7 +5,7 @@ use synckit_plan::notes::{self, PullNote, PushNote};
 
 /// Returns the prefixes of everything kept about another store, except its name.
 pub(crate) fn notes_about(other: StoreId) -> [String; 4] {
-    [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, ""), notes::aside_out_of(other)]
+    [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, ""), notes::refused_by(other)]
 }
 
 /// Returns the places known here in another store's log, without duplicates, in log order: pulled from it, pushed here

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use synckit::{
-    Access, Cursor, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, RefusalCode,
-    SyncManager, Transport,
-    store::{Mark, StoreExt},
-    transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION},
+    Access, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, SyncManager, Transport,
+    store::{Cursor, Mark, StoreExt},
+    transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusalCode},
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit::{
-    Access, Cursor, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter, Limits, NewEvent,
-    NodeId, OwnEvents, Replica, Result, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
+    Access, Digest, Direction, Endpoint, Environment, Event, EventStore, Filter, Limits, NewEvent, NodeId,
+    OwnEvents, Replica, Result, SyncManager, SystemEnvironment, Timestamp, Transport, VectorClock,
     plan::{Entropy, Receive},
-    store::{Query, Renewal, StoreExt},
+    store::{Cursor, Query, Renewal, StoreExt},
     transport::{Caller, HelloRequest, PROTOCOL_VERSION, PushRequest},
 };
 use synckit_memory::MemoryStore;
@@ -61,7 +61,7 @@ async fn agree(stores: &[&MemoryStore]) {
     let mut digests = Vec::new();
     for store in stores {
         digests.push(Digest::of(*store).await.expect("a digest"));
-        assert!(store.notes_under("aside/").await.expect("notes").is_empty(), "nothing is refused");
+        assert!(store.notes_under("refused/").await.expect("notes").is_empty(), "nothing is refused");
     }
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use synckit::{
     Access, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore, Limits, ManualReview,
-    Metadata, NewEvent, NodeId, OwnEvents, RefusalCode, Replica, Result, RetryPolicy, SyncManager, Traffic,
-    Transport,
+    Metadata, NewEvent, NodeId, OwnEvents, Replica, Result, RetryPolicy, SyncManager, Transport,
     conflict::{Answer, Closure},
     store::{Renewal, StoreExt},
     transport::{
         Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-        PullResponse, PushRequest, PushResponse,
+        PullResponse, PushRequest, PushResponse, RefusalCode, Traffic,
     },
 };
 use synckit_memory::MemoryStore;
@@ -281,7 +280,7 @@ async fn a_sync_dropped_at_any_await_loses_nothing() {
         other.sync().await.expect("syncs");
     }
     assert!(same(&a, &hub).await && same(&b, &hub).await);
-    assert_eq!(a.notes_under("aside/").await.expect("notes").len(), 0);
+    assert_eq!(a.notes_under("refused/").await.expect("notes").len(), 0);
 }
 
 #[tokio::test]

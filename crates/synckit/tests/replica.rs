@@ -1,8 +1,8 @@
 //! A replica without a network, and with several peers at once.
 
-use synckit::conflict::ConflictNotice;
 use synckit::{
     Digest, Endpoint, ErrorKind, EventStore, NewEvent, NodeId, Replica, Result, RetryPolicy, SyncManager,
+    conflict::ConflictNotice,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};

@@ -3,7 +3,8 @@
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
 use synckit::{
-    AggregateId, Endpoint, History, NewEvent, NodeId, SyncManager, conflict::Standing, store::StoreExt,
+    AggregateId, Endpoint, History, NewEvent, NodeId, Replica, SyncManager, conflict::Standing,
+    store::StoreExt,
 };
 use synckit_memory::MemoryStore;
 

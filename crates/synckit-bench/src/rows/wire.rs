@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use prost::Message;
-use synckit::{Cursor, StoreId, transport::PullResponse};
+use synckit::{StoreId, store::Cursor, transport::PullResponse};
 use synckit_wire::{Decode, Encode, WireLimits};
 
 use crate::measure::{Measured, Sample, Scale};

@@ -112,7 +112,7 @@ pub(crate) async fn assert_same(stores: &[&SqliteStore], events: usize) {
     for store in stores {
         assert_eq!(recorded(store).await.len(), events, "at {}", store.node());
         assert_eq!(Digest::of(*store).await.expect("a digest"), first, "at {}", store.node());
-        for prefix in [notes::CONFLICTS, notes::ASIDE_IN, notes::ASIDE_OUT] {
+        for prefix in [notes::CONFLICTS, notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
             let left = store.notes_under(prefix).await.expect("notes are read");
             assert!(left.is_empty(), "left over at {}: {left:?}", store.node());
         }

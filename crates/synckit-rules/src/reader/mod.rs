@@ -12,7 +12,7 @@ use std::path::Path;
 
 use synckit::{
     ConflictResolver, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, Rules,
-    conflict::Condition, conflict::Rule, conflict::SharedResolver,
+    conflict::{Condition, Rule, SharedResolver},
 };
 use synckit_core::{Error, ErrorKind};
 

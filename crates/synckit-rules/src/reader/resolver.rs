@@ -1,6 +1,9 @@
 //! Resolvers: a name, or a table with settings.
 
-use synckit::{FieldMerge, LastWriteWins, conflict::Clash, conflict::FieldPath, conflict::SharedResolver};
+use synckit::{
+    FieldMerge, LastWriteWins,
+    conflict::{Clash, FieldPath, SharedResolver},
+};
 
 use crate::reader::{Reading, find};
 use crate::tree::{Node, Value};

@@ -207,7 +207,7 @@ pub(crate) fn monotonic(
 
 /// Nothing is left over: no conflict, no refused event.
 pub(crate) async fn settled(name: &str, store: &impl EventStore) -> Checked {
-    for prefix in [notes::CONFLICTS, notes::ASIDE_IN, notes::ASIDE_OUT] {
+    for prefix in [notes::CONFLICTS, notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
         if let Some(note) = store.notes_under(prefix).await.map_err(failed)?.first() {
             return Err(format!(
                 "at {name} this is left over: {} {}",

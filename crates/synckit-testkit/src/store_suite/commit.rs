@@ -27,7 +27,7 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     events[1].clock = synckit_core::VectorClock::new();
     // An event derived here cannot be set aside: the whole commit fails.
     let mut derived = Receive::new(None, events, NOW, Limits::default(), entropy());
-    derived.set_aside = true;
+    derived.keep_refused = true;
     derived.notes.push(Note { key: "checkpoint".to_owned(), value: Vec::new() });
     assert!(store.commit(derived).await.is_err());
     assert_eq!(contents(&store).await?, before);

@@ -6,7 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::{
     OnRecord, Received, Restamp, StoreExt,
-    notes::{self, Aside},
+    notes::{self, RefusedEvent},
 };
 
 use super::conflicts::heads;
@@ -216,15 +216,15 @@ pub async fn refused_events_are_set_aside<F: StoreFixture>(fixture: &F) -> CaseR
     let mut events = Author::new("far").write_many("x", 3);
     events[1].clock = VectorClock::new();
     receive(&store, 1, &events).await?;
-    assert_eq!(store.notes_under(notes::ASIDE_IN).await?, []);
+    assert_eq!(store.notes_under(notes::REFUSED_HERE).await?, []);
     let mut receiving = receiving(2, &events);
-    receiving.set_aside = true;
+    receiving.keep_refused = true;
     receiving.notes.push(note("checkpoint", "3"));
     store.commit(receiving).await?;
-    let aside = store.notes_under(notes::ASIDE_IN).await?;
+    let aside = store.notes_under(notes::REFUSED_HERE).await?;
     assert_eq!(aside.len(), 1);
-    assert_eq!(aside[0].key, notes::aside_in(store_id(2), "far-2"));
-    let aside: Aside = aside[0].parse()?;
+    assert_eq!(aside[0].key, notes::refused_here(store_id(2), "far-2"));
+    let aside: RefusedEvent = aside[0].parse()?;
     assert_eq!((aside.code, aside.peer), (RefusalCode::Invalid, store_id(2)));
     let kept: Event = serde_json::from_str(&aside.event.expect("the event is kept")).expect("it is an event");
     assert_eq!(kept, events[1]);

@@ -200,7 +200,7 @@ impl Mutant {
                     receive.notes.push(Note { key, value: upto.to_string().into_bytes() });
                 }
             }
-            M::NeverSetsAside => receive.set_aside = false,
+            M::NeverSetsAside => receive.keep_refused = false,
             M::ForgetsTheSource => receive.source = None,
             _ => {}
         }

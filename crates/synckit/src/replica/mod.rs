@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use synckit_core::{EventStore, Identity, NodeId, Renewal, Result};
-use synckit_plan::{Entropy, Receive, Renew, notes::Aside};
+use synckit_plan::{Entropy, Receive, Renew, notes::RefusedEvent};
 use tokio::sync::Mutex;
 
 pub use builder::ReplicaBuilder;
@@ -125,7 +125,7 @@ impl<S: EventStore> Replica<S> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn refused(&self) -> Result<Vec<Aside>> {
+    pub async fn refused(&self) -> Result<Vec<RefusedEvent>> {
         refused::list(self.store()).await
     }
 

@@ -3,14 +3,14 @@
 use synckit_core::{Event, EventStore, Note, Result};
 use synckit_plan::{
     StoreExt,
-    notes::{self, Aside},
+    notes::{self, RefusedEvent},
 };
 
 use crate::replica::Replica;
 
-pub(super) async fn list(store: &impl EventStore) -> Result<Vec<Aside>> {
+pub(super) async fn list(store: &impl EventStore) -> Result<Vec<RefusedEvent>> {
     let mut all = Vec::new();
-    for prefix in [notes::ASIDE_IN, notes::ASIDE_OUT] {
+    for prefix in [notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
         for note in store.notes_under(prefix).await? {
             all.push(note.parse()?);
         }
@@ -20,9 +20,9 @@ pub(super) async fn list(store: &impl EventStore) -> Result<Vec<Aside>> {
 
 pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
     let mut keys = Vec::new();
-    for prefix in [notes::ASIDE_IN, notes::ASIDE_OUT] {
+    for prefix in [notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
         for note in store.notes_under(prefix).await? {
-            if note.parse::<Aside>()?.id == id {
+            if note.parse::<RefusedEvent>()?.id == id {
                 keys.push(note.key);
             }
         }
@@ -34,11 +34,11 @@ pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
 
 pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> {
     let (store, mut stored) = (replica.store(), 0);
-    for note in store.notes_under(notes::ASIDE_IN).await? {
-        let aside: Aside = note.parse()?;
+    for note in store.notes_under(notes::REFUSED_HERE).await? {
+        let aside: RefusedEvent = note.parse()?;
         let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
         let mut receive = replica.receive(Some(aside.peer), vec![event])?;
-        receive.set_aside = true;
+        receive.keep_refused = true;
         receive.delete.push(note.key);
         stored += store.commit(receive).await?.accepted;
     }
@@ -49,8 +49,8 @@ pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> 
 /// Marks what peers refused, so that the next sync offers it again.
 async fn offer_again(store: &impl EventStore) -> Result<()> {
     let mut marked = Vec::new();
-    for note in store.notes_under(notes::ASIDE_OUT).await? {
-        let aside = Aside { again: true, ..note.parse()? };
+    for note in store.notes_under(notes::REFUSED_BY_PEERS).await? {
+        let aside = RefusedEvent { again: true, ..note.parse()? };
         marked.push(Note::json(note.key, &aside)?);
     }
     store.edit(marked, Vec::new()).await

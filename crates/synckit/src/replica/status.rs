@@ -78,8 +78,8 @@ impl Status {
             copy_seen: identity.copy_seen,
             events: head.position,
             conflicts: store.notes_under(notes::CONFLICTS).await?.len(),
-            refused_here: store.notes_under(notes::ASIDE_IN).await?.len(),
-            refused_by_peers: store.notes_under(notes::ASIDE_OUT).await?.len(),
+            refused_here: store.notes_under(notes::REFUSED_HERE).await?.len(),
+            refused_by_peers: store.notes_under(notes::REFUSED_BY_PEERS).await?.len(),
             peers,
         })
     }
@@ -101,7 +101,7 @@ async fn of_peer(
         let position = note.parse::<PushNote>()?.position;
         filters.entry(note.key[push.len()..].to_owned()).or_default().1 = position;
     }
-    let refused = store.notes_under(&notes::aside_out_of(id)).await?.len();
+    let refused = store.notes_under(&notes::refused_by(id)).await?.len();
     let status = |(filter, (pulled_to, pushed_to))| PeerStatus {
         node: peer.node.clone(),
         store: id,

@@ -9,7 +9,7 @@ use synckit_core::{
 };
 use synckit_plan::{
     Received,
-    notes::{self, Aside, PullNote},
+    notes::{self, PullNote, RefusedEvent},
 };
 use tokio::sync::mpsc;
 
@@ -106,7 +106,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             unreadable.extend(page.unreadable);
         }
         let mut receive = self.replica.receive(Some(peer.store), events)?;
-        receive.set_aside = true;
+        receive.keep_refused = true;
         receive.author = Some(peer.identity.author.clone());
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
@@ -157,7 +157,7 @@ fn aside(peer: &Peer, position: u64, index: usize, unreadable: &Unreadable) -> R
     } else {
         unreadable.id.clone()
     };
-    let aside = Aside {
+    let aside = RefusedEvent {
         id: id.clone(),
         peer: peer.store,
         code: unreadable.code,
@@ -166,5 +166,5 @@ fn aside(peer: &Peer, position: u64, index: usize, unreadable: &Unreadable) -> R
         again: false,
         event: Some(unreadable.text.clone()),
     };
-    Note::json(notes::aside_in(peer.store, &id), &aside)
+    Note::json(notes::refused_here(peer.store, &id), &aside)
 }

@@ -8,7 +8,7 @@ use synckit_core::{
 };
 use synckit_plan::{
     StoreExt,
-    notes::{self, Aside, PushNote},
+    notes::{self, PushNote, RefusedEvent},
 };
 
 use crate::report::{Refusal, RefusedBy};
@@ -47,8 +47,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.handed = peer.handed.max(scanned_to);
             if !refused.is_empty() {
                 // The peer did not record the place, so from here on it is known only locally.
-                let note = |aside: &Aside| {
-                    Note::json(notes::aside_out(peer.store, &EventId::new(&aside.id)?), aside)
+                let note = |aside: &RefusedEvent| {
+                    Note::json(notes::refused_by_peer(peer.store, &EventId::new(&aside.id)?), aside)
                 };
                 let put = refused.iter().map(note).collect::<Result<_>>()?;
                 self.save(peer, put).await?;
@@ -75,14 +75,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// id that is taken there is not missing.
     async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
         for note in std::mem::take(&mut peer.refused) {
-            let aside: Aside = note.parse()?;
+            let aside: RefusedEvent = note.parse()?;
             let Some(position) = aside.position.filter(|_| aside.again) else { continue };
             let stored = self.store.stored_at(position).await?;
             let event = stored.map(|stored| stored.event).filter(|event| event.id.as_str() == aside.id);
             let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
             self.report_refused(&refused);
             let place = [(position, EventId::new(&aside.id)?)];
-            let again = refused.into_iter().filter_map(|refused| aside_of(peer, refused, &place));
+            let again = refused.into_iter().filter_map(|refused| refused_event(peer, refused, &place));
             let put: Vec<Note> =
                 again.map(|aside| Note::json(note.key.clone(), &aside)).collect::<Result<_>>()?;
             let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
@@ -97,7 +97,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    async fn push_page(&mut self, peer: &mut Peer, page: Page) -> Result<Vec<Aside>> {
+    async fn push_page(&mut self, peer: &mut Peer, page: Page) -> Result<Vec<RefusedEvent>> {
         let Some(last) = page.events.last() else { return Ok(Vec::new()) };
         let upto = peer.identity.secret.cursor(peer.caller.store, last.position, last.mark);
         let mut offered: Vec<StoredEvent> = page.events;
@@ -122,7 +122,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let events: Vec<Event> = offered.into_iter().map(|stored| stored.event).collect();
         let refused = self.push_batch(peer, events, Some(upto)).await?;
         self.report_refused(&refused);
-        Ok(refused.into_iter().filter_map(|refused| aside_of(peer, refused, &places)).collect())
+        Ok(refused.into_iter().filter_map(|refused| refused_event(peer, refused, &places)).collect())
     }
 
     /// Pushes a batch. One that is refused as a whole, or does not get through in time, is halved until the offending
@@ -199,9 +199,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 }
 
 /// Creates the note for an event that the peer refused. The peer names it by its index in the batch.
-fn aside_of(peer: &Peer, refused: Refused, places: &[(Position, EventId)]) -> Option<Aside> {
+fn refused_event(peer: &Peer, refused: Refused, places: &[(Position, EventId)]) -> Option<RefusedEvent> {
     let (position, id) = places.get(refused.index)?;
-    Some(Aside {
+    Some(RefusedEvent {
         position: Some(*position),
         again: false,
         id: id.to_string(),

@@ -100,7 +100,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 return Ok(());
             }
             let mut receive = self.replica.receive(Some(peer.store), page.events)?;
-            receive.set_aside = true;
+            receive.keep_refused = true;
             receive.author = Some(peer.identity.author.clone());
             let received = self.store.commit(receive).await?;
             self.report.recovery.taken_back += received.accepted;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit::{
-    Error, ErrorKind, Result, Traffic, Transport,
+    Error, ErrorKind, Result, Transport,
     transport::{
         HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest, PullResponse,
-        PushRequest, PushResponse,
+        PushRequest, PushResponse, Traffic,
     },
 };
 use tokio::sync::{oneshot, watch};

@@ -106,7 +106,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             push.position = own.as_ref().map_or(0, Cursor::position);
             push.acknowledged.clone_from(&hello.pushed);
         }
-        let refused = notes::aside_out_of(hello.store);
+        let refused = notes::refused_by(hello.store);
         let mut refused: Vec<_> = facts.notes.iter().filter(|(key, _)| key.starts_with(&refused)).collect();
         refused.sort_unstable();
         let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
