@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Tell on standard error what is being done; twice for more
+    /// Report progress on standard error; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -70,7 +70,7 @@ pub(crate) enum Command {
 
 /// Prints help, the version, or what is wrong with the command line.
 pub(crate) fn explain(error: &clap::Error) -> Exit {
-    // Nothing is left to be done where the reader has gone.
+    // If the reader has gone, there is nothing left to do.
     let _ = error.print();
     if !error.use_stderr() {
         return Exit::Done;

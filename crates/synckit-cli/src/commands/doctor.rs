@@ -1,4 +1,4 @@
-//! `synckit doctor`: who a replica is, and what is wrong with it.
+//! `synckit doctor`: the identity of a replica, and what is wrong with it.
 
 use std::fmt;
 
@@ -18,20 +18,20 @@ use crate::text;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: synckit doctor --db a.db\n\nReads what is noted about every aggregate, which takes a while \
-    where there are many. Changes nothing."
+    if there are many. Changes nothing."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
 }
 
-/// From how many names in its clock on an aggregate is named.
+/// An aggregate with at least this number of names in its clock is reported.
 const MANY: usize = VectorClock::MAX_NODES * 8 / 10;
 
 #[derive(Debug, Serialize)]
 struct Answer {
     status: Status,
-    /// What is wrong, and what to do, each in a sentence.
+    /// What is wrong and what to do, each in a sentence.
     findings: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     Ok(Answer { status, findings })
 }
 
-/// Why a name was given up, in words.
+/// Returns in words why a name was given up.
 pub(crate) fn why(former: &Former) -> &'static str {
     match former.why {
         Renewal::CopyInUse => "another copy of this database is in use",
