@@ -92,7 +92,7 @@ fn run(args: &Args) -> Measured<ExitCode> {
     // A file that cannot be read or written is found before minutes are spent.
     let baseline = args.baseline.as_deref().map(Report::read).transpose()?;
     std::fs::create_dir_all(&args.out)
-        .map_err(|error| format!("{} is no directory to write to: {error}", args.out.display()))?;
+        .map_err(|error| format!("{} is not a directory to write to: {error}", args.out.display()))?;
     let scale = Scale { events: args.events, rounds: args.rounds };
     let mut report = Report { events: scale.events, rounds: scale.rounds, figures: Vec::new() };
     for row in rows {
