@@ -37,8 +37,9 @@ impl Output {
 
     /// Prints a line of JSON.
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut text = serde_json::to_vec(value)
-            .map_err(|error| failure::system("the answer has no JSON form", io::Error::other(error)))?;
+        let mut text = serde_json::to_vec(value).map_err(|error| {
+            failure::system("the answer cannot be written as JSON", io::Error::other(error))
+        })?;
         // Data keeps its text. JSON has line breaks only between its parts, never inside a string.
         text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         text.push(b'\n');

@@ -55,7 +55,8 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     }
     if status.renumbers {
         findings.push(
-            "what nobody has yet gets fresh numbers with the next sync that pushes: sync it".to_owned(),
+            "events that nobody else has yet get fresh numbers with the next sync that pushes: sync it"
+                .to_owned(),
         );
     }
     let refused = status.refused_here + status.refused_by_peers;
@@ -72,7 +73,7 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
         let aggregate = AggregateId::new(&note.key["heads/".len()..])?;
         if names >= MANY {
             findings.push(format!(
-                "{} was written under {} of at most {} names: go on in another aggregate, and name this one in it",
+                "{} was written under {} of at most {} names: continue in another aggregate, and name this one in it",
                 text::plain(aggregate.as_str()),
                 text::number(names),
                 text::number(VectorClock::MAX_NODES)

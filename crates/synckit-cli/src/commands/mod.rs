@@ -125,7 +125,7 @@ pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
     {
         use tokio::signal::unix::{SignalKind, signal};
         let hear = |kind| {
-            signal(kind).map_err(|error| failure::system("the signals to stop cannot be heard", error))
+            signal(kind).map_err(|error| failure::system("the signals to stop cannot be caught", error))
         };
         let (mut interrupt, mut terminate) = (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?);
         Ok(async move {

@@ -91,7 +91,7 @@ pub(crate) fn load(path: &Path) -> Result<RuleResolver, Failure> {
     let resolver = reader().read_file(path).and_then(RuleResolver::new);
     resolver.map_err(|error: Error| {
         Failure::from(error)
-            .hint(format!("`synckit rules check {}` names each mistake on a line", path.display()))
+            .hint(format!("`synckit rules check {}` reports each mistake on a line", path.display()))
     })
 }
 

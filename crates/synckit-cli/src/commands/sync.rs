@@ -154,7 +154,7 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Unavailable => {
             "`synckit serve --db hub.db` runs a hub; nothing is lost, sync again when it answers"
         }
-        ErrorKind::Timeout | ErrorKind::Busy => "sync again: it goes on where it was",
+        ErrorKind::Timeout | ErrorKind::Busy => "sync again: it continues where it was",
         _ => return None,
     })
 }
@@ -215,14 +215,14 @@ impl fmt::Display for Answer {
         }
         if recovery.renumbered > 0 {
             let moved = text::count(recovery.renumbered, "event");
-            write!(f, "\n{moved} that nobody had got another number or the right time")?;
+            write!(f, "\n{moved} that nobody else had got another number or the right time")?;
         }
         if recovery.copy_in_use {
             write!(f, "\nanother copy of this database is in use; `synckit doctor` says what to do")?;
         }
         if recovery.taken_back > 0 {
             let back = text::count(recovery.taken_back, "event");
-            write!(f, "\n{back} of its own that were lost here came back from the hub")?;
+            write!(f, "\n{back} of this replica that were lost here came back from the hub")?;
         }
         if report.refused_count > 0 {
             write!(f, "\nrefused: {}; `synckit refused` lists them", text::number(report.refused_count))?;

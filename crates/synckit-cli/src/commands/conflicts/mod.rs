@@ -133,7 +133,7 @@ async fn one(
         false => replica.conflict(aggregate).await?.ok_or_else(|| {
             let error = Error::new(ErrorKind::NotFound, "the aggregate is not in conflict");
             Failure::from(error.with("aggregate", aggregate))
-                .hint("`synckit conflicts` lists what is; --again decides otherwise what was settled")
+                .hint("`synckit conflicts` lists those that are; --again decides again what was settled")
         })?,
     };
     let Some(answer) = args.answer(&conflict)? else {
@@ -156,9 +156,8 @@ async fn settled(store: &BoxStore, aggregate: &AggregateId) -> Result<Conflict, 
     let heads = replica.heads(aggregate).await?;
     let [top] = heads.as_slice() else {
         let error = Error::new(ErrorKind::NotFound, "the aggregate has no decision on top");
-        return Err(
-            Failure::from(error.with("aggregate", aggregate)).hint("without --again it shows what there is")
-        );
+        return Err(Failure::from(error.with("aggregate", aggregate))
+            .hint("without --again the command shows the conflict"));
     };
     Ok(replica.settled_conflict(aggregate, top).await?)
 }
@@ -185,7 +184,7 @@ impl Args {
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (aggregate, by) = (text::plain(self.aggregate.as_str()), text::plain(&self.by));
-        write!(f, "{aggregate} is settled, by {by}; the next sync takes the decision to the others")
+        write!(f, "{aggregate} is settled, by {by}; the next sync sends the decision to the others")
     }
 }
 

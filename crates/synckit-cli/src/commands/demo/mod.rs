@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let world = World::create(args.keep.as_deref()).await?;
     let told = tokio::select! {
         told = story(&world, &args, output) => told,
-        () = tokio::time::sleep(PATIENCE) => Err(broken_off("it did not come to its end in time")),
+        () = tokio::time::sleep(PATIENCE) => Err(broken_off("it did not end in time")),
         () = stop => Err(broken_off("it was told to stop")),
     };
     // The directory is removed whatever happened.
@@ -121,7 +121,7 @@ async fn story(world: &World, args: &Args, output: &mut Output) -> Result<Checke
     let conditions = [
         (killed.by_signal(), "b was not killed by a signal"),
         (killed.is_in_the_middle(), "b was not killed in the middle of its push"),
-        (rounds <= MAX_ROUNDS, "the replicas did not come to rest"),
+        (rounds <= MAX_ROUNDS, "the replicas kept changing"),
         (settling.settled >= shared, "fewer conflicts were settled by the syncs than notes were contested"),
         (settling.left == 0, "a sync left conflicts"),
         (settling.refused == 0, "events were refused"),
@@ -170,7 +170,7 @@ async fn heal(world: &World, output: &mut Output) -> Result<(usize, Settling), F
 }
 
 fn broken_off(why: &str) -> Failure {
-    Error::new(ErrorKind::Internal, "the demo was broken off").with("why", why).into()
+    Error::new(ErrorKind::Internal, "the demo was interrupted").with("why", why).into()
 }
 
 impl fmt::Display for Verdict {

@@ -59,7 +59,7 @@ pub(super) struct Killed {
 impl World {
     /// Creates the directory and starts the hub.
     pub(super) async fn create(keep: Option<&Path>) -> Result<Self, Failure> {
-        let cannot = |error| failure::system("the directory of the demo cannot be made", error);
+        let cannot = |error| failure::system("the directory of the demo cannot be created", error);
         let (directory, temporary) = match keep {
             Some(path) => (empty_directory(path).map_err(cannot)?, None),
             None => {
@@ -69,7 +69,7 @@ impl World {
         };
         let hub = SqliteStore::open_as(directory.join("hub.db"), NodeId::new("hub")?).await?;
         let gate = Gate::new(Endpoint::new(hub.clone()));
-        let no_port = |error| failure::system("no loopback port can be listened on", error);
+        let no_port = |error| failure::system("no loopback port is free to listen on", error);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(no_port)?;
         let url = format!("http://{}", listener.local_addr().map_err(no_port)?);
         let (stop, stopped) = oneshot::channel();
@@ -174,7 +174,9 @@ impl World {
         self.gate.open();
         let _ = self.stop.send(());
         let served = self.server.await;
-        served.map_err(|error| failure::system("the hub broke off", std::io::Error::other(error)))??;
+        served.map_err(|error| {
+            failure::system("the hub stopped unexpectedly", std::io::Error::other(error))
+        })??;
         self.hub.close().await?;
         if let Some(temporary) = self.temporary {
             temporary

@@ -66,7 +66,7 @@ impl Listen {
     /// Binds the address, so that a hub that cannot have it creates no store.
     pub(super) async fn bind(self) -> Result<Bound, Failure> {
         let listener = TcpListener::bind(self.address).await.map_err(|error| self.cannot_listen(error))?;
-        let unknown = |error| failure::system("the address listened on is not known", error);
+        let unknown = |error| failure::system("the address of the listener is not known", error);
         let address = listener.local_addr().map_err(unknown)?;
         Ok(Bound { wire: self.wire, listener, address })
     }

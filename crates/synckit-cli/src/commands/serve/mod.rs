@@ -163,7 +163,8 @@ async fn serve(
 }
 
 fn of_server(ended: Result<synckit::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
-    let ended = ended.map_err(|error| failure::system("a server broke off", std::io::Error::other(error)))?;
+    let ended = ended
+        .map_err(|error| failure::system("a server stopped unexpectedly", std::io::Error::other(error)))?;
     Ok(ended?)
 }
 
