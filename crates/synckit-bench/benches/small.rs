@@ -9,7 +9,7 @@ use synckit_bench::PageOfEvents;
 use synckit_bench::sample::{PAGE, events};
 use synckit_wire::{Decode, Encode, WireLimits};
 
-/// Clocks of few and of many nodes: the right one is ahead at the last node, so that all of both is looked at.
+/// Measures clocks of few and of many nodes. The right one is ahead at the last node, so all of both is compared.
 fn clocks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("clock");
     for nodes in [3, 10, 100, 1_000] {
@@ -38,7 +38,7 @@ fn clocks(criterion: &mut Criterion) {
     }
 }
 
-/// A page of 1,000 events to bytes and back.
+/// Measures encoding and decoding a page of 1,000 events.
 fn wire(criterion: &mut Criterion) {
     let (next, limits) = (Cursor::start(StoreId::from_bytes([7; 16])), WireLimits::default());
     let events = events(PAGE).expect("samples");
@@ -48,7 +48,7 @@ fn wire(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(PAGE as u64));
     group.bench_function("encode json", |bencher| bencher.iter(|| black_box(&page).to_json()));
     group.bench_function("encode protobuf", |bencher| bencher.iter(|| black_box(&page).to_protobuf()));
-    // What is decoded is dropped beside the measurement.
+    // The decoded page is dropped outside the measurement.
     group.bench_function("decode json", |bencher| {
         bencher.iter_batched(
             || (),
@@ -65,7 +65,7 @@ fn wire(criterion: &mut Criterion) {
     });
 }
 
-/// A page of 1,000 events over 1,000 aggregates that have a history.
+/// Measures planning a page of 1,000 events over 1,000 aggregates that have a history.
 fn planning(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plan");
     group.throughput(Throughput::Elements(PAGE as u64));

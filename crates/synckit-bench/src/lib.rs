@@ -6,8 +6,8 @@
 //! - `measure.rs`: both in turn, round by round
 //! - `report.rs`: the table, the files, the comparison with an earlier run
 //!
-//! [`command`] is the whole program. The small things are also measured one by one, by `cargo bench` and `benches/`,
-//! which the samples and [`PageOfEvents`] are public for.
+//! [`command`] is the whole program. `cargo bench` also measures the small parts one by one, in `benches/`; the
+//! samples and [`PageOfEvents`] are public for it.
 #![expect(clippy::print_stdout, reason = "a command speaks to the person who runs it")]
 
 mod measure;
@@ -31,7 +31,7 @@ pub use rows::plan::PageOfEvents;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Args {
-    /// Only the rows whose names begin so; may be repeated
+    /// Measure only the rows whose names have this prefix; may be repeated
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
 
@@ -65,7 +65,7 @@ fn parse_events(text: &str) -> Result<usize, String> {
     if events < 1_000 { Err("at least 1000, one page".to_owned()) } else { Ok(events) }
 }
 
-/// Does what the command line says: `cargo xtask bench`.
+/// Runs what the command line asks for: `cargo xtask bench`.
 pub fn command() -> ExitCode {
     match run(&Args::parse()) {
         Ok(code) => code,
@@ -89,10 +89,10 @@ fn run(args: &Args) -> Measured<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    // What cannot be read or written is known before minutes are spent.
+    // A file that cannot be read or written is found before minutes are spent.
     let baseline = args.baseline.as_deref().map(Report::read).transpose()?;
     std::fs::create_dir_all(&args.out)
-        .map_err(|error| format!("{} is no directory to write to: {error}", args.out.display()))?;
+        .map_err(|error| format!("{} is not a directory to write to: {error}", args.out.display()))?;
     let scale = Scale { events: args.events, rounds: args.rounds };
     let mut report = Report { events: scale.events, rounds: scale.rounds, figures: Vec::new() };
     for row in rows {
@@ -110,7 +110,7 @@ fn run(args: &Args) -> Measured<ExitCode> {
     Ok(if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints a line. Where nobody reads it any more, the measurement goes on: its report is a file.
+/// Prints a line. If nobody reads the output any more, the measurement continues: its report is a file.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
@@ -120,7 +120,7 @@ fn chosen(args: &Args) -> Measured<Vec<&'static Row>> {
     let rows: Vec<_> = rows::ALL.iter().filter(wanted).collect();
     if rows.is_empty() {
         let names: Vec<_> = rows::ALL.iter().map(|row| row.name).collect();
-        return Err(format!("no row begins so; there are {}", names.join(", ")).into());
+        return Err(format!("no row has this prefix; there are {}", names.join(", ")).into());
     }
     Ok(rows)
 }

@@ -1,14 +1,14 @@
-//! How a row is measured: ours and the raw limit in turn, in one run, so that both see the same machine.
+//! How a row is measured: synckit and the raw limit in turn, in one run, so that both see the same machine.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What a measurement may end with.
+/// The result of a measurement.
 pub(crate) type Measured<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How large a run is.
+/// The size of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     /// How many events the large rows move.
@@ -43,28 +43,28 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What is measured.
     pub(crate) about: &'static str,
-    /// Against what.
+    /// The limit it is compared with.
     pub(crate) limit: &'static str,
-    /// In what, such as `events/s`.
+    /// The unit, such as `events/s`.
     pub(crate) unit: &'static str,
     pub(crate) kind: Kind,
 }
 
-/// Measures once more on what stands already.
+/// Measures once more on a setup that is kept between rounds.
 pub(crate) type Standing = Box<dyn FnMut() -> Measured<Sample>>;
 
-/// How a row is measured and what it must reach.
+/// How a row is measured, and what it must reach.
 pub(crate) enum Kind {
-    /// Throughput of both sides: the ratio of ours to the raw limit's is at least this.
+    /// The throughput of both sides: the ratio of synckit to the raw limit is at least this.
     Ratio { at_least: f64, ours: fn(Scale) -> Measured<Sample>, raw: fn(Scale) -> Measured<Sample> },
-    /// Throughput of both sides, each on what was set up once and stands for all rounds: the ratio of that of the
-    /// large side to that of the small one is at least this.
+    /// The throughput of both sides, each on a setup that is made once and kept for all rounds: the ratio of the
+    /// large side to the small one is at least this.
     Growth { at_least: f64, large: fn(Scale) -> Measured<Standing>, small: fn(Scale) -> Measured<Standing> },
     /// A quantity that is at most this.
     Bound { at_most: f64, ours: fn(Scale) -> Measured<f64> },
 }
 
-/// What the rounds of one side gave.
+/// The results of the rounds of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -80,7 +80,7 @@ impl Spread {
     }
 }
 
-/// A row as measured.
+/// The measurement of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -88,23 +88,23 @@ pub(crate) struct Figure {
     pub(crate) limit: String,
     pub(crate) unit: String,
     pub(crate) ours: Spread,
-    /// Absent where a quantity is bounded, not compared.
+    /// Absent if a quantity is bounded, not compared.
     pub(crate) raw: Option<Spread>,
-    /// Ours over raw, round by round; for a bound, the bound over ours. More is better.
+    /// Synckit over raw, round by round; for a bound, the bound over the quantity. More is better.
     pub(crate) ratio: Spread,
-    /// What the ratio must be at least; 1 for a bound.
+    /// The least ratio that is required; 1 for a bound.
     pub(crate) at_least: f64,
 }
 
 impl Figure {
-    /// Whether it stands where it must.
+    /// Returns whether the ratio is at least what is required.
     pub(crate) fn holds(&self) -> bool {
         self.ratio.median >= self.at_least
     }
 }
 
 impl Row {
-    /// Measures round by round, both sides in turn. A first round warms files and allocators up and is not counted.
+    /// Measures round by round, both sides in turn. A first round warms up files and allocators and is not counted.
     pub(crate) fn measure(&self, scale: Scale) -> Measured<Figure> {
         let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let mut measure: Box<dyn FnMut(usize) -> Measured<Round>> = match self.kind {
@@ -144,10 +144,10 @@ impl Row {
     }
 }
 
-/// What one round gave: ours, raw where there is one, and the ratio.
+/// The result of one round: synckit, raw if there is one, and the ratio.
 type Round = (f64, Option<f64>, f64);
 
-/// Runs both, now this one first and now the other.
+/// Runs both, alternating which of them is first.
 fn in_turn(
     round: usize,
     ours: impl FnOnce() -> Measured<Sample>,

@@ -1,4 +1,4 @@
-//! How figures are shown and kept: a table for people, JSON for the next comparison.
+//! How figures are shown and stored: a table for people, JSON for the next comparison.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{Figure, Measured, Spread};
 
-/// From which loss of ratio on a row counts as worse than its baseline.
+/// A row whose ratio falls below this part of its baseline counts as worse.
 const WORSE: f64 = 0.9;
 
 /// Everything that was measured in one run.
@@ -19,7 +19,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Reads a report that was kept before.
+    /// Reads a report that an earlier run wrote.
     pub(crate) fn read(path: &Path) -> Measured<Report> {
         let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?)
@@ -33,7 +33,7 @@ impl Report {
         Ok(())
     }
 
-    /// The table as it stands in the documentation.
+    /// Returns the table as it is in the documentation.
     pub(crate) fn markdown(&self) -> String {
         let mut table = format!(
             "{} events, {} rounds, medians; in brackets the least and the most.\n\n\
@@ -55,7 +55,7 @@ impl Report {
         table
     }
 
-    /// The rows whose ratio is worse than in an earlier report by more than a tenth, with both ratios.
+    /// Returns the rows whose ratio is worse than in an earlier report by more than a tenth, with the earlier ratio.
     pub(crate) fn worse_than<'a>(&'a self, baseline: &'a Report) -> Vec<(&'a Figure, f64)> {
         let before = |figure: &&'a Figure| {
             let same = baseline.figures.iter().find(|other| other.name == figure.name)?;
@@ -66,7 +66,7 @@ impl Report {
     }
 }
 
-/// One line for a terminal.
+/// Returns one line for a terminal.
 pub(crate) fn line(figure: &Figure) -> String {
     let Figure { name, unit, ours, raw, ratio, at_least, .. } = figure;
     let verdict = if figure.holds() { "ok   " } else { "BELOW" };
@@ -84,7 +84,7 @@ fn several(spread: &Spread) -> String {
     format!("{} ({}–{})", short(spread.median), short(spread.min), short(spread.max))
 }
 
-/// Three digits that say something.
+/// Formats a number with three significant digits.
 fn short(number: f64) -> String {
     match number {
         _ if number >= 1e7 => format!("{:.0}M", number / 1e6),

@@ -8,37 +8,37 @@ use synckit::{
 
 /// The wall clock of all samples, in Unix milliseconds.
 pub const NOW: u64 = 1_764_000_000_000;
-/// How many events one page or batch has.
+/// The number of events in one page or batch.
 pub const PAGE: usize = 1_000;
 
-/// The randomness of a commit, as an engine draws it.
+/// Returns the randomness of a commit, as an engine draws it.
 ///
 /// # Panics
-/// When the system has none.
+/// If the system has none.
 pub fn entropy() -> Entropy {
     let mut bytes = [0; Entropy::BYTES];
     SystemEnvironment.fill_random(&mut bytes).expect("the system has randomness");
     Entropy::from_bytes(bytes)
 }
 
-/// What earlier history each clock begins with: it has seen so many events of every node.
+/// The history before the samples: each clock has seen this number of events of every node.
 const SEEN: u64 = 1_000;
 const DATA_BYTES: usize = 256;
 
-/// How many nodes write to one aggregate.
+/// The number of nodes that write to one aggregate.
 const WRITERS: usize = 3;
 
-/// About what the events are, and whose.
+/// The number of aggregates that events are about, and of nodes that write them.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
-    /// How many aggregates the events are about, one after the other.
+    /// The number of aggregates that the events are about, one after the other.
     pub aggregates: usize,
-    /// How many nodes write them; each aggregate is written by three of them in turn.
+    /// The number of nodes that write them; each aggregate is written by three of them in turn.
     pub origins: usize,
 }
 
 impl Spread {
-    /// Over so many aggregates and so many origins.
+    /// Returns a spread over this number of aggregates and of origins.
     pub fn of(aggregates: usize, origins: usize) -> Spread {
         Spread { aggregates, origins }
     }
@@ -59,10 +59,10 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Events spread like this, from the first.
+    /// Creates events spread like this, from the first.
     ///
     /// # Errors
-    /// `Invalid` when there are fewer than three origins.
+    /// `Invalid` if there are fewer than three origins.
     pub fn new(spread: Spread) -> Result<Samples> {
         let nodes = (0..spread.origins).map(|at| Ok((NodeId::new(format!("till-{at:05}"))?, SEEN)));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
@@ -74,10 +74,10 @@ impl Samples {
         Ok(Samples { aggregates, nodes, made: 0 })
     }
 
-    /// So many more.
+    /// Returns the next `count` events.
     ///
     /// # Errors
-    /// None that a sample could give rise to.
+    /// None that a sample could cause.
     pub fn take(&mut self, count: usize) -> Result<Vec<Event>> {
         (0..count).map(|_| self.next()).collect()
     }
@@ -104,23 +104,23 @@ impl Samples {
     }
 }
 
-/// Which of so many nodes writes to this aggregate in this turn.
+/// Returns which of the origins writes to this aggregate in this turn.
 fn author(aggregate: usize, turn: usize, origins: usize) -> usize {
     (aggregate * WRITERS + turn % WRITERS) % origins
 }
 
-/// So many events as three nodes write them in turn.
+/// Returns `count` events as three nodes write them in turn.
 ///
 /// # Errors
-/// As [`Samples::take`].
+/// The same as [`Samples::take`].
 pub fn events(count: usize) -> Result<Vec<Event>> {
     Samples::new(Spread::default())?.take(count)
 }
 
-/// The same, not stamped yet.
+/// Returns `count` events that are not stamped yet.
 ///
 /// # Errors
-/// As [`Samples::take`].
+/// The same as [`Samples::take`].
 pub fn new_events(count: usize) -> Result<Vec<NewEvent>> {
     let unstamped = |event: Event| NewEvent {
         id: Some(event.id),
@@ -138,7 +138,7 @@ fn id(at: usize) -> EventId {
     EventId::uuid_v7(NOW + at as u64 / 100, &random)
 }
 
-/// 256 bytes of JSON: a text of words, a number, and something that does not pack well.
+/// Returns 256 bytes of JSON: a text of words, a number, and bits that compress badly.
 fn data(at: usize) -> Result<Data> {
     let head = format!(r#"{{"n":{at},"key":"{:016x}","text":""#, noise(at as u64));
     let words = "milk bread butter apples and a bar of dark chocolate, paid in cash; ".repeat(4);
@@ -146,7 +146,7 @@ fn data(at: usize) -> Result<Data> {
     Data::json(format!("{head}{}\"}}", &words[..room]))
 }
 
-/// Bits that look random and are the same in every run (SplitMix64).
+/// Returns bits that look random and are the same in every run (SplitMix64).
 fn noise(at: u64) -> u64 {
     let mut z = at.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! The command, run small: every row measures something.
+//! Runs the command at a small scale: every row measures something.
 
 use std::process::Command;
 

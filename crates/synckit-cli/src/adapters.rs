@@ -8,7 +8,7 @@ use synckit_net::ClientTls;
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
-/// The stores; a path without a scheme is an SQLite file.
+/// Returns the stores; a path without a scheme is an SQLite file.
 pub(crate) fn stores() -> Adapters {
     Adapters::new()
         .with_store("sqlite", |target| {
@@ -24,7 +24,7 @@ pub(crate) fn stores() -> Adapters {
         .with_store("memory", async |target| memory(target))
 }
 
-/// The transports, with these settings where there is TLS.
+/// Returns the transports; those with TLS use these settings.
 pub(crate) fn transports(tls: ClientTls) -> Adapters {
     let for_grpc = tls.clone();
     let over_http = move |url: &str| HttpTransport::with_config(ClientConfig::new(url).with_tls(tls.clone()));
@@ -37,7 +37,7 @@ pub(crate) fn transports(tls: ClientTls) -> Adapters {
         .with_transport("grpcs", over_grpc)
 }
 
-/// A store that lives as long as the command: for a hub that only passes events on.
+/// Opens a store that lives as long as the command, for a hub that only passes events on.
 fn memory(target: StoreTarget) -> Result<MemoryStore> {
     if !target.location.is_empty() {
         let error = Error::invalid("a store in memory has no name; write it as memory:");

@@ -11,12 +11,12 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
-  synckit demo                                     see three replicas edit offline, crash, meet and agree
+  synckit demo                                     see three replicas edit offline, crash, sync and agree
   synckit record --db a.db --node a --type NoteEdited --aggregate note-1 --data '{\"text\":\"hello\"}'
   synckit serve --db hub.db --listen 127.0.0.1:8080
   synckit sync --db a.db http://127.0.0.1:8080     exchange events with the hub
   synckit log --db a.db --follow                   watch them arrive
-  synckit conflicts --db a.db                      what waits for a person
+  synckit conflicts --db a.db                      conflicts that wait for a person
   synckit digest --db a.db                         the same on all replicas that agree
   synckit reidentify --db copy.db                  make a copied file a replica of its own
   synckit doctor --db a.db                         who this replica is, and what is wrong with it
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Tell on standard error what is being done; twice for more
+    /// Report progress on standard error; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -70,7 +70,7 @@ pub(crate) enum Command {
 
 /// Prints help, the version, or what is wrong with the command line.
 pub(crate) fn explain(error: &clap::Error) -> Exit {
-    // Nothing is left to be done where the reader has gone.
+    // If the reader has gone, there is nothing left to do.
     let _ = error.print();
     if !error.use_stderr() {
         return Exit::Done;

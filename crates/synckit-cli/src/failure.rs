@@ -1,4 +1,4 @@
-//! How a command ends when it does not succeed, and the exit codes.
+//! How a command ends if it does not succeed, and the exit codes.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use synckit::{Error, ErrorKind, SyncReport};
 use crate::output::{self, Output};
 use crate::text;
 
-/// What the exit code says.
+/// The meaning of the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done = 0,
@@ -32,7 +32,7 @@ impl From<Exit> for ExitCode {
 pub(crate) enum Failure {
     /// Something went wrong.
     Failed(Box<Failed>),
-    /// Whoever read the output has gone: `synckit log | head`.
+    /// The reader of the output has gone: `synckit log | head`.
     OutputClosed,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Failed {
 }
 
 impl Failure {
-    /// Adds what may help, unless something more precise was said.
+    /// Adds what may help, unless there is a more precise hint already.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Failure::Failed(failed) = &mut self {
             failed.hint.get_or_insert_with(|| hint.into());
@@ -61,10 +61,10 @@ impl Failure {
         self
     }
 
-    /// Says what went wrong, and how the process is to end.
+    /// Reports what went wrong, and returns how the process ends.
     pub(crate) fn report(self, output: &mut Output) -> Exit {
         let Failure::Failed(failed) = self else { return Exit::Done };
-        // What was answered before the failure comes first.
+        // What was printed before the failure comes first.
         let _ = output.flush();
         if output.is_json() {
             let _ = output.object(&failed.object()).and_then(|()| output.flush());
@@ -103,7 +103,7 @@ impl Failed {
     }
 }
 
-/// What is wrong, then where, then what is behind it.
+/// Describes an error: what is wrong, then where, then the causes.
 pub(crate) fn describe(error: &Error) -> String {
     let mut text = text::plain(error.message()).into_owned();
     let mut facts: Vec<String> =
@@ -120,7 +120,7 @@ pub(crate) fn describe(error: &Error) -> String {
     text
 }
 
-/// What is behind an error, down to the first cause. Some causes repeat those below them.
+/// Returns the causes of an error, down to the first. Some causes repeat those below them.
 fn causes(error: &Error) -> Option<String> {
     let mut next = error.source();
     let mut causes: Vec<String> = Vec::new();
@@ -134,7 +134,7 @@ fn causes(error: &Error) -> Option<String> {
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 
-/// A failure of the operating system.
+/// Returns a failure of the operating system.
 pub(crate) fn system(message: impl Into<String>, source: io::Error) -> Failure {
     let kind = match source.kind() {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -150,7 +150,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Errors of standard output; others are named where they occur, with [`system`].
+/// Errors of standard output; [`system`] names all others where they occur.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

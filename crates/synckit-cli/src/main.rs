@@ -1,10 +1,10 @@
 //! The `synckit` command: records, syncs, serves and shows event logs.
 //!
-//! - `adapters.rs`: the stores and transports it was built with
-//! - `args.rs`: the command line; each command's own part is with the command
+//! - `adapters.rs`: the stores and transports that it was built with
+//! - `args.rs`: the command line; the arguments of each command are with the command
 //! - `output.rs`: standard output, as text or JSON; `text.rs`: how numbers, times and names are shown
 //! - `tls.rs`: certificates on the command line
-//! - `failure.rs`: how a command ends when it does not succeed, and the exit codes
+//! - `failure.rs`: how a command ends if it does not succeed, and the exit codes
 //! - `commands/`: one file for each command
 
 mod adapters;
@@ -47,12 +47,12 @@ fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| failure::system("the runtime cannot be started", error))?;
     let result = runtime.block_on(commands::run(args.command, output));
-    // A thread that still waits for input would hold up the end for ever.
+    // A thread that still waits for input would block the end for ever.
     runtime.shutdown_background();
     result
 }
 
-/// Tells on standard error what the libraries do: nothing, their steps, or everything.
+/// Traces on standard error what the libraries do: nothing, their steps, or everything.
 fn trace(verbose: u8) {
     let (own, others) = match verbose {
         0 => return,

@@ -25,27 +25,28 @@ impl Output {
         self.json
     }
 
-    /// An answer in the form that was asked for.
+    /// Prints an answer in the form that was asked for.
     pub(crate) fn answer<T: Serialize + Display>(&mut self, answer: &T) -> Result<(), Failure> {
         if self.json { self.object(answer) } else { self.line(answer) }
     }
 
-    /// A line of text.
+    /// Prints a line of text.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         Ok(writeln!(self.out, "{text}")?)
     }
 
-    /// A line of JSON.
+    /// Prints a line of JSON.
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut text = serde_json::to_vec(value)
-            .map_err(|error| failure::system("the answer has no JSON form", io::Error::other(error)))?;
-        // Data keeps the text it came in. JSON has line breaks only between its parts, never inside a string.
+        let mut text = serde_json::to_vec(value).map_err(|error| {
+            failure::system("the answer cannot be written as JSON", io::Error::other(error))
+        })?;
+        // Data keeps its text. JSON has line breaks only between its parts, never inside a string.
         text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         text.push(b'\n');
         Ok(self.out.write_all(&text)?)
     }
 
-    /// A line that tells how things go: text among the answers, or a message where those are JSON.
+    /// Reports progress in a line: text among the answers, or a message if those are JSON.
     pub(crate) fn tell(&mut self, text: impl Display) -> Result<(), Failure> {
         if self.json {
             message(text);
@@ -55,18 +56,18 @@ impl Output {
         self.flush()
     }
 
-    /// Hands on what was printed so far.
+    /// Flushes what was printed so far.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
 }
 
-/// A message for whoever runs the command. That nobody reads it is no error.
+/// Prints a message for the user. It is not an error if nobody reads it.
 pub(crate) fn message(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// What is wrong with the command line, for a program that reads JSON.
+/// Prints what is wrong with the command line, for a program that reads JSON.
 pub(crate) fn usage_object(text: &str) {
     let error =
         serde_json::json!({"error": {"code": "usage", "message": text.trim_end(), "retryable": false}});

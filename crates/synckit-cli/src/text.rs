@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// Foreign text without control characters: a log line stays one line, and no name steers the terminal.
+/// Returns foreign text without control characters: a log line stays one line, and no name controls the terminal.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
@@ -19,7 +19,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Foreign text of at most so many characters.
+/// Returns foreign text, cut to a number of characters.
 pub(crate) fn short(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", plain(&text[..end])),
@@ -27,7 +27,7 @@ pub(crate) fn short(text: &str, characters: usize) -> String {
     }
 }
 
-/// A number with its thousands apart: `1,234,567`.
+/// Formats a number with its thousands apart: `1,234,567`.
 pub(crate) fn number(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -40,14 +40,14 @@ pub(crate) fn number(number: impl Display) -> String {
     text
 }
 
-/// A number of things: `1 event`, `2 events`.
+/// Formats a number of things: `1 event`, `2 events`.
 pub(crate) fn count(count: impl Display, thing: &str) -> String {
     let digits = number(count);
     let plural = if digits == "1" { "" } else { "s" };
     format!("{digits} {thing}{plural}")
 }
 
-/// A number of bytes: `987 B`, `12.3 KiB`.
+/// Formats a number of bytes: `987 B`, `12.3 KiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
@@ -62,7 +62,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
-/// Unix milliseconds as UTC: `2026-01-31T12:00:00.123Z`.
+/// Formats Unix milliseconds as UTC: `2026-01-31T12:00:00.123Z`.
 ///
 /// The date is computed as in Howard Hinnant, *chrono-compatible low-level date algorithms*, `civil_from_days`.
 pub(crate) fn time(unix_millis: u64) -> String {

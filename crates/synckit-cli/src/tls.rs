@@ -1,11 +1,11 @@
-//! Certificates on the command line: whom to trust, and what to show. Files in PEM, as every tool writes them.
+//! Certificates on the command line: which to trust, and which to show. The files are PEM, as all tools write them.
 
 use std::path::{Path, PathBuf};
 
 use synckit::{Error, ErrorKind, Result};
 use synckit_net::{ClientTls, ServerTls, TlsIdentity};
 
-/// Whom a command that calls a hub trusts, and what it shows to one that asks.
+/// The authorities that a command trusts when it calls a hub, and the certificate it shows to a hub that asks.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ClientCertificates {
     /// Trust the authorities in this PEM file too, for https:// and grpcs://
@@ -21,7 +21,7 @@ pub(crate) struct ClientCertificates {
     key: Option<PathBuf>,
 }
 
-/// What a hub shows, and whether it asks callers who they are.
+/// The certificate that a hub shows, and whether it asks callers for theirs.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerCertificates {
     /// The certificate (PEM, with its chain) shown where --listen is https:// or grpcs://
@@ -51,7 +51,7 @@ impl ClientCertificates {
 }
 
 impl ServerCertificates {
-    /// `None` where no certificate is named.
+    /// Reads the certificates; returns `None` if none is named.
     pub(crate) fn read(&self) -> Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let tls = ServerTls::new(TlsIdentity::new(read(cert)?, read(key)?));

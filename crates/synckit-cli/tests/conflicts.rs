@@ -15,7 +15,7 @@ fn form(place: &Place, node: &str, json: &str) -> String {
     said.json()[0]["id"].as_str().expect("an id").to_owned()
 }
 
-/// Two replicas and a hub, of which all know the form, and the ids of two edits made without knowing of each
+/// Makes two replicas and a hub that all know the form; returns the ids of two edits made without knowledge of each
 /// other.
 fn edited_apart(place: &Place, url: &str, rules: &str) -> (String, String) {
     place.write("rules.toml", rules);

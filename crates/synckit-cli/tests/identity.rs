@@ -1,4 +1,4 @@
-//! Copies, restores and namesakes, with real files and a real hub.
+//! Copies, restores and stores of the same name, with real files and a real hub.
 
 mod common;
 
@@ -11,7 +11,7 @@ fn record(place: &Place, db: &str, node: &str) {
 }
 
 fn copy(place: &Place, from: &str, to: &str) {
-    // A command closes its file, so that the log is in one file.
+    // A command closes its file, so the log is in one file.
     std::fs::copy(place.path(&format!("{from}.db")), place.path(&format!("{to}.db"))).expect("it is copied");
 }
 
@@ -24,7 +24,7 @@ fn plain_events(place: &Place, db: &str) -> usize {
     log.iter().filter(|line| line["event"]["dot"].is_object() || line["dot"].is_object()).count()
 }
 
-/// Syncs all in turn, twice over, and expects that they agree with each other.
+/// Syncs all in turn, twice, and asserts that they agree with each other.
 fn agree(place: &Place, dbs: &[&str], url: &str) {
     for _ in 0..3 {
         for db in dbs {
@@ -77,7 +77,7 @@ fn four_machines_from_one_image_end_with_the_same_events() {
     }
     agree(&place, &names, &url);
     assert_eq!(plain_events(&place, "one"), 5);
-    // Whoever looks is told that it is a copy, and what to do.
+    // Every later look reports that it is a copy, and what to do.
     let said: String =
         names.iter().map(|name| place.run(&format!("doctor --db {name}.db")).ok().out).collect();
     assert!(said.contains("former  image, store"), "{said}");
@@ -150,7 +150,7 @@ fn a_copy_is_made_a_replica_of_its_own() {
     place.run("record --db x.db --node a~b --type T --aggregate n --data 1").fails(1, &["`~`"]);
 }
 
-/// What a restore costs on the wire beyond what is new: the ids of what the replica recorded, both ways, once.
+/// Checks what a restore costs on the wire beyond what is new: the ids of what the replica recorded, both ways, once.
 #[test]
 fn a_restore_of_a_hundred_thousand_events_costs_at_most_forty_bytes_each() {
     let (place, events) = (Place::new(), 100_000_u64);

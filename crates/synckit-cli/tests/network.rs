@@ -1,4 +1,4 @@
-//! The commands that meet: serve, sync, log --follow, demo.
+//! The commands that use the network: serve, sync, log --follow, demo.
 
 mod common;
 
@@ -53,13 +53,13 @@ fn stores_and_wires_are_mixed_by_url() {
     assert_eq!(place.run(&format!("--json sync --db memory: --node c {first}")).ok().json()[0]["pulled"], 2);
     let digests = ["a.db", "redb:b.redb"].map(|db| place.run(&format!("digest --db {db}")).ok().out);
     assert_eq!(digests[0], digests[1]);
-    // A redb file is open in one process at a time, and says so.
+    // A redb file can be open in only one process at a time, and the command reports that.
     place.run("digest --db redb:hub.redb").fails(4, &["the file is open elsewhere"]);
     drop(hub);
     assert_eq!(place.run("digest --db redb:hub.redb").ok().out, digests[0]);
 }
 
-/// Certificates in PEM files: `ca`, and under it `hub` for the loopback address and `till` for a client.
+/// Writes certificates in PEM files: `ca`, and signed by it `hub` for the loopback address and `till` for a client.
 fn certificates(place: &Place) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let mut authority = CertificateParams::new([]).expect("valid");
@@ -182,7 +182,7 @@ fn a_refused_event_is_named_and_the_rest_arrives() {
     let refused = place.run("--json refused --db b.db").ok().json();
     assert_eq!((refused.len(), &refused[0]["id"], &refused[0]["by"]), (1, &"one".into(), &"peer".into()));
     assert!(place.run("refused --db b.db").ok().out.starts_with("one  id_taken  refused by"));
-    // Again only on demand.
+    // It is tried again only on demand.
     assert_eq!(place.run(&format!("sync --db b.db {url} --push-only")).code, Some(0));
     assert_eq!(place.run(&format!("sync --db b.db {url} --push-only --retry-refused")).code, Some(3));
     place.run("refused --db b.db --drop one").ok();

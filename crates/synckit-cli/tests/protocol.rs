@@ -1,4 +1,4 @@
-//! The protocol as docs/protocol.md has it: a reader in Python, written from that document, against the real command.
+//! The protocol in docs/protocol.md: a reader in Python, written from that document, against the real command.
 
 mod common;
 

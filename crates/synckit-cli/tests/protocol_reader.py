@@ -45,13 +45,13 @@ def leb128(number):
 
 
 def join(clocks):
-    """For each node the highest counter, sorted by the bytes of the node."""
+    """Returns the highest counter of each node, sorted by the bytes of the node."""
     nodes = sorted({node for clock in clocks for node in clock}, key=str.encode)
     return {node: max(clock.get(node, 0) for clock in clocks) for node in nodes}
 
 
 def has_seen(event, other):
-    """Whether a plain event has seen another plain event."""
+    """Returns whether a plain event has seen another plain event."""
     return event["id"] != other["id"] and event["clock"].get(other["dot"]["node"], 0) >= other["dot"]["counter"]
 
 
@@ -73,7 +73,7 @@ def uuid(raw, version):
 
 
 def author(log, data):
-    """The next event of this replica, on top of what its log holds."""
+    """Returns the next event of this replica, on top of what its log holds."""
     heads, now = heads_of(log), time.time_ns() // 1_000_000
     counter = 1 + max([event["dot"]["counter"] for event in log if event.get("dot", {}).get("node") == NODE], default=0)
     return {
@@ -88,7 +88,7 @@ def author(log, data):
 
 
 def resolution(heads):
-    """What last-write-wins makes of plain heads: the latest in canonical order stands."""
+    """Settles plain heads by last-write-wins: the latest in canonical order stands."""
     kept = max(heads, key=canonical)["dot"]
     clocks = [event["clock"] for event in heads]
     base = {node: min(clock.get(node, 0) for clock in clocks) for node in join(clocks)}
@@ -112,7 +112,7 @@ def resolution(heads):
 
 
 def subscribe(cursor):
-    """The pages of a subscription, as they stand between two bytes 0x1E."""
+    """Iterates over the pages of a subscription, which stand between two bytes 0x1E."""
     with open_call("subscribe", {"caller": CALLER, "cursor": cursor}) as stream:
         record = b""
         while byte := stream.read(1):

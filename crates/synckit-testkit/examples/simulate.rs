@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints a line; whoever closed the pipe does not want it.
+/// Prints a line; it does not matter if nobody reads it any more.
 fn say<T>(line: &str, then: T) -> T {
     let _closed = writeln!(std::io::stdout(), "{line}");
     then

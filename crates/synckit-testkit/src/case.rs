@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::rng::Rng;
 
-/// How long a case may take before it counts as hanging.
+/// The time after which a case counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What a case answers. A case fails by a panic or by an error it did not expect.
+/// The result of a case. A case fails by a panic or by an error it did not expect.
 pub type CaseResult = Result<(), Failure>;
 
-/// An error that a case did not expect, and the line that met it.
+/// An error that a case did not expect, and the line where it occurred.
 pub struct Failure {
     error: synckit_core::Error,
     location: &'static Location<'static>,
@@ -40,17 +40,17 @@ impl fmt::Debug for Failure {
 }
 
 tokio::task_local! {
-    /// The test that runs the case, as the test binary knows it.
+    /// The test that runs the case, under the name that the test binary knows.
     static TEST: &'static str;
 }
 
-/// Runs a case on a runtime of its own with two workers.
+/// Runs a case on a separate runtime with two workers.
 ///
-/// The test is the one that calls this, with its whole path: `concat!(module_path!(), "::", "its_name")`. A case
-/// that takes a second process starts this test again there.
+/// The test is the one that calls this, with its full path: `concat!(module_path!(), "::", "its_name")`. A case that
+/// needs a second process starts this test again there.
 ///
 /// # Panics
-/// When the case fails or hangs.
+/// If the case fails or hangs.
 pub fn run(test: &'static str, case: impl Future<Output = CaseResult>) {
     let test = test.split_once("::").map_or(test, |(_crate, path)| path);
     let case = TEST.scope(test, case);
@@ -61,13 +61,13 @@ pub fn run(test: &'static str, case: impl Future<Output = CaseResult>) {
     result.expect("the case hangs").expect("the case met an error it did not expect");
 }
 
-/// The test that runs this case.
+/// Returns the test that runs this case.
 pub(crate) fn test() -> &'static str {
     TEST.try_with(|test| *test).expect("a case is run by `run`")
 }
 
-/// A source of randomness for a case: the same every time, unless `SYNCKIT_SEED` names another seed. A case that
-/// fails shows the seed.
+/// Returns a source of randomness for a case: the same every time, unless `SYNCKIT_SEED` names another seed. A case
+/// that fails shows the seed.
 #[expect(clippy::print_stdout, reason = "the output of a failed test is shown")]
 pub(crate) fn random() -> Rng {
     let seed = std::env::var("SYNCKIT_SEED").ok();
@@ -76,7 +76,7 @@ pub(crate) fn random() -> Rng {
     Rng::new(seed)
 }
 
-/// Says on the standard output that a case does not apply.
+/// Prints to standard output that a case does not apply.
 #[expect(clippy::print_stdout, reason = "a skipped case is printed as skipped")]
 pub(crate) fn skip(case: &str, reason: &str) -> CaseResult {
     println!("skipped: {case}: {reason}");

@@ -1,4 +1,4 @@
-//! What an adapter gives to a suite.
+//! What an adapter provides to a suite.
 
 use std::future::Future;
 
@@ -8,29 +8,30 @@ use synckit_memory::MemoryStore;
 
 use crate::fault::FaultyStore;
 
-/// One namespace that holds one log: a file, a schema, a key prefix. Every case gets a fixture of its own.
+/// One namespace that holds one log: a file, a schema, a key prefix. Every case gets a new fixture.
 pub trait StoreFixture: Send + Sync + 'static {
     /// The store under test.
     type Store: EventStore;
 
-    /// Opens the log of this namespace for a node, and makes it when it is not there.
+    /// Opens the log of this namespace for a node, and creates it if it does not exist.
     ///
     /// # Errors
-    /// `Conflict` when the log belongs to another node, and those of the engine.
+    /// `Conflict` if the log belongs to another node, and the errors of the engine.
     fn open(&self, node: &NodeId) -> impl Future<Output = Result<Self::Store>> + Send;
 
-    /// Whether a log that is closed, or whose handles are all dropped, can be opened again with all it held.
+    /// Returns whether a log that is closed, or whose handles are all dropped, can be opened again with everything it
+    /// held.
     fn survives_reopen(&self) -> bool;
 
-    /// Whether a log can be opened while it is open, and both handles write to it.
+    /// Returns whether a log can be opened while it is open, with both handles writing to it.
     fn opens_twice(&self) -> bool;
 
-    /// A namespace of its own that holds a copy of this log, as a backup does; the log is closed meanwhile.
+    /// Makes a new namespace that holds a copy of this log, as a backup does; the log is closed meanwhile.
     ///
-    /// `None` where the engine has no way to make one: a scenario that restores from a copy is then skipped.
+    /// Returns `None` if the engine has no way to make one: a scenario that restores from a copy is then skipped.
     ///
     /// # Errors
-    /// Those of the engine.
+    /// The errors of the engine.
     fn copy(&self) -> impl Future<Output = Result<Option<Self>>> + Send
     where
         Self: Sized,
@@ -38,17 +39,17 @@ pub trait StoreFixture: Send + Sync + 'static {
         async { Ok(None) }
     }
 
-    /// By what another process finds this namespace: a path, a URL. Without one, the cases that take two processes are
-    /// printed as skipped.
+    /// Returns what another process finds this namespace by: a path, a URL. Without it, the cases that need two
+    /// processes are printed as skipped.
     fn address(&self) -> Option<String> {
         None
     }
 
-    /// Opens the log at an [`address`](StoreFixture::address) that a fixture in another process has given. Where
-    /// there is an address, [`open`](StoreFixture::open) is best this call with the own one.
+    /// Opens the log at an [`address`](StoreFixture::address) that a fixture in another process returned. If there is
+    /// an address, [`open`](StoreFixture::open) is best implemented as this call with the fixture's address.
     ///
     /// # Errors
-    /// As [`open`](StoreFixture::open); `Unsupported` unless a fixture that has an address implements it.
+    /// The same as [`open`](StoreFixture::open); `Unsupported` unless a fixture that has an address implements it.
     fn open_at(&self, address: &str, node: &NodeId) -> impl Future<Output = Result<Self::Store>> + Send {
         let message = "the fixture has an address and does not implement `open_at`";
         let error = Error::new(ErrorKind::Unsupported, message).with("address", address).with("node", node);
@@ -59,23 +60,23 @@ pub trait StoreFixture: Send + Sync + 'static {
 /// The endpoint that a transport under test reaches.
 pub type HubEndpoint = Endpoint<FaultyStore<MemoryStore>>;
 
-/// A way to a hub. Every case gets a fixture of its own. A [`WireFixture`](crate::WireFixture) is one as well.
+/// A connection to a hub. Every case gets a new fixture. A [`WireFixture`](crate::WireFixture) is one as well.
 pub trait TransportFixture: Send + Sync + 'static {
     /// The transport under test.
     type Transport: Transport;
 
-    /// Serves this endpoint, and connects a client to it. The server lives until the runtime ends; it accepts
-    /// what the endpoint's limits allow.
+    /// Serves this endpoint, and connects a client to it. The server lives until the runtime ends; it accepts what
+    /// the limits of the endpoint allow.
     ///
     /// # Errors
-    /// Those of the way there.
+    /// The errors of the connection.
     fn connect(&self, endpoint: HubEndpoint) -> impl Future<Output = Result<Self::Transport>> + Send;
 
-    /// Connects another client to what was served last. `None` where there cannot be one: the case of two clients is then
-    /// printed as skipped.
+    /// Connects another client to what was served last. Returns `None` if there cannot be one: the case of two
+    /// clients is then printed as skipped.
     ///
     /// # Errors
-    /// Those of the way there.
+    /// The errors of the connection.
     fn connect_again(&self) -> impl Future<Output = Result<Option<Self::Transport>>> + Send {
         async { Ok(None) }
     }

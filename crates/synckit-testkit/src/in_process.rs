@@ -1,4 +1,4 @@
-//! The wire within one process: no wire at all.
+//! The transport within one process: nothing is sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use synckit_core::{
 
 use crate::wire::{Server, WireFixture};
 
-/// Calls go straight to what is served. Clones are one client; [`WireFixture::connect`] makes another.
+/// Calls go directly to what is served. Clones are one client; [`WireFixture::connect`] makes another.
 #[derive(Clone, Debug, Default)]
 pub struct InProcess {
     hub: Arc<Mutex<Option<BoxTransport>>>,

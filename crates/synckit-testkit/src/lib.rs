@@ -1,16 +1,17 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //!
 //! # Map
 //!
 //! - [`store_conformance!`], [`StoreFixture`], [`store_suite`]: what every store must do
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
-//! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: failing on purpose
-//! - `remote`: what transports over a network are tested with beside the suite, with the feature `remote`
+//! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: faults on purpose
+//! - `remote`: further tests for transports over a network, with the feature `remote`
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
-//! - [`plans`]: planners, plans and what a store holds, for tests of a store
+//! - [`plans`]: planners, plans and the contents of a store, for tests of a store
 //! - [`Rng`]: seeded random numbers
 
 mod case;

@@ -1,11 +1,11 @@
 //! The program that `cargo xtask matrix` builds and runs: one scenario in one cell per process.
 //!
-//! A process of its own for each run means that a cell that hangs, panics or aborts is that cell's failure and
-//! nobody else's. What it has to say is one line of JSON on the standard output.
+//! Each run is a separate process, so a cell that hangs, panics or aborts fails alone. The result is one line of JSON
+//! on standard output.
 //!
 //! ```text
 //! cells                                                        what there is
-//! cells REPLICA HUB TRANSPORT SCENARIO SEED SECONDS            one run, ended after so many seconds
+//! cells REPLICA HUB TRANSPORT SCENARIO SEED SECONDS            one run, ended after SECONDS
 //! ```
 
 use std::io::Write;
@@ -22,7 +22,7 @@ use crate::in_process::InProcess;
 use crate::scenario::{self, AnyStore, AnyWire, Cell, Ended, Scenario};
 use crate::wire::WireFixture;
 
-/// The stores and transports whose combinations are cells. The transport `in-process` is always there.
+/// The stores and transports whose combinations are cells. The transport `in-process` is always included.
 #[derive(Debug)]
 pub struct Matrix {
     stores: Vec<(String, AnyStore)>,
@@ -36,13 +36,13 @@ impl Default for Matrix {
 }
 
 impl Matrix {
-    /// No store, and the way within one process.
+    /// Creates a matrix without stores, with the transport within one process.
     pub fn new() -> Self {
         let in_process = ("in-process".to_owned(), AnyWire::new(InProcess::default));
         Matrix { stores: Vec::new(), transports: vec![in_process] }
     }
 
-    /// Adds the store of these fixtures. Each call must make a fresh one.
+    /// Adds the store of these fixtures. Each call must return a fresh one.
     pub fn with_store<F: StoreFixture>(
         mut self,
         name: &str,
@@ -52,7 +52,7 @@ impl Matrix {
         self
     }
 
-    /// Adds the transport of these fixtures. Each call must make a fresh one.
+    /// Adds the transport of these fixtures. Each call must return a fresh one.
     pub fn with_transport<F: WireFixture>(
         mut self,
         name: &str,
@@ -62,18 +62,18 @@ impl Matrix {
         self
     }
 
-    /// Does what the arguments of the process want, and prints the answer.
+    /// Does what the arguments of the process ask for, and prints the result.
     pub fn main(&self) -> ExitCode {
         let args: Vec<String> = std::env::args().skip(1).collect();
         let (answer, code) = self.run(&args);
-        // Whoever closed the pipe does not want it.
+        // It does not matter if nobody reads it any more.
         let _closed = writeln!(std::io::stdout(), "{answer}");
-        // A run that hangs is still at it in a thread: the process ends all the same.
+        // A run that hangs still uses a thread; the process ends nevertheless.
         ExitCode::from(code)
     }
 
-    /// What [`Matrix::main`] prints for these arguments, and its exit code: 0 unless the run failed (1) or the
-    /// arguments make no sense (2). Only once in a process: a panic anywhere in it fails the run.
+    /// Returns what [`Matrix::main`] prints for these arguments, and its exit code: 0 unless the run failed (1) or
+    /// the arguments are invalid (2). Call it only once in a process: a panic anywhere in the process fails the run.
     pub fn run(&self, args: &[String]) -> (String, u8) {
         match self.answer(args) {
             Ok(answer) => (answer.to_string(), u8::from(answer["outcome"] == "failed")),
@@ -121,13 +121,14 @@ fn named<'a, T>(all: &'a [(String, T)], name: &str) -> Result<&'a T, String> {
     found.map(|(_, item)| item).ok_or_else(|| format!("`{name}` is not in this matrix"))
 }
 
-/// Runs a scenario in a thread of its own, for at most so long. Where it fails, says what did not hold and where.
+/// Runs a scenario in a separate thread, for at most the time limit. If it fails, the error says what was wrong and
+/// where.
 fn run(scenario: &'static Scenario, cell: Cell, limit: Duration) -> Result<Ended, String> {
     let said: Arc<Mutex<Option<String>>> = Arc::default();
     let hears = said.clone();
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        // The first panic is the cause; one of a task may make the scenario panic as well.
+        // The first panic is the cause; a panic of a task may make the scenario panic as well.
         hears.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| info.to_string());
         before(info);
     }));
@@ -141,7 +142,7 @@ fn run(scenario: &'static Scenario, cell: Cell, limit: Duration) -> Result<Ended
         |otherwise: String| said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(otherwise);
     match told.recv_timeout(limit) {
         Ok(ended) => match said.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A task that panicked behind the scenario's back is a failure, too.
+            // A task that panicked unnoticed by the scenario is a failure too.
             Some(panicked) => Err(panicked),
             None => Ok(ended),
         },

@@ -1,4 +1,4 @@
-//! Planners, plans and what a store holds, for the tests of a store.
+//! Planners, plans and the contents of a store, for tests of a store.
 
 use synckit_core::{
     AggregateId, Data, Dot, Event, EventId, EventStore, EventType, Facts, Limits, Mark, Metadata, Needs,
@@ -9,10 +9,10 @@ use synckit_plan::{Receive, Record};
 
 use crate::samples::{NOW, entropy, event_id, new_event, node, store_id};
 
-/// Records these events, each of which has an id, for this node.
+/// Returns a record of these events, each of which has an id, for this node.
 ///
 /// # Panics
-/// When an event has no id.
+/// If an event has no id.
 pub fn record(author: &NodeId, events: Vec<NewEvent>) -> Record {
     let named = |new: NewEvent| (new.id.clone().expect("has an id"), new);
     Record {
@@ -25,17 +25,17 @@ pub fn record(author: &NodeId, events: Vec<NewEvent>) -> Record {
     }
 }
 
-/// Records one small event of the aggregate `x`.
+/// Returns a record of one small event of the aggregate `x`.
 pub fn one(author: &NodeId, id: &str) -> Record {
     record(author, vec![new_event("x", id)])
 }
 
-/// Receives events from the store whose bytes are all this one.
+/// Returns a receive of events from the store whose bytes are all `from`.
 pub fn receive(from: u8, events: Vec<Event>) -> Receive {
     Receive::new(Some(store_id(from)), events, NOW, Limits::default(), entropy())
 }
 
-/// Makes a note of texts.
+/// Returns a note of texts.
 pub fn note(key: &str, value: &str) -> Note {
     Note { key: key.to_owned(), value: value.as_bytes().to_vec() }
 }
@@ -67,10 +67,11 @@ pub struct Content {
     pub notes: Vec<Note>,
 }
 
-/// Reads the whole store, page by page, and checks that positions have no gaps and that every index leads to its event.
+/// Reads the whole store, page by page, and checks that positions have no gaps and that every index leads to its
+/// event.
 ///
 /// # Panics
-/// When the store fails, or contradicts itself.
+/// If the store fails, or contradicts itself.
 pub async fn content(store: &impl EventStore) -> Content {
     let (mut log, mut after) = (Vec::new(), 0);
     loop {
@@ -103,7 +104,7 @@ pub async fn content(store: &impl EventStore) -> Content {
     Content { store: head.store, log, notes: store.notes(all).await.expect("reads") }
 }
 
-/// The event of the node `n` with this id and counter.
+/// Returns the event of the node `n` with this id and counter.
 pub fn event(id: &str, counter: u64) -> Event {
     Event {
         id: event_id(id),
@@ -117,8 +118,8 @@ pub fn event(id: &str, counter: u64) -> Event {
     }
 }
 
-/// Two plans for an empty store. The first appends two events from elsewhere. In the second they swap their dots, the
-/// first takes another id, and what it gave up is taken by an event that is appended.
+/// Returns two plans for an empty store. The first appends two events from elsewhere. In the second, the two swap
+/// their dots, the first takes another id, and an event that is appended takes the id it gave up.
 pub fn swap() -> [Plan; 2] {
     let source = Some(store_id(7));
     let append = vec![event("a", 1), event("b", 2)];
@@ -130,7 +131,7 @@ pub fn swap() -> [Plan; 2] {
     [first, second]
 }
 
-/// What an empty store holds after both plans of [`swap`].
+/// Returns what an empty store holds after both plans of [`swap`].
 pub fn swapped() -> Vec<StoredEvent> {
     let source = Some(store_id(7));
     let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
@@ -145,7 +146,7 @@ pub fn swapped() -> Vec<StoredEvent> {
 /// Checks on an empty store that all events of a plan give up their ids and dots before any takes a new one.
 ///
 /// # Panics
-/// When they do not, or when the store fails.
+/// If they do not, or if the store fails.
 pub async fn stamps_are_free_before_any_is_taken(store: &impl EventStore) {
     for plan in swap() {
         store.commit(Fixed(plan)).await.expect("commits");

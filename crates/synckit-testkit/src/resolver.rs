@@ -1,4 +1,4 @@
-//! What every resolver must do: give the same ruling on every replica, however often it is asked.
+//! What every resolver must do: give the same ruling on every replica, every time.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,13 +13,13 @@ const NODES: [&str; 5] = ["ann", "bob", "cid", "dot", "eve"];
 
 /// A resolver that is not the same on every replica, or whose answer cannot be carried out.
 ///
-/// Replicas still converge with such a resolver, by the canonical order of the differing decisions; but each
-/// of them is an event more, and who wins is up to chance.
+/// Replicas still converge with such a resolver, by the canonical order of the differing decisions. But each of them
+/// is an extra event, and the winner is a matter of chance.
 #[derive(Clone, Debug)]
 pub struct Asymmetry {
-    /// The case that shows it.
+    /// The number of the case that shows it.
     pub case: u64,
-    /// The conflict it was asked about.
+    /// The conflict.
     pub conflict: Conflict,
     /// What went wrong.
     pub message: String,
@@ -42,12 +42,12 @@ fn line(event: &Event) -> String {
     format!("{} {} {:?} at {}", event.id, event.event_type, event.data, event.time)
 }
 
-/// Checks a resolver on this many random conflicts of two to five sides: forms of a few fields, with and
-/// without a base, plain and after an earlier resolution, some with payloads that are no objects.
+/// Checks a resolver on this many random conflicts of two to five sides: forms of a few fields, with and without a
+/// base, plain and after an earlier resolution, some with payloads that are not objects.
 ///
-/// `at` makes the resolver as a replica of this name would have it, so that one that looks at who is local is
-/// found. Each is asked twice, of the same events in another order of arrival; all rulings must be equal and
-/// possible to carry out, and none may panic.
+/// `at` creates the resolver as a replica of this name would have it, so that a resolver that depends on the local
+/// node is found. Each is asked twice, with the same events in another order of arrival. All rulings must be equal
+/// and valid, and none may panic.
 ///
 /// ```
 /// use synckit_testkit::check_resolver;
@@ -57,7 +57,7 @@ fn line(event: &Event) -> String {
 /// ```
 ///
 /// # Errors
-/// The first conflict on which they differ.
+/// The first conflict on which the rulings differ.
 pub fn check_resolver<R: ConflictResolver>(
     cases: u64,
     at: impl Fn(&NodeId) -> R,
@@ -88,7 +88,7 @@ pub fn check_resolver<R: ConflictResolver>(
     Ok(())
 }
 
-/// A history of one aggregate that is in conflict.
+/// Returns a history of one aggregate that is in conflict.
 fn history(rng: &mut Rng) -> Vec<Event> {
     let sides = 2 + rng.below(NODES.len() - 1);
     let mut authors: Vec<Author> = NODES[..sides].iter().map(|name| Author::new(name)).collect();
@@ -110,7 +110,7 @@ fn history(rng: &mut Rng) -> Vec<Event> {
     events
 }
 
-/// A resolution of the first two sides, while the others are still in conflict with it.
+/// Returns a resolution of the first two sides, while the others are still in conflict with it.
 fn resolution_of_two(rng: &mut Rng, events: &[Event]) -> Option<Event> {
     let by = |event: &Event, names: &[&str]| {
         event.dot.as_ref().is_some_and(|dot| names.contains(&dot.node.as_str()))

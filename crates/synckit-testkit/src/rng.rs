@@ -1,4 +1,4 @@
-//! A seeded generator of random numbers: the same seed, the same numbers, on every machine.
+//! A seeded generator of random numbers: the same seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,12 +7,12 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// A generator that starts from this seed.
+    /// Creates a generator that starts from this seed.
     pub fn new(seed: u64) -> Self {
         Rng { state: seed }
     }
 
-    /// The next number, any of 64 bits.
+    /// Returns the next number, any of 64 bits.
     #[expect(clippy::should_implement_trait, reason = "never ends, so it is no iterator that anyone wants")]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -22,21 +22,21 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `n - 1`.
+    /// Returns a number from 0 to `n - 1`.
     ///
     /// # Panics
-    /// When `n` is 0.
+    /// If `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "there is no number below 0");
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 
-    /// True in so many of 100 cases.
+    /// Returns true in `percent` of 100 cases.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// Brings a slice into a random order (Fisher and Yates).
+    /// Puts a slice into a random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

@@ -12,17 +12,17 @@ use synckit_plan::Entropy;
 /// The wall clock of the suites, in Unix milliseconds.
 pub const NOW: u64 = 1_764_000_000_000;
 
-/// A node id.
+/// Returns a node id.
 pub fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("the suites use valid names")
 }
 
-/// The store id whose bytes are all this one.
+/// Returns the store id whose bytes are all `byte`.
 pub fn store_id(byte: u8) -> StoreId {
     StoreId::from_bytes([byte; 16])
 }
 
-/// The randomness of one commit: another at each call, and the same in each run of a single test.
+/// Returns the randomness of one commit: different at each call, and the same in each run of a single test.
 pub fn entropy() -> Entropy {
     static CALLS: AtomicU64 = AtomicU64::new(1);
     let call = CALLS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -33,34 +33,34 @@ pub fn entropy() -> Entropy {
     Entropy::from_bytes(bytes)
 }
 
-/// A place in the log of the store of this byte.
+/// Returns a position in the log of the store whose bytes are all `byte`.
 pub fn place(byte: u8, position: u64) -> Cursor {
     Cursor::at(store_id(byte), position, Mark(1_000 + position))
 }
 
-/// An event id.
+/// Returns an event id.
 pub fn event_id(name: &str) -> EventId {
     EventId::new(name).expect("the suites use valid names")
 }
 
-/// An aggregate id.
+/// Returns an aggregate id.
 pub fn aggregate(name: &str) -> AggregateId {
     AggregateId::new(name).expect("the suites use valid names")
 }
 
-/// A small event to record, of this aggregate and with this id.
+/// Returns a small event to record, of this aggregate and with this id.
 pub fn new_event(of: &str, id: &str) -> NewEvent {
     let new = NewEvent::new("Noted", of, &id).expect("the suites use valid names");
     new.with_id(event_id(id))
 }
 
-/// An event to record with this JSON text as data.
+/// Returns an event to record with this JSON text as data.
 pub fn new_json(of: &str, id: &str, text: &str) -> NewEvent {
     let data = Data::json(text).expect("the suites use valid JSON");
     NewEvent::with_data("Noted", of, data).expect("the suites use valid names").with_id(event_id(id))
 }
 
-/// A node elsewhere that writes events: stamps them as a replica does.
+/// A node elsewhere that writes events and stamps them as a replica does.
 #[derive(Clone, Debug)]
 pub struct Author {
     node: NodeId,
@@ -70,7 +70,7 @@ pub struct Author {
 }
 
 impl Author {
-    /// A node that has written nothing so far.
+    /// Creates a node that has written nothing yet.
     pub fn new(name: &str) -> Self {
         Author {
             node: node(name),
@@ -80,7 +80,7 @@ impl Author {
         }
     }
 
-    /// The node id.
+    /// Returns the node id.
     pub fn node(&self) -> &NodeId {
         &self.node
     }
@@ -91,12 +91,12 @@ impl Author {
         self.write_this(new_event(of, &id))
     }
 
-    /// Writes so many events of this aggregate.
+    /// Writes `count` events of this aggregate.
     pub fn write_many(&mut self, of: &str, count: usize) -> Vec<Event> {
         (0..count).map(|_| self.write(of)).collect()
     }
 
-    /// Writes this event, under its id or else as [`Author::write`] does.
+    /// Writes this event, under its id or otherwise as [`Author::write`] does.
     pub fn write_this(&mut self, new: NewEvent) -> Event {
         self.counter += 1;
         self.time = self.time.next();
@@ -116,7 +116,7 @@ impl Author {
         }
     }
 
-    /// Takes note of an event: what is written from now on has seen it.
+    /// Sees an event: events that are written from now on have seen it.
     pub fn see(&mut self, event: &Event) {
         let clock = self.clocks.entry(event.aggregate_id.clone()).or_default();
         clock.merge(&event.clock).expect("the suites stay below the limit of a clock");
@@ -124,8 +124,8 @@ impl Author {
     }
 }
 
-/// Events that a store or a transport is likely to change on the way: numbers beyond a double, key order,
-/// empty and binary data, blanks, escapes, control characters, characters of four bytes.
+/// Returns events that a store or a transport is likely to change: numbers beyond a double, key order, empty and
+/// binary data, spaces, escapes, control characters, characters of four bytes.
 pub fn tricky_events() -> Vec<NewEvent> {
     let texts = [
         r#"{"n":9007199254740993,"f":1.0,"e":1e2,"z":-0,"big":123456789012345678901234567890}"#,
@@ -154,8 +154,8 @@ pub fn tricky_events() -> Vec<NewEvent> {
     events
 }
 
-/// Names a store is likely to confuse or to refuse: NUL, letter case, forms of one letter, blanks, patterns,
-/// quotes, separators, characters of four bytes, and the longest. No two are equal; not in any order.
+/// Returns names that a store is likely to confuse or to refuse: NUL, letter case, forms of one letter, spaces,
+/// patterns, quotes, separators, characters of four bytes, and the longest. No two are equal; the order is arbitrary.
 pub fn tricky_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "\0",
@@ -227,7 +227,7 @@ pub fn tricky_names() -> Vec<String> {
     names
 }
 
-/// Every Unicode character in order, cut into texts of at most 50,000 characters.
+/// Returns every Unicode character in order, cut into texts of at most 50,000 characters.
 pub fn all_characters() -> Vec<String> {
     let every: Vec<char> = ('\0'..=char::MAX).collect();
     every.chunks(50_000).map(|part| part.iter().collect()).collect()

@@ -1,4 +1,4 @@
-//! A wire that a hub of any kind is put behind, taken down and put up again.
+//! A transport that a hub of any kind can be served over, stopped and served over again.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,24 +11,24 @@ use tokio::task::JoinHandle;
 
 use crate::fixture::{HubEndpoint, TransportFixture};
 
-/// A transport at a place of its own: an address, a queue. What it serves can be stopped and served again there.
+/// A transport at a fixed place: an address, a queue. What it serves can be stopped and served again there.
 ///
-/// The scenarios of the matrix want this. Every one of them is a [`TransportFixture`] too, so that one fixture is
-/// enough for the conformance suite and the matrix.
+/// The scenarios of the matrix need this. Each one is a [`TransportFixture`] too, so one fixture is enough for the
+/// conformance suite and the matrix.
 pub trait WireFixture: Send + Sync + 'static {
     /// The calling side.
     type Transport: Transport;
 
-    /// Serves at the place of this fixture, also again after a server there was stopped.
+    /// Serves at the place of this fixture, also after a server there was stopped.
     ///
     /// # Errors
-    /// Those of the place: an address that is taken, a broker that does not answer.
+    /// The errors of the place: an address that is taken, a broker that does not answer.
     fn serve(&self, hub: BoxTransport) -> impl Future<Output = Result<Server>> + Send;
 
-    /// A client of whatever is served at this place, now or later.
+    /// Returns a client of whatever is served at this place, now or later.
     ///
     /// # Errors
-    /// Those of the way there. That nothing is served is no error until the client calls.
+    /// The errors of the connection. If nothing is served, that is not an error until the client calls.
     fn connect(&self) -> impl Future<Output = Result<Self::Transport>> + Send;
 }
 
@@ -46,7 +46,7 @@ impl<F: WireFixture> TransportFixture for F {
     }
 }
 
-/// Something that serves in a task of its own. Dropped, it is told to stop, and not waited for.
+/// A server in a separate task. When it is dropped, it gets the signal to stop, and nobody waits for it.
 #[derive(Debug)]
 pub struct Server {
     stop: oneshot::Sender<()>,
@@ -54,7 +54,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until the future that is given to it resolves.
+    /// Serves until the future that the function gets resolves.
     pub fn spawn<F>(serve: impl FnOnce(Stopped) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -63,10 +63,10 @@ impl Server {
         Server { stop, serving: tokio::spawn(serve(Stopped(stopped))) }
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Stops the server, and waits until it has stopped.
     ///
     /// # Errors
-    /// What it failed with while it served; `Internal` when it panicked.
+    /// The error with which serving failed; `Internal` if it panicked.
     pub async fn stop(self) -> Result<()> {
         let _ended_already = self.stop.send(());
         self.serving.await.map_err(|error| {
@@ -83,7 +83,7 @@ impl Server {
     }
 }
 
-/// Resolves when a [`Server`] is told to stop.
+/// Resolves when a [`Server`] is stopped.
 #[derive(Debug)]
 pub struct Stopped(oneshot::Receiver<()>);
 
@@ -102,10 +102,10 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Listens on this port: a free one at first, the same ever after.
+    /// Listens on this port: a free one the first time, and the same one after that.
     ///
     /// # Errors
-    /// `Unavailable` when there is no free port, or another server has this one.
+    /// `Unavailable` if there is no free port, or another server uses this one.
     pub async fn listen(&self) -> Result<TcpListener> {
         let address = self.known().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let failed = |error| {
@@ -117,7 +117,7 @@ impl Loopback {
         Ok(listener)
     }
 
-    /// The address of this port.
+    /// Returns the address of this port.
     ///
     /// # Errors
     /// `Invalid` before anything has listened on it.

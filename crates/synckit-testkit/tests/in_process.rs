@@ -1,4 +1,4 @@
-//! The wire within one process under the suite that every transport passes.
+//! Runs the transport within one process through the suite that every transport must pass.
 
 use synckit_testkit::{InProcess, transport_conformance};
 

@@ -1,4 +1,5 @@
-//! The program of the matrix, with stores that are broken on purpose: each failure is that cell's alone, and told.
+//! The program of the matrix, with stores that are broken on purpose: each failure is reported and affects only its
+//! cell.
 
 #[path = "../../synckit-memory/tests/fixture/mod.rs"]
 mod memory;
@@ -10,7 +11,7 @@ use synckit_memory::MemoryStore;
 use synckit_testkit::StoreFixture;
 use synckit_testkit::matrix::Matrix;
 
-/// The arguments of the program, in the process that a test starts.
+/// The variable with the arguments of the program, in the process that a test starts.
 const ARGUMENTS: &str = "SYNCKIT_TESTKIT_CELL";
 
 #[derive(Clone, Copy)]
@@ -48,7 +49,7 @@ impl StoreFixture for Broken {
     }
 }
 
-/// Not a test by itself: the program that the tests below start.
+/// The program that the tests below start; not a test by itself.
 #[test]
 fn program() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
@@ -65,7 +66,7 @@ fn program() {
     std::process::exit(code.into());
 }
 
-/// What the program says and how it ends.
+/// Runs the program; returns its output and its exit code.
 fn run(arguments: &str) -> (serde_json::Value, Option<i32>) {
     let this = std::env::current_exe().expect("the program has a path");
     let mut command = Command::new(this);

@@ -1,4 +1,4 @@
-//! The cases that take two processes under test: a store in a file that is right, and stores that are broken where only
+//! Tests the cases that need two processes: a correct store in a file, and stores that are broken in ways that only
 //! another process notices.
 
 use std::fs::{File, TryLockError};
@@ -22,7 +22,7 @@ enum Mutation {
     AnswersBeforeItIsDurable,
     /// Writes the notes of a commit at once, and its events when the next one comes.
     CommitsTheCheckpointFirst,
-    /// The other way round.
+    /// The reverse.
     CommitsTheCheckpointLast,
     /// Writes two plans of three.
     LosesCommits,
@@ -39,7 +39,7 @@ const ALL: [Mutation; 6] = [
     Mutation::WritesAlone,
 ];
 
-/// A log in a file of plans, one a line, which several processes share by its lock.
+/// A log in a file of plans, one per line, which several processes share by its lock.
 struct Journal {
     state: Mutex<State>,
     mutation: Mutation,
@@ -48,7 +48,7 @@ struct Journal {
 struct State {
     log: MemoryLog,
     file: File,
-    /// How much of the file `log` has taken in.
+    /// How much of the file `log` has read.
     seen: u64,
     /// What the broken store has not written yet.
     late: Plan,
@@ -72,7 +72,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Works on the log as all processes have it.
+    /// Works on the log that all processes share.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.locked();
         let failed = |error| Error::corrupt("the file failed").with_source(error);
@@ -92,7 +92,7 @@ impl Journal {
 }
 
 impl State {
-    /// Takes in what was written since; a line that was cut short by a kill is no plan.
+    /// Reads what was written since; a line that was cut short by a kill is not a plan.
     fn catch_up(&mut self) -> Result<()> {
         let failed = |error: std::io::Error| Error::corrupt("the file failed").with_source(error);
         let mut text = String::new();
@@ -170,7 +170,7 @@ impl EventStore for Journal {
         self.with(|state| state.log.facts(needs))
     }
 
-    /// No case of a broken process waits for growth.
+    /// No case with a broken process waits for growth.
     async fn moved(&self, _after: Position) -> Result<Position> {
         std::future::pending().await
     }
@@ -218,8 +218,8 @@ impl Fixture {
     }
 }
 
-/// How often a broken store is tried at most. Where in a commit a kill falls, and how two processes meet, is chance: a
-/// store may get through a run, and never through so many.
+/// The maximum number of tries of a broken store. It is random where in a commit a kill falls and how two processes
+/// meet: a store may pass some runs, but never this number of them.
 const KILLS: usize = 100;
 
 type Case = fn(&Fixture) -> std::pin::Pin<Box<dyn Future<Output = CaseResult> + '_>>;
@@ -254,7 +254,7 @@ mutants! {
     loses_commits_of_two: LosesCommits is caught by two_processes_write_one_log;
 }
 
-/// The lock of the journal is one that another handle respects; without that, nothing above would mean anything.
+/// Checks that another handle respects the lock of the journal; without that, nothing above would mean anything.
 #[test]
 fn the_lock_holds() {
     let directory = TempDir::new().expect("a directory can be made");

@@ -1,4 +1,4 @@
-//! Built-in resolvers are the same on every replica; the check finds those that are not.
+//! Built-in resolvers give the same ruling on every replica; the check finds those that do not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,4 @@
-//! The scenarios under test: a system that is right passes each of them, one that is broken on purpose does not.
+//! Tests the scenarios: a correct system passes each of them, one that is broken on purpose does not.
 
 #[path = "../../synckit-memory/tests/fixture/mod.rs"]
 mod memory;
@@ -44,7 +44,7 @@ fn other_seeds_pass_as_well() {
     }
 }
 
-/// Asserts that a scenario fails in this cell, and says this.
+/// Asserts that a scenario fails in this cell, with this message.
 fn caught(name: &str, cell: &Cell, wanted: &str) {
     let scenario = scenario::named(name).expect("a scenario of this name");
     let panicked =
@@ -55,7 +55,7 @@ fn caught(name: &str, cell: &Cell, wanted: &str) {
     assert!(said.contains(wanted), "{said}");
 }
 
-/// What is broken at a store.
+/// The bug of a store.
 #[derive(Clone, Copy, PartialEq)]
 enum StoreBug {
     LosesTheLastEventOfABatch,
@@ -143,7 +143,7 @@ impl EventStore for BuggyStore {
     }
 }
 
-/// What a store with a bug makes of a plan.
+/// A plan as a store with a bug changes it.
 #[derive(Clone)]
 struct Spoiled<P> {
     planner: P,
@@ -181,7 +181,7 @@ impl<P: Planner> Planner for Spoiled<P> {
     }
 }
 
-/// What is broken at a transport.
+/// The bug of a transport.
 #[derive(Clone, Copy, PartialEq)]
 enum WireBug {
     TakesAllFiltersForOne,
@@ -189,7 +189,7 @@ enum WireBug {
     HidesWhatItRefuses,
 }
 
-/// A way to a hub that has a bug.
+/// A connection to a hub that has a bug.
 struct BuggyWire(WireBug, InProcess);
 
 fn buggy_wire(bug: WireBug) -> AnyWire {

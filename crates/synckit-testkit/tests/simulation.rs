@@ -1,4 +1,4 @@
-//! The simulator over many seeds. More of them: `cargo xtask simulate --seeds 100000`.
+//! Runs the simulator over many seeds. For more of them: `cargo xtask simulate --seeds 100000`.
 
 use synckit_testkit::sim;
 
@@ -20,7 +20,7 @@ fn every_seed_keeps_the_promises() {
                 }
             }
         }
-        // The runs must have been through what they are there for.
+        // The runs must include what they are there for.
         assert!(summaries.iter().map(|summary| summary.crashes).sum::<usize>() > 1_000);
         assert!(summaries.iter().map(|summary| summary.restores).sum::<usize>() > 100);
         assert!(summaries.iter().map(|summary| summary.lost_with_a_restore).sum::<usize>() > 100);

@@ -1,4 +1,4 @@
-//! The transport suite under test: transports that are broken on purpose are each caught by the case that is about it.
+//! Tests the transport suite: each transport that is broken on purpose is caught by the case that is about it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -83,12 +83,12 @@ struct Mutant {
     broken: AtomicBool,
     connections: AtomicUsize,
     last: Mutex<Option<HelloRequest>>,
-    /// Which client this is, and how many there are.
+    /// The number of this client, and the number of clients.
     number: usize,
     clients: Arc<AtomicUsize>,
 }
 
-/// What clients take for too large unless told otherwise.
+/// Returns whether an event is too large for clients by default.
 fn is_too_large(event: &Event) -> bool {
     event.size() > Limits::default().event_bytes
 }
@@ -301,7 +301,7 @@ impl Transport for Mutant {
     }
 }
 
-/// The same pages, all of them taken at once and kept for a reader that may be slow.
+/// Returns the same pages, all of them taken at once and kept for a reader that may be slow.
 fn taken_at_once(mut pages: PageStream) -> PageStream {
     let (keep, kept) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -349,7 +349,7 @@ impl TransportFixture for Fixture {
 
 type Case = fn(Fixture) -> Pin<Box<dyn Future<Output = CaseResult>>>;
 
-/// Whether the case passes for a transport broken so.
+/// Returns whether the case passes for a transport with this mutation.
 fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
     let fixture = Fixture { mutation, served: Mutex::new(None), clients: Arc::default() };
     std::thread::spawn(move || run(test, case(fixture))).join().is_ok()
@@ -365,7 +365,7 @@ macro_rules! mutants {
             assert!(!passes(test, Mutation::$mutation, case), "the case does not notice");
         })*
 
-        /// A case that no broken transport fails may as well be empty.
+        /// A case that no broken transport fails might as well be empty.
         #[test]
         fn every_case_catches_a_transport() {
             let caught = [$(concat!(stringify!($module), ": ", stringify!($case))),*];

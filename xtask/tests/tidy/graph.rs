@@ -5,54 +5,60 @@
 use crate::assert_none;
 use crate::repository::{self, Package};
 
-/// What a package may import of the workspace.
-enum May {
-    ImportAny,
-    Import(&'static [&'static str]),
+/// What a package is, by its `[package.metadata.synckit]`: a `part` of the house, or an adapter, which names its `store`
+/// or its `transport`.
+fn part(package: &Package) -> Option<&str> {
+    let says = |key: &str| package.metadata.get("synckit")?.get(key)?.as_str();
+    match (says("store"), says("transport")) {
+        (Some(_), _) => Some("store"),
+        (_, Some(_)) => Some("transport"),
+        _ => says("part"),
+    }
 }
 
-/// The table of crates. A crate it does not name is taken for a new transport.
-fn may(package: &Package) -> May {
-    if package.directory.starts_with("examples/") {
-        return May::ImportAny;
-    }
-    May::Import(match package.name.as_str() {
-        "synckit-cli" | "synckit-bench" => return May::ImportAny,
-        "synckit-core" | "xtask" => &[],
-        "synckit-plan" | "synckit-store" | "synckit-wire" | "synckit-net" => &["synckit-core"],
-        "synckit" => &["synckit-core", "synckit-plan"],
-        "synckit-memory" | "synckit-sqlite" | "synckit-redb" | "synckit-postgres" | "synckit-redis" => {
-            &["synckit-core", "synckit-store"]
-        }
+/// The parts that a part may import; `None` for a part that does not exist. A program may import any.
+fn may(part: &str) -> Option<&'static [&'static str]> {
+    Some(match part {
+        "contracts" => &[],
+        "planning" | "stores" | "messages" | "tcp" => &["contracts"],
+        "transports" => &["contracts", "messages", "tcp"],
+        "store" => &["contracts", "stores"],
+        "transport" => &["contracts", "messages", "tcp", "transports"],
+        "engine" => &["contracts", "planning"],
+        "rules" => &["contracts", "planning", "engine"],
+        // They are answered in the service of one transport.
+        "old-clients" => &["contracts", "planning", "messages", "tcp", "transports", "transport"],
         // The simulator and the suite of transports need a store to stand on.
-        "synckit-testkit" => &[
-            "synckit-core",
-            "synckit-plan",
-            "synckit",
-            "synckit-memory",
-            "synckit-wire",
-            "synckit-net",
-            "synckit-remote",
+        "tests" => &["contracts", "planning", "engine", "messages", "tcp", "transports", "store"],
+        "program" => &[
+            "contracts",
+            "planning",
+            "engine",
+            "rules",
+            "stores",
+            "messages",
+            "tcp",
+            "transports",
+            "store",
+            "transport",
+            "old-clients",
+            "tests",
         ],
-        "synckit-rules" => &["synckit-core", "synckit-plan", "synckit"],
-        "synckit-remote" => &["synckit-core", "synckit-wire", "synckit-net"],
-        "synckit-go" => &["synckit-core", "synckit-plan", "synckit-net", "synckit-remote", "synckit-http"],
-        _ => &["synckit-core", "synckit-wire", "synckit-net", "synckit-remote"],
+        _ => return None,
     })
 }
 
 fn wrong_imports(packages: &[Package]) -> Vec<String> {
     let mut problems = Vec::new();
-    for package in packages {
-        let May::Import(allowed) = may(package) else {
+    for package in packages.iter().filter(|package| package.directory.starts_with("crates/")) {
+        let name = &package.name;
+        let Some(allowed) = part(package).and_then(may) else {
+            problems.push(format!("{name} does not say which part it is, in `[package.metadata.synckit]`"));
             continue;
         };
-        for import in &package.imports {
-            let in_workspace = packages.iter().any(|other| other.name == *import);
-            if in_workspace && !allowed.contains(&import.as_str()) {
-                let name = &package.name;
-                problems.push(format!("{name} may not import {import}, only {allowed:?}"));
-            }
+        let imports = packages.iter().filter(|other| package.imports.contains(&other.name));
+        for import in imports.filter(|import| !part(import).is_some_and(|part| allowed.contains(&part))) {
+            problems.push(format!("{name} may not import {}, only {allowed:?}", import.name));
         }
     }
     problems
@@ -130,10 +136,11 @@ fn check_tree(package: &str, forbidden: &[&str]) {
     }
 }
 
-fn package(directory: &str, imports: &[&str]) -> Package {
+fn package(name: &str, key: &str, value: &str, imports: &[&str]) -> Package {
     Package {
-        name: directory.rsplit('/').next().unwrap_or_default().to_owned(),
-        directory: directory.to_owned(),
+        name: name.to_owned(),
+        directory: format!("crates/{name}"),
+        metadata: serde_json::json!({ "synckit": { key: value } }),
         imports: imports.iter().map(|name| (*name).to_owned()).collect(),
         ..Package::default()
     }
@@ -142,30 +149,41 @@ fn package(directory: &str, imports: &[&str]) -> Package {
 #[test]
 fn a_wrong_import_is_found() {
     let mut packages = vec![
-        package("crates/synckit-core", &["serde"]),
-        package("crates/synckit-wire", &["synckit-core"]),
-        package("crates/synckit-net", &["synckit-core", "rustls", "tokio"]),
-        package("crates/synckit", &["synckit-core", "tokio"]),
-        package("crates/synckit-memory", &["synckit-core"]),
-        package("crates/synckit-remote", &["synckit-core", "synckit-wire", "synckit-net", "tokio"]),
-        package("crates/synckit-quic", &["synckit-core", "synckit-wire", "synckit-remote", "quinn"]),
-        package("crates/synckit-go", &["synckit-core", "synckit-http", "synckit-remote"]),
-        package("crates/synckit-cli", &["synckit", "synckit-memory", "synckit-quic"]),
-        package("examples/notes", &["synckit", "synckit-memory"]),
+        package("synckit-core", "part", "contracts", &["serde"]),
+        package("synckit-wire", "part", "messages", &["synckit-core"]),
+        package("synckit-net", "part", "tcp", &["synckit-core", "rustls", "tokio"]),
+        package("synckit", "part", "engine", &["synckit-core", "tokio"]),
+        package("synckit-memory", "store", "memory", &["synckit-core"]),
+        package(
+            "synckit-remote",
+            "part",
+            "transports",
+            &["synckit-core", "synckit-wire", "synckit-net", "tokio"],
+        ),
+        package(
+            "synckit-quic",
+            "transport",
+            "quic",
+            &["synckit-core", "synckit-wire", "synckit-remote", "quinn"],
+        ),
+        package("synckit-go", "part", "old-clients", &["synckit-core", "synckit-http", "synckit-remote"]),
+        package("synckit-cli", "part", "program", &["synckit", "synckit-memory", "synckit-quic"]),
     ];
     assert_none(&wrong_imports(&packages));
-    packages.push(package("crates/synckit-sqlite", &["synckit-core", "synckit"]));
-    packages.push(package("crates/synckit-http", &["synckit-wire", "synckit-memory"]));
-    packages.push(package("crates/synckit-grpc", &["synckit-remote", "synckit-http"]));
+    packages.push(package("synckit-sqlite", "store", "sqlite", &["synckit-core", "synckit"]));
+    packages.push(package("synckit-http", "transport", "http", &["synckit-wire", "synckit-memory"]));
+    packages.push(package("synckit-grpc", "transport", "grpc", &["synckit-remote", "synckit-http"]));
+    packages.push(package("synckit-new", "colour", "blue", &[]));
     packages[0].imports.push("synckit-wire".to_owned());
     packages[2].imports.push("synckit-wire".to_owned());
     let problems = wrong_imports(&packages);
-    assert_eq!(problems.len(), 5, "{problems:?}");
+    assert_eq!(problems.len(), 6, "{problems:?}");
     assert!(problems[0].starts_with("synckit-core may not import synckit-wire"));
     assert!(problems[1].starts_with("synckit-net may not import synckit-wire"));
     assert!(problems[2].starts_with("synckit-sqlite may not import synckit,"));
     assert!(problems[3].starts_with("synckit-http may not import synckit-memory"));
     assert!(problems[4].starts_with("synckit-grpc may not import synckit-http"));
+    assert!(problems[5].starts_with("synckit-new does not say which part it is"));
 }
 
 #[test]

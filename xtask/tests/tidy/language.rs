@@ -8,9 +8,6 @@ use std::collections::BTreeSet;
 use crate::assert_none;
 use crate::repository::{self, File};
 
-/// Directories and files that still use such phrases. Each leaves the list once it is clean; nothing joins it.
-const NOT_YET_CLEAN: [&str; 3] = ["crates/synckit-bench", "crates/synckit-cli", "crates/synckit-testkit"];
-
 /// A phrase in lower case, and what to write instead.
 const PHRASES: [(&str, &str); 7] = [
     (concat!("so ", "many"), "a number, or `at most limit`"),
@@ -105,32 +102,11 @@ fn is_prose(file: &File) -> bool {
     file.is_rust() || file.path.ends_with(".md")
 }
 
-/// The entry of the list that covers this path.
-fn not_yet_clean(path: &str) -> Option<&'static str> {
-    let covers =
-        |entry: &&str| path == *entry || path.strip_prefix(*entry).is_some_and(|rest| rest.starts_with('/'));
-    NOT_YET_CLEAN.into_iter().find(covers)
-}
-
 #[test]
 fn text_is_plain_english() {
-    let mut problems = Vec::new();
-    let mut left: Vec<(&str, usize)> = NOT_YET_CLEAN.iter().map(|entry| (*entry, 0)).collect();
-    for file in repository::files().iter().filter(|file| is_prose(file)) {
-        let found = phrase_problems(file);
-        match not_yet_clean(&file.path) {
-            Some(entry) => {
-                left.iter_mut().filter(|(name, _)| *name == entry).for_each(|(_, n)| *n += found.len())
-            }
-            None => problems.extend(found),
-        }
-    }
-    for (entry, count) in left {
-        match count {
-            0 => println!("{entry} is clean: remove it from NOT_YET_CLEAN in xtask/tests/tidy/language.rs"),
-            _ => println!("{entry} has {count} phrases to reword"),
-        }
-    }
+    let files = repository::files();
+    let problems: Vec<String> =
+        files.iter().filter(|file| is_prose(file)).flat_map(phrase_problems).collect();
     assert_none(&problems);
 }
 
@@ -192,15 +168,4 @@ fn a_backtick_without_its_pair_hides_nothing() {
     assert_eq!(without_code_spans("a `b` c `d"), "a ` c `d");
     assert_eq!(without_code_spans("a ` b"), "a ` b");
     assert_eq!(without_code_spans("plain"), "plain");
-}
-
-#[test]
-fn the_list_covers_whole_directories() {
-    assert_eq!(not_yet_clean("docs/writing-an-adapter.md"), None);
-    assert_eq!(not_yet_clean("docs/protocol.md"), None);
-    for entry in NOT_YET_CLEAN {
-        assert!(repository::root().join(entry).exists(), "{entry} in NOT_YET_CLEAN does not exist");
-        assert_eq!(not_yet_clean(&format!("{entry}/src/lib.rs")), Some(entry));
-        assert_eq!(not_yet_clean(&format!("{entry}x/src/lib.rs")), None);
-    }
 }

@@ -1,4 +1,4 @@
-//! Clocks as a sorted vector of numbers: what causality costs where nodes are 16 bytes instead of names.
+//! Clocks as a sorted vector of numbers: what causality costs if nodes are 16 bytes instead of names.
 
 use std::cmp::Ordering;
 
@@ -49,7 +49,7 @@ impl Clock {
     }
 }
 
-/// Walks both sides once, in order, as long as `see` says so.
+/// Walks both sides once, in order, until `see` returns false.
 fn walk(mut left: &[(u128, u64)], mut right: &[(u128, u64)], mut see: impl FnMut(u128, u64, u64) -> bool) {
     loop {
         let (node, counters) = match (left.first(), right.first()) {

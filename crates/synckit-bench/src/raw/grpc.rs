@@ -1,5 +1,5 @@
-//! The same rows from one redb file to another through tonic: a stream of protobuf pages of 1,000, the next ones fetched
-//! while one is stored.
+//! The same rows from one redb file to another through tonic: a stream of protobuf pages of 1,000; the next ones are
+//! fetched while one is stored.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use crate::raw::redb;
 
 const PATH: &str = "/raw.Pages/Read";
 
-/// Serves all pages of a database, to whatever is asked.
+/// Serves all pages of a database, whatever the request is.
 #[derive(Clone)]
 struct Pages(Arc<Database>);
 

@@ -1,5 +1,5 @@
-//! The same rows from one SQLite file to another through hyper: JSON pages of 1,000, the next one fetched while one is
-//! stored.
+//! The same rows from one SQLite file to another through hyper: JSON pages of 1,000; the next one is fetched while
+//! one is stored.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ fn store(connection: &mut Connection, after: usize, page: &Page) -> Measured<()>
     Ok(transaction.commit()?)
 }
 
-/// Serves pages of this file; the place to read after stands in the query.
+/// Serves pages of this file; the query gives the position to read after.
 async fn serve(listener: TcpListener, path: PathBuf) -> Measured<()> {
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;

@@ -14,7 +14,7 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// An event whose fields are what JSON has for them.
+/// An event whose fields are the plain JSON types.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plain {
     pub(crate) id: String,
@@ -44,7 +44,7 @@ impl Plain {
     }
 }
 
-/// A page of these events.
+/// Returns a page of these events.
 pub(crate) fn page(events: &[Event]) -> Measured<Page> {
     let events = events.iter().map(Plain::of).collect::<Measured<_>>()?;
     Ok(Page { events, next: 0, more: true })

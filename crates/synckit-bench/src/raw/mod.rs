@@ -1,4 +1,4 @@
-//! The raw limits: the same bytes through the same engines, with nothing of synckit between.
+//! The raw limits: the same bytes through the same engines, without synckit.
 
 pub(crate) mod clock;
 pub(crate) mod grpc;

@@ -16,7 +16,7 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// An event whose fields are what protobuf has for them, under the tags of `docs/synckit.proto`.
+/// An event whose fields are the plain protobuf types, under the tags of `docs/synckit.proto`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Plain {
     #[prost(string, tag = "1")]
@@ -63,7 +63,7 @@ impl Plain {
     }
 }
 
-/// A page of these events.
+/// Returns a page of these events.
 pub(crate) fn page(events: &[Event]) -> Measured<Page> {
     let events = events.iter().map(Plain::of).collect::<Measured<_>>()?;
     Ok(Page { events, next: 0, more: true })

@@ -1,4 +1,4 @@
-//! redb by itself: the tables of the store, one durable transaction a page.
+//! redb by itself: the tables of the store, one durable transaction per page.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("ids");
 const DOTS: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("dots");
 const AGGREGATES: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("aggregates");
 
-/// How many fields a row has.
+/// The number of fields in a row.
 const FIELDS: usize = 7;
 
-/// A row of about the size that the store's has: each field with its length before it.
+/// Returns a row of about the size of the store's rows: each field after its length.
 fn row(event: &Plain, dot: &Dot) -> Vec<u8> {
     let mut clock = Vec::new();
     for entry in &event.clock {
@@ -24,7 +24,7 @@ fn row(event: &Plain, dot: &Dot) -> Vec<u8> {
         clock.push(entry.node.len() as u8);
         clock.extend_from_slice(entry.node.as_bytes());
     }
-    // When, the author's counter and its place in the clock, and where the event came from.
+    // The time, the author's counter and its place in the clock, and where the event came from.
     let mut head = [7; 26];
     let author = event.clock.iter().position(|entry| entry.node == dot.node).unwrap_or_default();
     head[..8].copy_from_slice(&event.time.to_be_bytes());
@@ -47,7 +47,7 @@ fn row(event: &Plain, dot: &Dot) -> Vec<u8> {
     row
 }
 
-/// The fields of a row.
+/// Iterates over the fields of a row.
 fn fields(mut row: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = row.split_first_chunk()?;
@@ -57,14 +57,14 @@ fn fields(mut row: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The fields of a row, owned.
+/// Returns the fields of a row as owned values.
 fn owned(row: &[u8]) -> Vec<Vec<u8>> {
     let mut owned = Vec::with_capacity(FIELDS);
     owned.extend(fields(row).map(<[u8]>::to_vec));
     owned
 }
 
-/// The event that a row was made of.
+/// Returns the event that a row was made of.
 fn plain(row: &[u8]) -> Measured<Plain> {
     let mut fields = fields(row);
     let mut field = || fields.next().ok_or("a row with too few fields");
@@ -111,7 +111,7 @@ pub(crate) fn insert(database: &Database, after: u64, page: &[Plain]) -> Measure
     Ok(transaction.commit()?)
 }
 
-/// One page of rows after this position, and the position of the last; nothing when there are no more.
+/// Reads one page of rows after this position, and the position of the last; returns `None` if there are no more.
 fn read<T>(
     database: &Database,
     after: u64,
@@ -128,13 +128,13 @@ fn read<T>(
     Ok(last.map(|last| (page, last)))
 }
 
-/// One page of events after this position; nothing when there are no more.
+/// Reads one page of events after this position; returns `None` if there are no more.
 pub(crate) fn read_plain(database: &Database, after: u64) -> Measured<Option<Page>> {
     let page = read(database, after, plain)?;
     Ok(page.map(|(events, next)| Page { events, next, more: true }))
 }
 
-/// A new database that holds so many events.
+/// Creates a database that holds this number of events.
 pub(crate) fn filled(path: &Path, events: usize) -> Measured<Database> {
     let database = Database::create(path)?;
     for (page, after) in samples(events)?.chunks(PAGE).zip((0..).step_by(PAGE)) {
@@ -147,7 +147,7 @@ fn samples(count: usize) -> Measured<Vec<Plain>> {
     events(count)?.iter().map(Plain::of).collect()
 }
 
-/// Inserts so many events, so many at once.
+/// Inserts a number of events, with at most `page` of them in one transaction.
 fn insert_by(events: usize, page: usize) -> Measured<Sample> {
     let directory = tempfile::tempdir()?;
     let database = Database::create(directory.path().join("raw.redb"))?;

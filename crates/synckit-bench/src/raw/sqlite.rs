@@ -1,4 +1,4 @@
-//! SQLite by itself: the table and the indexes of the store, prepared statements, one transaction a page.
+//! SQLite by itself: the table and the indexes of the store, prepared statements, one transaction per page.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ struct Owned {
     metadata: String,
 }
 
-/// Reads one page into owned values; answers how many there were.
+/// Reads one page into owned values, and returns the number of rows.
 pub(crate) fn read(connection: &Connection, after: usize) -> Measured<usize> {
     let mut select = connection.prepare_cached(SELECT)?;
     let rows = select.query_map(params![after as i64, PAGE as i64], |row| {
@@ -136,7 +136,7 @@ impl Commits {
         Ok(Commits { connection: open(path)?, events: events(PAGE)?.into_iter().enumerate() })
     }
 
-    /// How long the next one takes.
+    /// Makes the next commit, and returns how long it takes.
     pub(crate) fn next(&mut self) -> Measured<Duration> {
         let (at, event) = self.events.next().ok_or("no more samples")?;
         let started = Instant::now();

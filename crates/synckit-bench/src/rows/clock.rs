@@ -7,14 +7,14 @@ use synckit::{Dot, NodeId, VectorClock};
 use crate::measure::{Measured, Sample};
 use crate::raw;
 
-/// How many entries are walked in one measurement, whatever the size of the clocks.
+/// The number of entries walked in one measurement, independent of the size of the clocks.
 const ENTRIES: usize = 4_000_000;
 
 fn rounds(nodes: usize) -> usize {
     ENTRIES / nodes.max(8)
 }
 
-/// Measures clocks of so many nodes. Two clocks, each ahead of the other at one node at the very end.
+/// Measures two clocks of this number of nodes, each ahead of the other at one node at the very end.
 pub(super) fn ours<const NODES: usize>() -> Measured<Sample> {
     let names = (0..NODES).map(|at| NodeId::new(format!("till-{at:011}")));
     let names = names.collect::<Result<Vec<_>, _>>()?;
@@ -35,9 +35,9 @@ pub(super) fn ours<const NODES: usize>() -> Measured<Sample> {
     })
 }
 
-/// The same with numbers for nodes.
+/// Measures the same with numbers for nodes.
 pub(super) fn raw<const NODES: usize>() -> Measured<Sample> {
-    // The same first bytes for all, as names of one fleet have them.
+    // All have the same first bytes, as the names of one fleet do.
     let names: Vec<u128> = (0..NODES as u128).map(|at| (0x7469_6c6c_u128 << 96) | at).collect();
     let mut left = raw::clock::Clock::new(names.iter().map(|name| (*name, 7)));
     let mut right = left.clone();

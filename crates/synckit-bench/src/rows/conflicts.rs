@@ -7,12 +7,12 @@ use super::stores::{in_task, runtime};
 use crate::measure::{Measured, Sample, Scale};
 use crate::sample::new_events;
 
-/// How many events are pulled, for a scale of so many.
+/// Returns the number of events to pull at this scale.
 fn count(scale: Scale) -> usize {
     scale.events / 10
 }
 
-/// So many edits, each of a form of its own.
+/// Returns edits, each of a different form.
 fn forms(count: usize, prefix: &str) -> Measured<Vec<NewEvent>> {
     let form = |(at, new): (usize, NewEvent)| {
         let aggregate_id = AggregateId::new(format!("{prefix}-{at}"))?;
@@ -21,7 +21,7 @@ fn forms(count: usize, prefix: &str) -> Measured<Vec<NewEvent>> {
     new_events(count)?.into_iter().enumerate().map(form).collect()
 }
 
-/// Pulls and settles: the replica has edited forms of this prefix, the hub `form-0`, `form-1`, …
+/// Measures pulling and settling: the replica has edited forms of this prefix, the hub `form-0`, `form-1`, …
 fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
     let (directory, runtime, count) = (tempfile::tempdir()?, runtime()?, count(scale));
     let path = |name: &str| directory.path().join(name);

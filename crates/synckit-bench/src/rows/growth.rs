@@ -1,4 +1,4 @@
-//! What an event costs after little and after much, measured in turn: the one pays for what the other has grown by.
+//! What an event costs after a short and after a long history, measured in turn: the ratio shows what growth costs.
 
 use synckit::EventStore;
 use synckit_sqlite::SqliteStore;
@@ -10,12 +10,12 @@ use super::stores::{in_task, receive_all, receive_samples, runtime, sqlite};
 use crate::measure::{Measured, Sample, Standing};
 use crate::sample::{PAGE, Samples, Spread};
 
-/// How many pages are received in one measurement.
+/// The number of pages received in one measurement.
 const PAGES: usize = 5;
-/// How many syncs are one measurement.
+/// The number of syncs in one measurement.
 const SYNCS: usize = 50;
 
-/// A store with a history, which what is measured makes longer.
+/// A store with a history, which the measurement makes longer.
 struct Grown {
     runtime: Runtime,
     store: SqliteStore,
@@ -43,8 +43,8 @@ impl Grown {
     }
 }
 
-/// Pages received after so many events spread like this. The store stands for all rounds; one that has grown by a
-/// half is made anew.
+/// Measures receiving pages after a history of this many events, spread like this. The store is kept for all rounds;
+/// once it has grown by a half, it is made again.
 pub(super) fn receiving(history: usize, spread: Spread) -> Measured<Standing> {
     let mut grown = Grown::new(history, spread)?;
     Ok(Box::new(move || {
@@ -56,7 +56,7 @@ pub(super) fn receiving(history: usize, spread: Spread) -> Measured<Standing> {
     }))
 }
 
-/// Syncs of one new event each, after so many events.
+/// Measures syncs of one new event each, after a history of this many events.
 pub(super) fn syncing(history: usize) -> Measured<Standing> {
     let runtime = runtime()?;
     let pair = runtime.block_on(Pair::with_history(history))?;

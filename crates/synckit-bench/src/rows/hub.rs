@@ -1,4 +1,4 @@
-//! A hub that answers through a real socket, and the replicas of it.
+//! A hub that serves through a real socket, and its replicas.
 
 use synckit::{BoxTransport, Endpoint, EventStore, SyncManager};
 use synckit_grpc::GrpcTransport;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::measure::Measured;
 
-/// How a hub is spoken to.
+/// The protocol that a hub speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wire {
     Http,
@@ -17,7 +17,7 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    /// A manager of this store, which syncs with the hub at this URL.
+    /// Returns a manager of this store, which syncs with the hub at this URL.
     pub(super) fn manager<S: EventStore>(
         self,
         store: S,
@@ -47,7 +47,7 @@ impl<S: EventStore + Clone> Hub<S> {
         let endpoint = Endpoint::new(store.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
-            // Dropped or sent, it ends.
+            // The server ends when the sender is dropped, and when it sends.
             let _: Result<(), _> = stopped.await;
         };
         let (url, server) = match wire {
@@ -63,7 +63,7 @@ impl<S: EventStore + Clone> Hub<S> {
         Ok(Hub { store, wire, url, stop, server })
     }
 
-    /// A manager of this replica.
+    /// Returns a manager of this replica.
     pub(super) fn manager(&self, replica: S) -> Measured<SyncManager<S, BoxTransport>> {
         self.wire.manager(replica, &self.url)
     }

@@ -30,7 +30,7 @@ impl Pair {
         Ok(Pair { hub, manager, directory })
     }
 
-    /// Records one event, and answers how long the sync of it takes.
+    /// Records one event, and returns how long its sync takes.
     pub(super) async fn sync_one(&self) -> Measured<Duration> {
         self.manager.replica().record([NewEvent::new("NoteEdited", "receipt-0001", &1)?]).await?;
         let started = Instant::now();
@@ -47,11 +47,10 @@ impl Pair {
     }
 }
 
-/// The time of a sync of one new event after this history, in round trips of an empty request. Both are awaited on a
-/// thread that is no worker of the runtime, so that either is woken from another thread, as it is where the peer is
-/// another process. The two commits that
-/// make it durable, of the event at the hub and of the checkpoint here, count as what a commit takes with rusqlite
-/// alone, and are taken off.
+/// Returns the time of a sync of one new event after this history, in round trips of an empty request. Both are
+/// awaited on a thread that is not a worker of the runtime, so that either is woken from another thread, as it is if
+/// the peer is another process. The two commits that make the event durable, at the hub and with the checkpoint here,
+/// count as what a commit takes with rusqlite alone, and are subtracted.
 pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
     runtime()?.block_on(async {
         let pair = Pair::with_history(scale.events * TIMES).await?;
@@ -63,12 +62,12 @@ pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
             durable.push(commits.next()?.as_secs_f64());
         }
         pair.stop().await?;
-        // Where the disk is that uneven, a sync may have been quicker than two commits alone.
+        // If the disk is very uneven, a sync can be quicker than two commits alone.
         Ok(((median(syncs) - 2.0 * median(durable)) / median(trips)).max(0.1))
     })
 }
 
-/// One empty request on a connection that stands, in seconds: the median of some.
+/// Returns how long one empty request takes on an open connection, in seconds: the median of some.
 async fn round_trip(url: &str) -> Measured<f64> {
     use http_body_util::{BodyExt, Empty};
     let client: hyper_util::client::legacy::Client<_, Empty<bytes::Bytes>> =
@@ -80,7 +79,7 @@ async fn round_trip(url: &str) -> Measured<f64> {
         answer.into_body().collect().await?;
         trips.push(started.elapsed().as_secs_f64());
     }
-    // The first opened the connection.
+    // The first request opened the connection.
     Ok(median(trips.split_off(1)))
 }
 

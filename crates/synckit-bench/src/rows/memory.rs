@@ -1,4 +1,4 @@
-//! How much memory a sync takes on either side, each a process of its own: this very program, called by itself.
+//! How much memory a sync takes on either side. Each side is a process: this program, started by itself.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::stores::{receive_samples, runtime, sqlite};
 use crate::measure::{Measured, Scale};
 use crate::sample::{Samples, Spread};
 
-/// One side of a sync. It says on standard output how much memory it has used at most, before the sync and after.
+/// One side of a sync. It prints to standard output its highest memory use so far, before the sync and after.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Side {
     /// Serve the store in this directory, until standard input ends.
@@ -48,14 +48,14 @@ impl Side {
     }
 }
 
-/// The most memory that this process has had, in KiB.
+/// Returns the highest memory use of this process, in KiB.
 fn peak() -> Measured<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in the status")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// A side that runs, and what it says. It is ended and waited for when it is dropped.
+/// A running side, and its output. It is killed and waited for when it is dropped.
 struct Running {
     child: Child,
     says: BufReader<ChildStdout>,
@@ -90,7 +90,7 @@ impl Drop for Running {
     }
 }
 
-/// By how many MiB the side grew that grew more.
+/// Returns the growth of the side that grew more, in MiB.
 pub(super) fn growth(scale: Scale) -> Measured<f64> {
     let directory = tempfile::tempdir()?;
     runtime()?.block_on(fill(directory.path(), scale.events))?;

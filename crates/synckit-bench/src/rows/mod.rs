@@ -1,4 +1,4 @@
-//! What is measured of synckit, each beside its raw limit.
+//! What is measured of synckit, each row next to its raw limit.
 
 mod clock;
 mod conflicts;

@@ -1,4 +1,4 @@
-//! The planning of a page, without a store.
+//! Planning a page, without a store.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use synckit::{
 use crate::measure::{Measured, Scale};
 use crate::sample::{NOW, PAGE, Samples, Spread, entropy};
 
-/// How many pages are planned in one measurement.
+/// The number of pages planned in one measurement.
 const PAGES: u32 = 50;
 
-/// Plans page after page of new events, and knows what a store would know after each.
+/// Plans page after page of new events, and keeps what a store would know after each.
 #[derive(Debug)]
 pub struct PageOfEvents {
     samples: Samples,
@@ -22,10 +22,10 @@ pub struct PageOfEvents {
 }
 
 impl PageOfEvents {
-    /// Begins with an empty log.
+    /// Starts with an empty log.
     ///
     /// # Errors
-    /// None that a sample could give rise to.
+    /// None that a sample could cause.
     pub fn new() -> synckit::Result<PageOfEvents> {
         let identity = Note::json(
             Note::NODE.to_owned(),
@@ -37,10 +37,10 @@ impl PageOfEvents {
         Ok(PageOfEvents { samples: Samples::new(Spread::default())?, known })
     }
 
-    /// How long the planning of the next page takes. What a store would fetch for it is not counted.
+    /// Plans the next page, and returns how long it takes. Fetching, which a store would do for it, is not counted.
     ///
     /// # Errors
-    /// When the planning asks twice.
+    /// If the planning asks twice.
     pub fn page(&mut self) -> Measured<Duration> {
         let events = self.samples.take(PAGE)?;
         let receive =
@@ -64,10 +64,10 @@ impl PageOfEvents {
     }
 }
 
-/// Microseconds an event, for pages of 1,000 events over 1,000 aggregates that all have a history.
+/// Returns the microseconds per event, for pages of 1,000 events over 1,000 aggregates that all have a history.
 pub(super) fn microseconds(_: Scale) -> Measured<f64> {
     let mut planner = PageOfEvents::new()?;
-    // With the first page the history begins.
+    // The history begins with the first page.
     planner.page()?;
     let mut spent = Duration::ZERO;
     for _ in 0..PAGES {

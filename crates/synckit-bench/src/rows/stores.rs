@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use crate::measure::{Measured, Sample, Scale};
 use crate::sample::{NOW, PAGE, Samples, entropy, events, new_events};
 
-/// How many tasks record at once.
+/// The number of tasks that record at once.
 const TASKS: usize = 64;
 
 pub(super) fn runtime() -> Measured<Runtime> {
@@ -31,12 +31,12 @@ pub(super) fn in_task<T: Send + 'static>(
     runtime.block_on(runtime.spawn(work))?
 }
 
-/// The store of this name in this directory, in SQLite.
+/// Opens the store of this name in this directory, in SQLite.
 pub(super) async fn sqlite(directory: &Path, name: &str) -> Measured<SqliteStore> {
     Ok(SqliteStore::open_as(directory.join(format!("{name}.db")), NodeId::new(name)?).await?)
 }
 
-/// The same in redb.
+/// Opens the store of this name in this directory, in redb.
 pub(super) async fn redb(directory: &Path, name: &str) -> Measured<RedbStore> {
     Ok(RedbStore::open_as(directory.join(format!("{name}.redb")), NodeId::new(name)?).await?)
 }
@@ -59,7 +59,7 @@ pub(super) async fn receive_all(store: &impl EventStore, events: Vec<Event>) -> 
     }
 }
 
-/// Receives so many samples, with no more than a page of them in memory.
+/// Receives this number of samples, with no more than a page of them in memory.
 pub(super) async fn receive_samples(
     store: &impl EventStore,
     samples: &mut Samples,

@@ -9,7 +9,7 @@ use super::stores::{in_task, receive_samples, redb, runtime, sqlite};
 use crate::measure::{Measured, Sample, Scale};
 use crate::sample::{Samples, Spread};
 
-/// Fills a new replica from a hub; answers the time in the sync alone, and its report.
+/// Fills a new replica from a hub, and returns the time of the sync alone, and its report.
 async fn fill<S: EventStore + Clone>(
     scale: Scale,
     wire: Wire,
@@ -24,20 +24,20 @@ async fn fill<S: EventStore + Clone>(
     let sample = Sample { work: scale.events as f64, time: started.elapsed() };
     assert_eq!(report.pulled, scale.events, "all events are pulled");
     manager.replica().store().close().await?;
-    // A connection that stands would be waited for.
+    // The hub would wait for an open connection.
     drop(manager);
     hub.stop().await?;
     Ok((sample, report))
 }
 
-/// From SQLite to SQLite.
+/// Measures a sync from SQLite to SQLite.
 async fn fill_over_http(scale: Scale) -> Measured<(Sample, SyncReport)> {
     let directory = tempfile::tempdir()?;
     let (hub, replica) = (sqlite(directory.path(), "hub").await?, sqlite(directory.path(), "replica").await?);
     fill(scale, Wire::Http, hub, replica).await
 }
 
-/// From redb to redb.
+/// Measures a sync from redb to redb.
 async fn fill_over_grpc(scale: Scale) -> Measured<(Sample, SyncReport)> {
     let directory = tempfile::tempdir()?;
     let (hub, replica) = (redb(directory.path(), "hub").await?, redb(directory.path(), "replica").await?);
@@ -52,7 +52,7 @@ pub(super) fn grpc(scale: Scale) -> Measured<Sample> {
     Ok(in_task(&runtime()?, fill_over_grpc(scale))?.0)
 }
 
-/// Bytes on the wire for each event, both ways, headers included.
+/// Returns the bytes on the wire for each event, both ways, headers included.
 pub(super) fn bytes(scale: Scale) -> Measured<f64> {
     let report = in_task(&runtime()?, fill_over_http(scale))?.1;
     Ok((report.bytes_received + report.bytes_sent) as f64 / scale.events as f64)

@@ -10,7 +10,7 @@ use crate::measure::{Measured, Sample, Scale};
 use crate::raw;
 use crate::sample::{PAGE, events};
 
-/// How many pages go through in one measurement.
+/// The number of pages in one measurement.
 const PAGES: usize = 30;
 
 fn page() -> Measured<PullResponse> {

@@ -1,15 +1,15 @@
-//! What is said of a clock that cannot be right.
+//! Warnings about a clock that cannot be right.
 
 use synckit::{Environment, Status, SystemEnvironment};
 
 use crate::text;
 
-/// 1 January 2025 in Unix milliseconds: no clock that runs right shows an earlier time.
+/// 1 January 2025 in Unix milliseconds: no clock that is right shows an earlier time.
 const EARLIEST: u64 = 1_735_689_600_000;
-/// How far apart two clocks may be before anybody is told, in milliseconds.
+/// The difference between two clocks from which the user is warned, in milliseconds.
 const FAR: u64 = 120_000;
 
-/// What is wrong with the clock here, as far as it can be told.
+/// Returns what is wrong with the clock of this machine, as far as it can be known.
 pub(crate) fn warning(status: &Status) -> Option<String> {
     let now = SystemEnvironment.now();
     if now < EARLIEST {
@@ -20,7 +20,7 @@ pub(crate) fn warning(status: &Status) -> Option<String> {
     apart(last.node.as_str(), last.clock_skew_millis)
 }
 
-/// What is said of two clocks that are far apart.
+/// Returns a warning about two clocks that are far apart.
 pub(crate) fn apart(peer: &str, skew_millis: i64) -> Option<String> {
     let minutes = skew_millis.unsigned_abs() / 60_000;
     let way = if skew_millis > 0 { "behind" } else { "ahead of" };

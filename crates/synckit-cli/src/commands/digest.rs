@@ -10,7 +10,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Prints three lines:\n  \
     events  how many events the replica holds\n  \
-    set     a hash over all events, whatever the order in which they came\n  \
+    set     a hash over all events, independent of the order in which they arrived\n  \
     view    a hash over the events that stand once conflicts are settled\n\n\
     Example: diff <(synckit digest --db a.db) <(synckit digest --db b.db) && echo they agree")]
 pub(crate) struct Args {

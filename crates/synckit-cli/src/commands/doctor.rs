@@ -1,4 +1,4 @@
-//! `synckit doctor`: who a replica is, and what is wrong with it.
+//! `synckit doctor`: the identity of a replica, and what is wrong with it.
 
 use std::fmt;
 
@@ -18,20 +18,20 @@ use crate::text;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: synckit doctor --db a.db\n\nReads what is noted about every aggregate, which takes a while \
-    where there are many. Changes nothing."
+    if there are many. Changes nothing."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
 }
 
-/// From how many names in its clock on an aggregate is named.
+/// An aggregate with at least this number of names in its clock is reported.
 const MANY: usize = VectorClock::MAX_NODES * 8 / 10;
 
 #[derive(Debug, Serialize)]
 struct Answer {
     status: Status,
-    /// What is wrong, and what to do, each in a sentence.
+    /// What is wrong and what to do, each in a sentence.
     findings: Vec<String>,
 }
 
@@ -55,7 +55,8 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     }
     if status.renumbers {
         findings.push(
-            "what nobody has yet gets fresh numbers with the next sync that pushes: sync it".to_owned(),
+            "events that nobody else has yet get fresh numbers with the next sync that pushes: sync it"
+                .to_owned(),
         );
     }
     let refused = status.refused_here + status.refused_by_peers;
@@ -72,7 +73,7 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
         let aggregate = AggregateId::new(&note.key["heads/".len()..])?;
         if names >= MANY {
             findings.push(format!(
-                "{} was written under {} of at most {} names: go on in another aggregate, and name this one in it",
+                "{} was written under {} of at most {} names: continue in another aggregate, and name this one in it",
                 text::plain(aggregate.as_str()),
                 text::number(names),
                 text::number(VectorClock::MAX_NODES)
@@ -82,7 +83,7 @@ async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
     Ok(Answer { status, findings })
 }
 
-/// Why a name was given up, in words.
+/// Returns in words why a name was given up.
 pub(crate) fn why(former: &Former) -> &'static str {
     match former.why {
         Renewal::CopyInUse => "another copy of this database is in use",

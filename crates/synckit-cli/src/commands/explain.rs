@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(value_name = "EVENT")]
     event: EventId,
 
-    /// Its aggregate; looked for in the whole log unless given
+    /// Its aggregate; without it, the whole log is searched
     #[arg(long, value_name = "ID")]
     aggregate: Option<AggregateId>,
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// How many ids are shown.
+/// The number of ids that are shown.
 const SHOWN: usize = 10;
 
 fn ids(ids: &[EventId]) -> String {

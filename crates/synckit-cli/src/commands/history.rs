@@ -75,10 +75,10 @@ impl fmt::Display for Answer {
     }
 }
 
-/// How many characters of the data are shown.
+/// The number of characters of the data that are shown.
 const SHOWN: usize = 120;
 
-/// An event as one line: time, author, type, aggregate, data or decision.
+/// Formats an event as one line: time, author, type, aggregate, data or decision.
 pub(crate) fn line(event: &Event) -> String {
     let author = event.dot.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let what = match (event.data.as_json(), Resolution::read(event)) {

@@ -1,4 +1,4 @@
-//! `synckit import`: many events from JSON lines. A bad line is named and the rest goes on.
+//! `synckit import`: many events from JSON lines. A bad line is reported and the others are still recorded.
 
 mod lines;
 
@@ -25,19 +25,19 @@ use lines::{Batch, Lines};
     synckit import --db a.db --node a notes.jsonl\n  \
     echo '{\"id\":\"e-1\",\"type\":\"NoteEdited\",\"aggregate_id\":\"note-1\",\"data\":{\"text\":\"hello\"}}' | \
     synckit import --db a.db\n\n\
-    A line that cannot be recorded is named on standard error with its number and the reason; all others are \
+    A line that cannot be recorded is reported on standard error with its number and the reason; all others are \
     recorded, and the exit code is 1 at the end. Lines with an id can be imported again and are recorded once; \
-    without an id each import makes new events.")]
+    without an id each import records new events.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Replica,
 
-    /// The file; `-` or nothing is standard input
+    /// The file; `-`, the default, is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
 }
 
-/// The most bad lines that are listed with `--json`; all are named on standard error.
+/// The maximum number of bad lines listed with `--json`; all are reported on standard error.
 const LISTED: usize = 1_000;
 
 #[derive(Debug, Default, Serialize)]
@@ -57,7 +57,7 @@ struct BadLine {
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
-    // A file that cannot be read creates no replica.
+    // A file that cannot be read must not create a replica.
     let (input, size) = open(&args.file)?;
     let store = args.replica.open().await?;
     let bar = bar(size);
@@ -90,7 +90,7 @@ fn cannot_read(path: &Path, source: io::Error) -> Failure {
     error.with_source(source).into()
 }
 
-/// Shown on a terminal only.
+/// Creates the progress bar, which is shown on a terminal only.
 fn bar(size: Option<u64>) -> ProgressBar {
     let (bar, template) = match size {
         Some(size) => (ProgressBar::new(size), "{wide_bar} {bytes}/{total_bytes}  {msg}  {eta}"),
@@ -127,7 +127,8 @@ async fn import(store: &BoxStore, mut lines: Lines, bar: &ProgressBar) -> Result
 }
 
 impl Answer {
-    /// Records the events of a batch in one commit; when one of them spoils it, in halves, until that one is alone.
+    /// Records the events of a batch in one commit. If one of them fails, it records in halves, until that one is
+    /// alone.
     async fn record(
         &mut self,
         store: &BoxStore,
@@ -172,7 +173,7 @@ fn is_about_an_event(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Conflict)
 }
 
-/// What is wrong with the one event of a batch: the place in the batch and the file say nothing more.
+/// Returns what is wrong with the only event of a batch: its place in the batch and the file add nothing.
 fn reason(error: &Error) -> String {
     let id = error.context().iter().find(|(key, _)| *key == "id");
     match id {

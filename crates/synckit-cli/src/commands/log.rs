@@ -21,7 +21,7 @@ use crate::output::Output;
     synckit log --db a.db --follow             end with Ctrl-C\n  \
     synckit log --db a.db --json | jq .event.data\n\n\
     A line is: position, time, author and its counter, type, aggregate, the beginning of the data. --json prints \
-    whole events, one a line.")]
+    whole events, one per line.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
@@ -34,11 +34,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     after: Position,
 
-    /// At most so many events
+    /// Show at most N events
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Wait for more, also for what other processes record
+    /// Wait for more events, including those that other processes record
     #[arg(short, long)]
     follow: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Answer {
     position: Position,
-    /// The store it came from; `null` when it was recorded here.
+    /// The store it came from; `null` if it was recorded here.
     source: Option<StoreId>,
     event: synckit::Event,
 }

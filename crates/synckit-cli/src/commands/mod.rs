@@ -1,4 +1,4 @@
-//! The commands, and what they share: opening stores and hearing the signal to stop.
+//! The commands, and what they share: opening stores and waiting for the signal to stop.
 
 pub(crate) mod clock;
 pub(crate) mod conflicts;
@@ -26,7 +26,7 @@ use crate::args::Command;
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
 
-/// Does what the command line says.
+/// Runs the command.
 pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => demo::run(args, output).await,
@@ -47,7 +47,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
     }
 }
 
-/// A replica that is there already.
+/// A replica that must exist.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Existing {
     /// The replica's store: FILE or sqlite:FILE, redb:FILE
@@ -55,10 +55,10 @@ pub(crate) struct Existing {
     db: String,
 }
 
-/// A replica that is created when its node is named.
+/// A replica that is created if its node is named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replica {
-    /// The replica's store: FILE or sqlite:FILE, redb:FILE; created when it is not there and --node is given
+    /// The replica's store: FILE or sqlite:FILE, redb:FILE; created if it does not exist and --node is given
     #[arg(long, value_name = "STORE")]
     db: String,
 
@@ -72,7 +72,7 @@ impl Existing {
         &self.db
     }
 
-    /// Opens the store, and creates nothing.
+    /// Opens the store; never creates it.
     pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, None, false).await.map_err(|error| {
             no_replica(
@@ -85,7 +85,7 @@ impl Existing {
 }
 
 impl Replica {
-    /// Opens the store, or creates it when the node is named.
+    /// Opens the store, or creates it if the node is named.
     pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
         stores().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
             no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
@@ -93,7 +93,7 @@ impl Replica {
     }
 }
 
-/// Says what a missing file means for the command line.
+/// Explains what a missing file means for the command line.
 fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
     let path = stores().locate(name).map_or(Path::new(name), |(_, location)| Path::new(location));
     let in_directory = path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir());
@@ -105,7 +105,7 @@ fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
     Failure::from(error).hint(hint)
 }
 
-/// The replica in a store, with the default settings.
+/// Returns the replica in a store, with the default settings.
 pub(crate) fn replica<S: EventStore + Clone>(store: &S) -> synckit::Replica<S> {
     synckit::Replica::new(store.clone())
 }
@@ -118,13 +118,14 @@ pub(crate) async fn closing<T>(store: &impl EventStore, result: Result<T, Failur
     Ok(value)
 }
 
-/// Resolves at Ctrl-C, and on Unix at SIGTERM as well. On Unix they are heard from this call on, polled or not.
+/// Resolves at Ctrl-C, and on Unix also at SIGTERM. On Unix the signals are caught from this call on, even before the
+/// future is polled.
 pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let hear = |kind| {
-            signal(kind).map_err(|error| failure::system("the signals to stop cannot be heard", error))
+            signal(kind).map_err(|error| failure::system("the signals to stop cannot be caught", error))
         };
         let (mut interrupt, mut terminate) = (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?);
         Ok(async move {

@@ -1,4 +1,4 @@
-//! `synckit record`: one event, said on the command line.
+//! `synckit record`: one event, given on the command line.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     aggregate: String,
 
-    /// The payload, kept to the letter; `-` reads it from standard input
+    /// The payload, kept byte for byte; `-` reads it from standard input
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: String,
 
@@ -38,14 +38,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
 
-    /// The event's id; a UUIDv7 is made when there is none
+    /// The event's id; a UUIDv7 by default
     #[arg(long, value_name = "ID")]
     id: Option<EventId>,
 }
 
 #[derive(Debug, Serialize)]
 struct Answer {
-    /// Whether the event was there already.
+    /// Whether the event had been recorded before.
     duplicate: bool,
     id: EventId,
     event: Option<Event>,
@@ -56,7 +56,7 @@ struct Answer {
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
-    // What cannot be recorded creates no file.
+    // An event that cannot be recorded must not create a file.
     let event = event(&args)?;
     let store = args.replica.open().await?;
     let recorded = async {
@@ -89,7 +89,7 @@ fn event(args: &Args) -> Result<NewEvent, Failure> {
     })
 }
 
-/// Standard input, as far as an event can be large.
+/// Reads standard input, up to the maximum size of an event.
 fn input() -> Result<String, Failure> {
     let limit = Limits::default().event_bytes;
     let mut text = String::new();

@@ -16,8 +16,8 @@ use crate::text;
     synckit refused --db a.db              list them\n  \
     synckit refused --db a.db --retry      store now what came from peers; offer the rest with the next sync\n  \
     synckit refused --db a.db --drop e-17  forget one\n\n\
-    A refused event never blocks the others. An own event that a peer refused stays in the own log, also when it \
-    is dropped from this list; an event of a peer that is dropped is gone here.")]
+    A refused event never blocks the others. An event of this replica that a peer refused stays in its \
+    log, even if it is dropped from this list; a dropped event of a peer is gone here.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Answer {
     by: &'static str,
-    /// The name of the peer, where a sync with it has ended well.
+    /// The name of the peer, if a sync with it has succeeded.
     peer_node: Option<NodeId>,
     #[serde(flatten)]
     aside: RefusedEvent,
@@ -70,7 +70,7 @@ async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     }
     let peers = replica.status().await?.peers;
     for aside in refused {
-        // What a peer refused is in the own log; what was refused here is kept with the reason.
+        // What a peer refused is in the local log; what was refused here is kept with the reason.
         let by = if aside.event.is_none() { "peer" } else { "here" };
         let peer_node = peers.iter().find(|peer| peer.store == aside.peer).map(|peer| peer.node.clone());
         output.answer(&Answer { by, peer_node, aside })?;

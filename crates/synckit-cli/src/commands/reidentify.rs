@@ -13,26 +13,26 @@ use crate::text;
 /// Make a copied file a replica of its own, with a fresh id and a fresh name
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "For a file that was copied from a replica that goes on: a new device set up from another's data, \
-    several machines from one image, a second hub from a copy of the first. The copy keeps its events, and what it \
-    recorded that nobody has yet goes with it.\n\n\
-    Without it a copy is noticed when both files have been in use, and nothing is lost either.\n\n\
+    after_help = "For a file that was copied from a replica still in use: a new device set up from another's data, \
+    several machines from one image, a second hub from a copy of the first. The copy keeps its events, also \
+    those it recorded that nobody else has yet.\n\n\
+    Without this command, a copy is noticed once both files have been in use; nothing is lost then either.\n\n\
     Example: synckit reidentify --db till-2.db --node till-2"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
 
-    /// A name for it, different on each replica; one derived from the old name unless given
+    /// The new name, different on each replica; by default one derived from the old name
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
 }
 
 #[derive(Debug, Serialize)]
 struct Answer {
-    /// The name it was made for, or has been given now.
+    /// The name that the store was made for, or has been given now.
     node: NodeId,
-    /// The name it authors under.
+    /// The name that it authors under.
     author: NodeId,
     store: StoreId,
 }

@@ -1,4 +1,4 @@
-//! `synckit rules`: what a file of conflict rules says.
+//! `synckit rules`: checks a file of conflict rules.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
 use crate::text;
 
-/// Check the rules by which conflicts are settled
+/// Check the rules that settle conflicts
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Name every mistake in a file of rules, with line and column
+    /// Report every mistake in a file of rules, with line and column
     #[command(after_help = "\
         Example: synckit rules check rules.toml\n\n\
         A file of rules ends with .toml, .yaml, .yml or .json, and is given to `synckit sync` and `serve` with \
@@ -81,17 +81,17 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
-/// A reader that knows the built-in resolvers.
+/// Returns a reader that knows the built-in resolvers.
 pub(crate) fn reader() -> RuleReader {
     RuleReader::new()
 }
 
-/// The resolver that goes by the rules in a file.
+/// Loads the resolver that follows the rules in a file.
 pub(crate) fn load(path: &Path) -> Result<RuleResolver, Failure> {
     let resolver = reader().read_file(path).and_then(RuleResolver::new);
     resolver.map_err(|error: Error| {
         Failure::from(error)
-            .hint(format!("`synckit rules check {}` names each mistake on a line", path.display()))
+            .hint(format!("`synckit rules check {}` reports each mistake on a line", path.display()))
     })
 }
 

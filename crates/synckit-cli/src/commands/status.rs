@@ -1,4 +1,4 @@
-//! `synckit status`: how things stand, without asking the network.
+//! `synckit status`: the state of a replica, without asking the network.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
 
-/// Show how a replica stands: its events, conflicts, refused events and peers
+/// Show the state of a replica: its events, conflicts, refused events and peers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: synckit status --db a.db\n\nThe network is not asked: what is said of a peer is \
-    what was so when they last synced. Each filter that was used with a peer is a line of its own."
+    after_help = "Example: synckit status --db a.db\n\nThe network is not used: what is shown of a peer is its \
+    state at the last sync. Each filter that was used with a peer has its own line."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
 }
 
-/// How many aggregates in conflict are named.
+/// The number of aggregates in conflict that are listed.
 const NAMED: usize = 20;
 
 #[derive(Debug, Serialize)]

@@ -24,10 +24,10 @@ use crate::tls::ClientCertificates;
     synckit sync --db a.db http://127.0.0.1:8080\n  \
     synckit sync --db new.db --node b http://127.0.0.1:8080      a new replica: created, then filled\n  \
     synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n\n\
-    A sync that breaks off keeps what was done, and the next one goes on from there. Events that are refused never \
-    block the others: they are named, and listed by `synckit refused`. Of two edits of one thing made without \
-    knowing of each other the later stands, or --rules decide; the other stays in the log. Several --type, --aggregate and --prefix \
-    are alternatives.")]
+    A sync that breaks off keeps what was done, and the next one continues from there. Events that are refused \
+    never block the others: they are reported, and `synckit refused` lists them. If two edits of one thing were \
+    made without knowledge of each other, the later one stands, or --rules decide; the other stays in the log. \
+    Several --type, --aggregate and --prefix are alternatives.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Replica,
@@ -52,22 +52,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     aggregate: Vec<String>,
 
-    /// Only events of aggregates whose id begins so; may be repeated
+    /// Only events of aggregates whose id has this prefix; may be repeated
     #[arg(long, value_name = "TEXT")]
     prefix: Vec<String>,
 
-    /// At most so many events in one request
+    /// Send or fetch at most N events in one request
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     batch: Option<u32>,
 
-    /// How long the whole sync may take, in seconds
+    /// The time limit of the whole sync, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
 
     #[command(flatten)]
     certificates: ClientCertificates,
 
-    /// Settle conflicts by the rules in this file: .toml, .yaml or .json. The latest edit stands unless given
+    /// Settle conflicts by the rules in this file: .toml, .yaml or .json. By default the latest edit stands
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
 
@@ -84,7 +84,7 @@ struct Answer {
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
-    // A wrong address or filter creates no file.
+    // A wrong address or filter must not create a file.
     let filter = args.filter()?;
     let transport = connect(&args.url, &args.certificates)?;
     let rules = args.rules.as_deref().map(rules::load).transpose()?;
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(exit)
 }
 
-/// The way to a hub.
+/// Connects to a hub.
 fn connect(url: &str, certificates: &ClientCertificates) -> Result<BoxTransport, Failure> {
     transports(certificates.read()?).connect(url).map_err(|error| {
         Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
@@ -154,7 +154,7 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Unavailable => {
             "`synckit serve --db hub.db` runs a hub; nothing is lost, sync again when it answers"
         }
-        ErrorKind::Timeout | ErrorKind::Busy => "sync again: it goes on where it was",
+        ErrorKind::Timeout | ErrorKind::Busy => "sync again: it continues where it was",
         _ => return None,
     })
 }
@@ -215,14 +215,14 @@ impl fmt::Display for Answer {
         }
         if recovery.renumbered > 0 {
             let moved = text::count(recovery.renumbered, "event");
-            write!(f, "\n{moved} that nobody had got another number or the right time")?;
+            write!(f, "\n{moved} that nobody else had got another number or the right time")?;
         }
         if recovery.copy_in_use {
             write!(f, "\nanother copy of this database is in use; `synckit doctor` says what to do")?;
         }
         if recovery.taken_back > 0 {
             let back = text::count(recovery.taken_back, "event");
-            write!(f, "\n{back} of its own that were lost here came back from the hub")?;
+            write!(f, "\n{back} of this replica that were lost here came back from the hub")?;
         }
         if report.refused_count > 0 {
             write!(f, "\nrefused: {}; `synckit refused` lists them", text::number(report.refused_count))?;

@@ -1,4 +1,4 @@
-//! Runs the real command, with limits on time, and ends only what was started here.
+//! Runs the real command, with time limits, and ends only what was started here.
 
 // Each test program uses a part of this.
 #![allow(dead_code, reason = "each test program uses a part of this module")]
@@ -14,13 +14,13 @@ use tempfile::TempDir;
 /// No command takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A directory of its own for each test.
+/// A directory for one test.
 pub(crate) struct Place(TempDir);
 
-/// A command that runs, killed when the test ends.
+/// A running command, killed when the test ends.
 pub(crate) struct Running(pub(crate) Child);
 
-/// What a command said and how it ended.
+/// The output of a command, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -43,7 +43,7 @@ impl Place {
         path
     }
 
-    /// The names of the files in it.
+    /// Returns the names of the files in it.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).expect("readable");
         let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
@@ -52,12 +52,12 @@ impl Place {
         names
     }
 
-    /// Runs `synckit` here with these arguments, separated by blanks.
+    /// Runs `synckit` here with these arguments, separated by spaces.
     pub(crate) fn run(&self, line: &str) -> Said {
         self.run_with(line, &[], "")
     }
 
-    /// Runs `synckit` here with more arguments, which may contain blanks, and an input.
+    /// Runs `synckit` here with more arguments, which may contain spaces, and an input.
     pub(crate) fn run_with(&self, line: &str, more: &[&str], input: &str) -> Said {
         let mut command = self.command(line);
         command.args(more);
@@ -74,7 +74,7 @@ impl Place {
         Running(self.command(line).spawn().expect("starts"))
     }
 
-    /// Starts a hub here and answers where it listens.
+    /// Starts a hub here, and returns the URL where it listens.
     pub(crate) fn serve(&self, line: &str) -> (Running, String) {
         let mut hub = self.start(&format!("--json serve --listen 127.0.0.1:0 {line}"));
         let answer: Value = serde_json::from_str(&hub.line()).expect("JSON");
@@ -91,9 +91,9 @@ impl Place {
 }
 
 impl Running {
-    /// The next line it prints.
+    /// Returns the next line it prints.
     pub(crate) fn line(&mut self) -> String {
-        // Byte by byte, so that nothing behind the line is taken.
+        // Byte by byte, so that nothing after the line is taken.
         let out = self.0.stdout.as_mut().expect("piped");
         let mut line = String::new();
         BufReader::with_capacity(1, out).read_line(&mut line).expect("readable");
@@ -107,7 +107,7 @@ impl Running {
         assert!(sent.expect("kill can be run").success());
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) fn code(&mut self) -> Option<i32> {
         let started = Instant::now();
         loop {
@@ -129,13 +129,13 @@ impl Drop for Running {
 }
 
 impl Said {
-    /// Expects that it went well.
+    /// Asserts that it succeeded.
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 
-    /// Expects this exit code and these words on standard error.
+    /// Asserts this exit code and these words on standard error.
     pub(crate) fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         for word in words {
@@ -144,7 +144,7 @@ impl Said {
         self
     }
 
-    /// Each line as JSON.
+    /// Returns each line as JSON.
     pub(crate) fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
     }

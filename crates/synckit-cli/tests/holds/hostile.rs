@@ -1,4 +1,4 @@
-//! Bodies, nestings, clocks and connections made to hurt a hub: refused within the limits, and it goes on serving.
+//! Bodies, nestings, clocks and connections made to hurt a hub: it refuses them within its limits and keeps serving.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use synckit_http::HttpTransport;
 use crate::process::{MIB, memory, serve};
 use crate::support::{folder, open, record};
 
-/// Sends raw bytes and answers what came back until the hub closed or went silent for long.
+/// Sends raw bytes, and returns what came back until the hub closed or was silent for long.
 fn raw(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
@@ -32,7 +32,7 @@ fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     request
 }
 
-/// A gibibyte of blanks, compressed.
+/// Returns a gibibyte of spaces, compressed.
 fn bomb() -> Vec<u8> {
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).expect("an encoder");
     let blanks = vec![b' '; MIB as usize];
@@ -42,7 +42,7 @@ fn bomb() -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// How long a connection stays open on which a byte is sent now and then, or never.
+/// Returns how long a connection stays open on which a byte is sent now and then, or never.
 fn open_for(address: &str, header: Option<&[u8]>) -> Duration {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Processes killed at random points: nothing is lost, nothing is there twice.
+//! Processes killed at random points: nothing is lost, nothing is stored twice.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
@@ -14,7 +14,7 @@ use crate::support::{Hub, assert_causal, assert_same, folder, open, record, sett
 const SIGKILL: i32 = 9;
 const KILLS: usize = 100;
 
-/// Kills a sync after a random part of what it takes at most, and answers whether it was killed in its midst.
+/// Kills a sync after a random part of its longest time, and returns whether it was killed before it ended.
 fn killed_in_its_midst(child: &mut Child, within: Duration, rng: &mut Rng) -> bool {
     let deadline = Instant::now() + within.mul_f64(rng.below(1_000) as f64 / 1_000.0);
     while Instant::now() < deadline {
@@ -38,7 +38,7 @@ async fn clients_killed_a_hundred_times_in_push_and_in_pull() {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a sync starts")
     };
     let (mut rng, mut kills, mut events) = (Rng::new(20), [0, 0], 0);
-    // The longest a sync with this backlog takes, start of the process included.
+    // The longest time of a sync with this backlog, including the start of the process.
     let mut longest = Duration::from_millis(200);
     for attempt in 0..20 * KILLS {
         if kills.iter().all(|kills| *kills >= KILLS / 2) {
@@ -79,7 +79,7 @@ async fn a_hub_killed_a_hundred_times_in_push_and_in_pull() {
             .build()
     };
     let (mut rng, mut broken, mut events) = (Rng::new(21), 0, 0);
-    // The shortest that both syncs took when the hub outlived them.
+    // The shortest time of both syncs in which the hub outlived them.
     let mut shortest = Duration::from_millis(100);
     for round in 0..KILLS {
         let (mut hub, url) = serve(&file);

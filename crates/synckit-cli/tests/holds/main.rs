@@ -1,7 +1,7 @@
-//! What the project promises of events that meet over HTTP, end to end: real files, sockets and processes.
+//! What the project promises about syncs over HTTP, end to end: real files, sockets and processes.
 //!
-//! `scenarios` are the stories that every store and every transport has to live through; the rest needs the command,
-//! a long history, or somebody who means harm.
+//! `scenarios` are the stories that every store and every transport must pass; the others need the command, a long
+//! history, or an attacker.
 
 mod cost;
 mod hostile;

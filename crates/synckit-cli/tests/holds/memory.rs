@@ -3,7 +3,7 @@
 use crate::process::{MIB, memory, serve, synckit};
 use crate::support::{Hub, folder, open, record};
 
-/// Runs a sync to its end and answers its highest memory while it ran.
+/// Runs a sync to its end, and returns its highest memory use.
 fn sync(db: &str, node: &str, url: &str) -> u64 {
     let mut child = synckit(&["sync", "--db", db, "--node", node, url]).spawn().expect("a sync");
     let mut peak = 0;

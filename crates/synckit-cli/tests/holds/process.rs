@@ -1,4 +1,4 @@
-//! The command as processes of their own.
+//! The command in separate processes.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// A field of `/proc/<pid>/status`, in bytes; `None` once the process is gone.
+/// Returns a field of `/proc/<pid>/status`, in bytes; `None` once the process is gone.
 pub(crate) fn memory(pid: u32, field: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(field))?;

@@ -1,4 +1,4 @@
-//! The scenarios of the matrix with what the command uses unless told otherwise: SQLite on both sides of HTTP.
+//! The scenarios of the matrix with the defaults of the command: SQLite on both sides of HTTP.
 
 #[path = "../../../synckit-http/tests/fixture/mod.rs"]
 mod http;

@@ -1,4 +1,4 @@
-//! Hubs, replicas and comparisons for the tests beside.
+//! Hubs, replicas and comparisons for the other tests.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) type Manager = SyncManager<SqliteStore, HttpTransport>;
 
-/// A directory that goes away with the test.
+/// Creates a directory that is removed with the test.
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a directory for the test")
 }
@@ -67,13 +67,13 @@ impl Hub {
     }
 }
 
-/// An event whose content tells where and when it was made.
+/// Returns an event whose content shows where and when it was made.
 pub(crate) fn note(text: &str, note: usize) -> NewEvent {
     NewEvent::new("NoteEdited", format!("note-{note}"), &format!("{text} on note {note}"))
         .expect("a good event")
 }
 
-/// Records so many events about so many notes.
+/// Records a number of events about a number of notes.
 pub(crate) async fn record<T: Transport>(
     manager: &SyncManager<SqliteStore, T>,
     text: &str,
@@ -96,7 +96,7 @@ pub(crate) async fn log(store: &SqliteStore) -> Vec<Event> {
     }
 }
 
-/// The events that applications recorded, by id; panics when one is there twice.
+/// Returns the events that applications recorded, by id; panics if one is there twice.
 pub(crate) async fn recorded(store: &SqliteStore) -> BTreeMap<String, Event> {
     let mut events = BTreeMap::new();
     for event in log(store).await.into_iter().filter(|event| !event.is_resolution()) {
@@ -106,7 +106,7 @@ pub(crate) async fn recorded(store: &SqliteStore) -> BTreeMap<String, Event> {
     events
 }
 
-/// Asserts that all stores agree, that each holds so many recorded events, and that nothing is left over.
+/// Asserts that all stores agree, that each holds this number of recorded events, and that nothing is left over.
 pub(crate) async fn assert_same(stores: &[&SqliteStore], events: usize) {
     let first = Digest::of(stores[0]).await.expect("a digest");
     for store in stores {
@@ -119,7 +119,7 @@ pub(crate) async fn assert_same(stores: &[&SqliteStore], events: usize) {
     }
 }
 
-/// Asserts that every event stands after everything its author had seen of the aggregate.
+/// Asserts that every event comes after everything its author had seen of the aggregate.
 pub(crate) async fn assert_causal(store: &SqliteStore) {
     let mut seen: BTreeMap<String, Vec<Event>> = BTreeMap::new();
     for event in log(store).await {
@@ -145,7 +145,7 @@ pub(crate) async fn settle<T: Transport>(managers: &[&SyncManager<SqliteStore, T
     panic!("the replicas do not come to rest");
 }
 
-/// Repeats until it succeeds, at most so often.
+/// Repeats until it succeeds, at most this number of times.
 pub(crate) async fn until_ok<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
     times: usize,
     attempt: impl Fn() -> F,

@@ -1,4 +1,4 @@
-//! The promises, checked on what the stores hold.
+//! The promises, checked on the contents of the stores.
 //!
 //! `model.rs` is the reference model of which events stand.
 
@@ -13,7 +13,7 @@ use synckit_plan::{
     notes::{self, Latest, PullNote},
 };
 
-/// What a check answers: the promise that was broken, in words.
+/// The result of a check; the error is the broken promise in words.
 pub(crate) type Checked<T = ()> = Result<T, String>;
 
 /// The events that applications have recorded, with their contents.
@@ -23,7 +23,7 @@ fn failed(error: impl std::fmt::Display) -> String {
     format!("a healthy store answered with an error: {error}")
 }
 
-/// The whole log of a store.
+/// Returns the whole log of a store.
 pub(crate) async fn log(store: &impl EventStore) -> Checked<Vec<StoredEvent>> {
     let (mut events, mut after) = (Vec::new(), 0);
     loop {
@@ -36,7 +36,7 @@ pub(crate) async fn log(store: &impl EventStore) -> Checked<Vec<StoredEvent>> {
     }
 }
 
-/// P2: exactly the events that were created, one content each.
+/// Checks P2: the log holds exactly the events that were created, each with one content.
 pub(crate) fn exact(name: &str, log: &[StoredEvent], created: &Created) -> Checked {
     let mut held = BTreeSet::new();
     for stored in log {
@@ -61,10 +61,10 @@ pub(crate) fn exact(name: &str, log: &[StoredEvent], created: &Created) -> Check
     }
 }
 
-/// What the author of each event really held of its aggregate when it was recorded, whatever stamps say.
+/// The events that the author of each event really held of its aggregate at that time, whatever stamps say.
 pub(crate) type Seen = BTreeMap<EventId, BTreeSet<EventId>>;
 
-/// P4: an event stands after every plain event its author had seen, by what its stamp says.
+/// Checks P4: an event comes after every plain event that its author had seen, according to its stamp.
 pub(crate) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
     let mut by_aggregate: BTreeMap<&AggregateId, Vec<&Event>> = BTreeMap::new();
     for stored in log {
@@ -77,12 +77,13 @@ pub(crate) fn causal(name: &str, log: &[StoredEvent]) -> Checked {
     Ok(())
 }
 
-/// A resolution has no dot, so its clock tells which plain events its author had seen, but not which resolutions.
+/// Returns whether the effect has seen the cause. A resolution has no dot, so its clock tells which plain events its
+/// author had seen, but not which resolutions.
 fn causes(cause: &Event, effect: &Event) -> bool {
     !cause.is_derived() && !effect.is_restamp() && model::seen(effect, cause)
 }
 
-/// P4: an event stands after every plain event that its author really had.
+/// Checks P4: an event comes after every plain event that its author really had.
 pub(crate) fn after_causes(name: &str, log: &[StoredEvent], seen: &Seen) -> Checked {
     let place: BTreeMap<&EventId, u64> =
         log.iter().map(|stored| (&stored.event.id, stored.position)).collect();
@@ -96,7 +97,7 @@ pub(crate) fn after_causes(name: &str, log: &[StoredEvent], seen: &Seen) -> Chec
     Ok(())
 }
 
-/// P3: the view is the one of the reference model, and canonical order is never against causality.
+/// Checks P3: the view is the one of the reference model, and canonical order never contradicts causality.
 pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent]) -> Checked<Digest> {
     let mut by_aggregate: BTreeMap<AggregateId, Vec<Event>> = BTreeMap::new();
     let forked = forked(log);
@@ -111,9 +112,9 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
             .filter(|entry| entry.standing != Standing::Resolution)
             .map(|entry| (entry.event.id.clone(), entry.standing == Standing::Live))
             .collect();
-        // Where dots have named two events, decisions speak of dots that name another event now, or none: replicas show the
-        // same, which the digests say, but the model speaks of plain histories.
-        // So where what a decision names is gone: a filter kept it from all but a store that was set back.
+        // If dots have named two events, decisions may name dots that now name another event, or none. The replicas
+        // show the same, as the digests prove, but the model knows only plain histories. The same holds if what a
+        // decision names is gone: a filter kept it from all stores but one that was set back.
         let known = !forked.contains(&aggregate) && model::knows_all(&events);
         let expected = if known { model::standing(&events) } else { shown.clone() };
         if shown != expected {
@@ -139,7 +140,7 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
     Digest::of(store).await.map_err(failed)
 }
 
-/// The aggregates in which a dot has named two events, or a clock speaks of an author one of whose dots did.
+/// Returns the aggregates in which a dot has named two events, or a clock names an author one of whose dots did.
 fn forked(log: &[StoredEvent]) -> BTreeSet<&AggregateId> {
     let restamps = log.iter().filter_map(|stored| Restamp::read(&stored.event).ok());
     let authors: BTreeSet<NodeId> = restamps.map(|restamp| restamp.was.node).collect();
@@ -152,8 +153,8 @@ fn forked(log: &[StoredEvent]) -> BTreeSet<&AggregateId> {
         .collect()
 }
 
-/// P5: everything up to the checkpoint for a filter is held, but for what came from the store that the peer took the caller
-/// for.
+/// Checks P5: the store holds everything up to the checkpoint for a filter, except what came from the store that the
+/// peer took the caller for.
 pub(crate) async fn honest(
     name: &str,
     store: &impl EventStore,
@@ -179,7 +180,7 @@ pub(crate) async fn honest(
     }
 }
 
-/// What never goes backwards, P6: the number of events, and the counters.
+/// Returns what never goes backwards according to P6: the number of events, and the counters.
 pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMap<String, u64>> {
     let mut values = BTreeMap::new();
     values.insert("events".to_owned(), store.head().await.map_err(failed)?.position);
@@ -190,7 +191,7 @@ pub(crate) async fn monotonic_values(store: &impl EventStore) -> Checked<BTreeMa
     Ok(values)
 }
 
-/// P6: compares two readings.
+/// Checks P6: compares two readings.
 pub(crate) fn monotonic(
     name: &str,
     before: &BTreeMap<String, u64>,
@@ -205,7 +206,7 @@ pub(crate) fn monotonic(
     Ok(())
 }
 
-/// Nothing is left over: no conflict, no refused event.
+/// Checks that nothing is left over: no conflict, no refused event.
 pub(crate) async fn settled(name: &str, store: &impl EventStore) -> Checked {
     for prefix in [notes::CONFLICTS, notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
         if let Some(note) = store.notes_under(prefix).await.map_err(failed)?.first() {

@@ -1,17 +1,17 @@
-//! The reference model of which events stand: plain, slow and written apart from the code it checks.
+//! The reference model of which events stand: plain, slow and written independently of the code it checks.
 
 use std::collections::BTreeMap;
 
 use synckit_core::{Dot, Event, EventId};
 use synckit_plan::{Decision, Kept, Resolution};
 
-/// For each event whether it stands; resolutions count only where they merge.
+/// Returns for each event whether it stands; of resolutions only those that merge.
 pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
     let log: Vec<&Event> = log.iter().collect();
     log.iter().filter(|event| shows(event)).map(|event| (event.id.clone(), live(&log, event))).collect()
 }
 
-/// Whether all that decisions name is in the log.
+/// Returns whether everything that decisions name is in the log.
 pub(super) fn knows_all(log: &[Event]) -> bool {
     let held = |dot: &Dot| log.iter().any(|event| event.dot.as_ref() == Some(dot));
     log.iter().filter_map(decision).all(|resolution| {

@@ -3,10 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-/// Polls a future at most so many times, then drops it. Answers its output if it was ready by then.
+/// Polls a future at most `polls` times, then drops it. Returns its output if it was ready by then.
 ///
-/// With 0, 1, 2, … until it answers, a test drops a future at every await it has. Between two polls it waits
-/// until the future wants to be polled again: of one that never does, ask for one poll.
+/// With 0, 1, 2, … until there is an output, a test drops a future at every await it has. Between two polls it waits
+/// until the future wants to be polled again: for a future that never does, use one poll.
 pub async fn drop_at<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     let mut left = polls;

@@ -1,4 +1,4 @@
-//! How a fault is carried out around one call.
+//! How a fault is applied to one call.
 
 use std::fmt;
 use std::future::Future;
@@ -12,12 +12,12 @@ use crate::fault::plan::{Call, Fault, FaultPlan};
 type Attempt<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 type Delivery = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The way between a caller and what it calls. Clones share it.
+/// The path between a caller and what it calls. Clones share it.
 #[derive(Clone)]
 pub(super) struct Line {
     plan: FaultPlan,
     component: &'static str,
-    /// What still gets through, before the call of this number.
+    /// What still gets through, and before which call.
     under_way: Arc<Mutex<Vec<(u64, Delivery)>>>,
 }
 
@@ -30,7 +30,7 @@ impl Line {
         &self.plan
     }
 
-    /// Makes a call, as the plan lets it.
+    /// Makes a call as the plan allows it.
     pub(super) async fn pass<T: Send + 'static>(
         &self,
         call: Call,
@@ -101,7 +101,7 @@ impl Line {
         self.locked().push((due, delivery));
     }
 
-    /// Lets through what is due before this call.
+    /// Delivers what is due before this call.
     async fn deliver(&self, number: u64) {
         while let Some(delivery) = self.due(number) {
             delivery.await;

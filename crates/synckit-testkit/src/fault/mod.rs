@@ -1,7 +1,7 @@
 //! Stores and transports that fail on purpose.
 //!
-//! - `plan.rs`: [`FaultPlan`], which call meets which [`Fault`], and the counters of calls
-//! - `line.rs`: how a fault is carried out around one call
+//! - `plan.rs`: [`FaultPlan`], which call gets which [`Fault`], and the counters of calls
+//! - `line.rs`: how a fault is applied to one call
 //! - `store.rs`, `transport.rs`: the wrappers, [`FaultyStore`] and [`FaultyTransport`]
 //! - `drop_at.rs`: [`drop_at`], which drops a future in the middle
 

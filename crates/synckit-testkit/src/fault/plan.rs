@@ -1,4 +1,4 @@
-//! Which call meets which fault.
+//! Which call gets which fault.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,21 +43,22 @@ pub enum Call {
 pub enum Fault {
     /// The call fails with this kind and never gets through.
     Fail(ErrorKind),
-    /// The call fails with `Busy`, says when it wants to be made again, and never gets through.
+    /// The call fails with `Busy`, which names the time of the next try, and never gets through.
     Busy(Duration),
-    /// The call gets through and is done; the caller is told that it failed with this kind.
+    /// The call gets through and is done; the caller gets an error of this kind.
     FailAfter(ErrorKind),
-    /// The call gets through twice; the caller sees the second answer.
+    /// The call gets through twice; the caller gets the second answer.
     Duplicate,
-    /// The call gets through after this time; with none, after letting others run.
+    /// The call gets through after this time; with zero, after other tasks have run.
     Delay(Duration),
-    /// The call waits until another one has ended, which overtakes it. The caller must make one meanwhile.
+    /// The call waits until another call, which overtakes it, has ended. The caller must make one meanwhile.
     Hold,
-    /// The call is done and answered, and gets through once more before the next but so many calls: 0 for
-    /// the very next.
+    /// The call is done and answered, and gets through once more later, after this many other calls: 0 means just
+    /// before the very next.
     Replay(u64),
-    /// The caller is told `Unavailable` at once, and the call gets through before the next but so many: 0 for
-    /// the very next. Of a transport, not of a store, whose failed commits are whole or absent by then.
+    /// The caller gets `Unavailable` at once, and the call gets through later, after this many other calls: 0 means
+    /// just before the very next. For a transport, not for a store: a failed commit of a store is whole or absent
+    /// when it returns.
     Late(u64),
     /// The caller never gets an answer, and the call never gets through.
     Hang,
@@ -76,7 +77,7 @@ impl Fault {
     pub const LOSE_ANSWER: Fault = Fault::FailAfter(ErrorKind::Unavailable);
 }
 
-/// A fault that a call has met.
+/// A fault that a call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fired {
     /// The number of the call among all calls, from 1.
@@ -87,10 +88,10 @@ pub struct Fired {
     pub fault: Fault,
 }
 
-/// Which calls meet which faults. Clones share it, so that a test goes on steering what it has handed over.
+/// Which calls get which faults. Clones share the plan, so a test can still change it after handing over a clone.
 ///
-/// Scripted faults come first, in the order they were added; then the random ones, which follow from the seed
-/// and the sequence of calls alone.
+/// Scripted faults come first, in the order in which they were added; then the random ones, which depend only on the
+/// seed and the sequence of calls.
 ///
 /// ```
 /// use synckit_testkit::{Call, Fault, FaultPlan};
@@ -125,7 +126,7 @@ struct Rule {
     fault: Fault,
 }
 
-/// What the plan says of one call.
+/// What the plan decides about one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verdict {
     pub(super) number: u64,
@@ -139,19 +140,19 @@ impl Default for FaultPlan {
 }
 
 impl FaultPlan {
-    /// A plan without faults: it counts.
+    /// Creates a plan without faults; it only counts.
     pub fn new() -> Self {
         FaultPlan { state: Arc::default(), ended: watch::Sender::new(0) }
     }
 
-    /// A plan whose random faults follow from this seed.
+    /// Creates a plan whose random faults depend on this seed.
     pub fn seeded(seed: u64) -> Self {
         let plan = FaultPlan::new();
         plan.locked().random = Some(Rng::new(seed));
         plan
     }
 
-    /// Lets this fault happen in so many of 100 calls. Without a seed it is 0.
+    /// Makes this fault happen in `percent` of 100 calls. Without a seed, the seed is 0.
     pub fn with_chance(self, percent: usize, fault: Fault) -> Self {
         let mut state = self.locked();
         state.random.get_or_insert_with(|| Rng::new(0));
@@ -160,23 +161,23 @@ impl FaultPlan {
         self
     }
 
-    /// Lets this fault happen at the n-th such call from now on, the next one being the first.
+    /// Makes this fault happen at the n-th call of this kind from now on; the next one is the first.
     ///
     /// # Panics
-    /// When `n` is 0.
+    /// If `n` is 0.
     pub fn nth(&self, call: Call, n: u64, fault: Fault) {
         self.add(Some(call), n, fault);
     }
 
-    /// Lets this fault happen at the n-th call from now on, whatever it is, the next one being the first.
+    /// Makes this fault happen at the n-th call of any kind from now on; the next one is the first.
     ///
     /// # Panics
-    /// When `n` is 0.
+    /// If `n` is 0.
     pub fn nth_of_all(&self, n: u64, fault: Fault) {
         self.add(None, n, fault);
     }
 
-    /// Takes back all faults, also a crash.
+    /// Removes all faults, also a crash.
     pub fn heal(&self) {
         let mut state = self.locked();
         state.script.clear();
@@ -184,22 +185,22 @@ impl FaultPlan {
         state.crashed = false;
     }
 
-    /// Whether a crash has happened and was not healed.
+    /// Returns whether a crash has happened and was not healed.
     pub fn is_crashed(&self) -> bool {
         self.locked().crashed
     }
 
-    /// How often this call was made.
+    /// Returns how often this call was made.
     pub fn calls(&self, call: Call) -> u64 {
         self.locked().calls.get(&call).copied().unwrap_or(0)
     }
 
-    /// How many calls were made.
+    /// Returns how many calls were made.
     pub fn total(&self) -> u64 {
         self.locked().total
     }
 
-    /// The faults that calls have met, in order.
+    /// Returns the faults that calls got, in order.
     pub fn fired(&self) -> Vec<Fired> {
         self.locked().fired.clone()
     }
@@ -209,7 +210,7 @@ impl FaultPlan {
         self.locked().script.push(Rule { call, left: n, fault });
     }
 
-    /// Counts a call and says what happens to it.
+    /// Counts a call and decides what happens to it.
     pub(super) fn judge(&self, call: Call) -> Verdict {
         let mut state = self.locked();
         let state = &mut *state;
@@ -232,7 +233,7 @@ impl FaultPlan {
         });
         if let Some(rng) = &mut state.random {
             for (percent, random) in &state.chances {
-                // Every chance draws at every call, so that one fault does not shift the others.
+                // Every chance draws at every call, so one fault does not shift the others.
                 if rng.chance(*percent) && fault.is_none() {
                     fault = Some(*random);
                 }
@@ -245,7 +246,7 @@ impl FaultPlan {
         Verdict { number, fault }
     }
 
-    /// Says that a call has ended.
+    /// Notes that a call has ended.
     pub(super) fn end(&self) {
         self.ended.send_modify(|ended| *ended += 1);
     }

@@ -9,9 +9,9 @@ use synckit_core::{
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};
 
-/// A store whose calls meet the faults of a [`FaultPlan`]. Clones share the store.
+/// A store whose calls get the faults of a [`FaultPlan`]. Clones share the store.
 ///
-/// [`EventStore::moved`] is passed through without faults: it is a hint.
+/// [`EventStore::moved`] has no faults: it is only a hint.
 #[derive(Debug)]
 pub struct FaultyStore<S> {
     inner: Arc<S>,
@@ -30,12 +30,12 @@ impl<S: EventStore> FaultyStore<S> {
         FaultyStore { inner: Arc::new(inner), line: Line::new(plan, "faulty store") }
     }
 
-    /// The store behind it, which has no faults.
+    /// Returns the store behind it, which has no faults.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// The plan.
+    /// Returns the plan.
     pub fn plan(&self) -> &FaultPlan {
         self.line.plan()
     }

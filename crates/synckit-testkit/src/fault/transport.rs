@@ -10,7 +10,7 @@ use synckit_core::{
 use crate::fault::line::Line;
 use crate::fault::plan::{Call, FaultPlan};
 
-/// A transport whose calls meet the faults of a [`FaultPlan`]. Clones share the transport.
+/// A transport whose calls get the faults of a [`FaultPlan`]. Clones share the transport.
 #[derive(Debug)]
 pub struct FaultyTransport<T> {
     inner: Arc<T>,
@@ -29,12 +29,12 @@ impl<T: Transport> FaultyTransport<T> {
         FaultyTransport { inner: Arc::new(inner), line: Line::new(plan, "faulty transport") }
     }
 
-    /// The transport behind it, which has no faults.
+    /// Returns the transport behind it, which has no faults.
     pub fn inner(&self) -> &T {
         &self.inner
     }
 
-    /// The plan.
+    /// Returns the plan.
     pub fn plan(&self) -> &FaultPlan {
         self.line.plan()
     }

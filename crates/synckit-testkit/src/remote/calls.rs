@@ -27,7 +27,7 @@ pub async fn hello_pull_push_and_missing_arrive_and_are_answered<W: Wire>() {
     assert_eq!(client.missing(missing).await.unwrap().ids, ids);
 }
 
-/// Compression works both ways, and what is counted is what crosses.
+/// Compression works in both directions, and the counters count what is sent over the wire.
 pub async fn messages_are_compressed_both_ways_and_counted_as_sent<W: Wire>() {
     let server = Running::<W>::start().await;
     *server.double.log.lock().unwrap() = events(300);
@@ -51,7 +51,7 @@ pub async fn large_messages_pass<W: Wire>() {
     assert_eq!(client.push(push(large)).await.unwrap().accepted, 8);
 }
 
-/// An error comes with its kind and its message, and says of which transport and call it is.
+/// An error keeps its kind and its message, and names the transport and the call.
 pub async fn every_kind_of_error_keeps_its_kind_and_message<W: Wire>() {
     let server = Running::<W>::start().await;
     let client = server.client();
@@ -63,7 +63,8 @@ pub async fn every_kind_of_error_keeps_its_kind_and_message<W: Wire>() {
     }
 }
 
-/// A delay that the server names comes, and one for a server that has no room and names none.
+/// A delay that the server names reaches the client, and so does a delay for a server that has no room and names
+/// none.
 pub async fn when_to_come_again_is_said<W: Wire>() {
     let server = Running::<W>::start().await;
     let client = server.client();
@@ -100,13 +101,13 @@ pub async fn a_relay_passes_everything_on<W: Wire>() {
     relay.abort();
 }
 
-/// Ids cost less than 20 bytes each, whichever message they are in.
+/// Ids cost less than 20 bytes each, in every message.
 pub async fn ids_are_packed_both_ways<W: Wire>() {
     let server = Running::<W>::start().await;
     ids_are_packed_to(&server, &server.client()).await;
 }
 
-/// Does what [`ids_are_packed_both_ways`] does, with this client.
+/// Runs [`ids_are_packed_both_ways`] with this client.
 pub async fn ids_are_packed_to<W: Wire>(server: &Running<W>, client: &Client<W::Exchange>) {
     let ids = ids(1_000);
     server.double.ids.lock().unwrap().clone_from(&ids);
@@ -131,7 +132,7 @@ pub async fn ids_are_packed_to<W: Wire>(server: &Running<W>, client: &Client<W::
     assert!(each.iter().all(|bytes| *bytes < 20.0), "{each:.1?}");
 }
 
-/// Pages come in order, with or without events; the error that ends them is the last that comes.
+/// Pages come in order, with or without events; the error that ends them comes last.
 pub async fn a_subscription_brings_pages_and_then_its_error<W: Wire>() {
     let server = Running::<W>::start().await;
     let end = Error::new(ErrorKind::CursorUnknown, "start again");
@@ -146,7 +147,7 @@ pub async fn a_subscription_brings_pages_and_then_its_error<W: Wire>() {
     assert!(pages.next().await.is_none());
 }
 
-/// A subscription that the peer refuses is refused at once, not in the place of a page.
+/// A subscription that the peer refuses is refused at once, not with its first page.
 pub async fn an_error_at_the_start_of_a_subscription_is_that_error<W: Wire>() {
     let server = Running::<W>::start().await;
     *server.double.failure.lock().unwrap() = Some(Error::new(ErrorKind::CursorUnknown, "start again"));
@@ -154,7 +155,7 @@ pub async fn an_error_at_the_start_of_a_subscription_is_that_error<W: Wire>() {
     assert_eq!(error.kind(), ErrorKind::CursorUnknown);
 }
 
-/// A subscription without a sign of life is a timeout, and then at its end.
+/// A subscription without a sign of life ends with a timeout.
 pub async fn a_subscription_that_stays_silent_is_given_up<W: Wire>() {
     let server = Running::<W>::with(ServerConfig { heartbeat_ms: 60_000, ..ServerConfig::default() }).await;
     let client = server.client_with(|config| config.with_timeouts(short()));
@@ -163,7 +164,7 @@ pub async fn a_subscription_that_stays_silent_is_given_up<W: Wire>() {
     assert!(pages.next().await.is_none());
 }
 
-/// Closing a transport ends what it is at, and whatever is asked of it later.
+/// Closing a transport ends its running calls and subscriptions, and all later calls.
 pub async fn closing_ends_calls_and_subscriptions<W: Wire>() {
     let server = Running::<W>::start().await;
     let client = server.client();
@@ -182,7 +183,7 @@ pub async fn closing_ends_calls_and_subscriptions<W: Wire>() {
     assert_eq!(client.subscribe(pull()).await.err().expect("closed").kind(), ErrorKind::Closed);
 }
 
-/// Where nobody listens, the error says where that is.
+/// If nobody listens, the error names the address.
 pub async fn nobody_there_is_unavailable_and_says_what_to_check<W: Wire>() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("{}{}", W::Exchange::PROTOCOL.plain, listener.local_addr().unwrap());
@@ -206,7 +207,7 @@ pub async fn a_client_finds_its_server_again<W: Wire>() {
     drop(server);
 }
 
-/// The values of headers are in no debug output and in no error.
+/// No debug output and no error shows the values of headers.
 pub async fn headers_are_sent_and_not_shown<W: Wire>() {
     let url = format!("{}hub:8081", W::Exchange::PROTOCOL.plain);
     let config = ClientConfig::new(url).with_header("authorization", "Bearer secret");
@@ -219,7 +220,7 @@ pub async fn headers_are_sent_and_not_shown<W: Wire>() {
     }
 }
 
-/// A service answers through whatever mounts it: a client of it at this URL.
+/// Checks that a service works however it is mounted, with a client of it at this URL.
 pub async fn works<W: Wire>(url: &str) {
     let client = Client::<W::Exchange>::new(url).unwrap();
     assert_eq!(client.hello(hello()).await.expect(url).node.as_str(), "hub");

@@ -19,10 +19,10 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Makes one that nobody knows yet.
+    /// Creates an authority that nobody trusts yet.
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // A certificate names the authority that signed it, so each has a name of its own.
+        // A certificate names the authority that signed it, so each authority has a different name.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);

@@ -1,4 +1,4 @@
-//! A transport that answers from memory and remembers what it was asked.
+//! A transport that answers from memory and remembers its requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -16,24 +16,24 @@ use super::requests::{page, store};
 #[derive(Clone, Debug, Default)]
 pub struct Double(Arc<State>);
 
-/// What a [`Double`] answers, and what it was asked.
+/// What a [`Double`] answers, and its requests.
 #[derive(Debug, Default)]
 pub struct State {
     /// What was pushed.
     pub pushed: Mutex<Vec<Event>>,
-    /// What is answered to a pull.
+    /// The events that a pull gets.
     pub log: Mutex<Vec<Event>>,
-    /// What is answered to a pull that asks for ids only.
+    /// The ids that a pull for ids only gets.
     pub ids: Mutex<Vec<EventId>>,
-    /// What the next call fails with.
+    /// The error of the next call.
     pub failure: Mutex<Option<Error>>,
-    /// What subscribers get; then silence.
+    /// The pages that subscribers get; then nothing more.
     pub pages: Mutex<VecDeque<Result<PullResponse>>>,
     /// Whether calls wait for `go`.
     pub held: Mutex<bool>,
     /// Is notified when a call has begun.
     pub begun: Notify,
-    /// Lets a held call go on.
+    /// Lets a held call continue.
     pub go: Notify,
 }
 

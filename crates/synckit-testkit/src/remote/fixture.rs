@@ -10,7 +10,7 @@ use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve, serve_
 use super::{Authority, Wire, service};
 use crate::wire::{Loopback, Server, WireFixture};
 
-/// A wire without TLS.
+/// A transport without TLS.
 pub struct OnLoopback<W> {
     port: Loopback,
     config: fn(ClientConfig) -> ClientConfig,
@@ -52,7 +52,7 @@ impl<W: Wire> WireFixture for OnLoopback<W> {
     }
 }
 
-/// A wire over TLS, where both sides show certificates.
+/// A transport over TLS, where both sides show certificates.
 #[derive(Debug)]
 pub struct OverTls<W> {
     port: Loopback,

@@ -1,4 +1,4 @@
-//! What is bounded: sizes, times, room.
+//! The limits: sizes, times, number of calls.
 
 use synckit_core::{ErrorKind, Limits, Transport};
 use synckit_remote::{Serve, ServerConfig, Timeouts};
@@ -7,7 +7,7 @@ use synckit_wire::WireLimits;
 use super::requests::{event, events, hello, kind, pull, push};
 use super::{Double, Running, Wire, service, short};
 
-/// A caller is told the stricter limits of both.
+/// A caller gets the stricter limits of both sides.
 pub async fn hello_names_the_stricter_limits_of_endpoint_and_wire<W: Wire>() {
     let mut limits = WireLimits::default();
     limits.limits.event_bytes = 1_000;
@@ -17,7 +17,7 @@ pub async fn hello_names_the_stricter_limits_of_endpoint_and_wire<W: Wire>() {
     assert_eq!(told, Limits { event_bytes: 1_000, ..Limits::default() });
 }
 
-/// What the client may not send is not sent, packed or not; it goes on with what it may.
+/// What is above the client's limit for sending is not sent, packed or not; the client continues with what is below.
 pub async fn a_batch_above_what_the_client_may_send_is_too_large<W: Wire>() {
     let server = Running::<W>::start().await;
     let limits = WireLimits { body_bytes: 1_000, ..WireLimits::default() };
@@ -37,7 +37,8 @@ pub async fn a_batch_above_what_the_client_may_send_is_too_large<W: Wire>() {
     assert!(server.double.pushed.lock().unwrap().is_empty());
 }
 
-/// What the client may not take is refused, on the wire and unpacked; it goes on with what it may.
+/// What is above the client's limit for receiving is refused, on the wire and unpacked; the client continues with
+/// what is below.
 pub async fn an_answer_above_what_the_client_takes_is_too_large<W: Wire>() {
     let server = Running::<W>::start().await;
     *server.double.log.lock().unwrap() = events(300);
@@ -50,7 +51,7 @@ pub async fn an_answer_above_what_the_client_takes_is_too_large<W: Wire>() {
     }
 }
 
-/// A call is given up at the time of either side.
+/// A call ends after the timeout of either side.
 pub async fn a_call_that_takes_too_long_is_a_timeout_on_both_sides<W: Wire>() {
     let server = Running::<W>::start().await;
     *server.double.held.lock().unwrap() = true;
@@ -67,7 +68,7 @@ pub async fn a_call_that_takes_too_long_is_a_timeout_on_both_sides<W: Wire>() {
     );
 }
 
-/// There is room for a number of subscriptions, and beside them for calls.
+/// There is room for a number of subscriptions, and besides them for calls.
 pub async fn subscriptions_beyond_the_limit_are_busy<W: Wire>() {
     let server = Running::<W>::with(ServerConfig { subscriptions: 1, ..ServerConfig::default() }).await;
     let client = server.client();
@@ -77,7 +78,7 @@ pub async fn subscriptions_beyond_the_limit_are_busy<W: Wire>() {
     drop(first);
 }
 
-/// Requests wait for room, and are then told when to come again.
+/// Requests wait for room, and then get an error that says when to come again.
 pub async fn requests_beyond_the_limit_are_told_to_come_again<W: Wire>() {
     let server =
         Running::<W>::with(ServerConfig { requests: 2, queue_ms: 50, ..ServerConfig::default() }).await;
@@ -108,7 +109,7 @@ pub async fn connections_beyond_the_limit_wait_for_their_turn<W: Wire>() {
     let config = ServerConfig { connections: 2, timeouts: short(), ..ServerConfig::default() };
     let server = Running::<W>::with(config).await;
     let silent = [server.connect().await, server.connect().await];
-    // Both places are taken, so this waits until they are given up.
+    // Both slots are taken, so this waits until they are free.
     server.still_serves().await;
     for stream in silent {
         super::read_all(stream).await;

@@ -1,9 +1,9 @@
-//! What transports over a network are tested with, beside the suite of all transports.
+//! Tests for transports over a network, in addition to the suite of all transports.
 //!
 //! - [`Wire`]: a transport, both of its sides
 //! - [`remote_conformance!`](crate::remote_conformance), [`remote_tls_conformance!`](crate::remote_tls_conformance): the
-//!   cases that are the same over every wire, in the modules [`calls`], [`limits`], [`serving`] and [`tls`]
-//! - [`Running`], [`Double`]: a server on a free port, in front of a transport that remembers what it was asked
+//!   cases that are the same for every transport, in the modules [`calls`], [`limits`], [`serving`] and [`tls`]
+//! - [`Running`], [`Double`]: a server on a free port, in front of a transport that remembers its requests
 //! - [`OnLoopback`], [`OverTls`]: fixtures for the conformance suite and the matrix
 //! - [`Authority`], [`requests`]: certificates; requests, answers and events
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
@@ -37,19 +37,19 @@ pub trait Wire: Send + Sync + 'static {
     /// The answering side of a transport.
     type Service<T: Transport>: Serve + Clone + From<Service<T>> + 'static;
 
-    /// Returns what arrives of a delay that the server names.
+    /// Returns what the client gets of a delay that the server names.
     fn delay(named: Duration) -> Duration {
         named
     }
 }
 
-/// Puts a transport on a wire.
+/// Creates a service for a transport.
 fn service<W: Wire, T: Transport>(transport: T, config: ServerConfig) -> W::Service<T> {
     Service::new(transport).with_config(config).into()
 }
 
-/// Makes a test of every case that is the same over every wire. It takes a [`Wire`](crate::remote::Wire), and makes a
-/// module `remote_conformance`.
+/// Makes a test of every case that is the same for every transport over a network. It takes a
+/// [`Wire`](crate::remote::Wire), and makes a module `remote_conformance`.
 #[macro_export]
 macro_rules! remote_conformance {
     ($wire:ty) => {
@@ -85,7 +85,7 @@ macro_rules! remote_conformance {
     };
 }
 
-/// Makes a test of every case about TLS that is the same over every wire, as
+/// Makes a test of every case about TLS that is the same for every transport over a network, as
 /// [`remote_conformance!`](crate::remote_conformance) does, in a module `remote_tls_conformance`.
 #[macro_export]
 macro_rules! remote_tls_conformance {
@@ -120,10 +120,10 @@ macro_rules! __remote_cases {
     };
 }
 
-/// Runs a case on a runtime of its own with one thread.
+/// Runs a case on a separate runtime with one thread.
 ///
 /// # Panics
-/// When the case does.
+/// If the case does.
 pub fn run(case: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(case);
 }

@@ -14,7 +14,7 @@ pub fn store() -> StoreId {
     StoreId::from_bytes([7; 16])
 }
 
-/// Returns who calls.
+/// Returns the caller.
 pub fn caller() -> Caller {
     Caller { node: NodeId::new("a").unwrap(), store: StoreId::from_bytes([1; 16]) }
 }
@@ -40,7 +40,7 @@ pub fn push(events: Vec<Event>) -> PushRequest {
     PushRequest { caller: caller(), filter: "all".into(), events, from: None, upto: None }
 }
 
-/// Returns a page of these events, after which there is no other.
+/// Returns a page of these events, which is the last.
 pub fn page(events: Vec<Event>) -> PullResponse {
     PullResponse {
         events,
@@ -65,7 +65,7 @@ pub fn ids(count: u64) -> Vec<EventId> {
         .collect()
 }
 
-/// Returns the event of this number, with this JSON as its data.
+/// Returns the event with this number, with this JSON as its data.
 pub fn event(counter: u64, data: &str) -> Event {
     let node = NodeId::new("a").unwrap();
     let new = NewEvent::with_data("T", "x", Data::json(data).unwrap()).unwrap();
@@ -81,26 +81,26 @@ pub fn event(counter: u64, data: &str) -> Event {
     }
 }
 
-/// Returns events of several kilobytes that pack well.
+/// Returns events of several kilobytes that compress well.
 pub fn events(count: u64) -> Vec<Event> {
     let pretty = format!("{{\n  \"n\": 9007199254740993,\n  \"text\": {:?}\n}}", "words ".repeat(50));
     (1..=count).map(|counter| event(counter, &pretty)).collect()
 }
 
-/// Returns the kind of the error that this must be.
+/// Returns the kind of the error that the result must hold.
 pub fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.expect_err("an error").kind()
 }
 
-/// Packs a message in each way that there is, with the name of it.
+/// Packs a message in each supported way, with the name of the way.
 pub fn packings(message: &[u8]) -> [(&'static str, Vec<u8>); 2] {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(message).unwrap();
     [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(message, 1).unwrap())]
 }
 
-/// Packs, in each way, something that unpacks to 1 GiB of zeros: 64 MiB, sixteen times. Both formats unpack what stands in
-/// a row.
+/// Packs, in each way, a message that unpacks to 1 GiB of zeros: 64 MiB, sixteen times. Both formats unpack all parts
+/// that follow each other.
 pub fn bombs() -> [(&'static str, Vec<u8>); 2] {
     packings(&vec![0; 64 << 20]).map(|(how, part)| (how, part.repeat(16)))
 }

@@ -1,4 +1,4 @@
-//! A server on a free port, in front of a transport that remembers what it was asked.
+//! A server on a free port, in front of a transport that remembers its requests.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -19,9 +19,9 @@ use super::{Wire, service};
 /// A running server. It serves until it is stopped, or the runtime ends.
 #[derive(Debug)]
 pub struct Running<W> {
-    /// Where it listens.
+    /// The address it listens at.
     pub address: SocketAddr,
-    /// What answers.
+    /// The transport that answers.
     pub double: Double,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<()>>,
@@ -29,23 +29,23 @@ pub struct Running<W> {
 }
 
 impl<W: Wire> Running<W> {
-    /// Starts one.
+    /// Starts a server.
     pub async fn start() -> Self {
         Running::with(ServerConfig::default()).await
     }
 
-    /// Starts one with these limits and timeouts.
+    /// Starts a server with these limits and timeouts.
     pub async fn with(config: ServerConfig) -> Self {
         Running::at(([127, 0, 0, 1], 0).into(), config).await
     }
 
-    /// Starts one at this address.
+    /// Starts a server at this address.
     pub async fn at(address: SocketAddr, config: ServerConfig) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         Running::on(listener, None, config)
     }
 
-    /// Starts one over TLS.
+    /// Starts a server over TLS.
     pub async fn over_tls(tls: ServerTls, config: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Running::on(listener, Some(tls), config)
@@ -57,7 +57,7 @@ impl<W: Wire> Running<W> {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let stopped = async {
-                // Dropped with the value in a test: it serves on.
+                // If a test drops the value, the server keeps serving.
                 if stopped.await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -80,12 +80,12 @@ impl<W: Wire> Running<W> {
         self.client_with(|config| config)
     }
 
-    /// Returns a client as configured.
+    /// Returns a client with this configuration.
     pub fn client_with(&self, config: impl FnOnce(ClientConfig) -> ClientConfig) -> Client<W::Exchange> {
         Client::with_config(config(ClientConfig::new(self.url()))).unwrap()
     }
 
-    /// Returns a client over TLS, that calls it by this name.
+    /// Returns a client over TLS that calls the server by this name.
     pub fn secure_client(&self, host: &str, tls: ClientTls) -> Client<W::Exchange> {
         let url = format!("{}{host}:{}", W::Exchange::PROTOCOL.secure, self.address.port());
         Client::with_config(ClientConfig::new(url).with_tls(tls)).unwrap()
@@ -96,7 +96,7 @@ impl<W: Wire> Running<W> {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// Waits until it has stopped.
+    /// Waits until the server has stopped.
     pub async fn stopped(self) {
         self.task.await.unwrap().unwrap();
     }
@@ -106,7 +106,7 @@ impl<W: Wire> Running<W> {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends bytes as they are, and reads until the server closes.
+    /// Sends bytes unchanged, and reads until the server closes.
     pub async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         // The server may answer and close before it has read everything.
@@ -116,7 +116,7 @@ impl<W: Wire> Running<W> {
 
     /// Panics unless it still serves.
     pub async fn still_serves(&self) {
-        // With short times and little processor, a connection may be closed before its first request comes.
+        // With short timeouts and a busy processor, a connection may be closed before its first request comes.
         for _ in 0..5 {
             if self.client().hello(hello()).await.is_ok() {
                 return;
@@ -126,15 +126,15 @@ impl<W: Wire> Running<W> {
     }
 }
 
-/// Reads what comes until the other side closes.
+/// Reads until the other side closes.
 pub async fn read_all(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A connection that is reset has said what it had to say.
+    // A connection that is reset has sent everything before.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Returns short times, for tests that run into them.
+/// Returns short timeouts, for tests that run into them.
 pub fn short() -> Timeouts {
     Timeouts {
         connect_ms: 300,
@@ -145,7 +145,7 @@ pub fn short() -> Timeouts {
     }
 }
 
-/// Starts a server that treats every connection so, and returns its URL.
+/// Starts a server that handles every connection with this function, and returns its URL.
 pub async fn fake<W, F, A>(answer: F) -> String
 where
     W: Wire,

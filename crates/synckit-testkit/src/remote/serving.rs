@@ -7,7 +7,7 @@ use synckit_remote::ServerConfig;
 use super::requests::{event, hello, kind, page, pull, push};
 use super::{Running, Wire};
 
-/// A call that runs when the shutdown begins gets its answer; no other does.
+/// A call that is running when the shutdown begins gets its answer; no later call does.
 pub async fn shutdown_finishes_a_running_request_and_accepts_no_other<W: Wire>() {
     let mut server = Running::<W>::start().await;
     *server.double.held.lock().unwrap() = true;
@@ -16,7 +16,7 @@ pub async fn shutdown_finishes_a_running_request_and_accepts_no_other<W: Wire>()
     server.double.begun.notified().await;
     server.stop();
     let (other, double) = (server.client(), server.double.clone());
-    // The listener is closed before anything is waited for.
+    // The listener closes before the server waits for anything.
     while tokio::net::TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -26,7 +26,7 @@ pub async fn shutdown_finishes_a_running_request_and_accepts_no_other<W: Wire>()
     server.stopped().await;
 }
 
-/// Nothing that is idle or lasts holds up a shutdown.
+/// Idle connections and subscriptions do not delay a shutdown.
 pub async fn shutdown_closes_idle_connections_and_ends_subscriptions<W: Wire>() {
     let mut server = Running::<W>::start().await;
     let client = server.client();
@@ -37,7 +37,7 @@ pub async fn shutdown_closes_idle_connections_and_ends_subscriptions<W: Wire>() 
     server.stopped().await;
 }
 
-/// A subscription is told to come again, while a call of the same client finishes.
+/// A subscription ends with an error that says to come again, while a call of the same client finishes.
 pub async fn shutdown_ends_subscriptions_and_lets_calls_finish<W: Wire>() {
     let mut server = Running::<W>::start().await;
     let client = server.client();

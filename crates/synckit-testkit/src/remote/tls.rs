@@ -1,4 +1,4 @@
-//! TLS with real sockets and certificates: who is let in, who is not, and what each side is told.
+//! TLS with real sockets and certificates: who is let in, who is not, and which error each side gets.
 
 use synckit_core::{Error, ErrorKind, Transport};
 use synckit_net::{ClientTls, ServerTls, TlsIdentity};
@@ -15,7 +15,7 @@ async fn start<W: Wire>(tls: ServerTls) -> Running<W> {
     Running::over_tls(tls, ServerConfig::default()).await
 }
 
-/// Returns settings of a client that trusts this authority and no other.
+/// Returns settings of a client that trusts only this authority.
 pub fn trusting(authority: &Authority) -> ClientTls {
     ClientTls::new().with_public_roots(false).with_roots(&authority.pem())
 }
@@ -38,7 +38,7 @@ pub async fn a_trusted_server_is_called_and_every_byte_is_counted<W: Wire>() {
     assert!(client.traffic().sent > handshake.sent);
 }
 
-/// A certificate is for the name in the URL.
+/// A certificate must match the name in the URL.
 pub async fn a_name_is_checked_too_where_the_server_has_one<W: Wire>() {
     let authority = Authority::new();
     let server = start::<W>(ServerTls::new(authority.server("localhost"))).await;
@@ -49,7 +49,7 @@ pub async fn a_name_is_checked_too_where_the_server_has_one<W: Wire>() {
     assert!(error.message().contains("another name"), "{error}");
 }
 
-/// An authority that nobody named is not trusted.
+/// An authority that is not in the settings is not trusted.
 pub async fn a_server_of_an_unknown_authority_is_refused<W: Wire>() {
     let authority = Authority::new();
     let server = start::<W>(ServerTls::new(authority.server(HERE))).await;
@@ -60,7 +60,7 @@ pub async fn a_server_of_an_unknown_authority_is_refused<W: Wire>() {
     }
 }
 
-/// A certificate that has expired is called that.
+/// The error for an expired certificate says so.
 pub async fn an_expired_certificate_is_named_so<W: Wire>() {
     let authority = Authority::new();
     let server = start::<W>(ServerTls::new(authority.expired(HERE))).await;
@@ -69,7 +69,8 @@ pub async fn an_expired_certificate_is_named_so<W: Wire>() {
     assert!(error.message().contains("expired"), "{error}");
 }
 
-/// A server that requires certificates lets in those that its authority signed, and tells the others.
+/// A server that requires certificates lets in clients whose certificate its authority signed, and refuses the
+/// others.
 pub async fn clients_show_certificates_where_they_must<W: Wire>() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let tls = ServerTls::new(authority.server(HERE)).with_required_clients(clients.pem());
@@ -87,7 +88,7 @@ pub async fn clients_show_certificates_where_they_must<W: Wire>() {
     assert!(with(clients.client()).hello(hello()).await.is_ok(), "it goes on serving");
 }
 
-/// A server that asks for certificates takes callers without one, and none with a wrong one.
+/// A server with optional certificates accepts callers without one, and refuses callers with a wrong one.
 pub async fn clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_is_taken<W: Wire>() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let tls = ServerTls::new(authority.server(HERE)).with_optional_clients(clients.pem());
@@ -98,7 +99,7 @@ pub async fn clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_i
     assert_eq!(refused(&with(Authority::new().client())).await.kind(), ErrorKind::Denied);
 }
 
-/// A client that speaks TLS to a port that does not is told which URL to use.
+/// A client that speaks TLS to a port without TLS gets an error that names the right URL.
 pub async fn tls_to_a_plain_port_is_told_so<W: Wire>() {
     let server = Running::<W>::start().await;
     let error = refused(&server.secure_client(HERE, ClientTls::new())).await;
@@ -106,18 +107,18 @@ pub async fn tls_to_a_plain_port_is_told_so<W: Wire>() {
     assert!(error.message().contains(&format!("use {}", W::Exchange::PROTOCOL.plain)), "{error}");
 }
 
-/// A client that speaks no TLS to a port that does gets this error.
+/// Returns the error that a client without TLS gets from a port with TLS.
 pub async fn plain_to_a_tls_port<W: Wire>() -> Error {
     let server = start::<W>(ServerTls::new(Authority::new().server(HERE))).await;
     server.client().push(push(events(200))).await.expect_err("an error")
 }
 
-/// Callers that stay silent, or send what is no handshake, are closed after their time.
+/// Callers that stay silent, or send something else than a handshake, are disconnected after a timeout.
 pub async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_nothing_else<W: Wire>() {
     let authority = Authority::new();
     let config = ServerConfig { timeouts: short(), connections: 2, ..ServerConfig::default() };
     let server = Running::<W>::over_tls(ServerTls::new(authority.server(HERE)), config).await;
-    // Both slots are held by callers that say nothing, or not enough; each is closed after its time.
+    // Both slots are held by callers that send nothing, or too little; each is disconnected after its timeout.
     for start in [&b""[..], &[22, 3, 1, 2, 0, 1], &[22, 3, 1, 2, 0, 1], b""] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(start).await.unwrap();
@@ -126,7 +127,7 @@ pub async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and
     let mut noise = server.connect().await;
     noise.write_all(&[22; 600]).await.unwrap();
     read_all(noise).await;
-    // With so little time for a handshake and little processor, the first may fail.
+    // With so short a timeout for a handshake and a busy processor, the first may fail.
     for attempt in 1.. {
         match server.secure_client(HERE, trusting(&authority)).hello(hello()).await {
             Ok(_) => break,
@@ -135,7 +136,7 @@ pub async fn handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and
     }
 }
 
-/// A server that accepts and stays silent is a timeout.
+/// A server that accepts and stays silent causes a timeout.
 pub async fn a_server_that_never_answers_the_handshake_is_a_timeout<W: Wire>() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("{}{}", W::Exchange::PROTOCOL.secure, listener.local_addr().unwrap());
@@ -144,7 +145,7 @@ pub async fn a_server_that_never_answers_the_handshake_is_a_timeout<W: Wire>() {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }
 
-/// Certificates and keys that cannot be used are found when either side is made, and no key is in an error.
+/// Certificates and keys that cannot be used are found when either side is created, and no error shows a key.
 pub async fn settings_that_cannot_be_used_are_errors_from_the_start_without_the_key<W: Wire>() {
     let authority = Authority::new();
     let (good, other) = (authority.server(HERE), authority.client());

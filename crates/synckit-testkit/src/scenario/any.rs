@@ -12,12 +12,12 @@ use crate::wire::{Server, WireFixture};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Any store: makes fresh namespaces of one kind.
+/// Any store: creates fresh namespaces of one kind.
 #[derive(Clone)]
 pub struct AnyStore(Arc<dyn Fn() -> Namespace + Send + Sync>);
 
 impl AnyStore {
-    /// The store of these fixtures. Each call must make a fresh one.
+    /// Wraps the store of these fixtures. Each call must return a fresh one.
     pub fn new<F: StoreFixture>(fixture: impl Fn() -> F + Send + Sync + 'static) -> Self {
         AnyStore(Arc::new(move || Namespace(Box::new(fixture()))))
     }
@@ -33,12 +33,12 @@ impl fmt::Debug for AnyStore {
     }
 }
 
-/// Any transport: makes fresh places to serve at, of one kind.
+/// Any transport: creates fresh places to serve at, of one kind.
 #[derive(Clone)]
 pub struct AnyWire(Arc<dyn Fn() -> Wire + Send + Sync>);
 
 impl AnyWire {
-    /// The transport of these fixtures. Each call must make a fresh one.
+    /// Wraps the transport of these fixtures. Each call must return a fresh one.
     pub fn new<F: WireFixture>(fixture: impl Fn() -> F + Send + Sync + 'static) -> Self {
         AnyWire(Arc::new(move || Wire(Box::new(fixture()))))
     }

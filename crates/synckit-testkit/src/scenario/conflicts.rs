@@ -1,4 +1,4 @@
-//! Two edits of one thing, made without knowing of each other.
+//! Two edits of one thing, made without knowledge of each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::world::{Hub, Log, Manager};
 use super::{Cell, Ended, ScenarioResult};
 use crate::check::Created;
 
-/// A manager whose resolver counts how often it is asked; the latest edit stands.
+/// Returns a manager whose resolver counts how often it is asked; the latest edit stands.
 async fn counting(hub: &Hub, replica: &Log, asked: &Arc<AtomicUsize>) -> Result<Manager> {
     let asked = asked.clone();
     let resolver = Closure::new("counted", move |conflict: &Conflict| {

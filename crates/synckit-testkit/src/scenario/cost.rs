@@ -8,7 +8,7 @@ use super::{Cell, Ended, ScenarioResult};
 use crate::Failure;
 use crate::check::Created;
 
-/// By how much the digits of longer counters, positions and times may change a message.
+/// The number of bytes by which longer counters, positions and times may change a message.
 const DIGITS: u64 = 32;
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
@@ -21,7 +21,7 @@ pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     Ok(Ended::Well)
 }
 
-/// What a sync took.
+/// The cost of a sync.
 #[derive(Debug)]
 struct Price {
     requests: u64,
@@ -29,7 +29,7 @@ struct Price {
     received: u64,
 }
 
-/// What it costs to push one event, to pull it, and to find that nothing is new, after so many.
+/// Returns the cost of pushing one event, of pulling it, and of finding nothing new, after this history.
 async fn after(cell: &Cell, history: usize) -> Result<Vec<Price>, Failure> {
     let hub = Hub::start(cell).await?;
     let (a, b) = (Log::make(&cell.replica, "a").await?, Log::make(&cell.replica, "b").await?);

@@ -1,4 +1,4 @@
-//! Replicas that recorded offline meet at a hub.
+//! Replicas that recorded offline sync with a hub.
 
 use super::ground::{assert_agree, record_notes, settle, sync_all};
 use super::world::{Hub, Log};

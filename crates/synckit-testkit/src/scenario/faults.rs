@@ -1,7 +1,7 @@
 //! Replicas of both stores through random records, losses, crashes and partitions, from one seed.
 //!
-//! Every replica is served, so that each store stands on either side of the wire. What is left to chance follows
-//! from the seed; how tasks and sockets interleave does not.
+//! Every replica is served, so each store is used on either side of the transport. The seed decides everything random
+//! except how tasks and sockets interleave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::check::{self, Checked, Created};
 use crate::fault::{Fault, FaultPlan, FaultyStore, FaultyTransport};
 use crate::rng::Rng;
 
-/// The calling and the answering side: the store of the replicas calls that of the hub, itself, and is called.
+/// The calling and the serving side: the store of the replicas calls that of the hub and one of its own kind, and is
+/// called by that of the hub.
 const LINKS: [(usize, usize); 5] = [(1, 0), (2, 0), (3, 0), (3, 1), (2, 1)];
 
 const STEPS: usize = 50;
@@ -127,7 +128,7 @@ impl World {
         self.sync(link, store, wire, faulty).await
     }
 
-    /// One sync over a link, on which either side may crash at a store call and messages may be lost.
+    /// Makes one sync over a link, on which either side may crash at a store call and messages may be lost.
     async fn sync(
         &mut self,
         (from, to): (usize, usize),
@@ -177,7 +178,7 @@ impl World {
         check::monotonic_values(&self.sites[at].log.store).await
     }
 
-    /// Mends every link and syncs over all of them until nothing moves.
+    /// Repairs every link and syncs over all of them until nothing moves.
     async fn heal(&mut self) -> Checked {
         self.trace.push("everything heals".to_owned());
         for _ in 0..20 {

@@ -13,7 +13,7 @@ async fn filtered(hub: &Hub, replica: &Log, types: &[&str]) -> Result<Manager> {
     Ok(SyncManager::builder(replica.store.clone(), hub.connect().await?).with_filter(filter).build())
 }
 
-/// Events of which every other one is public.
+/// Records events of which every other one is public.
 async fn record_both(manager: &Manager, who: &str, count: usize, created: &mut Created) -> Result<()> {
     let events: Result<Vec<NewEvent>> = (0..count)
         .map(|number| {

@@ -1,4 +1,4 @@
-//! What scenarios record, and what they check in the end.
+//! What scenarios record, and what they check at the end.
 
 use synckit::{Digest, SyncManager, SyncReport};
 use synckit_core::{Event, EventStore, NewEvent, Result, Transport};
@@ -7,7 +7,7 @@ use super::world::{Log, Manager};
 use crate::case::Failure;
 use crate::check::{self, Checked, Created};
 
-/// An event whose content tells where and when it was made.
+/// Returns an event whose content shows where and when it was made.
 pub(super) fn note(text: &str, note: usize) -> NewEvent {
     NewEvent::new("NoteEdited", format!("note-{note}"), &format!("{text} on note {note}"))
         .expect("the scenarios use valid names")
@@ -24,7 +24,7 @@ pub(super) async fn record<S: EventStore, T: Transport>(
     Ok(events)
 }
 
-/// Records so many events about so many notes.
+/// Records a number of events about a number of notes.
 pub(super) async fn record_notes<S: EventStore, T: Transport>(
     manager: &SyncManager<S, T>,
     text: &str,
@@ -50,7 +50,7 @@ pub(super) async fn settle(managers: &[&Manager]) -> Result<(), Failure> {
     panic!("P3: the replicas do not come to rest");
 }
 
-/// Syncs all in turn, so often.
+/// Syncs all in turn, for a number of rounds.
 pub(super) async fn sync_all(managers: &[&Manager], rounds: usize) -> Result<(), Failure> {
     for _ in 0..rounds {
         for manager in managers {
@@ -60,7 +60,7 @@ pub(super) async fn sync_all(managers: &[&Manager], rounds: usize) -> Result<(),
     Ok(())
 }
 
-/// P2, P3 and P4 over logs that have come to rest.
+/// Checks P2, P3 and P4 over logs that no longer change.
 pub(super) async fn assert_agree(logs: &[&Log], created: &Created) {
     for log in logs {
         let stored = holds(check::log(&log.store).await);
@@ -69,7 +69,7 @@ pub(super) async fn assert_agree(logs: &[&Log], created: &Created) {
     assert_same(logs, created).await;
 }
 
-/// P2 and P3, where a filter that was widened has brought older events after younger ones.
+/// Checks P2 and P3 where a filter that was widened has brought older events after younger ones.
 pub(super) async fn assert_same(logs: &[&Log], created: &Created) {
     let mut stored = Vec::new();
     for log in logs {
@@ -85,13 +85,13 @@ pub(super) async fn assert_same(logs: &[&Log], created: &Created) {
     }
 }
 
-/// How many events applications recorded, of those that a log holds.
+/// Counts the events in a log that applications recorded.
 pub(super) async fn recorded(log: &Log) -> usize {
     let stored = holds(check::log(&log.store).await);
     stored.iter().filter(|stored| !stored.event.is_resolution()).count()
 }
 
-/// The number of a sync's requests is that of the steady state, and it moved little over the wire.
+/// Asserts that a sync took the number of requests of the steady state and moved little over the wire.
 pub(super) fn assert_cheap(report: &SyncReport) {
     assert!(report.round_trips <= 2, "more than two requests: {report:?}");
     let bytes = report.bytes_sent.max(report.bytes_received);

@@ -11,7 +11,7 @@ use crate::fault::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport};
 use crate::rng::Rng;
 use crate::samples::node;
 
-/// How many syncs are broken off.
+/// The number of syncs that are broken off.
 const BROKEN: usize = 12;
 
 pub(super) async fn run(cell: &Cell) -> ScenarioResult {
@@ -52,7 +52,7 @@ async fn a_lost_answer(cell: &Cell) -> ScenarioResult {
     Ok(Ended::Well)
 }
 
-/// Where a sync breaks.
+/// The point where a sync breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Replica,

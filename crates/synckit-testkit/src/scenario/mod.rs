@@ -1,13 +1,13 @@
-//! Whole systems of any two stores and any transport, each living through one story from beginning to end.
+//! Whole systems of any two stores and any transport, each tested with one story from beginning to end.
 //!
-//! A [`Cell`] says what a system is built of: the store of the replicas, the store of the hub, and the transport
-//! between them. A [`Scenario`] is a story that must end well in every cell; [`ALL`] lists them.
+//! A [`Cell`] names the parts of a system: the store of the replicas, the store of the hub, and the transport between
+//! them. A [`Scenario`] is a story that must end well in every cell; [`ALL`] lists them.
 //!
-//! - `exchange`: replicas that recorded offline meet at a hub
+//! - `exchange`: replicas that recorded offline sync with a hub
 //! - `interrupted`: repeated pushes, lost answers, crashes in the middle of a sync
 //! - `refused`: one bad event among good ones
 //! - `filters`: a filter that passes half, and one that is widened
-//! - `conflicts`: concurrent edits of one thing, found, settled alike, and the loser kept
+//! - `conflicts`: concurrent edits of one thing are found and settled alike everywhere, and the loser is kept
 //! - `restored`: a hub and a replica that come back from an older copy, a hub that was wiped
 //! - `cost`: what one new event costs after a long history
 //! - `faults`: replicas of both stores through random records, losses, crashes and partitions
@@ -53,7 +53,7 @@ use crate::case::Failure;
 
 pub use any::{AnyStore, AnyWire};
 
-/// What a system is built of, and the seed of what is left to chance in it.
+/// The parts of a system, and the seed of everything random in it.
 #[derive(Clone, Debug)]
 pub struct Cell {
     replica: AnyStore,
@@ -63,24 +63,25 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Replicas with this store, that call a hub with that store, over this transport. The seed is 1 unless set.
+    /// Creates a cell of replicas with this store that call a hub with that store, over this transport. The seed is 1
+    /// unless set.
     pub fn new(replica: AnyStore, hub: AnyStore, wire: AnyWire) -> Self {
         Cell { replica, hub, wire, seed: 1 }
     }
 
-    /// Lets chance begin at this seed.
+    /// Sets the seed.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 }
 
-/// How a scenario ended that did not fail.
+/// How a scenario that did not fail ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything it is about was checked to be so.
+    /// Everything was checked and holds.
     Well,
-    /// The cell cannot show it, for this reason.
+    /// The cell cannot run it, for this reason.
     Skipped(String),
 }
 
@@ -97,25 +98,25 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it is about, in one line.
+    /// Returns what it is about, in one line.
     pub fn about(&self) -> &'static str {
         self.about
     }
 
-    /// Whether it leaves something to chance, so that another seed is another story.
+    /// Returns whether the seed matters: whether another seed gives another story.
     pub fn by_seed(&self) -> bool {
         self.by_seed
     }
 
-    /// Runs it on a runtime of its own with two workers.
+    /// Runs it on a separate runtime with two workers.
     ///
     /// # Panics
-    /// When it fails or hangs; the message says what did not hold.
+    /// If it fails or hangs; the message says what was wrong.
     pub fn run(&self, cell: &Cell) -> Ended {
         let mut ended = Ended::Well;
         crate::run("scenario", async {
@@ -184,7 +185,7 @@ pub const ALL: &[Scenario] = &[
     },
 ];
 
-/// The scenario of this name.
+/// Returns the scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
 }

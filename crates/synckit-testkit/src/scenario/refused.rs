@@ -1,4 +1,4 @@
-//! One bad event in the middle of eleven: the other ten arrive, the report names the one.
+//! One bad event in the middle of eleven: the other ten arrive, and the report names the bad one.
 
 use synckit::{RefusedBy, Replica, SyncManager};
 use synckit_core::{
@@ -19,7 +19,7 @@ pub(super) async fn run(cell: &Cell) -> ScenarioResult {
     data_that_is_no_json(cell).await
 }
 
-/// Pushes from a replica that holds eleven events of which the sixth is bad, twice, and checks what arrived.
+/// Pushes twice from a replica that holds eleven events of which the sixth is bad, and checks what arrived.
 async fn assert_only_one_is_refused(
     hub: &Hub,
     replica: &Log,
@@ -65,7 +65,7 @@ async fn too_large_for_the_hub(cell: &Cell) -> ScenarioResult {
     assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusalCode::TooLarge).await
 }
 
-/// A replica that holds eleven events of an author elsewhere, as a relay does, and the id of the sixth.
+/// Returns a replica that holds eleven events of an author elsewhere, as a relay does, and the id of the sixth.
 async fn relay(cell: &Cell) -> Result<(Log, EventId), Failure> {
     let mut author = Author::new("c");
     let events: Vec<Event> = (0..11).map(|number| author.write(&format!("note-{number}"))).collect();
@@ -99,7 +99,7 @@ async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {
         relay.store = BoxStore::new(Damaged { inner, event: bad.clone(), data });
         let idle = hub.manager(&relay).await?.pull().await?;
         if idle.bytes_received == 0 {
-            // Without a wire nobody reads the text, so nobody can see that it is broken.
+            // Without a network nobody reads the text, so nobody can see that it is broken.
             return Ok(Ended::Well);
         }
         assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::Invalid).await?;

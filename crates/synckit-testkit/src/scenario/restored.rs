@@ -46,7 +46,7 @@ async fn a_wiped_hub(cell: &Cell) -> ScenarioResult {
     hub.log = Log::make(&cell.hub, "hub").await?;
     hub.start_again().await?;
     assert_eq!(recorded(&hub.log).await, 0);
-    // One replica is enough: it gives back what came from the other as well.
+    // One replica is enough: it also gives back what came from the other.
     to_a.sync().await?;
     assert_agree(&[&hub.log, &a, &b], &created).await;
     Ok(Ended::Well)
@@ -70,7 +70,7 @@ async fn a_restored_hub(cell: &Cell) -> ScenarioResult {
     assert!(report.recovery.peer_was_reset, "{report:?}");
     to_b.sync().await?;
     assert_agree(&[&hub.log, &a, &b], &created).await;
-    // It is over: nothing is offered again the next time.
+    // The next sync offers nothing again.
     let after = to_a.sync().await?;
     assert!(!after.recovery.peer_was_reset, "{after:?}");
     assert_cheap(&after);
@@ -89,7 +89,7 @@ async fn a_restored_replica(cell: &Cell) -> ScenarioResult {
     settle(&[&hub.manager(&a).await?, &to_b]).await?;
     a.restore(backup).await?;
 
-    // It does not know that it was set back, and goes on: the dots a:101 to a:120 are used twice.
+    // It does not know that it was set back, and continues: the dots a:101 to a:120 are used twice.
     let to_a = hub.manager(&a).await?;
     record_notes(&to_a, "since", 20, 10, &mut created).await?;
     let report = to_a.sync().await?;

@@ -1,4 +1,4 @@
-//! Logs, and hubs that serve one.
+//! Logs, and hubs that serve a log.
 
 use synckit::{Endpoint, SyncManager};
 use synckit_core::{BoxStore, BoxTransport, EventStore, NodeId, Result};
@@ -25,7 +25,7 @@ impl Log {
         Ok(Log { name, store, namespace })
     }
 
-    /// Closes the log and opens it again. One that would be lost by this stays open.
+    /// Closes the log and opens it again. A log that would be lost by this stays open.
     pub(super) async fn reopen(&mut self) -> Result<()> {
         if self.namespace.survives_reopen() {
             self.store.close().await?;
@@ -34,7 +34,7 @@ impl Log {
         Ok(())
     }
 
-    /// A backup of the log as it is now, which is closed meanwhile; `None` where there is no way to make one.
+    /// Makes a backup of the log, which is closed meanwhile; returns `None` if there is no way to make one.
     pub(super) async fn back_up(&mut self) -> Result<Option<Backup>> {
         if !self.namespace.survives_reopen() {
             return Ok(None);
@@ -45,7 +45,7 @@ impl Log {
         Ok(copy.map(Backup))
     }
 
-    /// Puts a backup in the place of this log.
+    /// Replaces this log by a backup.
     pub(super) async fn restore(&mut self, backup: Backup) -> Result<()> {
         self.store.close().await?;
         self.store = backup.0.open(&self.name).await?;
@@ -57,7 +57,7 @@ impl Log {
 /// A copy of a log that was closed.
 pub(super) struct Backup(Namespace);
 
-/// A log that is served at a place of its own.
+/// A log that is served at a fixed place.
 pub(super) struct Hub {
     pub(super) log: Log,
     /// The faults of its store.
@@ -67,7 +67,7 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// The hub of a cell.
+    /// Starts the hub of a cell.
     pub(super) async fn start(cell: &Cell) -> Result<Hub> {
         Hub::serve(cell, Log::make(&cell.hub, "hub").await?).await
     }
@@ -104,7 +104,7 @@ impl Hub {
         self.wire.connect().await
     }
 
-    /// The manager of a replica that syncs with this hub.
+    /// Returns the manager of a replica that syncs with this hub.
     pub(super) async fn manager(&self, replica: &Log) -> Result<Manager> {
         Ok(SyncManager::new(replica.store.clone(), self.connect().await?))
     }

@@ -8,7 +8,7 @@ use synckit_core::Result;
 
 use crate::Rng;
 
-/// A clock that all replicas read with a skew of their own, and their randomness.
+/// A clock that each replica reads with a different skew, and their randomness.
 #[derive(Clone, Debug)]
 pub(super) struct SimEnvironment {
     pub(super) now: Arc<AtomicU64>,

@@ -1,12 +1,12 @@
 //! A deterministic simulator: replicas that record, sync, crash, are cut off, copied and set back, all from one seed.
 //!
-//! A run builds 3 to 8 replicas in a topology, lets them live through some dozens of random steps, heals
-//! everything, syncs until nothing moves, and checks the promises P2, P3, P4, P5 and P6 against a plain
-//! reference model. The same seed is the same run, step by step.
+//! A run builds 3 to 8 replicas in a topology, runs them through some dozens of random steps, heals everything, syncs
+//! until nothing moves, and checks the promises P2, P3, P4, P5 and P6 against a plain reference model. The same seed
+//! is the same run, step by step.
 //!
-//! Nothing is left out that people do: the same backup is restored again and again, hubs that author are restored, copies of
-//! one store are in use at the same time, some syncs have filters or go one way, and clocks show 1970 or 2099. What any store
-//! still holds when everything heals must be everywhere in the end.
+//! It includes everything that people do: the same backup is restored again and again, hubs that author are restored,
+//! copies of one store are in use at the same time, some syncs have filters or go one way, and clocks show 1970 or
+//! 2099. What any store still holds when everything heals must be everywhere in the end.
 //!
 //! - `world.rs`: the replicas and what happens to them
 //! - `environment.rs`: skewed clocks and seeded randomness
@@ -20,26 +20,26 @@ use std::fmt;
 
 use world::World;
 
-/// What a run has been through.
+/// What happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The seed.
     pub seed: u64,
-    /// Replicas.
+    /// The number of replicas.
     pub replicas: usize,
-    /// Events recorded.
+    /// The number of events recorded.
     pub recorded: usize,
     /// Events that no store held any more when everything healed.
     pub lost_with_a_restore: usize,
-    /// Syncs that ended well and that failed.
+    /// The number of syncs that succeeded, and that failed.
     pub syncs: (usize, usize),
     /// Stores that crashed in the middle of a sync.
     pub crashes: usize,
     /// Replicas restored from an older copy.
     pub restores: usize,
-    /// Copies of a store that were put to use beside it.
+    /// Copies of a store that were used at the same time as the store.
     pub clones: usize,
-    /// Fresh ids and names that were taken in syncs.
+    /// Fresh ids and names that syncs gave.
     pub renewals: usize,
     /// Resolutions in the final log.
     pub resolutions: usize,
@@ -47,7 +47,7 @@ pub struct Summary {
     pub restamps: usize,
     /// Rounds of syncs until nothing moved.
     pub rounds: usize,
-    /// A hash over the final events, to tell two runs apart.
+    /// A hash over the final events, to distinguish two runs.
     pub digest: String,
 }
 
@@ -80,18 +80,18 @@ impl std::error::Error for Failure {}
 /// The promise that was broken, with the trace.
 ///
 /// # Panics
-/// When no runtime can be made.
+/// If no runtime can be created.
 pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
     replay(seed).map(|(summary, _)| summary)
 }
 
-/// Runs one seed, and tells what happened also where nothing was broken.
+/// Runs one seed, and returns what happened even if nothing was broken.
 ///
 /// # Errors
-/// As [`run`].
+/// The same as [`run`].
 ///
 /// # Panics
-/// As [`run`].
+/// The same as [`run`].
 pub fn replay(seed: u64) -> Result<(Summary, Vec<String>), Box<Failure>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

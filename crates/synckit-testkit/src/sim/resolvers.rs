@@ -16,7 +16,7 @@ pub(super) enum Strategy {
     Merge,
     /// Each replica prefers its own side: not symmetric.
     OwnSide,
-    /// Not even the same twice.
+    /// Not even the same ruling twice.
     Random,
 }
 

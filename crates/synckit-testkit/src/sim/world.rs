@@ -17,10 +17,10 @@ use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport, Rng};
 const HOUR: i64 = 3_600_000;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// The most copies of one store that are in use at once.
+/// The maximum number of copies of one store that are in use at once.
 const COPIES: usize = 6;
 
-/// Who syncs with whom: pairs of the calling and the answering side.
+/// Who syncs with whom: pairs of the calling and the serving side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Topology {
     Hub,
@@ -30,25 +30,25 @@ enum Topology {
     Mesh,
 }
 
-/// A store and what is known of it from outside.
+/// A store and what the simulator knows of it.
 struct Replica {
-    /// How the trace calls it: copies of one store have names of their own here.
+    /// Its name in the trace: copies of one store have different names here.
     name: String,
-    /// The name its store was made for.
+    /// The name that its store was made for.
     node: NodeId,
     store: MemoryStore,
-    /// Older copies of the store, to be restored from, again and again.
+    /// Older copies of the store, which can be restored again and again.
     copies: Vec<MemoryStore>,
     skew: Arc<AtomicI64>,
 }
 
-/// Where a store dies in the middle of a sync.
+/// The point where a store crashes in the middle of a sync.
 #[derive(Clone, Copy)]
 struct Crash {
     client: bool,
     /// At this call of the store, counted from 1.
     call: u64,
-    /// After the call is done, not before.
+    /// Whether it crashes after the call is done, not before.
     after: bool,
 }
 
@@ -76,11 +76,11 @@ pub(super) struct World {
     replicas: Vec<Replica>,
     links: Vec<(usize, usize)>,
     cut: BTreeSet<(usize, usize)>,
-    /// What some syncs are about, among everything.
+    /// The filters that some syncs use; the others sync everything.
     filters: Vec<Filter>,
-    /// Whether a filter tells events of one aggregate apart: what it left out comes later, after its effects.
+    /// Whether a filter separates events of one aggregate: what it left out comes later, after its effects.
     splits: bool,
-    /// Whether some syncs go one way only.
+    /// Whether some syncs go only one way.
     one_way: bool,
     now: Arc<AtomicU64>,
     shared: Arc<Mutex<Rng>>,
@@ -215,7 +215,7 @@ impl World {
         self.sync(link, How { crash, loss, direction, filter }).await
     }
 
-    /// One sync over a link, on which either side may crash at a store call and messages may be lost.
+    /// Makes one sync over a link, on which either side may crash at a store call and messages may be lost.
     async fn sync(&mut self, link: (usize, usize), how: How) -> Checked {
         let (from, to) = link;
         let before = [self.values(from).await?, self.values(to).await?];
@@ -361,7 +361,7 @@ impl World {
         self.trace.push(format!("{} is set back to its copy {copy}", replica.name));
     }
 
-    /// Puts a copy of a store to use beside it, in the same places of the network.
+    /// Starts to use a copy of a store at the same time, with the same links in the network.
     fn clone_one(&mut self) {
         let at = self.rng.below(self.replicas.len());
         let node = self.replicas[at].node.clone();
@@ -385,7 +385,7 @@ impl World {
         self.summary.clones += 1;
     }
 
-    /// Mends every link and puts every clock right, and syncs over all links until nothing moves.
+    /// Repairs every link, sets every clock right, and syncs over all links until nothing moves.
     async fn heal(&mut self) -> Checked {
         self.trace.push("everything heals".to_owned());
         self.cut.clear();
@@ -440,7 +440,7 @@ impl World {
         Ok(self.summary.clone())
     }
 
-    /// Says in which event a replica differs from the first.
+    /// Returns the event in which a replica differs from the first.
     async fn difference(&self, at: usize) -> Checked<String> {
         let (first, other) = (&self.replicas[0], &self.replicas[at]);
         let theirs = check::log(&other.store).await?;

@@ -1,4 +1,4 @@
-//! Events by authors who cannot stamp: the store does it in their name.
+//! Events by authors who cannot stamp: the store stamps them in their name.
 
 use synckit_core::{
     Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Note, Query, RefusalCode, Result,
@@ -13,7 +13,7 @@ use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, aggregate, entropy, event_id, new_event, node, store_id};
 
-/// An adoption of these events by the author `old`, who has seen this.
+/// Returns an adoption of these events by the author `old`, who has seen this.
 fn adopting(events: Vec<NewEvent>, seen: &Seen) -> Adopt {
     let adoptee = |new| {
         let (id, event) = named(new);
@@ -43,7 +43,8 @@ fn seen(event: &Event, upto: u64) -> Seen {
     Seen { upto, clock: event.clock.clone() }
 }
 
-/// Counters run on, times are later than all of the aggregate, the own name and counters of the store are left alone.
+/// Counters continue, times are later than all of the aggregate, and the local name and counters of the store do not
+/// change.
 pub async fn events_are_stamped_in_the_name_of_their_author<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "own")]).await?;
@@ -71,7 +72,8 @@ pub async fn events_are_stamped_in_the_name_of_their_author<F: StoreFixture>(fix
     Ok(())
 }
 
-/// An edit on top of what its author is not known to have seen is a conflict; on top of what he has seen it is none.
+/// An edit on top of events that its author is not known to have seen is a conflict; on top of events he has seen it
+/// is not.
 pub async fn what_was_not_seen_is_concurrent_and_what_was_seen_is_not<F: StoreFixture>(
     fixture: &F,
 ) -> CaseResult {
@@ -89,8 +91,8 @@ pub async fn what_was_not_seen_is_concurrent_and_what_was_seen_is_not<F: StoreFi
     Ok(())
 }
 
-/// What an author was known to have seen is in the clocks of all that he writes later, said again or not: else an event
-/// would have seen another without what that had seen.
+/// What an author was known to have seen is in the clocks of all that he writes later, whether it is repeated or not.
+/// Otherwise an event would have seen another without having seen what that one had seen.
 pub async fn what_was_seen_once_stays_seen<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -106,7 +108,7 @@ pub async fn what_was_seen_once_stays_seen<F: StoreFixture>(fixture: &F) -> Case
     Ok(())
 }
 
-/// A repetition changes nothing, in the same batch or later, also of what somebody else authored.
+/// A repetition changes nothing, in the same batch or later; this also holds for events by other authors.
 pub async fn adopting_twice_is_adopting_once<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "own")]).await?;
@@ -120,7 +122,7 @@ pub async fn adopting_twice_is_adopting_once<F: StoreFixture>(fixture: &F) -> Ca
     Ok(())
 }
 
-/// Each bad event is refused with its reason and its place; the rest is stored with counters that leave no gap.
+/// Each bad event is refused with its reason and its place; the others are stored with counters that leave no gap.
 pub async fn one_bad_event_does_not_stop_the_rest<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "taken")]).await?;
@@ -147,7 +149,7 @@ pub async fn one_bad_event_does_not_stop_the_rest<F: StoreFixture>(fixture: &F) 
     Ok(())
 }
 
-/// A name that others are known to have written under is not written under here: no dot names two events.
+/// If others are known to have written under a name, this store does not use it: no dot names two events.
 pub async fn a_name_that_is_taken_is_not_written_under<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut old = Author::new("old");
@@ -159,7 +161,7 @@ pub async fn a_name_that_is_taken_is_not_written_under<F: StoreFixture>(fixture:
     Ok(())
 }
 
-/// The name of `old` with the suffix that the store has now.
+/// Returns the name of `old` with the suffix that the store has now.
 async fn renamed(store: &impl EventStore) -> Result<NodeId> {
     let identity = store.identity().await?;
     let name = identity.adopting(&node("old"));
@@ -169,7 +171,7 @@ async fn renamed(store: &impl EventStore) -> Result<NodeId> {
     Ok(name)
 }
 
-/// When an own event shows that the store was set back, adopted events are authored under a fresh name too.
+/// If an event of the store itself shows that the store was set back, adopted events get a fresh author name too.
 pub async fn a_renewal_of_the_store_renames_whom_it_adopts<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     adopt(&store, vec![new_event("x", "1")]).await?;
@@ -180,7 +182,7 @@ pub async fn a_renewal_of_the_store_renames_whom_it_adopts<F: StoreFixture>(fixt
     Ok(())
 }
 
-/// An adopted event that this store does not hold shows the same.
+/// An adopted event that comes back and that this store does not hold has the same effect.
 pub async fn an_adopted_event_that_comes_back_renames<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut elsewhere = Author::new("old");

@@ -1,4 +1,4 @@
-//! One commit is one transaction, whoever else is writing.
+//! One commit is one transaction, also while others write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, entropy, event_id, new_event, node};
 
-/// A plan that answers an error leaves no note, no event, no counter.
+/// A plan that returns an error leaves no note, no event, no counter.
 pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1")]).await?;
@@ -25,7 +25,7 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     assert!(record(&store, vec![new_event("y", "2"), bad]).await.is_err());
     let mut events = Author::new("far").write_many("x", 2);
     events[1].clock = synckit_core::VectorClock::new();
-    // An event derived here cannot be set aside: the whole commit fails.
+    // An event that is derived here cannot be set aside: the whole commit fails.
     let mut derived = Receive::new(None, events, NOW, Limits::default(), entropy());
     derived.keep_refused = true;
     derived.notes.push(Note { key: "checkpoint".to_owned(), value: Vec::new() });
@@ -34,7 +34,7 @@ pub async fn a_plan_that_is_refused_changes_nothing<F: StoreFixture>(fixture: &F
     Ok(())
 }
 
-/// Facts: what is held, where and with which digests, what dots name, what notes say, those under a prefix too, and
+/// Facts: what is held, where and with which digests, what dots name, what notes say, also those under a prefix, and
 /// where the log ends; nothing for what is absent.
 pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
@@ -72,7 +72,8 @@ pub async fn asking_tells_what_is_there<F: StoreFixture>(fixture: &F) -> CaseRes
     Ok(())
 }
 
-/// 16 tasks record at once: no position is skipped, no dot given twice, each task's events in its order.
+/// 16 tasks record at once: no position is skipped, no dot is given twice, and the events of each task are in its
+/// order.
 pub async fn concurrent_records_get_distinct_dots<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = Arc::new(open(fixture).await?);
     let tasks: Vec<_> = (0..16)
@@ -100,7 +101,7 @@ pub async fn concurrent_records_get_distinct_dots<F: StoreFixture>(fixture: &F) 
     Ok(())
 }
 
-/// Own events only: positions, counters, clocks and times rise together.
+/// Checks a log of local events only: positions, counters, clocks and times rise together.
 pub(super) fn check_own(log: &[StoredEvent], expected: u64) {
     assert_eq!(log.len() as u64, expected);
     for (at, stored) in (1..).zip(log) {
@@ -112,7 +113,7 @@ pub(super) fn check_own(log: &[StoredEvent], expected: u64) {
     }
 }
 
-/// The same events from 8 peers at once are stored once.
+/// The same events from 8 peers at once are stored only once.
 pub async fn an_event_received_many_times_at_once_is_stored_once<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = Arc::new(open(fixture).await?);
     let events = Arc::new(Author::new("far").write_many("x", 50));
@@ -134,7 +135,7 @@ pub async fn an_event_received_many_times_at_once_is_stored_once<F: StoreFixture
     Ok(())
 }
 
-/// A reader that sees a position sees every one before it, and only whole commits.
+/// A reader that sees a position sees all before it, and only whole commits.
 pub async fn readers_see_only_prefixes<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = Arc::new(open(fixture).await?);
     let writer = {
@@ -168,7 +169,7 @@ pub async fn readers_see_only_prefixes<F: StoreFixture>(fixture: &F) -> CaseResu
     Ok(())
 }
 
-/// After closing, every call answers `Closed`; closing twice is closing once.
+/// After closing, every call returns `Closed`; closing twice has no other effect than closing once.
 pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1")]).await?;
@@ -192,7 +193,7 @@ pub async fn a_closed_store_says_so<F: StoreFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
-/// Reads a note, then the note that it names, and puts the length of that.
+/// Reads a note, then the note that it names, and stores the length of that.
 #[derive(Clone)]
 struct Follow {
     key: String,
@@ -220,8 +221,8 @@ impl Planner for Follow {
     }
 }
 
-/// A commit takes any planner: what it asks for in a second round is added to what it knows, and its outcome comes back.
-/// A planner that fails leaves nothing.
+/// A commit takes any planner: what it asks for in a second round is added to what it knows, and its outcome is
+/// returned. A planner that fails leaves nothing.
 pub async fn any_planner_asks_in_rounds_and_gets_its_own_outcome<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let note = |key: &str, value: &str| Note { key: key.to_owned(), value: value.into() };
@@ -237,10 +238,10 @@ pub async fn any_planner_asks_in_rounds_and_gets_its_own_outcome<F: StoreFixture
     Ok(())
 }
 
-/// How long a case waits to be woken, before it is said that it never is.
+/// How long a case waits to be woken before it fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whoever waits for growth is woken by a commit that appends, and by closing.
+/// A commit that appends, and closing, wake a caller that waits for growth.
 pub async fn growth_wakes_whoever_waits<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     assert_eq!(record(&store, vec![new_event("x", "1")]).await?.head, 1);
@@ -254,7 +255,7 @@ pub async fn growth_wakes_whoever_waits<F: StoreFixture>(fixture: &F) -> CaseRes
     Ok(())
 }
 
-/// A commit that appends nothing wakes nobody: whoever is woken finds a longer log.
+/// A commit that appends nothing wakes nobody: a caller that is woken finds a longer log.
 pub async fn nobody_is_woken_before_the_log_grows<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1")]).await?;

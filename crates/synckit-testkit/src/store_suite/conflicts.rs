@@ -19,7 +19,8 @@ async fn conflict(store: &impl EventStore, of: &str) -> synckit_core::Result<Opt
     text(store, notes::conflict(&aggregate(of))).await
 }
 
-/// Two events that have not seen each other are a conflict, noted with its time; other aggregates are none.
+/// Two events that have not seen each other are a conflict, noted with its time; other aggregates are not in
+/// conflict.
 pub async fn concurrent_events_are_a_conflict<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "own"), new_event("y", "other")]).await?;
@@ -47,7 +48,7 @@ pub async fn recording_on_all_heads_settles_it<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// A resolution has no dot; derived here or received, it is one event and settles the conflict.
+/// A resolution has no dot; whether derived here or received, it is one event and settles the conflict.
 pub async fn a_resolution_settles_it_and_is_one_event<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     receive(&store, 1, &[Author::new("ann").write("x"), Author::new("bob").write("x")]).await?;
@@ -73,7 +74,7 @@ pub async fn a_resolution_settles_it_and_is_one_event<F: StoreFixture>(fixture: 
     Ok(())
 }
 
-/// Events that come after what has seen them, as a filtered log may bring them, are no heads.
+/// An event that arrives after an event that has seen it, as in a filtered log, is not a head.
 pub async fn what_was_seen_is_no_head<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let (mut ann, mut bob) = (Author::new("ann"), Author::new("bob"));

@@ -1,5 +1,5 @@
-//! Futures that are dropped: polled once, twice, and so on until one ends, so that each is dropped at each of its
-//! awaits.
+//! Futures that are dropped: polled once, twice, and so on until one completes, so that each is dropped at each of
+//! its awaits.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
             break;
         }
     }
-    // One that nobody waits for may still be made, before or after the next.
+    // A record that nobody waits for may still be made, before or after the next.
     let log = log_of(&store).await?;
     check_own(&log, log.len() as u64);
     let ids = ids(&log);
@@ -48,7 +48,7 @@ pub async fn a_dropped_record_is_whole_or_absent<F: StoreFixture>(fixture: &F) -
     Ok(())
 }
 
-/// The same of a receive: its checkpoint is there exactly when its events are.
+/// The same holds for a receive: its checkpoint is there exactly if its events are.
 pub async fn a_dropped_receive_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -75,7 +75,7 @@ pub async fn a_dropped_receive_is_whole_or_absent<F: StoreFixture>(fixture: &F) 
     Ok(())
 }
 
-/// Reads dropped at any of their awaits leave the store at work, also where it has few connections.
+/// Reads dropped at any of their awaits leave the store working, even if it has few connections.
 pub async fn dropped_reads_do_no_harm<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, (0..50).map(|at| new_event("x", &format!("e{at}"))).collect()).await?;
@@ -120,7 +120,7 @@ pub async fn a_dropped_edit_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Renumbering moves all of its events or none; where it was dropped, it can be done again.
+/// Renumbering moves all of its events or none; after it was dropped, it can be done again.
 pub async fn a_dropped_renumber_is_whole_or_absent<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let name = log_to_move(&store).await?;
@@ -143,7 +143,7 @@ pub async fn a_dropped_renumber_is_whole_or_absent<F: StoreFixture>(fixture: &F)
     Ok(())
 }
 
-/// A close that nobody waits for closes the store or does not; what it holds is not touched.
+/// A close that nobody waits for closes the store or does not; the contents do not change.
 pub async fn a_dropped_close_leaves_the_log_whole<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, (0..5).map(|at| new_event("x", &format!("e{at}"))).collect()).await?;

@@ -31,7 +31,7 @@ pub async fn an_empty_log<F: StoreFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// Data and metadata keep every byte: numbers, key order, blanks, binary.
+/// Data and metadata keep every byte: numbers, key order, spaces, binary.
 pub async fn recorded_events_come_back_byte_for_byte<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let given = tricky_events();
@@ -50,7 +50,7 @@ pub async fn recorded_events_come_back_byte_for_byte<F: StoreFixture>(fixture: &
     Ok(())
 }
 
-/// A foreign event keeps its stamp as well.
+/// A foreign event also keeps its stamp.
 pub async fn foreign_events_come_back_byte_for_byte<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let (mut near, mut far) = (Author::new("near"), Author::new("far \u{10ffff}\0"));
@@ -68,7 +68,7 @@ pub async fn foreign_events_come_back_byte_for_byte<F: StoreFixture>(fixture: &F
     Ok(())
 }
 
-/// A log keeps who it got each event from.
+/// A log keeps the source of each event.
 pub async fn the_source_of_every_event_is_kept<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -80,7 +80,7 @@ pub async fn the_source_of_every_event_is_kept<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Repetitions, refusals and commits that fail take no position.
+/// Repetitions, refusals and commits that fail use no position.
 pub async fn positions_count_from_one_without_gaps<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -152,7 +152,7 @@ pub async fn every_character_survives<F: StoreFixture>(fixture: &F) -> CaseResul
     Ok(())
 }
 
-/// The largest clock there is comes back, and so do the heads that carry it.
+/// The largest possible clock is kept, and so are the heads that carry it.
 pub async fn a_clock_of_a_thousand_nodes_survives<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let nodes = (0..1_000).map(|at| node(&format!("{at:03}-{}", "n".repeat(251))));

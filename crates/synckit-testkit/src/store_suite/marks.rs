@@ -1,4 +1,4 @@
-//! What stands beside each event: the mark of its commit, and where it came from.
+//! What is stored with each event: the mark of its commit, and where it came from.
 
 use synckit_core::{Event, EventStore, Mark, Needs, Query, Result};
 use synckit_plan::{Entropy, Receive, Record};
@@ -8,7 +8,7 @@ use crate::case::{CaseResult, skip};
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, event_id, new_event, node, store_id};
 
-/// Randomness that makes this mark.
+/// Returns randomness that gives this mark.
 fn drawing(mark: u64) -> Entropy {
     let mut bytes = [7; Entropy::BYTES];
     bytes[..8].copy_from_slice(&mark.to_be_bytes());
@@ -21,10 +21,10 @@ fn receiving_with(entropy: Entropy, source: u8, events: &[Event]) -> Receive {
     receiving
 }
 
-/// Marks that a store is likely to cut or to round: all 64 bits count.
+/// Marks that a store is likely to truncate or to round: all 64 bits count.
 const TRICKY: [u64; 6] = [0, 1, (1 << 53) + 1, i64::MAX as u64, 1 << 63, u64::MAX];
 
-/// One commit of two events, recorded or received, for each of the marks.
+/// Makes one commit of two events, recorded or received, for each of the marks.
 async fn with_tricky_marks(store: &impl EventStore) -> Result<()> {
     let mut far = Author::new("far");
     for (at, mark) in TRICKY.into_iter().enumerate() {
@@ -40,13 +40,14 @@ async fn with_tricky_marks(store: &impl EventStore) -> Result<()> {
     Ok(())
 }
 
-/// All that one commit appends has its mark, to the bit, also what it derives; a repetition changes none.
+/// All events that one commit appends have its mark, exact to the bit, also those it derives; a repetition changes
+/// none.
 pub async fn a_commit_gives_one_mark_to_what_it_appends<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     with_tricky_marks(&store).await?;
     let marks: Vec<u64> = log_of(&store).await?.iter().map(|stored| stored.mark.0).collect();
     assert_eq!(marks, TRICKY.into_iter().flat_map(|mark| [mark, mark]).collect::<Vec<_>>());
-    // A fork: the event comes with what is derived here of it.
+    // A fork: the event comes with another that is derived from it here.
     let event = Author::new("peer").write("z");
     receive(&store, 2, std::slice::from_ref(&event)).await?;
     let before = log_of(&store).await?;
@@ -59,7 +60,7 @@ pub async fn a_commit_gives_one_mark_to_what_it_appends<F: StoreFixture>(fixture
     Ok(())
 }
 
-/// Facts tell the marks at the positions that are asked for; none at 0 and beyond the end.
+/// Facts include the marks at the positions that are asked for; none at 0 and beyond the end.
 pub async fn asking_tells_the_marks_at_places<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     with_tricky_marks(&store).await?;
@@ -73,7 +74,7 @@ pub async fn asking_tells_the_marks_at_places<F: StoreFixture>(fixture: &F) -> C
     Ok(())
 }
 
-/// Closed and opened again, every event has the mark that it had.
+/// After closing and opening, every event has the same mark as before.
 pub async fn marks_survive_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("marks_survive_closing", "this log does not outlive its store");
@@ -95,7 +96,7 @@ pub async fn marks_survive_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// What is derived here of events from elsewhere did not come from there: whoever leaves out their source gets it.
+/// What is derived here from events of a peer did not come from there: a reader that leaves out their source gets it.
 pub async fn what_is_derived_here_has_no_source<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let event = Author::new("far").write("x");

@@ -7,13 +7,13 @@
 //! - `read`: pages, aggregates, sources
 //! - `notes`: the notebook
 //! - `marks`: the mark of each commit, and that what is derived here has no source
-//! - `restamp`: ids and dots that change hands in one commit, and the histories that it takes to plan it
+//! - `restamp`: ids and dots that change owners in one commit, and the histories needed to plan it
 //! - `renew`: a fresh id for the store, in every handle
 //! - `adopt`: events by authors who cannot stamp
-//! - `commit`: one transaction, whoever else is writing
+//! - `commit`: one transaction, also while others write
 //! - `drops`: futures that are dropped at each of their awaits
 //! - `renumber`: authoring again after a restore from an older copy
-//! - `reopen`: what is there after closing, and after a crash of the process
+//! - `reopen`: what is still there after closing, and after a crash of the process
 //! - `process`: a second process that writes, and one that is killed
 
 use synckit_core::{
@@ -45,8 +45,8 @@ pub mod restamp;
 
 /// Makes a test of every case of the store suite, once directly and once through [`BoxStore`].
 ///
-/// It takes an expression that makes a [`StoreFixture`], and makes a module `store_conformance`, or one of the
-/// name that stands in front: `store_conformance!(on_disk: DiskFixture::new())`.
+/// It takes an expression that makes a [`StoreFixture`], and makes a module `store_conformance`, or a module with the
+/// name before the colon: `store_conformance!(on_disk: DiskFixture::new())`.
 ///
 /// [`BoxStore`]: synckit_core::BoxStore
 /// [`StoreFixture`]: crate::StoreFixture
@@ -163,7 +163,7 @@ macro_rules! store_conformance {
     };
 }
 
-/// One test per case, directly and boxed.
+/// Makes one test per case, directly and boxed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance {
@@ -204,7 +204,7 @@ macro_rules! __fixture {
     };
 }
 
-/// The store of a fixture, opened for the node `n`.
+/// Opens the store of a fixture for the node `n`.
 pub(crate) async fn open<F: StoreFixture>(fixture: &F) -> Result<F::Store> {
     fixture.open(&node("n")).await
 }
@@ -214,42 +214,42 @@ pub(crate) async fn record(store: &impl EventStore, events: Vec<NewEvent>) -> Re
     record_at(store, NOW, events).await
 }
 
-/// Records these events at this time of the wall clock.
+/// Records these events at this wall-clock time.
 pub(crate) async fn record_at(store: &impl EventStore, now: u64, events: Vec<NewEvent>) -> Result<Recorded> {
     let author = store.identity().await?.author;
     let events = events.into_iter().map(named).collect();
     store.commit(Record { now, ..record_of(author, events) }).await
 }
 
-/// A record of these events by this author, now.
+/// Returns a record of these events by this author, now.
 pub(crate) fn record_of(author: NodeId, events: Vec<(EventId, NewEvent)>) -> Record {
     Record { author, events, now: NOW, limits: Limits::default(), entropy: entropy(), expect: Vec::new() }
 }
 
-/// An event with its id.
+/// Returns an event with its id.
 pub(crate) fn named(new: NewEvent) -> (EventId, NewEvent) {
     (new.id.clone().expect("the suites give every event an id"), new)
 }
 
-/// A receive of these events from the store of this byte, now.
+/// Returns a receive of these events from the store whose bytes are all `source`, now.
 pub(crate) fn receiving(source: u8, events: &[Event]) -> Receive {
     Receive::new(Some(store_id(source)), events.to_vec(), NOW, Limits::default(), entropy())
 }
 
-/// Receives these events from the store of this byte, now.
+/// Receives these events from the store whose bytes are all `source`, now.
 pub(crate) async fn receive(store: &impl EventStore, source: u8, events: &[Event]) -> Result<Received> {
     store.commit(receiving(source, events)).await
 }
 
-/// The whole log.
+/// Returns the whole log.
 pub(crate) async fn log_of(store: &impl EventStore) -> Result<Vec<StoredEvent>> {
     scan(store, Query::after(0)).await
 }
 
-/// Everything a query finds from its start to the end of the log.
+/// Returns everything a query finds from its start to the end of the log.
 ///
 /// # Panics
-/// When a page does not move on.
+/// If a page does not move on.
 pub(crate) async fn scan(store: &impl EventStore, mut query: Query) -> Result<Vec<StoredEvent>> {
     let mut found = Vec::new();
     loop {
@@ -274,18 +274,18 @@ pub(crate) struct Contents {
     pub(crate) notes: Vec<Note>,
 }
 
-/// Everything a store holds.
+/// Returns everything a store holds.
 pub(crate) async fn contents(store: &impl EventStore) -> Result<Contents> {
     Ok(Contents { log: log_of(store).await?, notes: store.notes_under("").await? })
 }
 
-/// A note as text.
+/// Returns a note as text.
 pub(crate) async fn text(store: &impl EventStore, key: impl Into<String>) -> Result<Option<String>> {
     let note = store.note(key.into()).await?;
     Ok(note.map(|note| String::from_utf8(note.value).expect("the note is text")))
 }
 
-/// The highest counter held of a node; 0 for none. The note names the event that has it.
+/// Returns the highest counter held of a node; 0 for none. The note names the event that has it.
 pub(crate) async fn counter(store: &impl EventStore, name: &str) -> Result<u64> {
     let Some(text) = text(store, keys::origin(&node(name))).await? else { return Ok(0) };
     let latest: Latest = text.parse()?;
@@ -295,7 +295,7 @@ pub(crate) async fn counter(store: &impl EventStore, name: &str) -> Result<u64> 
     Ok(latest.counter)
 }
 
-/// The ids of events, in order.
+/// Returns the ids of events, in order.
 pub(crate) fn ids<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Vec<&'a str> {
     events.into_iter().map(|stored| stored.event.id.as_str()).collect()
 }

@@ -27,7 +27,7 @@ async fn under(store: &impl EventStore, prefix: &str, after: &str, limit: usize)
     Ok(notes.into_iter().map(|note| note.key).collect())
 }
 
-/// A note is there from the commit that puts it to the one that deletes it.
+/// A note exists from the commit that puts it to the one that deletes it.
 pub async fn put_read_delete<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     assert_eq!(text(&store, "k").await?, None);
@@ -51,7 +51,8 @@ pub async fn the_last_value_counts<F: StoreFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// However keys are asked for, each that is there is answered once, in order; none is an error.
+/// Keys may be asked for in any order and twice: each that exists is returned once, in order; asking for none is not
+/// an error.
 pub async fn keys_are_answered_sorted_and_once<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     put(&store, &["t/b", "t/a", "t/c"]).await?;
@@ -68,7 +69,7 @@ pub async fn keys_are_answered_sorted_and_once<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Pages under a prefix: each goes on after the last key of the one before.
+/// Pages under a prefix: each continues after the last key of the one before.
 pub async fn a_prefix_is_read_in_pages<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let keys: Vec<String> = (0..25).map(|at| format!("p/{at:02}")).collect();
@@ -93,7 +94,7 @@ pub async fn a_prefix_is_read_in_pages<F: StoreFixture>(fixture: &F) -> CaseResu
     Ok(())
 }
 
-/// A prefix takes no neighbours with it, wherever its last character stands.
+/// A prefix does not include its neighbours, whatever its last character is.
 pub async fn a_prefix_ends_where_it_ends<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let keys = [
@@ -125,7 +126,7 @@ pub async fn a_prefix_ends_where_it_ends<F: StoreFixture>(fixture: &F) -> CaseRe
     Ok(())
 }
 
-/// Bytewise order, as Rust and UTF-8 have it: no locale, no case folding, characters of four bytes last.
+/// Keys are sorted bytewise, as Rust and UTF-8 do: no locale, no case folding, characters of four bytes last.
 pub async fn keys_are_sorted_by_their_bytes<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut keys: Vec<String> = tricky_names().into_iter().map(|name| format!("sorted/{name}")).collect();
@@ -166,14 +167,14 @@ pub async fn values_of_any_bytes<F: StoreFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// Whoever reads the notes of one commit in one call sees all of them from before it, or all from after it.
+/// A caller that reads the notes of one commit in one call sees all of them from before it, or all from after it.
 pub async fn notes_of_one_commit_change_together<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = Arc::new(open(fixture).await?);
     let writer = {
         let store = store.clone();
         tokio::spawn(async move {
             for round in 0..100 {
-                // One of them is there at any time, and the counter with it.
+                // One of them exists at any time, and the counter with it.
                 let (here, gone) = if round % 2 == 0 { ("t/even", "t/odd") } else { ("t/odd", "t/even") };
                 let put =
                     vec![note("t/a", &round.to_string()), note(here, "1"), note("t/z", &round.to_string())];

@@ -12,10 +12,10 @@ use crate::process::{self, Second};
 use crate::samples::{Author, new_event, node};
 
 const ALONE: &str = "the fixture has no address by which another process finds the log";
-/// How many commits of two events each process makes.
+/// The number of commits of two events that each process makes.
 const COMMITS: usize = 25;
 
-/// Two processes write to one log at once: one order, distinct dots, each one's events in its order.
+/// Two processes write to one log at once: one order, distinct dots, and the events of each in its order.
 pub async fn two_processes_write_one_log<F: StoreFixture>(fixture: &F) -> CaseResult {
     if let Some(address) = process::address() {
         let store = fixture.open_at(&address, &node("n")).await?;
@@ -30,7 +30,7 @@ pub async fn two_processes_write_one_log<F: StoreFixture>(fixture: &F) -> CaseRe
     let Some(address) = fixture.address() else {
         return skip("two_processes_write_one_log", ALONE);
     };
-    // Both may find no log yet, and make it.
+    // Both may find no log yet, and create it.
     let mut second = Second::start(test(), &address).expect("the test can be started again");
     let store = open(fixture).await?;
     assert_eq!(second.word().await.as_deref(), Some("open"), "the second process opens the log");
@@ -59,8 +59,8 @@ async fn write(store: &impl EventStore, process: &str) -> Result<()> {
     Ok(())
 }
 
-/// A process is killed while it commits. What it had acknowledged is there, nothing is there by half, and whoever
-/// opens the log next goes on.
+/// A process is killed while it commits. What it had acknowledged is there, nothing is there by half, and the next
+/// process that opens the log can continue.
 pub async fn a_killed_process_leaves_what_it_acknowledged<F: StoreFixture>(fixture: &F) -> CaseResult {
     if let Some(address) = process::address() {
         let store = fixture.open_at(&address, &node("n")).await?;
@@ -80,7 +80,7 @@ pub async fn a_killed_process_leaves_what_it_acknowledged<F: StoreFixture>(fixtu
             acknowledged = second.word().await.expect("the second process commits until it is killed");
         }
         second.kill().expect("the second process can be killed");
-        // What it said last is heard after its death.
+        // Its last words are read after it is killed.
         while let Some(word) = second.word().await {
             acknowledged = word;
         }
@@ -91,7 +91,7 @@ pub async fn a_killed_process_leaves_what_it_acknowledged<F: StoreFixture>(fixtu
     Ok(())
 }
 
-/// Commits round by round, and says the number of every round when it was acknowledged. Ends with the first process.
+/// Commits round by round, and sends the number of every round once it is acknowledged. Ends with the first process.
 async fn acknowledge(store: &impl EventStore) -> Result<()> {
     let rounds = checkpoint(store).await?;
     let mut far = Author::new("far");
@@ -109,7 +109,7 @@ async fn acknowledge(store: &impl EventStore) -> Result<()> {
     Ok(())
 }
 
-/// The last round whose events were received, by its checkpoint.
+/// Returns the last round whose events were received, according to its checkpoint.
 async fn checkpoint(store: &impl EventStore) -> Result<usize> {
     Ok(text(store, "checkpoint").await?.map_or(0, |round| round.parse().expect("the checkpoint is a number")))
 }

@@ -8,7 +8,7 @@ use crate::fixture::StoreFixture;
 use crate::rng::Rng;
 use crate::samples::{Author, aggregate, event_id, new_event, store_id};
 
-/// At a limit of n, logs of 0, 1, n-1, n, n+1 and many events come in full pages and a rest.
+/// At a limit of n, logs of 0, 1, n-1, n, n+1 and many events come in full pages and a last one.
 pub async fn pages_end_at_the_limit_of_events<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut length = 0;
@@ -31,7 +31,7 @@ pub async fn pages_end_at_the_limit_of_events<F: StoreFixture>(fixture: &F) -> C
     Ok(())
 }
 
-/// The smallest pages: one event each; and none, which reads nothing and stays where it is.
+/// The smallest pages: one event each; and none, which reads nothing and does not move.
 pub async fn a_page_of_one_event_and_of_none<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     receive(&store, 1, &Author::new("far").write_many("x", 2)).await?;
@@ -69,7 +69,7 @@ pub async fn pages_end_at_the_limit_of_bytes<F: StoreFixture>(fixture: &F) -> Ca
     Ok(())
 }
 
-/// One event always comes, however few bytes are asked for, so that a reader moves on.
+/// One event always comes, however few bytes are asked for, so that a reader makes progress.
 pub async fn an_event_larger_than_the_page_still_comes<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let sizes = [10, 100_000, 10, 10, 100_000, 100_000];
@@ -123,7 +123,7 @@ pub async fn aggregates_are_read_together<F: StoreFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// Events from one store are left out; own ones and those of others stay.
+/// Events from one store are left out; local ones and those of others are kept.
 pub async fn one_source_is_left_out<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let (mut ann, mut bob) = (Author::new("ann"), Author::new("bob"));
@@ -139,8 +139,8 @@ pub async fn one_source_is_left_out<F: StoreFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
-/// A page names its store, the mark at the place it was read after and at the one it ends at, whether it holds the events or
-/// not. Events of one commit share a mark, those of another have another.
+/// A page names its store and the marks at the position it was read after and at the one it ends at, whether it holds
+/// the events or not. Events of one commit share a mark, those of another commit have another.
 pub async fn a_page_names_the_marks_at_its_ends<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "e1"), new_event("y", "e2")]).await?;
@@ -168,7 +168,7 @@ pub async fn a_page_names_the_marks_at_its_ends<F: StoreFixture>(fixture: &F) ->
     Ok(())
 }
 
-/// Where nothing matches, a page is empty and yet moves on: to the end of the log, at last.
+/// If nothing matches, a page is empty but moves on, finally to the end of the log.
 pub async fn a_page_without_matches_moves_on<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -195,7 +195,7 @@ pub async fn a_page_without_matches_moves_on<F: StoreFixture>(fixture: &F) -> Ca
     Ok(())
 }
 
-/// Random logs and queries: each page is what a filtered list gives, nothing is skipped, nothing comes twice.
+/// Random logs and queries: each page is what a filtered list gives, nothing is skipped and nothing comes twice.
 pub async fn any_query_finds_what_a_model_finds<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut rng = random();

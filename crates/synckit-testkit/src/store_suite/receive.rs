@@ -23,7 +23,7 @@ fn note(key: &str, value: &str) -> Note {
     Note { key: key.to_owned(), value: value.as_bytes().to_vec() }
 }
 
-/// Once held, an event is a repetition, whoever sends it; the notebook stays as it is.
+/// An event that is held is a repetition, whoever sends it; the notebook does not change.
 pub async fn receiving_twice_changes_nothing<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let own = record(&store, vec![new_event("x", "own")]).await?.events;
@@ -68,7 +68,7 @@ pub async fn an_id_that_is_taken_is_refused_and_the_rest_accepted<F: StoreFixtur
     Ok(())
 }
 
-/// One event per dot: of two events under one dot the greater id gets an alias, which is written down.
+/// One event per dot: of two events under one dot the one with the greater id gets an alias, which is recorded.
 pub async fn a_forked_dot_gets_an_alias_and_nothing_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -89,13 +89,13 @@ pub async fn a_forked_dot_gets_an_alias_and_nothing_is_refused<F: StoreFixture>(
     assert_eq!(alias.event.clock.counter(&node("far")), 2, "it had seen what came before it");
     assert_eq!((restamp.event.clone(), restamp.source), (Restamp::event_of(&alias.event, &dots[0])?, None));
     assert_eq!(heads(&store, "x").await?.len(), 2, "it is an edit beside the others");
-    // Whoever comes with the old stamp, or the restamp, changes nothing any more.
+    // Receiving the old stamp or the restamp again changes nothing.
     assert_eq!(receive(&store, 2, &[forked, restamp.event.clone()]).await?.duplicates, 2);
     assert_eq!(log_of(&store).await?, log);
     Ok(())
 }
 
-/// Two events under one new dot in one batch, of different aggregates: the same.
+/// The same for two events of different aggregates under one new dot in one batch.
 pub async fn a_forked_dot_within_one_batch_gets_an_alias<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let event = Author::new("far").write("x");
@@ -109,7 +109,7 @@ pub async fn a_forked_dot_within_one_batch_gets_an_alias<F: StoreFixture>(fixtur
     Ok(())
 }
 
-/// One event under two stamps: the greater stands, whichever came first, and is written down.
+/// One event under two stamps: the greater stands, whichever came first, and is recorded.
 pub async fn an_event_with_two_stamps_takes_the_greater<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let lesser = Author::new("far").write("x");
@@ -130,7 +130,7 @@ pub async fn an_event_with_two_stamps_takes_the_greater<F: StoreFixture>(fixture
     Ok(())
 }
 
-/// Where a filter lets a restamp through before its event, the event gets its stamp when it comes.
+/// If a filter lets a restamp through before its event, the event gets its stamp when it comes.
 pub async fn a_restamp_waits_for_its_event<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let (event, was) = (Author::new("far").write("x"), Dot::new(node("far"), 1));
@@ -176,7 +176,7 @@ pub async fn the_largest_event_is_accepted_and_one_byte_more_refused<F: StoreFix
     Ok(())
 }
 
-/// A time far ahead is no reason to refuse an event: clocks go wrong. It concerns its aggregate and no other.
+/// A time far ahead is no reason to refuse an event: clocks can be wrong. It affects its aggregate and no other.
 pub async fn a_time_far_ahead_is_stored_and_lifts_no_other_aggregate<F: StoreFixture>(
     fixture: &F,
 ) -> CaseResult {
@@ -193,7 +193,7 @@ pub async fn a_time_far_ahead_is_stored_and_lifts_no_other_aggregate<F: StoreFix
     Ok(())
 }
 
-/// A stamp no author makes is refused: a clock without the own dot, counter 0, a dot on a resolution's type.
+/// A stamp that no author makes is refused: a clock without the event's dot, counter 0, a dot on a resolution's type.
 pub async fn a_stamp_that_contradicts_itself_is_refused<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -210,7 +210,7 @@ pub async fn a_stamp_that_contradicts_itself_is_refused<F: StoreFixture>(fixture
     Ok(())
 }
 
-/// What is refused is kept in the notebook with its reason and its text, where that is wanted.
+/// If the caller wants it, a refused event is kept in the notebook with its reason and its text.
 pub async fn refused_events_are_set_aside<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut events = Author::new("far").write_many("x", 3);
@@ -232,7 +232,7 @@ pub async fn refused_events_are_set_aside<F: StoreFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// The checkpoint moves in the same commit, also where no event was new; notes can be deleted with it.
+/// The checkpoint moves in the same commit, even if no event was new; notes can be deleted with it.
 pub async fn notes_are_written_with_the_events<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let events = Author::new("far").write_many("x", 1);
@@ -248,7 +248,7 @@ pub async fn notes_are_written_with_the_events<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// The place of the source says "all of these are held": it moves only when none was refused.
+/// The position on record of the source says "all of these are held": it moves only if none was refused.
 pub async fn what_is_on_record_waits_for_a_batch_without_refusals<F: StoreFixture>(
     fixture: &F,
 ) -> CaseResult {
@@ -272,8 +272,8 @@ fn record_of(from: Option<u64>, upto: u64) -> OnRecord {
     OnRecord { key: "pushed".to_owned(), from: from.map(|from| place(1, from)), upto: Some(place(1, upto)) }
 }
 
-/// What comes late, or from a copy that has pushed in the same name, is not stored: the place on record is another than it
-/// believes. The same again is a repetition.
+/// A batch that comes late, or from a copy that has pushed in the same name, is not stored: the position on record is
+/// not the one that the sender assumes. The same batch again is a repetition.
 pub async fn what_is_on_record_moves_only_from_where_it_is<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let events = Author::new("far").write_many("x", 6);
@@ -294,8 +294,8 @@ pub async fn what_is_on_record_moves_only_from_where_it_is<F: StoreFixture>(fixt
     Ok(())
 }
 
-/// An own event that comes back and is not held shows that the log was set back: fresh id, fresh name, the old ones on
-/// record.
+/// If an event that the store itself recorded comes back and is not held, the log was set back: the store gets a
+/// fresh id and a fresh name, and the old ones are recorded.
 pub async fn an_own_event_that_is_not_held_renews_the_store<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let id = store.head().await?.store;
@@ -309,14 +309,15 @@ pub async fn an_own_event_that_is_not_held_renews_the_store<F: StoreFixture>(fix
     let event = record(&store, vec![new_event("x", "own")]).await?.events.remove(0);
     assert_eq!(event.dot, Some(Dot::new(identity.author.clone(), 1)));
     assert!(event.has_seen(&lost[2]));
-    // What happens under the former name is somebody else's business.
+    // What happens under the former name does not concern this store.
     let more = Author::new("n").write_many("y", 4);
     assert_eq!(receive(&store, 1, &more[3..]).await?.renewed, None);
     assert_eq!(store.identity().await?, identity);
     Ok(())
 }
 
-/// The clock of a foreign event shows own events that are not here: whether it comes, or something is recorded on top of it.
+/// The clock of a foreign event shows local events that are not here: whether it arrives, or something is recorded on
+/// top of it.
 pub async fn a_clock_that_knows_more_of_the_own_name_renews_the_store<F: StoreFixture>(
     fixture: &F,
 ) -> CaseResult {

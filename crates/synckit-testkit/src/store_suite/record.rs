@@ -7,7 +7,7 @@ use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, event_id, new_event, node};
 
-/// Counters run on across aggregates; clocks are per aggregate; the notebook follows.
+/// Counters continue across aggregates; clocks are per aggregate; the notebook follows.
 pub async fn events_are_stamped<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1"), new_event("y", "2")]).await?;
@@ -21,7 +21,7 @@ pub async fn events_are_stamped<F: StoreFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// What is recorded on top of a foreign event has seen it and is later, however slow the wall clock.
+/// An event recorded on top of a foreign event has seen it and is later, however slow the wall clock is.
 pub async fn an_effect_is_later_than_its_cause<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -34,7 +34,7 @@ pub async fn an_effect_is_later_than_its_cause<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// The time of an aggregate never goes backwards; that of others does not matter to it.
+/// The time of an aggregate never goes backwards; the time of other aggregates does not affect it.
 pub async fn the_wall_clock_may_go_backwards<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut last = Timestamp::ZERO;
@@ -68,7 +68,7 @@ pub async fn one_bad_event_stops_the_whole_record<F: StoreFixture>(fixture: &F) 
     Ok(())
 }
 
-/// An id that is held with the same content is a repetition, in a later record as in the same.
+/// An id that is held with the same content is a repetition, in the same record or a later one.
 pub async fn recording_twice_is_recording_once<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let batch = vec![new_event("x", "1"), new_event("y", "2"), new_event("x", "1")];
@@ -84,7 +84,7 @@ pub async fn recording_twice_is_recording_once<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// An id that is held with other content is refused, whatever differs.
+/// An id that is held with other content is refused, whatever the difference is.
 pub async fn an_id_names_one_content<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let data = || Data::json("1.0");
@@ -127,7 +127,7 @@ pub async fn the_largest_event_and_one_byte_more<F: StoreFixture>(fixture: &F) -
     Ok(())
 }
 
-/// The author is the store's to know: a caller who guesses wrong writes under the right name.
+/// The store knows the author: a caller who guesses wrong still writes under the right name.
 pub async fn a_wrong_guess_of_the_author_is_put_right<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "1")]).await?;

@@ -1,4 +1,4 @@
-//! A fresh id for a store: every handle goes by it, from the commit on.
+//! A fresh id for a store: every handle uses it, from the commit on.
 
 use synckit_core::{Dot, ErrorKind, EventStore, Identity, Limits, Needs, Query, Renewal, Result, StoreId};
 use synckit_plan::{Receive, Renew, StoreExt};
@@ -8,12 +8,12 @@ use crate::case::{CaseResult, skip};
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, entropy, new_event};
 
-/// Renews the store that goes by this id.
+/// Renews the store that has this id.
 async fn renew(store: &impl EventStore, id: StoreId) -> Result<Identity> {
     store.commit(Renew::new(id, Renewal::Asked, NOW, entropy())).await
 }
 
-/// Checks that all that a store says of its id is this, also where it decides about a commit.
+/// Checks that this is the id of the store in all it returns, and in how it decides about a commit.
 async fn check_id(store: &impl EventStore, id: StoreId) -> Result<()> {
     assert_eq!(store.head().await?.store, id);
     assert_eq!(store.read(Query::after(0)).await?.store, id);
@@ -27,8 +27,8 @@ async fn check_id(store: &impl EventStore, id: StoreId) -> Result<()> {
     Ok(())
 }
 
-/// Events are recorded between renewals through one handle or another, so that what a handle keeps from one commit to the
-/// next is put to the test.
+/// Events are recorded between renewals through either handle, so that the case tests what a handle keeps from one
+/// commit to the next.
 pub async fn every_handle_goes_by_the_new_id<F: StoreFixture>(fixture: &F) -> CaseResult {
     let mut handles = vec![open(fixture).await?];
     if fixture.opens_twice() {
@@ -53,7 +53,7 @@ pub async fn every_handle_goes_by_the_new_id<F: StoreFixture>(fixture: &F) -> Ca
             assert_eq!(event.dot, Some(Dot::new(identity.author.clone(), at as u64 + 1)));
             check_id(store, renewed).await?;
         }
-        // Whoever asks for it late, of the id that is gone, changes nothing.
+        // A late request, for an id that is gone, changes nothing.
         for store in &handles {
             let before = contents(store).await?;
             assert_eq!(renew(store, id).await?, identity);
@@ -65,7 +65,7 @@ pub async fn every_handle_goes_by_the_new_id<F: StoreFixture>(fixture: &F) -> Ca
     Ok(())
 }
 
-/// Closed and opened again, the store goes by the id that it took, under the name that it took.
+/// After closing and opening, the store has the id and the name that it took.
 pub async fn a_new_id_survives_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("a_new_id_survives_closing", "this log does not outlive its store");

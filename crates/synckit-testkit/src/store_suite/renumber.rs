@@ -1,4 +1,4 @@
-//! A fresh id and name for a store, and fresh dots for own events that were never handed out.
+//! A fresh id and name for a store, and fresh dots for its own events that were never handed out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, aggregate, entropy, event_id, new_event, node};
 
-/// A log of `kept` (n:1, handed out) and `moved` (n:2) on x, a foreign event on each aggregate, `alone` (n:3) on y, after
-/// which the store was renewed.
+/// Makes a log of `kept` (n:1, handed out) and `moved` (n:2) on x, a foreign event on each aggregate, `alone` (n:3)
+/// on y, and then renews the store.
 pub(super) async fn log_to_move(store: &impl EventStore) -> Result<NodeId> {
     let mut far = Author::new("far");
     record(store, vec![new_event("x", "kept")]).await?;
@@ -27,7 +27,7 @@ async fn renew(store: &impl EventStore) -> Result<NodeId> {
     Ok(store.commit(renew).await?.author)
 }
 
-/// Moves what was recorded after the first event.
+/// Returns a plan that moves what was recorded after the first event.
 pub(super) async fn from_two(store: &impl EventStore) -> Result<Renumber> {
     Ok(Renumber {
         events: BTreeMap::from([(event_id("moved"), aggregate("x")), (event_id("alone"), aggregate("y"))]),
@@ -40,7 +40,7 @@ pub(super) async fn from_two(store: &impl EventStore) -> Result<Renumber> {
     })
 }
 
-/// Id, position, source and content stay; dots, clocks, heads and counters follow the new name, and it is written down.
+/// Id, position, source and content stay; dots, clocks, heads and counters follow the new name, which is recorded.
 pub async fn events_get_dots_of_an_unused_name<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let name = log_to_move(&store).await?;
@@ -94,7 +94,7 @@ async fn check_notebook(store: &impl EventStore, name: &NodeId, log: &[StoredEve
     Ok(())
 }
 
-/// Where a clock was a year ahead, what nobody has gets the right time, in order, under the same dots.
+/// If a clock was a year ahead, events that nobody else has get the right time, in order, under the same dots.
 pub async fn events_far_ahead_get_the_right_time<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let year = 365 * 86_400_000;
@@ -124,7 +124,7 @@ pub async fn events_far_ahead_get_the_right_time<F: StoreFixture>(fixture: &F) -
     Ok(())
 }
 
-/// Where something was recorded since the log was read, nothing changes.
+/// If something was recorded since the log was read, nothing changes.
 pub async fn a_log_that_moved_on_is_left_alone<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     log_to_move(&store).await?;
@@ -136,7 +136,7 @@ pub async fn a_log_that_moved_on_is_left_alone<F: StoreFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Of several that notice the same at once, one renews the store.
+/// If several callers notice the same at once, only one renews the store.
 pub async fn a_renewal_is_for_the_id_it_names<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let id = store.head().await?.store;

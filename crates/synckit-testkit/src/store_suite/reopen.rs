@@ -1,4 +1,4 @@
-//! What is there after closing a log and opening it again, and after a crash of the process.
+//! What is still there after closing a log and opening it again, and after a crash of the process.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::samples::{Author, NOW, event_id, new_event, node, tricky_events};
 
 const FORGETS: &str = "this log does not outlive its store";
 
-/// Events, notes and identity are there again after closing.
+/// Events, notes and identity are still there after closing.
 pub async fn what_was_acknowledged_survives_closing<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("what_was_acknowledged_survives_closing", FORGETS);
@@ -33,7 +33,7 @@ pub async fn what_was_acknowledged_survives_closing<F: StoreFixture>(fixture: &F
     Ok(())
 }
 
-/// The same where nobody closed it: dropping the store is as near to a crash as one process comes.
+/// The same holds if nobody closed it: within one process, dropping the store is the closest to a crash.
 pub async fn what_was_acknowledged_survives_a_crash<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("what_was_acknowledged_survives_a_crash", FORGETS);
@@ -47,7 +47,7 @@ pub async fn what_was_acknowledged_survives_a_crash<F: StoreFixture>(fixture: &F
     Ok(())
 }
 
-/// Counters and time go on where they were, also where the wall clock was set back.
+/// Counters and time continue where they were, even if the wall clock was set back.
 pub async fn counters_and_time_go_on<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("counters_and_time_go_on", FORGETS);
@@ -69,7 +69,7 @@ pub async fn counters_and_time_go_on<F: StoreFixture>(fixture: &F) -> CaseResult
     Ok(())
 }
 
-/// A log opened for another node is an error, and stays as it is.
+/// Opening a log for another node is an error, and the log does not change.
 pub async fn the_log_belongs_to_one_node<F: StoreFixture>(fixture: &F) -> CaseResult {
     if !fixture.survives_reopen() {
         return skip("the_log_belongs_to_one_node", FORGETS);

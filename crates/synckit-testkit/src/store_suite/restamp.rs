@@ -1,4 +1,4 @@
-//! Other stamps on events that are there: ids and dots that change hands in one commit.
+//! New stamps on existing events: ids and dots that change owners in one commit.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ async fn check_indexes(
     Ok(())
 }
 
-/// The first event takes the dot of the second, which takes an alias in the same commit; then a new event takes the dot that
-/// another one gives up for it.
+/// The first event takes the dot of the second, which takes an alias in the same commit; then a new event takes the
+/// dot that another one gives up for it.
 pub async fn a_dot_that_is_given_up_is_taken_in_the_same_commit<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let mut far = Author::new("far");
@@ -64,7 +64,8 @@ pub async fn a_dot_that_is_given_up_is_taken_in_the_same_commit<F: StoreFixture>
     Ok(())
 }
 
-/// A resolution is named by what it says: where that changes it gets another id in its old place, and the old one is free.
+/// The id of a resolution follows from its content: if that changes, it gets another id at its old position, and the
+/// old id is free.
 pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "mine")]).await?;
@@ -92,14 +93,15 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
     assert_ne!(new.event.data, old.event.data);
     let gone = (vec![Dot::new(node("n"), 1)], vec![settled.id.clone()]);
     check_indexes(&store, &log, gone).await?;
-    // What it says now is said by one event.
+    // Only one event has this content now.
     let before = contents(&store).await?;
     assert_eq!(receive(&store, 1, std::slice::from_ref(&new.event)).await?.duplicates, 1);
     assert_eq!(contents(&store).await?, before);
     Ok(())
 }
 
-/// All events of the aggregates that are asked for, in log order and whole; an entry for each, also where it has none.
+/// Facts hold all events of the aggregates that are asked for, in log order and complete; an entry for each
+/// aggregate, even if it has none.
 pub async fn asking_tells_whole_histories<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     let name = |at: usize| ["x", "y", "x/"][at % 3];

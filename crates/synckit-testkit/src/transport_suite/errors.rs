@@ -1,4 +1,4 @@
-//! Kinds that survive the way, futures that are dropped, closing.
+//! Kinds of errors that are kept, futures that are dropped, closing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn missing() -> MissingRequest {
     MissingRequest { caller: caller(1), ids: vec![event_id("e")] }
 }
 
-/// Whatever kind of error the hub's store answers, the caller learns it, from every call.
+/// Whatever kind of error the hub's store returns, the caller gets the same kind, from every call.
 pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let event = Author::new("node-1").write("x");
@@ -50,7 +50,8 @@ pub async fn the_kind_of_every_error_survives<F: TransportFixture>(fixture: &F) 
     Ok(())
 }
 
-/// When the peer wants to be asked again is known on this side, where the wire carries it; never another time.
+/// The time after which the peer wants the next try reaches this side, if the transport carries it; never another
+/// time.
 pub async fn the_time_of_the_next_try_survives<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let delay = Duration::from_secs(7);
@@ -65,7 +66,7 @@ pub async fn the_time_of_the_next_try_survives<F: TransportFixture>(fixture: &F)
     Ok(())
 }
 
-/// An error of one call is not the end of the way.
+/// The connection can be used after an error of one call.
 pub async fn the_hub_goes_on_after_an_error<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("node-1");
@@ -102,7 +103,7 @@ pub async fn a_dropped_push_is_whole_or_absent<F: TransportFixture>(fixture: &F)
     Ok(())
 }
 
-/// Calls dropped at any of their awaits leave the transport at work.
+/// Calls dropped at any of their awaits leave the transport working.
 pub async fn dropped_calls_do_no_harm<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.push(pushing(2, &Author::new("node-2").write_many("x", 100))).await?;
@@ -123,7 +124,7 @@ pub async fn dropped_calls_do_no_harm<F: TransportFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// A close that nobody waits for closes the transport or does not; the hub is there for others.
+/// A close that nobody waits for closes the transport or does not; the hub still serves others.
 pub async fn a_dropped_close_is_whole_or_absent<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.hello(hello()).await?;
@@ -136,13 +137,13 @@ pub async fn a_dropped_close_is_whole_or_absent<F: TransportFixture>(fixture: &F
     }
     let closed = hub.wire.hello(hello()).await.map(drop).map_err(|error| error.kind());
     assert_eq!(closed, Err(ErrorKind::Closed));
-    // A hub goes on for others, unless it is itself the transport that was closed.
+    // A hub still serves others, unless it is itself the transport that was closed.
     let hub = hub.endpoint.hello(hello()).await.map(|answer| answer.head).map_err(|error| error.kind());
     assert!(matches!(hub, Ok(0) | Err(ErrorKind::Closed)), "{hub:?}");
     Ok(())
 }
 
-/// What has crossed the wire only grows; a transport without a wire says zero.
+/// The counted traffic only grows; a transport that sends nothing over a network reports zero.
 pub async fn traffic_only_grows<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let (mut author, mut before) = (Author::new("node-1"), hub.wire.traffic());
@@ -156,7 +157,7 @@ pub async fn traffic_only_grows<F: TransportFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
-/// Calls at once do not mix up their answers.
+/// Simultaneous calls do not mix up their answers.
 pub async fn many_calls_at_once<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let wire = Arc::new(hub.wire);
@@ -189,8 +190,8 @@ pub async fn many_calls_at_once<F: TransportFixture>(fixture: &F) -> CaseResult 
     Ok(())
 }
 
-/// Two clients of one hub at once: each gets its own answers and what the other pushed, counts its own bytes, and goes on
-/// when the other is closed.
+/// Two clients of one hub at once: each gets its own answers and what the other pushed, counts its own bytes, and
+/// still works after the other is closed.
 pub async fn two_clients_at_once<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let Some(second) = fixture.connect_again().await? else {
@@ -230,7 +231,7 @@ pub async fn two_clients_at_once<F: TransportFixture>(fixture: &F) -> CaseResult
     Ok(())
 }
 
-/// After closing, every call answers `Closed`; closing twice is closing once.
+/// After closing, every call returns `Closed`; closing twice has no other effect than closing once.
 pub async fn a_closed_transport_says_so<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.hello(hello()).await?;

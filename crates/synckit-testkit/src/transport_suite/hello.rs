@@ -1,4 +1,4 @@
-//! Who calls, who answers, and how far each knows the other.
+//! Who calls, who answers, and how far each side knows the other.
 
 use synckit_core::{
     Ahead, Caller, Cursor, ErrorKind, EventStore, HelloRequest, Limits, Mark, PROTOCOL_VERSION, Placed,
@@ -15,7 +15,7 @@ fn hello(caller: Caller) -> HelloRequest {
     HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None, ahead: None }
 }
 
-/// Protocol, store, node, head, limits and time of the hub.
+/// A hello returns protocol, store, node, head, limits and time of the hub.
 pub async fn the_hub_says_who_it_is<F: TransportFixture>(fixture: &F) -> CaseResult {
     let limits = Limits { batch_events: 7, batch_bytes: 70_000, event_bytes: 7_000, drift_seconds: 700 };
     let hub = connect_with(fixture, limits).await?;
@@ -29,7 +29,7 @@ pub async fn the_hub_says_who_it_is<F: TransportFixture>(fixture: &F) -> CaseRes
     Ok(())
 }
 
-/// The highest counter of the caller's node, whoever brought its events.
+/// A hello returns the highest counter of the caller's node, whoever brought its events.
 pub async fn the_counter_of_the_caller_is_known<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.push(pushing(1, &Author::new("node-2").write_many("x", 5))).await?;
@@ -38,7 +38,7 @@ pub async fn the_counter_of_the_caller_is_known<F: TransportFixture>(fixture: &F
     Ok(())
 }
 
-/// The place a caller has pushed up to, per filter.
+/// A hello returns the position up to which a caller has pushed, per filter.
 pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let events = Author::new("node-1").write_many("x", 2);
@@ -51,7 +51,7 @@ pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// Whether the caller's cursor names an event of the hub's log.
+/// A hello returns whether the caller's cursor names an event of the hub's log.
 pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.push(pushing(1, &Author::new("node-1").write_many("x", 3))).await?;
@@ -72,7 +72,7 @@ pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// Events that come with a hello are stored where all is as the caller expects, and only there.
+/// Events that come with a hello are stored if everything is as the caller expects, and only then.
 pub async fn events_come_with_it_where_all_is_as_expected<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("node-1");
@@ -106,7 +106,7 @@ pub async fn events_come_with_it_where_all_is_as_expected<F: TransportFixture>(f
     Ok(())
 }
 
-/// A caller of another protocol version is told so.
+/// A caller of another protocol version gets an error that says so.
 pub async fn another_protocol_is_unsupported<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let request = HelloRequest { protocol: PROTOCOL_VERSION + 1, ..hello(caller(1)) };
@@ -115,7 +115,7 @@ pub async fn another_protocol_is_unsupported<F: TransportFixture>(fixture: &F) -
     Ok(())
 }
 
-/// Two replicas of one store cannot sync; who has the hub's name is told it, and takes another.
+/// Two replicas of one store cannot sync; a caller with the hub's name gets an error that says so, and takes another.
 pub async fn the_same_replica_on_both_sides_is_a_conflict<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let same_store = Caller { node: node("node-1"), store: hub.store.head().await?.store };

@@ -1,10 +1,10 @@
 //! What every transport must do: one function per case, run by
 //! [`transport_conformance!`](crate::transport_conformance).
 //!
-//! - `hello`: who calls, who answers, how far each knows the other
+//! - `hello`: who calls, who answers, how far each side knows the other
 //! - `push`: events handed over, once and again
 //! - `pull`: pages, cursors, filters
-//! - `errors`: kinds that survive, futures that are dropped, closing
+//! - `errors`: kinds that are kept, futures that are dropped, closing
 //! - `subscribe`: catch-up, then live
 
 use std::future::Future;
@@ -30,8 +30,8 @@ pub mod subscribe;
 
 /// Makes a test of every case of the transport suite, once directly and once through [`BoxTransport`].
 ///
-/// It takes an expression that makes a [`TransportFixture`], and makes a module `transport_conformance`, or one
-/// of the name that stands in front: `transport_conformance!(over_tls: TlsFixture::new())`.
+/// It takes an expression that makes a [`TransportFixture`], and makes a module `transport_conformance`, or a module
+/// with the name before the colon: `transport_conformance!(over_tls: TlsFixture::new())`.
 ///
 /// [`BoxTransport`]: synckit_core::BoxTransport
 /// [`TransportFixture`]: crate::TransportFixture
@@ -96,10 +96,10 @@ macro_rules! transport_conformance {
     };
 }
 
-/// How long a subscription may take to bring what it must; well above the heartbeat of an endpoint.
+/// The time in which a subscription must bring what it has to; well above the heartbeat of an endpoint.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A hub, its store, and the transport that leads there.
+/// A hub, its store, and the transport that connects to it.
 pub(crate) struct Hub<T> {
     pub(crate) store: MemoryStore,
     pub(crate) plan: FaultPlan,
@@ -107,12 +107,12 @@ pub(crate) struct Hub<T> {
     pub(crate) wire: T,
 }
 
-/// A hub with the default limits.
+/// Connects to a hub with the default limits.
 pub(crate) async fn connect<F: TransportFixture>(fixture: &F) -> Result<Hub<F::Transport>> {
     connect_with(fixture, Limits::default()).await
 }
 
-/// A hub with these limits.
+/// Connects to a hub with these limits.
 pub(crate) async fn connect_with<F: TransportFixture>(
     fixture: &F,
     limits: Limits,
@@ -124,12 +124,12 @@ pub(crate) async fn connect_with<F: TransportFixture>(
     Ok(Hub { store, plan, endpoint, wire })
 }
 
-/// The caller of the store of this byte: the node `node-<byte>`.
+/// Returns the caller whose store id has only this byte: the node `node-<byte>`.
 pub(crate) fn caller(byte: u8) -> Caller {
     Caller { node: node(&format!("node-{byte}")), store: store_id(byte) }
 }
 
-/// A push of these events by the caller of this byte.
+/// Returns a push of these events by the caller of this byte.
 pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
     PushRequest {
         caller: caller(byte),
@@ -140,7 +140,7 @@ pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
     }
 }
 
-/// A pull of everything by the caller of this byte.
+/// Returns a pull of everything by the caller of this byte.
 pub(crate) fn pulling(byte: u8, cursor: Option<Cursor>) -> PullRequest {
     PullRequest { caller: caller(byte), cursor, limit: None, filter: Filter::new(), scope: Scope::Others }
 }
@@ -148,7 +148,7 @@ pub(crate) fn pulling(byte: u8, cursor: Option<Cursor>) -> PullRequest {
 /// Pulls page by page to the end.
 ///
 /// # Panics
-/// When a page does not move on.
+/// If a page does not move on.
 pub(crate) async fn pull_all(wire: &impl Transport, mut request: PullRequest) -> Result<Vec<PullResponse>> {
     let mut pages: Vec<PullResponse> = Vec::new();
     loop {
@@ -164,27 +164,27 @@ pub(crate) async fn pull_all(wire: &impl Transport, mut request: PullRequest) ->
     }
 }
 
-/// The events of pages.
+/// Returns the events of pages.
 pub(crate) fn events_of(pages: &[PullResponse]) -> Vec<Event> {
     pages.iter().flat_map(|page| page.events.clone()).collect()
 }
 
-/// The ids of events.
+/// Returns the ids of events.
 pub(crate) fn ids(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.id.as_str()).collect()
 }
 
-/// The ids of what the hub holds, in log order.
+/// Returns the ids of what the hub holds, in log order.
 pub(crate) async fn held(store: &MemoryStore) -> Result<Vec<EventId>> {
     let log = crate::store_suite::log_of(store).await?;
     assert_eq!(store.cursor_at(log.len() as u64).await?.position(), log.len() as u64);
     Ok(log.into_iter().map(|stored| stored.event.id).collect())
 }
 
-/// Waits for what must come.
+/// Waits for a future that must complete.
 ///
 /// # Panics
-/// When it does not come.
+/// If it does not complete in time.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it comes")
 }

@@ -13,7 +13,7 @@ use crate::fixture::TransportFixture;
 use crate::samples::{Author, all_characters, event_id, new_event, store_id, tricky_events, tricky_names};
 use crate::store_suite::{receive, receiving, record};
 
-/// An empty log answers an empty page at its beginning.
+/// A pull from an empty log returns an empty page at its beginning.
 pub async fn an_empty_log<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let start = Cursor::start(hub.store.head().await?.store);
@@ -24,7 +24,7 @@ pub async fn an_empty_log<F: TransportFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// What comes is what is stored, stamp and all.
+/// The events that come are as they were stored, with their stamps.
 pub async fn events_come_byte_for_byte<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut news = tricky_events();
@@ -56,7 +56,7 @@ pub async fn every_character_comes<F: TransportFixture>(fixture: &F) -> CaseResu
     Ok(())
 }
 
-/// Events of the largest size come, a few in a page, within the bytes of a batch.
+/// Events of the largest size come, a few per page, within the bytes of a batch.
 pub async fn the_largest_events_come_page_by_page<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let (limits, mut author) = (Limits::default(), Author::new("far"));
@@ -79,7 +79,7 @@ pub async fn the_largest_events_come_page_by_page<F: TransportFixture>(fixture: 
     Ok(())
 }
 
-/// At a limit of n, logs of 1, n-1, n, n+1 and many events come in full pages and a rest.
+/// At a limit of n, logs of 1, n-1, n, n+1 and many events come in full pages and a last one.
 pub async fn pages_end_at_the_limit<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("far");
@@ -100,7 +100,7 @@ pub async fn pages_end_at_the_limit<F: TransportFixture>(fixture: &F) -> CaseRes
     Ok(())
 }
 
-/// The hub's own limit holds, whatever is asked for.
+/// The limit of the hub holds, whatever limit the caller asks for.
 pub async fn a_limit_above_the_hubs_is_the_hubs<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect_with(fixture, Limits { batch_events: 5, ..Limits::default() }).await?;
     receive(&hub.store, 9, &Author::new("far").write_many("x", 12)).await?;
@@ -111,7 +111,7 @@ pub async fn a_limit_above_the_hubs_is_the_hubs<F: TransportFixture>(fixture: &F
     Ok(())
 }
 
-/// From a cursor on, only what is new.
+/// After a cursor, only new events come.
 pub async fn a_cursor_resumes<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("far");
@@ -126,7 +126,7 @@ pub async fn a_cursor_resumes<F: TransportFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// What came from the caller is left out.
+/// Events that came from the caller are left out.
 pub async fn events_of_the_caller_are_left_out<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     record(&hub.store, vec![new_event("x", "hub")]).await?;
@@ -144,7 +144,8 @@ pub async fn events_of_the_caller_are_left_out<F: TransportFixture>(fixture: &F)
     Ok(())
 }
 
-/// A replica that went under other ids asks what came to the hub from those: ids alone, page by page, through its filter.
+/// A replica that had other ids before asks what came to the hub from those: ids only, page by page, through its
+/// filter.
 pub async fn ids_of_what_came_from_some_stores_are_listed<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     record(&hub.store, vec![new_event("x", "hub")]).await?;
@@ -173,7 +174,7 @@ pub async fn ids_of_what_came_from_some_stores_are_listed<F: TransportFixture>(f
     Ok(())
 }
 
-/// Events can be asked for by their ids, also those that came from the caller; what is not held is left out.
+/// Events can be asked for by their ids, also those that came from the caller; events that are not held are left out.
 pub async fn named_events_are_sent_whoever_brought_them<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("node-1");
@@ -226,7 +227,7 @@ pub async fn filters_pass_what_they_name<F: TransportFixture>(fixture: &F) -> Ca
     Ok(())
 }
 
-/// What was looked at is behind the cursor, matched or not: it is never sent nor looked at again.
+/// The cursor is after everything that was examined, matched or not: it is never sent nor examined again.
 pub async fn a_filter_that_passes_nothing_moves_on<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("far");
@@ -261,8 +262,8 @@ pub async fn a_cursor_of_another_log_is_unknown<F: TransportFixture>(fixture: &F
     Ok(())
 }
 
-/// An event that the client takes for too large comes whole or is named as unreadable, and the others of its page come, in a
-/// pull and in a subscription.
+/// An event that the client considers too large arrives whole or is reported as unreadable, and the others of its
+/// page arrive, in a pull and in a subscription.
 pub async fn an_unreadable_event_does_not_spoil_its_page<F: TransportFixture>(fixture: &F) -> CaseResult {
     let limits = Limits { event_bytes: 1 << 20, ..Limits::default() };
     let hub = connect_with(fixture, limits).await?;

@@ -12,7 +12,7 @@ use crate::fixture::TransportFixture;
 use crate::samples::{Author, all_characters, event_id, place, store_id, tricky_events, tricky_names};
 use crate::store_suite::{log_of, text};
 
-/// What arrives is what was sent: data, metadata, names, stamp; and it is known from whom.
+/// What arrives is what was sent: data, metadata, names, stamp; and its source is recorded.
 pub async fn events_arrive_byte_for_byte<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut author = Author::new("node-1 \u{10ffff}\0\"");
@@ -63,7 +63,7 @@ pub async fn pushing_twice_is_pushing_once<F: TransportFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Ten of eleven arrive; the answer names the one by its place, its id and the reason.
+/// Ten of eleven arrive; the answer gives the place of the other, its id and the reason.
 pub async fn one_bad_event_of_eleven_is_refused_by_its_index<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect_with(fixture, Limits { event_bytes: 10_000, ..Limits::default() }).await?;
     let mut author = Author::new("node-1");
@@ -111,7 +111,7 @@ pub async fn the_largest_event_arrives<F: TransportFixture>(fixture: &F) -> Case
     Ok(())
 }
 
-/// A batch as large as the hub takes, in events and in bytes, arrives.
+/// A batch of the maximum size of the hub, in events and in bytes, arrives.
 pub async fn a_full_batch_arrives<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let (limits, mut author) = (Limits::default(), Author::new("node-1"));
@@ -132,7 +132,7 @@ pub async fn a_full_batch_arrives<F: TransportFixture>(fixture: &F) -> CaseResul
     Ok(())
 }
 
-/// A batch of more events than the hub takes is an error, and nothing of it is stored.
+/// A batch of more events than the hub takes is an error, and none of it is stored.
 pub async fn a_batch_above_the_limit_is_too_large<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect_with(fixture, Limits { batch_events: 10, ..Limits::default() }).await?;
     let events = Author::new("node-1").write_many("x", 11);
@@ -147,7 +147,7 @@ async fn pushed(store: &impl EventStore) -> synckit_core::Result<Option<String>>
     text(store, notes::pushed(store_id(1), "all")).await
 }
 
-/// A push without events puts the place on record; a place in another log than the caller's is refused.
+/// A push without events records the position; a position in another log than the caller's is refused.
 pub async fn an_empty_push_moves_the_place_on_record<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut from = None;
@@ -166,7 +166,7 @@ pub async fn an_empty_push_moves_the_place_on_record<F: TransportFixture>(fixtur
     Ok(())
 }
 
-/// The place says "all of these are held": where one was refused it stays.
+/// The position says "all of these are held": if one was refused, it stays.
 pub async fn a_push_with_refusals_does_not_move_the_place_on_record<F: TransportFixture>(
     fixture: &F,
 ) -> CaseResult {
@@ -183,7 +183,8 @@ pub async fn a_push_with_refusals_does_not_move_the_place_on_record<F: Transport
     Ok(())
 }
 
-/// A push that comes late, or from a copy in the same name, is told that another place is on record, and is not stored.
+/// A push that comes late, or from a copy with the same name, gets an error that another position is on record, and
+/// is not stored.
 pub async fn a_push_from_another_place_than_is_on_record_is_not_stored<F: TransportFixture>(
     fixture: &F,
 ) -> CaseResult {
@@ -205,7 +206,7 @@ pub async fn a_push_from_another_place_than_is_on_record_is_not_stored<F: Transp
     Ok(())
 }
 
-/// What is not held is named, in the order asked.
+/// Events that are not held are listed, in the order of the request.
 pub async fn missing_events_are_named_in_order<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let events = Author::new("node-1").write_many("x", 4);
@@ -220,7 +221,7 @@ pub async fn missing_events_are_named_in_order<F: TransportFixture>(fixture: &F)
     Ok(())
 }
 
-/// As many ids as a batch has events can be asked for, and no more.
+/// A request can name as many ids as a batch has events, and no more.
 pub async fn asking_for_too_many_is_too_large<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let ids = |count: usize| (0..count).map(|at| event_id(&format!("{at:0255}"))).collect::<Vec<_>>();

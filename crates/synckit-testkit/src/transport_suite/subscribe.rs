@@ -1,4 +1,4 @@
-//! Catch-up, then live, in one stream that any of its cursors resumes.
+//! Catch-up, then live, in one stream that can be resumed from any of its cursors.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::rng::Rng;
 use crate::samples::{Author, new_event, store_id};
 use crate::store_suite::{receive, record};
 
-/// The next so many events, and the cursor after them.
+/// Takes the next `count` events, and the cursor after them.
 async fn take(pages: &mut PageStream, count: usize) -> Result<(Vec<Event>, Cursor)> {
     let mut events = Vec::new();
     loop {
@@ -29,7 +29,7 @@ async fn take(pages: &mut PageStream, count: usize) -> Result<(Vec<Event>, Curso
     }
 }
 
-/// First what is there, then what comes: pushed by others, or recorded at the hub; never the caller's own.
+/// First the events that exist, then new ones: pushed by others, or recorded at the hub; never those of the caller.
 pub async fn it_catches_up_then_goes_on<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let (mut own, mut other) = (Author::new("node-1"), Author::new("node-2"));
@@ -50,7 +50,7 @@ pub async fn it_catches_up_then_goes_on<F: TransportFixture>(fixture: &F) -> Cas
     Ok(())
 }
 
-/// Broken off after any page and resumed by its cursor: nothing missing, nothing twice.
+/// After breaking off at any page and resuming from its cursor, nothing is missing and nothing comes twice.
 pub async fn it_resumes_by_its_cursor<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut other = Author::new("node-2");
@@ -74,7 +74,7 @@ pub async fn it_resumes_by_its_cursor<F: TransportFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// Only what passes the filter comes; the cursor moves past the rest.
+/// Only events that pass the filter come; the cursor moves past the others.
 pub async fn it_filters<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut other = Author::new("node-2");
@@ -90,7 +90,7 @@ pub async fn it_filters<F: TransportFixture>(fixture: &F) -> CaseResult {
     Ok(())
 }
 
-/// A cursor the hub does not know is an error of the call, not of a page.
+/// An unknown cursor is an error of the call, not of a page.
 pub async fn a_cursor_of_another_log_is_unknown_at_the_start<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     receive(&hub.store, 2, &Author::new("node-2").write_many("x", 3)).await?;
@@ -103,7 +103,7 @@ pub async fn a_cursor_of_another_log_is_unknown_at_the_start<F: TransportFixture
     Ok(())
 }
 
-/// Subscriptions that nobody reads any more leave the hub at work.
+/// Subscriptions that nobody reads any more leave the hub working.
 pub async fn a_dropped_subscription_does_no_harm<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     let mut other = Author::new("node-2");
@@ -118,7 +118,7 @@ pub async fn a_dropped_subscription_does_no_harm<F: TransportFixture>(fixture: &
     Ok(())
 }
 
-/// 10,000 events, half of them there and half coming, and 50 reconnections: after any number of pages, with a page
+/// 10,000 events, half of them there and half new, and 50 reconnections: after any number of pages, with a page
 /// dropped on its way or unread. Nothing is missing and nothing comes twice.
 pub async fn reconnecting_with_the_cursor_misses_nothing<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
@@ -138,7 +138,7 @@ pub async fn reconnecting_with_the_cursor_misses_nothing<F: TransportFixture>(fi
             seen.extend(page.events.into_iter().map(|event| event.id));
             cursor = Some(page.next);
         }
-        // This page may have come, and is lost with the connection.
+        // This page may have arrived, and is lost with the connection.
         drop_at(rng.below(5), pages.next()).await;
         drop(pages);
         let new = other.write_many("x", 100);
@@ -153,8 +153,8 @@ pub async fn reconnecting_with_the_cursor_misses_nothing<F: TransportFixture>(fi
     Ok(())
 }
 
-/// A reader that takes one page and then none is waited for: no more pages are made than find room on the way, and
-/// none of them is lost when it reads on.
+/// A hub waits for a reader that takes one page and then none: it makes no more pages than there is room for on the
+/// way, and none of them is lost when the reader continues.
 pub async fn a_slow_reader_is_waited_for<F: TransportFixture>(fixture: &F) -> CaseResult {
     const EVENTS: u64 = 160;
     const LARGE: usize = 250_000;
@@ -162,7 +162,7 @@ pub async fn a_slow_reader_is_waited_for<F: TransportFixture>(fixture: &F) -> Ca
     let (mut other, mut rng) = (Author::new("node-2"), Rng::new(1));
     let mut expected = Vec::new();
     for _ in 0..EVENTS {
-        // Noise, so that packing it does not make room.
+        // Random bytes, so that compression does not make room.
         let noise: Vec<u8> = (0..LARGE / 8).flat_map(|_| rng.next().to_le_bytes()).collect();
         let event = other.write_this(NewEvent::with_data("Noted", "x", Data::bytes(noise))?);
         receive(&hub.store, 2, std::slice::from_ref(&event)).await?;
@@ -171,7 +171,7 @@ pub async fn a_slow_reader_is_waited_for<F: TransportFixture>(fixture: &F) -> Ca
     let mut pages = hub.wire.subscribe(pulling(1, None)).await?;
     let (first, _) = take(&mut pages, 1).await?;
     let mut made = 0;
-    // It ends when nothing moves any more; if that is not seen for lack of time, less is asserted.
+    // It ends when nothing moves any more; if there is no time to see that, less is asserted.
     while hub.plan.calls(Call::Read) > made {
         made = hub.plan.calls(Call::Read);
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -1,6 +1,6 @@
-//! The store suite under test: stores that are broken on purpose are each caught by the case that is about it.
+//! Tests the store suite: each store that is broken on purpose is caught by the case that is about it.
 //!
-//! The cases of `process` have broken stores of their own, in `tests/process_mutants.rs`.
+//! The broken stores for the cases of `process` are in `tests/process_mutants.rs`.
 
 mod store;
 
@@ -16,7 +16,7 @@ use synckit_testkit::{CaseResult, run};
 
 type Case = fn(Kept) -> Pin<Box<dyn Future<Output = CaseResult>>>;
 
-/// Whether the case passes for a store broken so.
+/// Returns whether the case passes for a store with this mutation.
 fn passes(test: &'static str, mutation: Mutation, case: Case) -> bool {
     std::thread::spawn(move || run(test, case(Kept::new(mutation)))).join().is_ok()
 }
@@ -31,7 +31,7 @@ macro_rules! mutants {
             assert!(!passes(test, Mutation::$mutation, case), "the case does not notice");
         })*
 
-        /// A case that no broken store fails may as well be empty.
+        /// A case that no broken store fails might as well be empty.
         #[test]
         fn every_case_catches_a_store() {
             let caught = [$(concat!(stringify!($module), ": ", stringify!($case))),*];

@@ -16,14 +16,14 @@ use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-/// How long a broken store shows half of what it does.
+/// How long a broken store shows only half of a commit.
 const BETWEEN: Duration = Duration::from_millis(1);
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mutation {
     Nothing,
-    // What it knows when it plans.
+    // Mutations of what it knows when it plans.
     ForgetsADuplicate,
     ForgetsDots,
     ForgetsLatePlaces,
@@ -36,13 +36,13 @@ pub(crate) enum Mutation {
     ForgetsWhatWasSeen,
     BelievesTheCaller,
     PlansBeforeItsTurn,
-    // What it makes of a planner.
+    // Mutations of what it makes of a planner.
     ForgetsTheLimits,
     AllowsOneByteLess,
     PutsOnRecordAlways,
     NeverSetsAside,
     ForgetsTheSource,
-    // What it writes of a plan.
+    // Mutations of what it writes of a plan.
     LosesTheLastEventOfABatch,
     CommitsTheCheckpointFirst,
     CommitsInTwoHalves,
@@ -60,7 +60,7 @@ pub(crate) enum Mutation {
     KeepsTheFirstValue,
     TrimsKeys,
     CutsLongValues,
-    // What it reads.
+    // Mutations of what it reads.
     SkipsAnEventBetweenPages,
     PagesNeverMoveOn,
     PagesHoldOneEventTooMany,
@@ -85,7 +85,7 @@ pub(crate) enum Mutation {
     KeepsTheLastFacts,
     NeverWakes,
     WakesForNothing,
-    // How it is opened and closed.
+    // Mutations of how it is opened and closed.
     StaysOpenWhenClosed,
     EmptiesWhenClosing,
     ForgetsWhatItHeld,
@@ -112,7 +112,7 @@ pub(crate) struct Mutant {
     connections: AtomicUsize,
 }
 
-/// What a caller says of the log.
+/// What a caller says about the log.
 enum Caller {
     Author(Note),
     End(Position),
@@ -120,7 +120,7 @@ enum Caller {
     Nothing,
 }
 
-/// The planner, where it is of this type.
+/// Returns the planner if it has this type.
 fn of<T: 'static>(planner: &mut impl Planner) -> Option<&mut T> {
     (planner as &mut dyn Any).downcast_mut()
 }
@@ -134,7 +134,7 @@ impl Mutant {
         }
     }
 
-    /// What the broken store believes to know.
+    /// Returns what the broken store believes it knows.
     fn facts(&self, log: &MemoryLog, needs: Needs, caller: &Caller) -> Result<Facts> {
         let mut facts = log.facts(needs)?;
         match self.mutation {
@@ -183,7 +183,7 @@ impl Mutant {
         Planning::run(planner, |needs| self.facts(log, needs, &caller))
     }
 
-    /// What the broken store makes of a planner.
+    /// Changes a planner as the broken store does.
     fn misread(&self, planner: &mut impl Planner) {
         let record = of::<Record>(planner);
         match (self.mutation, record) {
@@ -206,7 +206,7 @@ impl Mutant {
         }
     }
 
-    /// What the broken store writes of a plan.
+    /// Changes a plan as the broken store writes it.
     fn spoil(&self, state: &State, plan: &mut Plan) {
         match self.mutation {
             M::LosesTheLastEventOfABatch => drop(plan.append.pop()),
@@ -238,7 +238,7 @@ impl Mutant {
         }
     }
 
-    /// What the broken store makes of an event that it reads.
+    /// Changes an event as the broken store reads it.
     fn distort(&self, stored: &mut StoredEvent, reopened: bool) {
         match self.mutation {
             M::LeavesAGap if stored.position > 2 => stored.position += 1,
@@ -264,7 +264,7 @@ impl Mutant {
         }
     }
 
-    /// Takes a connection for a read. One that is dropped while it reads is never given back by the broken store.
+    /// Takes a connection for a read. The broken store never gets back a connection whose read is dropped.
     async fn connect(&self) -> Result<()> {
         if self.mutation == M::LosesAConnection {
             if self.connections.fetch_add(1, Ordering::SeqCst) > 2 {

@@ -1,4 +1,4 @@
-//! `synckit conflicts`: what waits for a person, and what was decided. `show.rs` has how a conflict is shown.
+//! `synckit conflicts`: conflicts that wait for a person, and decisions. `show.rs` has how a conflict is shown.
 
 mod show;
 
@@ -24,17 +24,17 @@ use show::Shown;
     synckit conflicts --db a.db --aggregate form-7                           show its sides and what each changed\n  \
     synckit conflicts --db a.db --aggregate form-7 --keep e-17 --by ann      this side stands\n  \
     synckit conflicts --db a.db --aggregate form-7 --keep-all                all sides stand\n  \
-    synckit conflicts --db a.db --aggregate form-7 --merge '{\"guests\":60}'   this stands in the place of all\n  \
-    synckit conflicts --db a.db --aggregate form-7 --keep e-18 --again       decide otherwise what is settled\n  \
+    synckit conflicts --db a.db --aggregate form-7 --merge '{\"guests\":60}'   this replaces all sides\n  \
+    synckit conflicts --db a.db --aggregate form-7 --keep e-18 --again       decide again what is settled\n  \
     synckit conflicts --db a.db --decisions --json                           export every decision that was taken\n\n\
-    A decision is an event: it reaches the other replicas with the next sync. It counts more than what rules say, \
-    and a later decision more than an earlier one. Where two people decide at the same time, all replicas end \
+    A decision is an event: it reaches the other replicas with the next sync. It counts more than rules, \
+    and a later decision counts more than an earlier one. If two people decide at the same time, all replicas end \
     with one of the decisions. What lost stays in the log: see `synckit history` and `explain`.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
 
-    /// The aggregate in conflict; all are listed unless given
+    /// The aggregate in conflict; without it, all are listed
     #[arg(long, value_name = "ID")]
     aggregate: Option<AggregateId>,
 
@@ -46,23 +46,23 @@ pub(crate) struct Args {
     #[arg(long, requires = "aggregate", group = "decision")]
     keep_all: bool,
 
-    /// Settle it: this JSON stands in the place of all sides, as an event of the type that the last side has
+    /// Settle it: this JSON replaces all sides, as an event of the type of the last side
     #[arg(long, value_name = "JSON", requires = "aggregate", group = "decision")]
     merge: Option<String>,
 
-    /// Who decides; the name of the replica unless given
+    /// Who decides; the name of the replica by default
     #[arg(long, value_name = "NAME", requires = "decision")]
     by: Option<String>,
 
-    /// Why; it is written down with the decision
+    /// Why; it is recorded with the decision
     #[arg(long, value_name = "TEXT", requires = "decision")]
     because: Option<String>,
 
-    /// Decide otherwise what is settled, as long as nothing was recorded on top of it
+    /// Decide again what is settled, as long as nothing was recorded on top of it
     #[arg(long, requires = "aggregate")]
     again: bool,
 
-    /// List all decisions in the log, in the order in which they came
+    /// List all decisions in the log, in the order in which they arrived
     #[arg(long, conflicts_with_all = ["aggregate", "decision"])]
     decisions: bool,
 }
@@ -103,7 +103,7 @@ async fn list(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many events of the log one page of decisions looks at.
+/// The number of events in the log that one page of decisions covers.
 const PAGE: usize = 1_000;
 
 async fn decisions(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
@@ -133,7 +133,7 @@ async fn one(
         false => replica.conflict(aggregate).await?.ok_or_else(|| {
             let error = Error::new(ErrorKind::NotFound, "the aggregate is not in conflict");
             Failure::from(error.with("aggregate", aggregate))
-                .hint("`synckit conflicts` lists what is; --again decides otherwise what was settled")
+                .hint("`synckit conflicts` lists those that are; --again decides again what was settled")
         })?,
     };
     let Some(answer) = args.answer(&conflict)? else {
@@ -150,15 +150,14 @@ async fn one(
     output.answer(&Decided { aggregate: aggregate.clone(), resolution: resolution.id, by })
 }
 
-/// The conflict that the decision on top of an aggregate has settled.
+/// Returns the conflict that the decision on top of an aggregate has settled.
 async fn settled(store: &BoxStore, aggregate: &AggregateId) -> Result<Conflict, Failure> {
     let replica = replica(store);
     let heads = replica.heads(aggregate).await?;
     let [top] = heads.as_slice() else {
         let error = Error::new(ErrorKind::NotFound, "the aggregate has no decision on top");
-        return Err(
-            Failure::from(error.with("aggregate", aggregate)).hint("without --again it shows what there is")
-        );
+        return Err(Failure::from(error.with("aggregate", aggregate))
+            .hint("without --again the command shows the conflict"));
     };
     Ok(replica.settled_conflict(aggregate, top).await?)
 }
@@ -185,7 +184,7 @@ impl Args {
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (aggregate, by) = (text::plain(self.aggregate.as_str()), text::plain(&self.by));
-        write!(f, "{aggregate} is settled, by {by}; the next sync takes the decision to the others")
+        write!(f, "{aggregate} is settled, by {by}; the next sync sends the decision to the others")
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a conflict is shown: its sides, and the fields that each has changed.
+//! How a conflict is shown: its sides, and the fields that each of them has changed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use synckit::{
 use crate::commands::history;
 use crate::text;
 
-/// A conflict, as it is answered.
+/// A conflict as it is printed.
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     aggregate: AggregateId,
     /// When it was found here, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     found_at: Option<u64>,
-    /// Whether the log holds what the sides share.
+    /// Whether the log holds all that the sides share.
     whole: bool,
     base: Vec<Event>,
     sides: Vec<Side>,
@@ -29,13 +29,13 @@ pub(super) struct Shown {
 
 #[derive(Debug, Serialize)]
 struct Side {
-    /// What to give to --keep.
+    /// The value for --keep.
     keep: EventId,
     /// What the side shows.
     shows: Vec<Event>,
-    /// How many events it has since the sides parted.
+    /// The number of events since the sides parted.
     events: usize,
-    /// The fields that it has changed; absent where it shows no single JSON object.
+    /// The fields that it has changed; absent if it does not show a single JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<Vec<FieldChange>>,
 }
@@ -67,7 +67,7 @@ impl Shown {
         }
     }
 
-    /// With what the sides show, for people.
+    /// Adds what the sides show, for people.
     pub(super) fn in_full(mut self) -> Self {
         self.in_full = true;
         self
@@ -89,7 +89,7 @@ impl Shown {
     }
 }
 
-/// How many characters of a value are shown.
+/// The number of characters of a value that are shown.
 const SHOWN: usize = 60;
 
 impl fmt::Display for Shown {

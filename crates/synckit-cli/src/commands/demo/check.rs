@@ -1,4 +1,4 @@
-//! What every log must hold when all is done, checked against what was recorded.
+//! What every log must hold at the end, checked against what was recorded.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::commands::{closing, replica};
 use crate::failure::Failure;
 use crate::text;
 
-/// What was found. All numbers are counted in the logs.
+/// The results of the check. All numbers are counted in the logs.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     /// Recorded events that all logs hold.
@@ -26,11 +26,11 @@ pub(super) struct Checked {
     /// Notes in which the hub's log holds edits that had not seen each other, and one head.
     pub(super) settled: usize,
     pub(super) views_equal: bool,
-    /// Everything that does not hold.
+    /// Everything that is wrong.
     pub(super) failures: Vec<String>,
 }
 
-/// One log, and what its store says of it.
+/// One log, and what its store reports.
 struct Log {
     name: &'static str,
     events: Vec<Event>,
@@ -75,7 +75,7 @@ async fn read(name: &'static str, store: &SqliteStore) -> Result<Log, Failure> {
 }
 
 impl Checked {
-    /// Checks one log by itself. Answers how many notes of it were in conflict and have one head.
+    /// Checks one log by itself, and returns how many notes of it were in conflict and have one head.
     fn log<'a>(&mut self, log: &Log, reference: &'a Reference, missing: &mut HashSet<&'a EventId>) -> usize {
         let held: HashSet<&EventId> = log.events.iter().map(|event| &event.id).collect();
         let repeated = log.events.len() - held.len();
@@ -115,7 +115,7 @@ impl Checked {
     }
 }
 
-/// Whether an event is exactly what was recorded under its id, by that replica; or else settles a conflict.
+/// Returns whether an event is exactly what this replica recorded under its id, or settles a conflict.
 fn is_as_recorded(event: &Event, reference: &Reference) -> bool {
     let Some((recorded, node)) = reference.event(&event.id) else { return event.is_resolution() };
     event.dot.as_ref().is_some_and(|dot| dot.node.as_str() == node)
@@ -125,7 +125,8 @@ fn is_as_recorded(event: &Event, reference: &Reference) -> bool {
         && event.metadata == recorded.metadata
 }
 
-/// How many events stand before one they had seen: of their note by their clock, or an earlier one of their author.
+/// Counts the events that come before one they had seen: of their note by their clock, or an earlier one of their
+/// author.
 fn against_causality(log: &[Event]) -> usize {
     let mut latest: HashMap<&str, u64> = HashMap::new();
     let mut late = 0;
@@ -141,7 +142,8 @@ fn against_causality(log: &[Event]) -> usize {
     late
 }
 
-/// The notes in which edits had not seen each other and one head is left, and the number of those with more heads.
+/// Returns the notes with edits that had not seen each other and now one head, and the number of notes with more
+/// heads.
 fn conflicts(log: &[Event]) -> (BTreeSet<AggregateId>, usize) {
     let (mut settled, mut open) = (BTreeSet::new(), 0);
     for (note, events) in notes(log) {
@@ -160,7 +162,7 @@ fn conflicts(log: &[Event]) -> (BTreeSet<AggregateId>, usize) {
     (settled, open)
 }
 
-/// The events of each note, in the order of the log.
+/// Returns the events of each note, in the order of the log.
 fn notes(log: &[Event]) -> HashMap<&AggregateId, Vec<&Event>> {
     let mut notes: HashMap<&AggregateId, Vec<&Event>> = HashMap::new();
     for event in log {
@@ -175,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// What `node` recorded as its n-th event about the note, having seen `seen`.
+    /// Returns what `node` recorded as its n-th event about the note, after it had seen `seen`.
     fn edit(node: &'static str, counter: u64, note: &str, seen: &[(&str, u64)]) -> (Event, NewEvent) {
         let name = |node: &str| NodeId::new(node).expect("a name");
         let new = NewEvent::new("T", note, "text").expect("valid");
@@ -205,7 +207,7 @@ mod tests {
         (checked, settled)
     }
 
-    /// Two edits of one note that had not seen each other, one that has seen both, and one of another note.
+    /// Returns two edits of one note that had not seen each other, one that has seen both, and one of another note.
     fn history() -> (Vec<Event>, Reference) {
         let edits = [
             ("a", edit("a", 1, "x", &[])),

@@ -1,4 +1,4 @@
-//! What the replicas record, decided by a seed, and the reference that all logs are checked against.
+//! What the replicas record, chosen by a seed, and the reference that all logs are checked against.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,20 +9,20 @@ pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// Notes that all replicas edit offline.
 const SHARED: usize = 3;
-/// How many edits are recorded in one commit.
+/// The number of edits recorded in one commit.
 const COMMIT: usize = 50;
 const WORDS: [&str; 8] = ["tide", "ember", "willow", "cobalt", "harbour", "quartz", "meadow", "signal"];
 
-/// What is going to happen.
+/// What the demo is going to do.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// What each replica records at first, in commits.
+    /// What each replica records first, in commits.
     pub(super) offline: Vec<Vec<Vec<NewEvent>>>,
-    /// What the killed replica records when it starts again, in commits.
+    /// What the killed replica records after it starts again, in commits.
     pub(super) after_the_kill: Vec<Vec<NewEvent>>,
-    /// How many events the killed replica pushes at once.
+    /// The number of events that the killed replica pushes at once.
     pub(super) batch: usize,
-    /// Which push it does not survive.
+    /// The push that it does not survive.
     pub(super) pushes_before_the_kill: usize,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Reference {
     editors: BTreeMap<AggregateId, BTreeSet<&'static str>>,
 }
 
-/// Decides everything that the seed decides.
+/// Makes the plan; the seed decides it.
 pub(super) fn plan(events: usize, seed: u64) -> Result<Plan> {
     let mut random = Random(seed);
     let after = (events / 150).max(1);
@@ -41,7 +41,7 @@ pub(super) fn plan(events: usize, seed: u64) -> Result<Plan> {
     let mut offline = Vec::new();
     for (index, node) in NODES.into_iter().enumerate() {
         let share = (events - after + index) / NODES.len();
-        // Each shared note is edited by each replica, wherever among its own edits that falls.
+        // Each replica edits each shared note, at any place among its other edits.
         let mut notes: Vec<String> = (1..=SHARED).map(|note| format!("shared-{note}")).collect();
         notes.resize_with(share, || some_note(&mut random, node, share));
         random.shuffle(&mut notes);
@@ -56,7 +56,7 @@ pub(super) fn plan(events: usize, seed: u64) -> Result<Plan> {
     Ok(Plan { offline, after_the_kill, batch, pushes_before_the_kill })
 }
 
-/// One of the replica's own notes, of which each is edited about ten times, and now and then a shared one.
+/// Returns one of the replica's own notes, each of which is edited about ten times, and now and then a shared one.
 fn some_note(random: &mut Random, node: &str, edits: usize) -> String {
     match random.below(200) {
         0 => format!("shared-{}", 1 + random.below(SHARED)),
@@ -74,7 +74,7 @@ fn commits(
     for note in notes {
         *number += 1;
         let words: Vec<&str> = (0..2 + random.below(6)).map(|_| WORDS[random.below(WORDS.len())]).collect();
-        // A number beyond 2⁵³ and one with a zero behind the point arrive as they are, or the check fails.
+        // A number beyond 2⁵³ and one with a zero after the point must arrive unchanged, or the check fails.
         let text =
             format!(r#"{{"text":"{}","edit":{},"ratio":1.0}}"#, words.join(" "), u64::MAX - *number as u64);
         let event = NewEvent::with_data("NoteEdited", note, Data::json(text)?)?
@@ -89,7 +89,7 @@ fn commits(
 }
 
 impl Reference {
-    /// Remembers what was recorded.
+    /// Adds what was recorded.
     pub(super) fn add(&mut self, node: &'static str, events: &[NewEvent]) {
         for event in events {
             self.editors.entry(event.aggregate_id.clone()).or_default().insert(node);
@@ -99,22 +99,22 @@ impl Reference {
         }
     }
 
-    /// How many events were recorded.
+    /// Returns how many events were recorded.
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// What was recorded under an id, and by whom.
+    /// Returns what was recorded under an id, and by whom.
     pub(super) fn event(&self, id: &EventId) -> Option<(&NewEvent, &'static str)> {
         self.events.get(id).map(|(event, node)| (event, *node))
     }
 
-    /// Everything that was recorded.
+    /// Iterates over the ids of everything that was recorded.
     pub(super) fn ids(&self) -> impl Iterator<Item = &EventId> {
         self.events.keys()
     }
 
-    /// The notes that were edited by more than one replica, none of which had seen the edits of another.
+    /// Returns the notes that more than one replica edited, none of which had seen the edits of another.
     pub(super) fn edited_by_several(&self) -> BTreeSet<AggregateId> {
         let several = self.editors.iter().filter(|(_, nodes)| nodes.len() > 1);
         several.map(|(note, _)| note.clone()).collect()
@@ -133,12 +133,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one, which is small beside 2⁶⁴: then the remainder is even enough.
+    /// Returns a number below `end`, which is small compared with 2⁶⁴: then the remainder is even enough.
     fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// Fisher and Yates.
+    /// Shuffles by the algorithm of Fisher and Yates.
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

@@ -1,4 +1,4 @@
-//! A transport that commits a push and holds back its answer.
+//! A transport that commits a push and holds back the answer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(super) struct Gate<T> {
     open: Arc<watch::Sender<bool>>,
 }
 
-/// Which push is held back.
+/// The push that is held back.
 struct Armed {
     node: String,
     pushes: usize,
@@ -32,7 +32,8 @@ impl<T: Transport> Gate<T> {
         Gate { inner, armed: Arc::default(), open: Arc::new(watch::Sender::new(true)) }
     }
 
-    /// Holds back the answer to the n-th push of events by this node from now on. Tells when that push is committed.
+    /// Holds back the answer to the n-th push of events by this node from now on. The receiver resolves when that
+    /// push is committed.
     pub(super) fn arm(&self, node: &str, pushes: usize) -> oneshot::Receiver<()> {
         let (reached, when_reached) = oneshot::channel();
         self.open.send_replace(false);
@@ -40,7 +41,7 @@ impl<T: Transport> Gate<T> {
         when_reached
     }
 
-    /// Holds nothing back any more.
+    /// Stops holding anything back.
     pub(super) fn open(&self) {
         *self.armed() = None;
         self.open.send_replace(true);
@@ -50,7 +51,7 @@ impl<T: Transport> Gate<T> {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a push that was committed, and tells when it is the one to be held back.
+    /// Counts a push that was committed, and returns whether it is the one to be held back.
     fn is_held_back(&self, node: &str) -> bool {
         let mut armed = self.armed();
         let Some(mut counting) = armed.take_if(|armed| armed.node == node) else { return false };
@@ -59,7 +60,7 @@ impl<T: Transport> Gate<T> {
             *armed = Some(counting);
             return false;
         }
-        // Whoever has armed the gate may have given up meanwhile; then it is open.
+        // Whoever armed the gate may have given up; then the gate is open.
         let _ = counting.reached.send(());
         true
     }

@@ -1,9 +1,9 @@
-//! `synckit demo`: three replicas edit offline, crash, meet and agree, and all of it is checked.
+//! `synckit demo`: three replicas edit offline, crash, sync and agree, and all of it is checked.
 //!
-//! - `mod.rs`: the story, told as it happens, and the verdict
+//! - `mod.rs`: the story, printed as it happens, and the verdict
 //! - `world.rs`: the hub over real HTTP, the replicas' files, and child processes that sync
 //! - `edits.rs`: what is recorded, from a seed, and the reference it is checked against
-//! - `gate.rs`: holds back the answer to a push, so that a replica can be killed in the middle of one
+//! - `gate.rs`: holds back the answer to a push, so that a replica can be killed in the middle of it
 //! - `check.rs`: what every log must hold
 
 mod check;
@@ -26,11 +26,11 @@ use check::Checked;
 use edits::{NODES, Reference};
 use world::World;
 
-/// See three replicas edit offline, crash, meet and agree; it takes seconds and needs nothing
+/// See three replicas edit offline, crash, sync and agree; it takes seconds and needs nothing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "It makes a hub over HTTP on a free loopback port and three replicas in a temporary \
-    directory. The replicas edit notes offline, some of them the same. One is killed in the middle of a push. Then \
-    all sync until nothing moves, and every log is checked against what was recorded. The exit code is 0 only if \
+    directory. The replicas edit notes offline, some of them the same notes. One is killed in the middle of a push. \
+    Then all sync until nothing moves, and every log is checked against what was recorded. The exit code is 0 only if \
     every check holds.\n\n\
     Example: synckit demo --events 10000 --seed 7 --keep /tmp/demo && synckit status --db /tmp/demo/a.db")]
 pub(crate) struct Args {
@@ -47,9 +47,9 @@ pub(crate) struct Args {
     keep: Option<PathBuf>,
 }
 
-/// Within so many rounds of syncs nothing may move any more.
+/// The number of rounds of syncs after which nothing may move any more.
 const MAX_ROUNDS: usize = 8;
-/// When a step takes longer, the demo has failed.
+/// If a step takes longer, the demo has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Serialize)]
@@ -63,7 +63,7 @@ struct Verdict {
     views_equal: bool,
     seed: u64,
     seconds: f64,
-    /// Everything that did not hold.
+    /// Everything that was wrong.
     failures: Vec<String>,
 }
 
@@ -73,10 +73,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let world = World::create(args.keep.as_deref()).await?;
     let told = tokio::select! {
         told = story(&world, &args, output) => told,
-        () = tokio::time::sleep(PATIENCE) => Err(broken_off("it did not come to its end in time")),
+        () = tokio::time::sleep(PATIENCE) => Err(broken_off("it did not end in time")),
         () = stop => Err(broken_off("it was told to stop")),
     };
-    // The directory is removed whatever has happened.
+    // The directory is removed whatever happened.
     let ended = world.end().await;
     let checked = told?;
     ended?;
@@ -121,7 +121,7 @@ async fn story(world: &World, args: &Args, output: &mut Output) -> Result<Checke
     let conditions = [
         (killed.by_signal(), "b was not killed by a signal"),
         (killed.is_in_the_middle(), "b was not killed in the middle of its push"),
-        (rounds <= MAX_ROUNDS, "the replicas did not come to rest"),
+        (rounds <= MAX_ROUNDS, "the replicas kept changing"),
         (settling.settled >= shared, "fewer conflicts were settled by the syncs than notes were contested"),
         (settling.left == 0, "a sync left conflicts"),
         (settling.refused == 0, "events were refused"),
@@ -136,7 +136,7 @@ async fn story(world: &World, args: &Args, output: &mut Output) -> Result<Checke
     Ok(checked)
 }
 
-/// What the syncs say they have done.
+/// What the syncs report they have done.
 #[derive(Debug, Default)]
 struct Settling {
     settled: usize,
@@ -144,7 +144,8 @@ struct Settling {
     refused: usize,
 }
 
-/// All replicas sync at the same time, again and again, until nothing moves. Answers how many rounds it took.
+/// Lets all replicas sync at the same time, again and again, until nothing moves, and returns how many rounds it
+/// took.
 async fn heal(world: &World, output: &mut Output) -> Result<(usize, Settling), Failure> {
     let mut settling = Settling::default();
     for round in 1..=MAX_ROUNDS {
@@ -169,7 +170,7 @@ async fn heal(world: &World, output: &mut Output) -> Result<(usize, Settling), F
 }
 
 fn broken_off(why: &str) -> Failure {
-    Error::new(ErrorKind::Internal, "the demo was broken off").with("why", why).into()
+    Error::new(ErrorKind::Internal, "the demo was interrupted").with("why", why).into()
 }
 
 impl fmt::Display for Verdict {

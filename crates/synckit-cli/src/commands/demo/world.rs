@@ -20,7 +20,7 @@ use crate::commands::{closing, replica};
 use crate::failure::{self, Failure};
 use crate::text;
 
-/// A hub in this process and three replicas, whose syncs are processes of their own.
+/// A hub in this process and three replicas, each of whose syncs is a separate process.
 pub(super) struct World {
     directory: PathBuf,
     /// Removes the directory when it is dropped.
@@ -32,7 +32,7 @@ pub(super) struct World {
     server: JoinHandle<synckit::Result<()>>,
 }
 
-/// What a sync says it has done: the part of `synckit sync --json` that is needed here.
+/// What a sync reports: the part of `synckit sync --json` that is needed here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Synced {
     pub(super) pushed: usize,
@@ -57,9 +57,9 @@ pub(super) struct Killed {
 }
 
 impl World {
-    /// Makes the directory and starts the hub.
+    /// Creates the directory and starts the hub.
     pub(super) async fn create(keep: Option<&Path>) -> Result<Self, Failure> {
-        let cannot = |error| failure::system("the directory of the demo cannot be made", error);
+        let cannot = |error| failure::system("the directory of the demo cannot be created", error);
         let (directory, temporary) = match keep {
             Some(path) => (empty_directory(path).map_err(cannot)?, None),
             None => {
@@ -69,7 +69,7 @@ impl World {
         };
         let hub = SqliteStore::open_as(directory.join("hub.db"), NodeId::new("hub")?).await?;
         let gate = Gate::new(Endpoint::new(hub.clone()));
-        let no_port = |error| failure::system("no loopback port can be listened on", error);
+        let no_port = |error| failure::system("no loopback port is free to listen on", error);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(no_port)?;
         let url = format!("http://{}", listener.local_addr().map_err(no_port)?);
         let (stop, stopped) = oneshot::channel();
@@ -93,12 +93,12 @@ impl World {
         self.directory.join(format!("{node}.db"))
     }
 
-    /// Opens a replica that is there already.
+    /// Opens a replica that exists already.
     pub(super) async fn open(&self, node: &str) -> Result<SqliteStore, Failure> {
         Ok(SqliteStore::open(SqliteConfig::new(self.path(node)).with_create(false)).await?)
     }
 
-    /// Records at a replica, which is created when it is not there, and remembers what was recorded.
+    /// Records at a replica, which is created if it does not exist, and adds what was recorded to the reference.
     pub(super) async fn record(
         &self,
         node: &'static str,
@@ -117,7 +117,7 @@ impl World {
         closing(&store, recorded.await).await
     }
 
-    /// Lets a replica sync in a process of its own.
+    /// Lets a replica sync in a separate process.
     pub(super) async fn sync(&self, node: &str) -> Result<Synced, Failure> {
         let output = self.command(node)?.output().await;
         let output = output.map_err(|error| failure::system("a sync cannot be started", error))?;
@@ -128,7 +128,7 @@ impl World {
         })
     }
 
-    /// Lets a replica sync and kills it when the hub has committed its n-th push and before it is answered.
+    /// Lets a replica sync, and kills it when the hub has committed its n-th push and not yet sent the answer.
     pub(super) async fn kill_in_a_push(
         &self,
         node: &str,
@@ -159,7 +159,7 @@ impl World {
         Ok(Killed { node: node.to_owned(), status, recorded, committed })
     }
 
-    /// This program, about to sync a replica with the hub.
+    /// Returns the command that runs this program to sync a replica with the hub.
     fn command(&self, node: &str) -> Result<Command, Failure> {
         let program = std::env::current_exe()
             .map_err(|error| failure::system("the path of this program is not known", error))?;
@@ -174,7 +174,9 @@ impl World {
         self.gate.open();
         let _ = self.stop.send(());
         let served = self.server.await;
-        served.map_err(|error| failure::system("the hub broke off", std::io::Error::other(error)))??;
+        served.map_err(|error| {
+            failure::system("the hub stopped unexpectedly", std::io::Error::other(error))
+        })??;
         self.hub.close().await?;
         if let Some(temporary) = self.temporary {
             temporary
@@ -193,7 +195,7 @@ fn empty_directory(path: &Path) -> std::io::Result<PathBuf> {
     path.canonicalize()
 }
 
-/// How many events of this author a log holds.
+/// Counts the events of this author in a log.
 async fn authored(store: &SqliteStore, node: &str) -> Result<usize, Failure> {
     let (mut count, mut after) = (0, 0);
     loop {
@@ -208,7 +210,7 @@ async fn authored(store: &SqliteStore, node: &str) -> Result<usize, Failure> {
 }
 
 impl Killed {
-    /// Whether it was a signal that ended it. Where there are no signals, whether it did not end well.
+    /// Returns whether a signal ended it; on systems without signals, whether it failed.
     pub(super) fn by_signal(&self) -> bool {
         #[cfg(unix)]
         {
@@ -220,7 +222,7 @@ impl Killed {
         }
     }
 
-    /// Whether the hub held a part of its events then, and not all.
+    /// Returns whether the hub held some of its events then, but not all.
     pub(super) fn is_in_the_middle(&self) -> bool {
         0 < self.committed && self.committed < self.recorded
     }

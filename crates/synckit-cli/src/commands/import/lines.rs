@@ -4,9 +4,9 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use synckit::NewEvent;
 
-/// The longest line. An event of 256 KiB is well below it, also where its bytes are written as base64.
+/// The maximum length of a line. An event of 256 KiB is well below it, also if its bytes are written as base64.
 const MAX_LINE: usize = 1 << 20;
-/// The most events and the most bytes in one batch.
+/// The maximum number of events in one batch, and of bytes.
 const MAX_EVENTS: usize = 1_000;
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -20,12 +20,12 @@ pub(super) struct Lines {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<(u64, NewEvent)>,
-    /// Lines that are no events, and why.
+    /// Lines that are not events, and why.
     pub(super) bad: Vec<(u64, String)>,
-    /// How much of the input it is.
+    /// The number of bytes of the input that the batch covers.
     pub(super) bytes: u64,
     pub(super) last_line: u64,
-    /// Whether nothing follows.
+    /// Whether the input has ended.
     pub(super) end: bool,
 }
 
@@ -41,7 +41,7 @@ impl Lines {
         Lines { input: BufReader::with_capacity(1 << 20, input), number: 0 }
     }
 
-    /// Reads until the batch is full, the input ends, or the next line would have to be waited for.
+    /// Reads until the batch is full, the input ends, or the next line is not there yet.
     pub(super) fn next_batch(&mut self) -> io::Result<Batch> {
         let mut batch = Batch::default();
         loop {
@@ -71,7 +71,7 @@ impl Lines {
         Ok(batch)
     }
 
-    /// Reads a line. Of one that is too long nothing is kept.
+    /// Reads a line. The text of a line that is too long is not kept.
     fn next_line(&mut self, bytes: &mut u64) -> io::Result<Line> {
         let mut line = Vec::new();
         let (mut started, mut too_long) = (false, false);
@@ -108,7 +108,7 @@ impl Lines {
     }
 }
 
-/// The event of a line; nothing where the line is blank.
+/// Parses the event of a line; returns `None` if the line is blank.
 fn parse(line: &[u8], number: u64) -> Option<Result<NewEvent, String>> {
     let line = match line.strip_prefix("\u{feff}".as_bytes()) {
         Some(rest) if number == 1 => rest,
@@ -119,7 +119,7 @@ fn parse(line: &[u8], number: u64) -> Option<Result<NewEvent, String>> {
         return None;
     }
     Some(serde_json::from_slice(line).map_err(|error| {
-        // The parser saw this line alone: its line number would mislead.
+        // The parser saw only this line, so its line number would mislead.
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         match text.strip_suffix(&place) {

@@ -1,4 +1,4 @@
-//! Where a hub listens: one wire and one address each.
+//! Where a hub listens: each time one protocol and one address.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::{self, Failure};
 
-/// Where to listen, and what to speak there.
+/// An address to listen on, and the protocol to speak there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listen {
     wire: Wire,
@@ -42,15 +42,15 @@ impl Wire {
     }
 }
 
-/// What the wires of one hub have in common.
+/// What the listeners of one hub have in common.
 pub(super) struct Wires {
-    /// What is shown where there is TLS.
+    /// The certificate to show, if there is TLS.
     pub(super) tls: Option<ServerTls>,
-    /// Who of go-sync-kit is answered over HTTP.
+    /// The clients of go-sync-kit that are served over HTTP.
     pub(super) go_clients: Option<GoRoutes>,
 }
 
-/// An address that is listened on, not yet served.
+/// An address that is bound but not served yet.
 #[derive(Debug)]
 pub(super) struct Bound {
     wire: Wire,
@@ -63,10 +63,10 @@ impl Listen {
         matches!(self.wire, Wire::Https | Wire::Grpcs)
     }
 
-    /// Takes the address, so that a hub that cannot have it makes no store.
+    /// Binds the address, so that a hub that cannot have it creates no store.
     pub(super) async fn bind(self) -> Result<Bound, Failure> {
         let listener = TcpListener::bind(self.address).await.map_err(|error| self.cannot_listen(error))?;
-        let unknown = |error| failure::system("the address listened on is not known", error);
+        let unknown = |error| failure::system("the address of the listener is not known", error);
         let address = listener.local_addr().map_err(unknown)?;
         Ok(Bound { wire: self.wire, listener, address })
     }
@@ -86,12 +86,12 @@ impl Listen {
 }
 
 impl Bound {
-    /// Where replicas reach it.
+    /// Returns the URL by which replicas reach it.
     pub(super) fn url(&self) -> String {
         Listen { wire: self.wire, address: self.address }.to_string()
     }
 
-    /// Serves until `shutdown` resolves and the running requests are answered.
+    /// Serves until `shutdown` resolves and the running requests are finished.
     pub(super) async fn serve(
         self,
         endpoint: BoxTransport,

@@ -1,4 +1,4 @@
-//! `synckit serve`: a hub, over as many wires at once as are asked for. `listen.rs` has the wires, `settle.rs` the rules
+//! `synckit serve`: a hub, over any number of protocols at once. `listen.rs` has the protocols, `settle.rs` the rules
 //! by which it settles conflicts.
 
 mod listen;
@@ -27,7 +27,7 @@ use crate::tls::ServerCertificates;
 use listen::{Bound, Listen, Wires};
 use settle::Settling;
 
-/// Run a hub, with which replicas sync
+/// Run a hub that replicas sync with
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     synckit serve --db hub.db\n  \
@@ -35,9 +35,9 @@ use settle::Settling;
     synckit serve --db hub.db --listen 127.0.0.1:0 --json   any free port; the URL is printed\n  \
     synckit serve --db hub.db --listen 127.0.0.1:8080 --listen grpc://127.0.0.1:8081\n  \
     synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n  \
-    synckit serve --db hub.db --rules rules.toml            settle conflicts here, too\n\n\
-    The store is created when it is not there. Ctrl-C or SIGTERM ends the hub once the running requests are \
-    answered. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
+    synckit serve --db hub.db --rules rules.toml            settle conflicts here too\n\n\
+    The store is created if it does not exist. Ctrl-C or SIGTERM ends the hub once the running requests are \
+    finished. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
 pub(crate) struct Args {
     /// The hub's store: FILE or sqlite:FILE, redb:FILE, or memory: for one that ends with the hub
@@ -49,22 +49,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: Vec<Listen>,
 
-    /// Settle conflicts here too, by the rules in this file: .toml, .yaml or .json; it is read again when it changes
+    /// Settle conflicts at the hub too, by the rules in this file: .toml, .yaml or .json; it is read again when it
+    /// changes
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
 
-    /// The hub's name; for a new store `hub-` and random digits unless given
+    /// The hub's name; by default, a new store gets `hub-` and random digits
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
 
     #[command(flatten)]
     certificates: ServerCertificates,
 
-    /// Answer clients of go-sync-kit too, at /push, /pull, /latest-version, /pull-cursor and /sse over HTTP
+    /// Serve clients of go-sync-kit too, at /push, /pull, /latest-version, /pull-cursor and /sse over HTTP
     #[arg(long)]
     go_clients: bool,
 
-    /// Answer a client of go-sync-kit of this name below /clients/NAME, and author its events as NODE; may be repeated
+    /// Serve a client of go-sync-kit of this name below /clients/NAME, and author its events as NODE; may be repeated
     #[arg(long, value_name = "NAME=NODE")]
     go_client: Vec<GoClient>,
 }
@@ -89,19 +90,19 @@ impl FromStr for GoClient {
 #[derive(Debug, Serialize)]
 struct Answer {
     node: NodeId,
-    /// Where it listens, in the order asked for.
+    /// The URLs it listens at, in the order of the options.
     urls: Vec<String>,
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
-    // Heard from the beginning, so that no signal ends the hub half-way through its start.
+    // Signals are caught from the beginning, so that none ends the hub half-way through its start.
     let stop = stopped()?;
     let tls = args.certificates.read()?;
     if let (Some(listen), true) = (args.listen.iter().find(|listen| listen.needs_tls()), tls.is_none()) {
         let error = Error::invalid("a certificate is needed to listen here").with("address", listen);
         return Err(Failure::from(error).hint("name it with --tls-cert FILE and --tls-key FILE"));
     }
-    // An address that is taken, or rules with a mistake, create no store.
+    // An address that is taken, or rules with a mistake, must not create a store.
     let rules = args.rules.as_deref().map(Settling::new).transpose()?;
     let mut bound = Vec::with_capacity(args.listen.len());
     for listen in &args.listen {
@@ -125,7 +126,7 @@ async fn serve(
     let urls = bound.iter().map(Bound::url).collect();
     let answer = Answer { node: store.identity().await?.node, urls };
     match output.answer(&answer).and_then(|()| output.flush()) {
-        // A hub goes on without anybody who reads what it prints.
+        // A hub continues if nobody reads what it prints.
         Ok(()) | Err(Failure::OutputClosed) => {}
         Err(failure) => return Err(failure),
     }
@@ -142,7 +143,7 @@ async fn serve(
     for bound in bound {
         let mut stopped = stopped.clone();
         let shutdown = async move {
-            // A sender that is gone means the end as well.
+            // A dropped sender means the end as well.
             let _ended = stopped.wait_for(|stopping| *stopping).await;
         };
         servers.spawn(bound.serve(endpoint.clone(), wires.clone(), shutdown));
@@ -151,7 +152,7 @@ async fn serve(
     tokio::select! {
         () = stop => output::message("stopping"),
         failed = settle::run(store, rules) => result = Err(failed),
-        // A server ends by itself only when it fails; the others then end with it.
+        // A server ends by itself only if it fails; then the others end with it.
         Some(ended) = servers.join_next() => result = of_server(ended),
     }
     stopping.send_replace(true);
@@ -162,11 +163,12 @@ async fn serve(
 }
 
 fn of_server(ended: Result<synckit::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
-    let ended = ended.map_err(|error| failure::system("a server broke off", std::io::Error::other(error)))?;
+    let ended = ended
+        .map_err(|error| failure::system("a server stopped unexpectedly", std::io::Error::other(error)))?;
     Ok(ended?)
 }
 
-/// Opens the store that is there, under the name it has unless one is given; else makes it.
+/// Opens the store if it exists, under the name it has unless one is given; otherwise creates it.
 async fn open(args: &Args) -> Result<BoxStore, Failure> {
     match stores().open(&args.db, args.node.clone(), args.node.is_some()).await {
         Err(error) if error.kind() == ErrorKind::NotFound && args.node.is_none() => {
@@ -176,7 +178,7 @@ async fn open(args: &Args) -> Result<BoxStore, Failure> {
     }
 }
 
-/// Who of go-sync-kit is answered; nobody unless asked for.
+/// Returns the routes for clients of go-sync-kit; none unless asked for.
 fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoRoutes>, Failure> {
     if !args.go_clients && args.go_client.is_empty() {
         return Ok(None);

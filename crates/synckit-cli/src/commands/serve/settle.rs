@@ -10,10 +10,10 @@ use crate::failure::{Failure, describe};
 use crate::output;
 use crate::text;
 
-/// How often the file is looked at.
+/// The interval at which the file is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The rules, and the file they are from.
+/// The rules, and the file they come from.
 pub(super) struct Settling {
     path: PathBuf,
     changed: Option<SystemTime>,
@@ -22,13 +22,13 @@ pub(super) struct Settling {
 
 impl Settling {
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
-        // Looked up before the file is read: a change in between is seen later.
+        // The time is read before the file, so a change in between is noticed later.
         let changed = changed(path);
         Ok(Settling { path: path.to_owned(), changed, rules: rules::load(path)? })
     }
 
-    /// Takes other rules when the file has changed, and answers whether it did. Where the file has mistakes,
-    /// the rules stay as they are.
+    /// Loads the rules again if the file has changed, and returns whether it did. If the file has mistakes, the rules
+    /// stay as they are.
     fn look(&mut self) -> bool {
         let now = changed(&self.path);
         if now == self.changed {
@@ -51,7 +51,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// Settles what is listed, then whatever comes. Ends only when the store fails; without rules never.
+/// Settles the conflicts that exist, then those that arrive. Ends only if the store fails; without rules never.
 pub(super) async fn run(store: &BoxStore, settling: Option<Settling>) -> Failure {
     let Some(mut settling) = settling else { return std::future::pending().await };
     let replica = Replica::builder(store.clone()).with_resolver(settling.rules.clone()).build();
@@ -63,7 +63,7 @@ pub(super) async fn run(store: &BoxStore, settling: Option<Settling>) -> Failure
                 Ok(position) => after = position,
                 Err(error) => return error.into(),
             },
-            // Other rules may settle what is left.
+            // New rules may settle what is left.
             _ = look.tick() => if !settling.look() { continue },
         }
         match replica.settle_listed().await {
