@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use synckit::{Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, SyncManager, store::Query};
+use synckit::{Endpoint, EventStore, Filter, Metadata, NewEvent, NodeId, Replica, SyncManager, store::Query};
 use synckit_memory::MemoryStore;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
