@@ -124,7 +124,7 @@ async fn errors_keep_their_kind_through_a_relay() {
         ahead: None,
     };
     for kind in ErrorKind::ALL {
-        relayed.plan.nth(Call::Commit, 1, Fault::Fail(kind));
+        relayed.plan.nth(Call::Facts, 1, Fault::Fail(kind));
         assert_eq!(client.hello(hello.clone()).await.expect_err("an error").kind(), kind);
         relayed.plan.nth(Call::Read, 1, Fault::Fail(kind));
         assert_eq!(client.subscribe(everything()).await.err().expect("an error").kind(), kind);
