@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `store` | the store id, as text |
-//! | `node` | [`Identity`]: the node id, the current author name, and its former names |
+//! | `node` | [`Identity`](synckit_core::Identity): the node id, the current author name, and its former names |
 //! | `handed` | the position in the local log up to which events were handed out, as text |
 //! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event with that counter, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |

@@ -16,7 +16,7 @@ use crate::store::plan::{Facts, Needs, Plan};
 /// ```
 /// use synckit_core::{Facts, Needs, Note, Plan, Planner, Result, Step};
 ///
-/// / Increments a counter in the notebook, and returns it.
+/// // Increments a counter in the notebook, and returns it.
 /// #[derive(Clone)]
 /// struct Count(String);
 ///

@@ -8,10 +8,11 @@ use synckit_plan::{Conflict, ConflictResolver, Ruling};
 /// A function, with the name under which its decisions are recorded.
 ///
 /// ```
-/// use synckit::{Answer, Closure, Conflict};
+/// use synckit::Conflict;
+/// use synckit::conflict::{Answer, Branch, Closure};
 ///
 /// let longest = Closure::new("longest-text", |conflict: &Conflict| {
-///     let length = |branch: &synckit::Branch| branch.stands_for.data.as_bytes().len();
+///     let length = |branch: &Branch| branch.stands_for.data.as_bytes().len();
 ///     // The branches are in canonical order: if several are the longest, the last wins on every replica.
 ///     let branch = conflict.branches.iter().max_by_key(|branch| length(branch)).expect("a conflict has branches");
 ///     Ok(Answer::Keep(branch.stands_for.id.clone()))

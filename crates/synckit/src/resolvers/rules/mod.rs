@@ -124,7 +124,8 @@ impl Rules {
 /// they do not, they still converge.
 ///
 /// ```
-/// use synckit::{Clash, Condition, FieldMerge, LastWriteWins, ManualReview, Rule, RuleResolver, Rules};
+/// use synckit::conflict::{Clash, Condition, Rule};
+/// use synckit::{FieldMerge, LastWriteWins, ManualReview, RuleResolver, Rules};
 ///
 /// # fn main() -> synckit::Result<()> {
 /// let rules = Rules::new(LastWriteWins)
