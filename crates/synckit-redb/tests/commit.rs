@@ -5,39 +5,20 @@ mod support;
 use std::any::Any;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::task::Poll;
 
 use support::{Disk, content, edit, note, one, record};
 use synckit_core::{
-    BoxPlanner, Dot, ErrorKind, EventStore, Identity, Needs, Note, NoteQuery, Plan, Planner, Query, Renewal,
-    Result,
+    BoxPlanner, Dot, ErrorKind, EventStore, Identity, Needs, Note, NoteQuery, Plan, Query, Renewal,
 };
 use synckit_plan::{Recorded, Renew};
 use synckit_redb::RedbStore;
 use synckit_testkit::drop_at;
-use synckit_testkit::plans::{Fixed, event, stamps_are_free_before_any_is_taken, swap};
+use synckit_testkit::plans::{Commit, Fixed, event, stamps_are_free_before_any_is_taken, swap, waiting};
 use synckit_testkit::samples::{NOW, entropy, new_event, new_json, node};
-
-type Commit<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 async fn open(disk: &Disk) -> RedbStore {
     support::open(disk).await.expect("opens")
-}
-
-/// Lets these commits wait behind each other: polls each once.
-async fn waiting<P: Planner>(store: &RedbStore, planners: Vec<P>) -> Vec<Commit<P::Outcome>> {
-    let commit = |planner| {
-        let store = store.clone();
-        Box::pin(async move { store.commit(planner).await }) as Commit<P::Outcome>
-    };
-    let mut commits: Vec<Commit<P::Outcome>> = planners.into_iter().map(commit).collect();
-    poll_fn(|context| {
-        assert!(commits.iter_mut().all(|commit| commit.as_mut().poll(context).is_pending()));
-        Poll::Ready(())
-    })
-    .await;
-    commits
 }
 
 /// The outcome of a planner that was in a box.

@@ -3,46 +3,26 @@
 mod support;
 
 use std::collections::HashSet;
-use std::future::{Future, poll_fn};
 use std::path::Path;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use support::{directory, event_id, foreign, log, node, one, receive, recorded};
 use synckit_core::{
-    BoxPlanner, Dot, Edit, Error, ErrorKind, Event, EventStore, Needs, Note, Plan, Planner, Renewal, Result,
+    BoxPlanner, Dot, Edit, Error, ErrorKind, Event, EventStore, Needs, Note, Plan, Renewal, Result,
 };
 use synckit_plan::{Recorded, Renew};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use synckit_testkit::drop_at;
 use synckit_testkit::plans::{
-    Fixed, content, event, note, stamps_are_free_before_any_is_taken, swap, swapped,
+    Commit, Fixed, content, event, note, stamps_are_free_before_any_is_taken, swap, swapped, waiting,
 };
 use synckit_testkit::samples::{NOW, entropy, new_json};
-
-type Commit<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 async fn open(path: &Path) -> SqliteStore {
     let config = SqliteConfig::new(path).with_node(node("a")).with_busy_timeout(Duration::from_secs(120));
     SqliteStore::open(config).await.expect("opens")
-}
-
-/// Lets these commits wait behind each other: polls each once. The first has its turn, and the others become a group.
-async fn waiting<P: Planner>(store: &SqliteStore, planners: Vec<P>) -> Vec<Commit<P::Outcome>> {
-    let commit = |planner| {
-        let store = store.clone();
-        Box::pin(async move { store.commit(planner).await }) as Commit<P::Outcome>
-    };
-    let mut commits: Vec<Commit<P::Outcome>> = planners.into_iter().map(commit).collect();
-    poll_fn(|context| {
-        assert!(commits.iter_mut().all(|commit| commit.as_mut().poll(context).is_pending()));
-        Poll::Ready(())
-    })
-    .await;
-    commits
 }
 
 /// Awaits all of them at once, as each may be the one that commits for the others.

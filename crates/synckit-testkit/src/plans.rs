@@ -1,5 +1,9 @@
 //! Planners, plans and the contents of a store, for tests of a store.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
 use synckit_core::{
     AggregateId, Data, Dot, Event, EventId, EventStore, EventType, Facts, Limits, Mark, Metadata, Needs,
     NewEvent, NodeId, Note, NoteQuery, Plan, Planner, Position, Query, Result, Step, StoreId, StoredEvent,
@@ -54,6 +58,30 @@ impl Planner for Fixed {
     fn plan(&mut self, _facts: &Facts, _round: usize) -> Result<Step<()>> {
         Ok(Step::Write(std::mem::take(&mut self.0), ()))
     }
+}
+
+/// A commit that waits for its turn.
+pub type Commit<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// Lets these commits wait behind each other: polls each once, in order.
+///
+/// # Panics
+/// If one of them is done at once.
+pub async fn waiting<S: EventStore + Clone, P: Planner>(
+    store: &S,
+    planners: Vec<P>,
+) -> Vec<Commit<P::Outcome>> {
+    let commit = |planner| {
+        let store = store.clone();
+        Box::pin(async move { store.commit(planner).await }) as Commit<P::Outcome>
+    };
+    let mut commits: Vec<Commit<P::Outcome>> = planners.into_iter().map(commit).collect();
+    poll_fn(|context| {
+        assert!(commits.iter_mut().all(|commit| commit.as_mut().poll(context).is_pending()));
+        Poll::Ready(())
+    })
+    .await;
+    commits
 }
 
 /// All that a store holds.

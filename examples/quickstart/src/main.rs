@@ -2,10 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
-use synckit::{
-    AggregateId, Endpoint, History, NewEvent, NodeId, Replica, SyncManager, conflict::Standing,
-    store::StoreExt,
-};
+use synckit::{AggregateId, Endpoint, History, NewEvent, NodeId, Replica, SyncManager, conflict::Standing};
 use synckit_memory::MemoryStore;
 
 #[tokio::main(flavor = "current_thread")]
