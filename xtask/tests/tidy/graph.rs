@@ -117,6 +117,12 @@ fn the_core_and_the_planning_have_no_runtime_and_no_io() {
 }
 
 #[test]
+fn the_core_pulls_in_little() {
+    let tree: std::collections::BTreeSet<String> = repository::tree("synckit-core").into_iter().collect();
+    assert!(tree.len() <= 26, "synckit-core pulls in {} crates, itself among them: {tree:?}", tree.len());
+}
+
+#[test]
 fn the_messages_have_no_database() {
     check_tree("synckit-wire", &NOT_IN_WIRE);
 }
