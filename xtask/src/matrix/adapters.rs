@@ -61,6 +61,8 @@ struct Declaration {
     store: Option<String>,
     transport: Option<String>,
     service: Option<Service>,
+    /// What a package is that is no adapter.
+    part: Option<String>,
 }
 
 /// All adapters, stores first, by name.
@@ -68,7 +70,7 @@ pub(super) fn all(metadata: &Metadata) -> Result<Vec<Adapter>, String> {
     let mut adapters = Vec::new();
     for package in metadata.workspace_packages() {
         if let Some(declared) = package.metadata.get("synckit") {
-            adapters.push(adapter(package, declared)?);
+            adapters.extend(adapter(package, declared)?);
         }
     }
     adapters.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
@@ -80,13 +82,15 @@ pub(super) fn all(metadata: &Metadata) -> Result<Vec<Adapter>, String> {
     Ok(adapters)
 }
 
-fn adapter(package: &Package, declared: &serde_json::Value) -> Result<Adapter, String> {
+/// The adapter that a package declares; `None` for another part of the house.
+fn adapter(package: &Package, declared: &serde_json::Value) -> Result<Option<Adapter>, String> {
     let wrong = |what: &str| format!("[package.metadata.synckit] of {}: {what}", package.name);
-    let Declaration { store, transport, service } =
+    let Declaration { store, transport, service, part } =
         Declaration::deserialize(declared).map_err(|error| wrong(&error.to_string()))?;
-    let (kind, name) = match (store, transport) {
-        (Some(name), None) => (Kind::Store, name),
-        (None, Some(name)) => (Kind::Transport, name),
+    let (kind, name) = match (store, transport, part) {
+        (Some(name), None, None) => (Kind::Store, name),
+        (None, Some(name), None) => (Kind::Transport, name),
+        (None, None, Some(_)) if service.is_none() => return Ok(None),
         _ => return Err(wrong("say either `store = \"NAME\"` or `transport = \"NAME\"`")),
     };
     let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
@@ -97,7 +101,7 @@ fn adapter(package: &Package, declared: &serde_json::Value) -> Result<Adapter, S
     }
     let directory = package.manifest_path.parent().unwrap_or(&package.manifest_path);
     let used = |on: &&Dependency| on.kind != DependencyKind::Build && !on.optional && on.target.is_none();
-    Ok(Adapter {
+    Ok(Some(Adapter {
         kind,
         name,
         service,
@@ -105,7 +109,7 @@ fn adapter(package: &Package, declared: &serde_json::Value) -> Result<Adapter, S
         fixture: directory.join(FIXTURE).into(),
         directory: directory.into(),
         dependencies: package.dependencies.iter().filter(used).cloned().collect(),
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -156,7 +160,7 @@ pub(super) mod tests {
         let metadata = workspace(&[
             ("synckit-http", r#"{"synckit": {"transport": "http"}}"#),
             ("synckit-postgres", service),
-            ("synckit-core", "null"),
+            ("synckit-core", r#"{"synckit": {"part": "contracts"}}"#),
             ("synckit-memory", r#"{"other": 1, "synckit": {"store": "memory"}}"#),
         ]);
         all(&metadata).unwrap()
@@ -178,6 +182,7 @@ pub(super) mod tests {
         for (declared, wanted) in [
             (r#"{"synckit": {}}"#, "either"),
             (r#"{"synckit": {"store": "a", "transport": "b"}}"#, "either"),
+            (r#"{"synckit": {"store": "a", "part": "stores"}}"#, "either"),
             (r#"{"synckit": {"stor": "a"}}"#, "unknown field"),
             (r#"{"synckit": {"store": "In Process"}}"#, "is no name"),
             (r#"{"synckit": {"transport": "in-process"}}"#, "is no name"),
