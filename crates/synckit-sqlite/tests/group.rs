@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -219,35 +219,4 @@ async fn a_lock_held_elsewhere_fails_the_whole_group() {
     lock.rollback().await.expect("unlocks");
     assert!(commits().await.iter().all(Result::is_ok));
     assert_eq!(content(&store).await.log.len(), 8);
-}
-
-/// Many tasks that record one event each, against one task that does the same.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures: run it in release mode on a machine that does nothing else"]
-async fn sixty_four_tasks_record_at_six_times_the_rate_of_one() {
-    const EVENTS: usize = 4_096;
-    let rate = async |tasks: usize| {
-        let (_directory, path) = directory();
-        let store = open(&path).await;
-        recorded(&store, one("a", "first")).await;
-        let start = Instant::now();
-        let tasks: Vec<_> = (0..tasks)
-            .map(|task| {
-                let store = store.clone();
-                tokio::spawn(async move {
-                    for n in 0..EVENTS / tasks {
-                        recorded(&store, one("a", &format!("{task}-{n}"))).await;
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.expect("records");
-        }
-        EVENTS as f64 / start.elapsed().as_secs_f64()
-    };
-    let (alone, together) = (rate(1).await, rate(64).await);
-    let ratio = together / alone;
-    assert!(ratio >= 6.0, "{together:.0} events/s from 64 tasks, {alone:.0} from one: {ratio:.1} times");
-    eprintln!("{together:.0} events/s from 64 tasks, {alone:.0} from one: {ratio:.1} times");
 }
