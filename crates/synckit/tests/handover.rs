@@ -120,6 +120,31 @@ async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_hel
     assert_eq!((report.pushed + report.duplicates, hub.head().await.expect("a head").position), (1, 2));
 }
 
+/// A hello of `a` that hands over another event under the stamp of this one, after the first place in its log, as a copy
+/// of `a` would that knows only that place and `latest`. Also returns the place.
+async fn another_event_like(
+    event: &Event,
+    latest: &Event,
+    a: &MemoryStore,
+    hub: &MemoryStore,
+) -> (HelloRequest, Cursor) {
+    let caller =
+        Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
+    let after = a.cursor_at(1).await.expect("it is there");
+    let new = Event { id: "another".parse().expect("valid"), ..event.clone() };
+    let upto = Cursor::at(caller.store, 2, Mark(7));
+    let peer = hub.head().await.expect("a head").store;
+    let latest = Some(latest.id.clone());
+    let hello = HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller,
+        filter: "all".to_owned(),
+        cursor: None,
+        ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
+    };
+    (hello, after)
+}
+
 /// The replica was restored from a backup, and the peer knows its lost events from elsewhere.
 #[tokio::test]
 async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_caller_expects() {
@@ -130,21 +155,7 @@ async fn nothing_is_stored_where_the_peer_knows_more_of_the_caller_than_the_call
     SyncManager::new(a.clone(), Endpoint::new(b.clone())).sync().await.expect("syncs");
     SyncManager::new(b, Endpoint::new(hub.clone())).sync().await.expect("syncs");
     assert_eq!(hub.head().await.expect("a head").position, 2);
-    let caller =
-        Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
-    let after = a.cursor_at(1).await.expect("it is there");
-    let mut new = events[1].event.clone();
-    new.id = "another".parse().expect("valid");
-    let upto = Cursor::at(caller.store, 2, Mark(7));
-    let latest = Some(events[0].event.id.clone());
-    let peer = hub.head().await.expect("a head").store;
-    let hello = HelloRequest {
-        protocol: PROTOCOL_VERSION,
-        caller,
-        filter: "all".to_owned(),
-        cursor: None,
-        ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
-    };
+    let (hello, after) = another_event_like(&events[1].event, &events[0].event, &a, &hub).await;
     let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 2, None));
     assert_eq!(hub.head().await.expect("a head").position, 2);
@@ -168,21 +179,7 @@ async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_l
         .expect("recorded");
     from_b.push().await.expect("pushes");
     SyncManager::new(hub.clone(), Endpoint::new(a.clone())).pull().await.expect("pulls");
-    let caller =
-        Caller { node: NodeId::new("a").expect("valid"), store: a.head().await.expect("a head").store };
-    let after = a.cursor_at(1).await.expect("it is there");
-    let mut new = events[0].event.clone();
-    new.id = "another".parse().expect("valid");
-    let upto = Cursor::at(caller.store, 2, Mark(7));
-    let latest = Some(events[0].event.id.clone());
-    let peer = hub.head().await.expect("a head").store;
-    let hello = HelloRequest {
-        protocol: PROTOCOL_VERSION,
-        caller,
-        filter: "all".to_owned(),
-        cursor: None,
-        ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
-    };
+    let (hello, after) = another_event_like(&events[0].event, &events[0].event, &a, &hub).await;
     let answer = Endpoint::new(hub.clone()).hello(hello).await.expect("an answer");
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 1, None));
     let known: Vec<_> = answer.known.iter().map(Cursor::position).collect();
