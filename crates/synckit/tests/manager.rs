@@ -220,6 +220,7 @@ async fn a_closure_filter_is_applied_on_this_side() {
     all.sync().await.expect("syncs");
     let manager = SyncManager::builder(a.clone(), Endpoint::new(hub))
         .with_local_filter("short", |event| event.data.as_bytes().len() < 100)
+        .expect("named")
         .build();
     manager.replica().record([note("short too", 3), note(&"long ".repeat(100), 4)]).await.expect("recorded");
     let report = manager.sync().await.expect("syncs");

@@ -55,7 +55,7 @@ async fn main() -> Result<()> {
     let large = SyncManager::builder(store, Endpoint::new(hub))
         .with_local_filter("at least 10.00", |event| {
             event.data.parse::<u64>().is_ok_and(|cents| cents >= 1_000)
-        })
+        })?
         .build();
     large.sync().await?;
     shows("large", large.replica().store(), &["Sold", "Refunded"]).await

@@ -140,7 +140,8 @@ impl Planner for Edit {
     }
 
     fn plan(&mut self, _facts: &Facts, _round: usize) -> Result<Step<()>> {
-        let Edit { put, delete } = std::mem::take(self);
+        let Edit { mut put, delete } = std::mem::take(self);
+        put.sort_by(|left, right| left.key.cmp(&right.key));
         Ok(Step::Write(Plan { put, delete, ..Plan::default() }, ()))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use synckit_core::{Event, EventStore, Filter, Transport};
+use synckit_core::{Error, Event, EventStore, Filter, Result, Transport};
 use tokio::sync::Mutex;
 
 use crate::remembered::Remembered;
@@ -113,13 +113,20 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
     ///
     /// A closure cannot be sent to the peer. It is applied here, to what is pushed and to what was pulled. Its name is
     /// part of the key of the checkpoints, so change the name when the closure changes.
+    ///
+    /// # Errors
+    /// `Invalid` if the name is empty.
     pub fn with_local_filter(
         mut self,
         name: impl Into<String>,
         matches: impl Fn(&Event) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.settings.local_filter = Some((name.into(), Arc::new(matches)));
-        self
+    ) -> Result<Self> {
+        let name = name.into();
+        if name.is_empty() {
+            return Err(Error::invalid("a local filter needs a name, by which its checkpoints are kept"));
+        }
+        self.settings.local_filter = Some((name, Arc::new(matches)));
+        Ok(self)
     }
 
     /// Sets the maximum number of events in a page or a batch. Default: the replica's limit.
@@ -157,5 +164,37 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         let SyncManagerBuilder { replica, transport, settings } = self;
         let (syncing, met) = (Mutex::default(), Remembered::default());
         SyncManager { inner: Arc::new(Inner { replica, transport, settings, syncing, met }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::NodeId;
+    use synckit_memory::MemoryStore;
+
+    use super::*;
+    use crate::Endpoint;
+
+    fn builder() -> SyncManagerBuilder<MemoryStore, Endpoint<MemoryStore>> {
+        let store = |name: &str| MemoryStore::new(NodeId::new(name).expect("valid")).expect("randomness");
+        SyncManager::builder(store("a"), Endpoint::new(store("hub")))
+    }
+
+    #[test]
+    fn the_names_of_filters_keep_checkpoints_apart() {
+        let sent = Filter::new().with_type("A").expect("valid");
+        let large = |event: &Event| event.size() > 100;
+        let plain = builder().with_filter(sent.clone());
+        let named = builder().with_filter(sent.clone()).with_local_filter("big", large).expect("named");
+        let other = builder().with_filter(sent.clone()).with_local_filter("large", large).expect("named");
+        let alone = builder().with_local_filter("big", large).expect("named");
+        let prints = [plain, named, other, alone].map(|builder| builder.settings.fingerprint());
+        assert_eq!(prints[0], sent.fingerprint());
+        let mut apart: Vec<&String> = prints.iter().collect();
+        apart.sort_unstable();
+        apart.dedup();
+        assert_eq!(apart.len(), 4, "{prints:?}");
+        assert!(prints.iter().all(|print| print.len() == 16));
+        assert!(builder().with_local_filter("", |_| true).is_err());
     }
 }

@@ -134,8 +134,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
         if self.conflicts_listed || self.report.conflicts.found > 0 {
             peer.ahead = None;
-            let settled = self.replica.settle_all(&mut self.report.conflicts).await;
-            let (settled, ended) = (settled.0, settled.1);
+            let (settled, ended) = self.replica.settle_all(&mut self.report.conflicts).await;
             self.moved(settled);
             ended?;
         }
