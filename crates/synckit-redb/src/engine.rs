@@ -1,28 +1,25 @@
-//! One table of a redb database, as an ordered key-value engine.
+//! The tables of a redb database, as an ordered key-value engine.
 //!
 //! After one failure of the disk redb refuses everything until the database is opened again. That is done here, at the next
 //! call: what was committed is durable, and nothing else was acknowledged.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{
-    AccessGuard, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
-    TableError,
-};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase};
 use synckit_core::Result;
-use synckit_store::{Batch, Found, KeyValue, Opening, Snapshot};
+use synckit_store::{Batch, Found, KeyValue, Opening, Snapshot, Tree};
 
 use crate::error::engine;
-
-const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("synckit");
+use crate::tables::{self, Bytes, Table};
 
 /// Opens the database, the first time and after the disk failed.
 pub(crate) type Open = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
 
-/// A database with one table.
+/// A database with a table for each tree.
 pub(crate) struct Redb {
     open: Open,
     opened: RwLock<Opened>,
@@ -36,13 +33,13 @@ struct Opened {
 }
 
 impl Redb {
-    /// Opens the database, and makes the table where there is nothing yet and a store may be made.
+    /// Opens the database, and makes the tables where there is nothing yet and a store may be made.
     pub(crate) fn open(open: Open, opening: &Opening) -> Result<Self> {
         let database = open().map_err(engine)?;
         let found = found(&database.begin_read().map_err(engine)?).map_err(engine)?;
         if found != Found::Store(1) {
             opening.check(found, 1)?;
-            make_table(&database).map_err(engine)?;
+            make_tables(&database).map_err(engine)?;
         }
         let opened = Opened { database: Some(database), failed: Arc::default() };
         Ok(Redb { open, opened: RwLock::new(opened) })
@@ -79,30 +76,25 @@ impl Redb {
 }
 
 impl KeyValue for Redb {
-    type Snapshot = Entries;
+    type Snapshot = Tables;
 
-    fn snapshot(&self) -> Result<Entries> {
-        let read = |database: &Database| Ok(database.begin_read()?.open_table(ENTRIES)?);
-        let (table, failed) = match self.with(read) {
+    fn snapshot(&self) -> Result<Tables> {
+        let begin = |database: &Database| Ok(database.begin_read()?);
+        let (transaction, failed) = match self.with(begin) {
             // Opened again at once: nothing was begun.
-            Err(_) if self.has_failed() => self.with(read)?,
-            read => read?,
+            Err(_) if self.has_failed() => self.with(begin)?,
+            begun => begun?,
         };
-        Ok(Entries { table, failed })
+        Ok(Tables { transaction, opened: Default::default(), failed })
     }
 
     fn write(&self, batch: &Batch) -> Result<()> {
         self.with(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
-            let mut table = transaction.open_table(ENTRIES)?;
-            for (key, value) in batch.iter() {
-                match value {
-                    Some(value) => table.insert(key, value)?,
-                    None => table.remove(key)?,
-                };
+            for tree in Tree::ALL {
+                tables::write(&transaction, tree, batch)?;
             }
-            drop(table);
             Ok(transaction.commit()?)
         })
         .map(drop)
@@ -130,54 +122,50 @@ fn failed(failed: &AtomicBool, error: impl Into<redb::Error>) -> synckit_core::E
     engine(error)
 }
 
-/// What the database holds; the version of a store is the business of what is in the table.
+/// What the database holds; the version of a store is the business of what is in the tables.
 fn found(transaction: &ReadTransaction) -> Result<Found, redb::Error> {
-    match transaction.open_table(ENTRIES) {
-        Ok(_) => return Ok(Found::Store(1)),
-        Err(TableError::Storage(error)) => return Err(error.into()),
-        Err(TableError::TableDoesNotExist(_)) => {}
-        Err(_) => return Ok(Found::Foreign),
-    }
-    let nothing =
-        transaction.list_tables()?.next().is_none() && transaction.list_multimap_tables()?.next().is_none();
-    Ok(if nothing { Found::Nothing } else { Found::Foreign })
+    let tables = transaction.list_tables()?.count() + transaction.list_multimap_tables()?.count();
+    Ok(match tables {
+        0 => Found::Nothing,
+        _ if tables::are_there(transaction)? => Found::Store(1),
+        _ => Found::Foreign,
+    })
 }
 
-fn make_table(database: &Database) -> Result<(), redb::Error> {
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(ENTRIES)?;
+    tables::make(&transaction)?;
     Ok(transaction.commit()?)
 }
 
-/// The table at one moment.
-pub(crate) struct Entries {
-    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+/// The tables at one moment.
+pub(crate) struct Tables {
+    transaction: ReadTransaction,
+    /// Each opened when it is first needed.
+    opened: [OnceCell<Table>; Tree::ALL.len()],
     failed: Arc<AtomicBool>,
 }
 
-/// A key or a value, where redb holds it.
-pub(crate) struct Bytes(AccessGuard<'static, &'static [u8]>);
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        self.0.value()
+impl Tables {
+    fn table(&self, tree: Tree) -> Result<&Table> {
+        let opened = &self.opened[tree as usize];
+        if let Some(table) = opened.get() {
+            return Ok(table);
+        }
+        let table = Table::open(&self.transaction, tree).map_err(|error| failed(&self.failed, error))?;
+        Ok(opened.get_or_init(|| table))
     }
 }
 
-impl Snapshot for Entries {
+impl Snapshot for Tables {
     type Bytes = Bytes;
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let value = self.table.get(key).map_err(|error| failed(&self.failed, error))?;
-        Ok(value.map(Bytes))
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>> {
+        self.table(tree)?.get(key).map_err(|error| failed(&self.failed, error))
     }
 
-    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Bytes, Bytes)>>> {
-        let range = self.table.range(keys.start.as_slice()..keys.end.as_slice());
-        let range = range.map_err(|error| failed(&self.failed, error))?;
-        Ok(range.map(|entry| match entry {
-            Ok((key, value)) => Ok((Bytes(key), Bytes(value))),
-            Err(error) => Err(failed(&self.failed, error)),
-        }))
+    fn scan(&self, tree: Tree, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Bytes, Bytes)>>> {
+        let range = self.table(tree)?.range(keys).map_err(|error| failed(&self.failed, error))?;
+        Ok(range.map(|entry| entry.map_err(|error| failed(&self.failed, error))))
     }
 }

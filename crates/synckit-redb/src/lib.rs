@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 // - `config.rs`: where the file is and how it is kept
-// - `store.rs`: the store, a `KeyValueLog` over one table
-// - `engine.rs`: the table, and opening it again after the disk failed
+// - `store.rs`: the store, a `KeyValueLog` over five tables
+// - `engine.rs`: the database, and opening it again after the disk failed
+// - `tables.rs`: the table of each tree
 // - `file.rs`: opening and creating the file
 // - `error.rs`: what the engine's errors mean
 
@@ -11,6 +12,7 @@ mod engine;
 mod error;
 mod file;
 mod store;
+mod tables;
 
 pub use config::RedbConfig;
 pub use store::RedbStore;

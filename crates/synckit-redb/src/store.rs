@@ -1,4 +1,4 @@
-//! The store: a log over one table.
+//! The store: a log over the tables of a database.
 
 use std::fmt;
 use std::io;

@@ -17,7 +17,7 @@ mod random;
 pub mod row;
 
 pub use growth::{Growth, closed};
-pub use key_value::{Batch, KeyValue, KeyValueLog, Snapshot};
+pub use key_value::{Batch, KeyValue, KeyValueLog, Snapshot, Tree};
 pub use memory_log::MemoryLog;
 pub use opening::{Found, Opening};
 pub use page::PageBuilder;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use synckit_core::{NodeId, Result};
-use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot};
+use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot, Tree};
 use synckit_testkit::{StoreFixture, store_conformance};
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+type Entries = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 
 /// A map behind a lock. Clones share it; a snapshot shares its entries until the next write.
 #[derive(Clone, Default)]
@@ -24,10 +24,11 @@ impl KeyValue for Map {
     fn write(&self, batch: &Batch) -> Result<()> {
         let mut entries = self.0.lock().expect("no panic under the lock");
         let entries = Arc::make_mut(&mut entries);
-        for (key, value) in batch.iter() {
+        for (tree, key, value) in batch.iter() {
+            let key = (tree, key.to_vec());
             match value {
-                Some(value) => entries.insert(key.to_vec(), value.to_vec()),
-                None => entries.remove(key),
+                Some(value) => entries.insert(key, value.to_vec()),
+                None => entries.remove(&key),
             };
         }
         Ok(())
@@ -39,12 +40,17 @@ struct Moment(Arc<Entries>);
 impl Snapshot for Moment {
     type Bytes = Vec<u8>;
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(key).cloned())
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(&(tree, key.to_vec())).cloned())
     }
 
-    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
-        Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
+    fn scan(
+        &self,
+        tree: Tree,
+        keys: Range<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+        let entries = self.0.range((tree, keys.start)..(tree, keys.end));
+        Ok(entries.map(|((_, key), value)| Ok((key.clone(), value.clone()))))
     }
 }
 

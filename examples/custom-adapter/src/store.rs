@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use synckit_core::{Error, ErrorKind, NodeId, Result};
-use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot};
+use synckit_store::{Batch, KeyValue, KeyValueLog, Opening, Snapshot, Tree};
 
 use crate::file::LogFile;
 
@@ -33,7 +33,9 @@ pub async fn open(path: impl Into<PathBuf>, node: NodeId) -> Result<FileStore> {
     KeyValueLog::open(Opening::new("file").with_node(node), open).await
 }
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+/// A tree of the log, by its number, and a key in it.
+type Key = (u8, Vec<u8>);
+type Entries = BTreeMap<Key, Vec<u8>>;
 
 /// A map and its file. **Invariant**: the map is what the records of the file add up to.
 #[derive(Debug)]
@@ -51,8 +53,10 @@ impl KeyValue for FileMap {
 
     fn write(&self, batch: &Batch) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes: Vec<Change> =
-            batch.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
+        let changes: Vec<Change> = batch
+            .iter()
+            .map(|(tree, key, value)| ((tree as u8, key.to_vec()), value.map(<[u8]>::to_vec)))
+            .collect();
         state.0.append(&changes).map_err(engine)?;
         // Copied where a reader still has it.
         apply(Arc::make_mut(&mut state.1), changes);
@@ -61,7 +65,7 @@ impl KeyValue for FileMap {
 }
 
 /// A key and its new value, if it has one.
-type Change = (Vec<u8>, Option<Vec<u8>>);
+type Change = (Key, Option<Vec<u8>>);
 
 fn apply(entries: &mut Entries, changes: Vec<Change>) {
     for (key, value) in changes {
@@ -79,12 +83,17 @@ pub struct Moment(Arc<Entries>);
 impl Snapshot for Moment {
     type Bytes = Vec<u8>;
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(key).cloned())
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(&(tree as u8, key.to_vec())).cloned())
     }
 
-    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
-        Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
+    fn scan(
+        &self,
+        tree: Tree,
+        keys: Range<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+        let entries = self.0.range((tree as u8, keys.start)..(tree as u8, keys.end));
+        Ok(entries.map(|((_, key), value)| Ok((key.clone(), value.clone()))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use synckit_core::{Error, Event, Plan, Position, Result, StoredEvent};
 
-use super::engine::{Batch, Snapshot};
+use super::engine::{Batch, Snapshot, Tree};
 use super::keys;
 use super::log::Log;
 use super::overlay::Overlay;
@@ -23,17 +23,18 @@ pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
     }
     for ((event, source), position) in plan.rows().zip(last + 1..) {
         change.put(position, event, Beside { mark: plan.mark, source })?;
-        change.0.batch.put(keys::place(&event.aggregate_id, position), Vec::new());
+        change.0.batch.put(Tree::Aggregates, keys::place(&event.aggregate_id, position), Vec::new());
     }
     let mut batch = change.0.batch;
     if plan.appends() > 0 {
-        batch.put(keys::LAST.to_vec(), (last + plan.appends() as Position).to_be_bytes().to_vec());
+        let last = last + plan.appends() as Position;
+        batch.put(Tree::Notes, keys::LAST.to_vec(), last.to_be_bytes().to_vec());
     }
     for note in &plan.put {
-        batch.put(keys::note(&note.key), note.value.clone());
+        batch.put(Tree::Notes, keys::note(&note.key), note.value.clone());
     }
     for key in &plan.delete {
-        batch.delete(keys::note(key));
+        batch.delete(Tree::Notes, keys::note(key));
     }
     Ok(batch)
 }
@@ -44,28 +45,28 @@ impl<S: Snapshot> Change<'_, S> {
     /// Takes id and dot from the event at a position; returns what stands beside it.
     fn free(&mut self, position: Position) -> Result<Beside> {
         let StoredEvent { mark, source, event, .. } = Log(&self.0).stored(position)?;
-        self.0.batch.delete(keys::id(&event.id));
+        self.0.batch.delete(Tree::Ids, keys::id(&event.id));
         if let Some(dot) = &event.dot {
-            self.0.batch.delete(keys::dot(dot));
+            self.0.batch.delete(Tree::Dots, keys::dot(dot));
         }
         Ok(Beside { mark, source })
     }
 
     /// Puts an event at a position, under an id and a dot that are free.
     fn put(&mut self, position: Position, event: &Event, beside: Beside) -> Result<()> {
-        self.0.batch.put(keys::event(position), row::encode(event, beside.mark, beside.source));
-        self.take(keys::id(&event.id), position, "an event is in the log already")?;
+        self.0.batch.put(Tree::Events, keys::event(position), row::encode(event, beside.mark, beside.source));
+        self.take(Tree::Ids, keys::id(&event.id), position, "an event is in the log already")?;
         match &event.dot {
-            Some(dot) => self.take(keys::dot(dot), position, "a dot names another event already"),
+            Some(dot) => self.take(Tree::Dots, keys::dot(dot), position, "a dot names another event already"),
             None => Ok(()),
         }
     }
 
-    fn take(&mut self, key: Vec<u8>, position: Position, taken: &str) -> Result<()> {
-        if self.0.get(&key)?.is_some() {
+    fn take(&mut self, tree: Tree, key: Vec<u8>, position: Position, taken: &str) -> Result<()> {
+        if self.0.get(tree, &key)?.is_some() {
             return Err(Error::corrupt(taken).with("position", position));
         }
-        self.0.batch.put(key, position.to_be_bytes().to_vec());
+        self.0.batch.put(tree, key, position.to_be_bytes().to_vec());
         Ok(())
     }
 }

@@ -1,14 +1,14 @@
-//! The keys of a log in one ordered space.
+//! The keys of a log in its trees.
 //!
-//! | key | value |
-//! |---|---|
-//! | `F` | the version of this format, 8 bytes big-endian |
-//! | `L` | the last position, 8 bytes big-endian; absent in an empty log |
-//! | `a` aggregate FF position | nothing |
-//! | `d` node FF counter | the position of the event with this dot |
-//! | `e` position | the event's [row](crate::row) |
-//! | `i` event id | its position |
-//! | `n` note key | the note |
+//! | tree | key | value |
+//! |---|---|---|
+//! | `Events` | position | the event's [row](crate::row) |
+//! | `Ids` | event id | its position |
+//! | `Dots` | node FF counter | the position of the event with this dot |
+//! | `Aggregates` | aggregate FF position | nothing |
+//! | `Notes` | note key | the note |
+//! | `Notes` | FF `F` | the version of this format, 8 bytes big-endian |
+//! | `Notes` | FF `L` | the last position; absent in an empty log |
 //!
 //! Positions and counters are 8 bytes big-endian. The byte FF is in no text: names sort before longer ones.
 
@@ -18,13 +18,13 @@ use synckit_core::{AggregateId, Dot, Error, EventId, Position, Result};
 
 /// The version of the keys. That of the rows stands in each row.
 pub(crate) const VERSION: u64 = 1;
-pub(crate) const FORMAT: &[u8] = b"F";
-pub(crate) const LAST: &[u8] = b"L";
+pub(crate) const FORMAT: &[u8] = b"\xffF";
+pub(crate) const LAST: &[u8] = b"\xffL";
 
 const END: u8 = 0xff;
 
 pub(crate) fn event(position: Position) -> Vec<u8> {
-    joined(&[b"e", &position.to_be_bytes()])
+    position.to_be_bytes().to_vec()
 }
 
 /// Events from one position up to another, which is not among them.
@@ -33,15 +33,15 @@ pub(crate) fn events(positions: Range<Position>) -> Range<Vec<u8>> {
 }
 
 pub(crate) fn id(id: &EventId) -> Vec<u8> {
-    joined(&[b"i", id.as_bytes()])
+    id.as_bytes().to_vec()
 }
 
 pub(crate) fn dot(dot: &Dot) -> Vec<u8> {
-    joined(&[b"d", dot.node.as_bytes(), &[END], &dot.counter.to_be_bytes()])
+    [dot.node.as_bytes(), &[END], &dot.counter.to_be_bytes()].concat()
 }
 
 pub(crate) fn place(aggregate: &AggregateId, position: Position) -> Vec<u8> {
-    joined(&[b"a", aggregate.as_bytes(), &[END], &position.to_be_bytes()])
+    [aggregate.as_bytes(), &[END], &position.to_be_bytes()].concat()
 }
 
 /// The places of an aggregate from one position up to another, which is not among them.
@@ -50,14 +50,17 @@ pub(crate) fn places(aggregate: &AggregateId, positions: Range<Position>) -> Ran
 }
 
 pub(crate) fn note(key: &str) -> Vec<u8> {
-    joined(&[b"n", key.as_bytes()])
+    key.as_bytes().to_vec()
 }
 
 /// The notes after a key, if there is one, among those under a prefix.
 pub(crate) fn notes(prefix: &str, after: &str) -> Range<Vec<u8>> {
     let mut end = note(prefix);
-    // The last byte of a text, or the `n`, is never FF.
-    end.last_mut().map(|last| *last += 1).unwrap_or_default();
+    match end.last_mut() {
+        // The last byte of a text is never FF.
+        Some(last) => *last += 1,
+        None => end.push(END),
+    }
     let mut start = note(after.max(prefix));
     if after >= prefix {
         start.push(0);
@@ -65,20 +68,15 @@ pub(crate) fn notes(prefix: &str, after: &str) -> Range<Vec<u8>> {
     if start > end { end.clone()..end } else { start..end }
 }
 
-/// The key of a note without what stands before it.
+/// The key of a note as text.
 pub(crate) fn note_key(key: &[u8]) -> Result<&str> {
-    let text = key.strip_prefix(b"n").and_then(|key| std::str::from_utf8(key).ok());
-    text.ok_or_else(|| Error::corrupt("the key of a note cannot be read"))
+    std::str::from_utf8(key).map_err(|_| Error::corrupt("the key of a note cannot be read"))
 }
 
 /// The position at the end of a key, or in a value.
 pub(crate) fn position(bytes: &[u8]) -> Result<Position> {
     let position = bytes.last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
     position.ok_or_else(|| Error::corrupt("a position cannot be read"))
-}
-
-fn joined(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use synckit_core::{
     Result, StoredEvent,
 };
 
-use super::engine::Snapshot;
+use super::engine::{Snapshot, Tree};
 use super::keys;
 use crate::{Found, Opening, PageBuilder, row};
 
@@ -20,26 +20,31 @@ pub(crate) struct Log<'s, S>(pub(crate) &'s S);
 impl<S: Snapshot> Log<'_, S> {
     /// What stands in the engine.
     pub(crate) fn found(&self) -> Result<Found> {
-        if let Some(format) = self.0.get(keys::FORMAT)? {
+        if let Some(format) = self.0.get(Tree::Notes, keys::FORMAT)? {
             return Ok(Found::Store(keys::position(format.as_ref()).unwrap_or(0)));
         }
-        let first = self.0.scan(Vec::new()..vec![0xff; 64])?.next().transpose()?;
-        Ok(if first.is_some() { Found::Foreign } else { Found::Nothing })
+        for tree in Tree::ALL {
+            // No key of a log begins with two bytes FF.
+            if self.0.scan(tree, Vec::new()..vec![0xff; 2])?.next().transpose()?.is_some() {
+                return Ok(Found::Foreign);
+            }
+        }
+        Ok(Found::Nothing)
     }
 
     /// The identity, checked against how the store is opened.
     pub(crate) fn identity(&self, opening: &Opening) -> Result<Identity> {
-        let note = self.0.get(&keys::note(Note::NODE))?;
+        let note = self.0.get(Tree::Notes, &keys::note(Note::NODE))?;
         opening.identity(note.as_ref().map(AsRef::as_ref))
     }
 
     pub(crate) fn last(&self) -> Result<Position> {
-        self.0.get(keys::LAST)?.map_or(Ok(0), |last| keys::position(last.as_ref()))
+        self.0.get(Tree::Notes, keys::LAST)?.map_or(Ok(0), |last| keys::position(last.as_ref()))
     }
 
     /// The store id, which a commit may change, and the last position.
     pub(crate) fn head(&self) -> Result<LogHead> {
-        let id = self.0.get(&keys::note(Note::STORE))?;
+        let id = self.0.get(Tree::Notes, &keys::note(Note::STORE))?;
         let store = Note::read_store_id(id.as_ref().map(AsRef::as_ref))?;
         Ok(LogHead { store, position: self.last()? })
     }
@@ -52,7 +57,7 @@ impl<S: Snapshot> Log<'_, S> {
             let within = query.after + 1..head.position + 1;
             match &query.aggregates {
                 None => {
-                    for entry in self.0.scan(keys::events(within))? {
+                    for entry in self.0.scan(Tree::Events, keys::events(within))? {
                         let (key, row) = entry?;
                         let position = keys::position(key.as_ref())?;
                         if !page
@@ -80,12 +85,12 @@ impl<S: Snapshot> Log<'_, S> {
 
     /// The mark at a position, if there is one. A damaged row has none; the reads on either side of it go on.
     fn mark_at(&self, position: Position) -> Result<Option<Mark>> {
-        let row = self.0.get(&keys::event(position))?;
+        let row = self.0.get(Tree::Events, &keys::event(position))?;
         Ok(row.and_then(|row| Some(row::beside(position, row.as_ref()).ok()?.mark)))
     }
 
     fn row(&self, position: Position) -> Result<S::Bytes> {
-        let row = self.0.get(&keys::event(position))?;
+        let row = self.0.get(Tree::Events, &keys::event(position))?;
         row.ok_or_else(|| Error::corrupt("the log has a gap").with("position", position))
     }
 
@@ -102,7 +107,7 @@ impl<S: Snapshot> Log<'_, S> {
                 keys.into_iter().filter_map(|key| note(key).transpose()).collect()
             }
             NoteQuery::Prefix { prefix, after, limit } => {
-                let entries = self.0.scan(keys::notes(&prefix, &after))?;
+                let entries = self.0.scan(Tree::Notes, keys::notes(&prefix, &after))?;
                 let note = |entry: Entry<S>| {
                     let (key, value) = entry?;
                     let key = keys::note_key(key.as_ref())?.to_owned();
@@ -114,7 +119,7 @@ impl<S: Snapshot> Log<'_, S> {
     }
 
     fn note(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(&keys::note(key))?.map(|value| value.as_ref().to_vec()))
+        Ok(self.0.get(Tree::Notes, &keys::note(key))?.map(|value| value.as_ref().to_vec()))
     }
 
     /// What a plan needs to know. One row is in memory at a time: of the events held, only the digests are kept.
@@ -122,13 +127,13 @@ impl<S: Snapshot> Log<'_, S> {
     pub(crate) fn facts(&self, needs: Needs) -> Result<Facts> {
         let mut facts = Facts::at(self.head()?);
         for id in needs.ids {
-            if let Some(position) = self.0.get(&keys::id(&id))? {
+            if let Some(position) = self.0.get(Tree::Ids, &keys::id(&id))? {
                 let position = keys::position(position.as_ref())?;
                 facts.held.insert(id, Held::of(position, &self.stored(position)?.event));
             }
         }
         for dot in needs.dots {
-            if let Some(position) = self.0.get(&keys::dot(&dot))? {
+            if let Some(position) = self.0.get(Tree::Dots, &keys::dot(&dot))? {
                 facts.dots.insert(dot, self.stored(keys::position(position.as_ref())?)?.event.id);
             }
         }
@@ -138,13 +143,13 @@ impl<S: Snapshot> Log<'_, S> {
             }
         }
         for position in needs.places {
-            if let Some(row) = self.0.get(&keys::event(position))? {
+            if let Some(row) = self.0.get(Tree::Events, &keys::event(position))? {
                 facts.places.insert(position, row::beside(position, row.as_ref())?.mark);
             }
         }
         for aggregate in needs.histories {
             let mut history = Vec::new();
-            for entry in self.0.scan(keys::places(&aggregate, 0..Position::MAX))? {
+            for entry in self.0.scan(Tree::Aggregates, keys::places(&aggregate, 0..Position::MAX))? {
                 history.push(self.stored(keys::position(entry?.0.as_ref())?)?);
             }
             facts.histories.insert(aggregate, history);
@@ -170,7 +175,7 @@ impl Places<()> {
         within: Range<Position>,
         snapshot: &'s S,
     ) -> Result<Places<impl Iterator<Item = Entry<S>> + use<'s, S>>> {
-        let scan = |of: &AggregateId| snapshot.scan(keys::places(of, within.clone()));
+        let scan = |of: &AggregateId| snapshot.scan(Tree::Aggregates, keys::places(of, within.clone()));
         let of = aggregates.iter().map(scan).collect::<Result<Vec<_>>>()?;
         let mut places = Places { of, next: BTreeMap::new() };
         (0..aggregates.len()).try_for_each(|of| places.look(of))?;

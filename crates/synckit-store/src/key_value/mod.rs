@@ -5,7 +5,7 @@
 // - `log.rs`: reading the log from a snapshot
 // - `apply.rs`: what a plan puts and deletes
 // - `overlay.rs`: a snapshot with what is about to be written
-// - `keys.rs`: the keys
+// - `keys.rs`: the keys in each tree
 
 mod apply;
 mod engine;
@@ -14,5 +14,5 @@ mod log;
 mod overlay;
 mod store;
 
-pub use engine::{Batch, KeyValue, Snapshot};
+pub use engine::{Batch, KeyValue, Snapshot, Tree};
 pub use store::KeyValueLog;

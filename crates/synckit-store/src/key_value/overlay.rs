@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use synckit_core::Result;
 
-use super::engine::{Batch, Snapshot};
+use super::engine::{Batch, Snapshot, Tree};
 
 /// A snapshot as it will be once a batch is written.
 pub(crate) struct Overlay<'s, S> {
@@ -38,16 +38,20 @@ impl<B: AsRef<[u8]>> AsRef<[u8]> for Layered<B> {
 impl<S: Snapshot> Snapshot for Overlay<'_, S> {
     type Bytes = Layered<S::Bytes>;
 
-    fn get(&self, key: &[u8]) -> Result<Option<Self::Bytes>> {
-        match self.batch.0.get(key) {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Self::Bytes>> {
+        match self.batch.entries(tree).get(key) {
             Some(value) => Ok(value.clone().map(Layered::Above)),
-            None => Ok(self.below.get(key)?.map(Layered::Below)),
+            None => Ok(self.below.get(tree, key)?.map(Layered::Below)),
         }
     }
 
-    fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Self::Bytes, Self::Bytes)>>> {
-        let above = self.batch.0.range(keys.clone()).peekable();
-        Ok(Merge { above, below: self.below.scan(keys)?.peekable() })
+    fn scan(
+        &self,
+        tree: Tree,
+        keys: Range<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = Result<(Self::Bytes, Self::Bytes)>>> {
+        let above = self.batch.entries(tree).range(keys.clone()).peekable();
+        Ok(Merge { above, below: self.below.scan(tree, keys)?.peekable() })
     }
 }
 
@@ -98,11 +102,15 @@ mod tests {
     impl Snapshot for Map {
         type Bytes = Vec<u8>;
 
-        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        fn get(&self, _: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
             Ok(self.0.get(key).cloned())
         }
 
-        fn scan(&self, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+        fn scan(
+            &self,
+            _: Tree,
+            keys: Range<Vec<u8>>,
+        ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
             Ok(self.0.range(keys).map(|(key, value)| Ok((key.clone(), value.clone()))))
         }
     }
@@ -111,7 +119,7 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         let keys = keys.start.as_bytes().to_vec()..keys.end.as_bytes().to_vec();
         let entry = |entry: Result<_>| entry.expect("reads");
-        let found = snapshot.scan(keys).expect("scans").map(entry);
+        let found = snapshot.scan(Tree::Notes, keys).expect("scans").map(entry);
         found.map(|(key, value)| format!("{}={}", text(key.as_ref()), text(value.as_ref()))).collect()
     }
 
@@ -120,17 +128,18 @@ mod tests {
         let below = ["a", "b", "c", "e"].map(|key| (key.as_bytes().to_vec(), b"0".to_vec()));
         let below = Map(below.into());
         let mut first = Overlay::on(&below);
-        first.batch.put(b"b".to_vec(), b"1".to_vec());
-        first.batch.put(b"d".to_vec(), b"1".to_vec());
-        first.batch.delete(b"c".to_vec());
-        first.batch.delete(b"absent".to_vec());
+        first.batch.put(Tree::Notes, b"b".to_vec(), b"1".to_vec());
+        first.batch.put(Tree::Notes, b"d".to_vec(), b"1".to_vec());
+        first.batch.delete(Tree::Notes, b"c".to_vec());
+        first.batch.delete(Tree::Notes, b"absent".to_vec());
         assert_eq!(entries(&first, "a".."z"), ["a=0", "b=1", "d=1", "e=0"]);
         assert_eq!(entries(&first, "b".."e"), ["b=1", "d=1"]);
         let mut second = Overlay::on(&first);
-        second.batch.put(b"c".to_vec(), b"2".to_vec());
-        second.batch.delete(b"e".to_vec());
+        second.batch.put(Tree::Notes, b"c".to_vec(), b"2".to_vec());
+        second.batch.delete(Tree::Notes, b"e".to_vec());
         assert_eq!(entries(&second, "a".."z"), ["a=0", "b=1", "c=2", "d=1"]);
-        let get = |key: &[u8]| second.get(key).expect("reads").map(|value| value.as_ref().to_vec());
+        let get =
+            |key: &[u8]| second.get(Tree::Notes, key).expect("reads").map(|value| value.as_ref().to_vec());
         assert_eq!((get(b"a"), get(b"c")), (Some(b"0".to_vec()), Some(b"2".to_vec())));
         assert_eq!((get(b"e"), get(b"absent")), (None, None));
     }

@@ -10,7 +10,7 @@ use synckit_core::{
 use tokio::sync::Semaphore;
 
 use super::apply::apply;
-use super::engine::{Batch, KeyValue};
+use super::engine::{Batch, KeyValue, Tree};
 use super::keys;
 use super::log::Log;
 use super::overlay::Overlay;
@@ -64,9 +64,9 @@ impl<E: KeyValue> KeyValueLog<E> {
         let snapshot = engine.snapshot()?;
         if !opening.check(Log(&snapshot).found()?, keys::VERSION)? {
             let mut batch = Batch::default();
-            batch.put(keys::FORMAT.to_vec(), keys::VERSION.to_be_bytes().to_vec());
+            batch.put(Tree::Notes, keys::FORMAT.to_vec(), keys::VERSION.to_be_bytes().to_vec());
             for note in opening.new_store()? {
-                batch.put(keys::note(&note.key), note.value);
+                batch.put(Tree::Notes, keys::note(&note.key), note.value);
             }
             engine.write(&batch)?;
         }
@@ -161,7 +161,7 @@ fn commit(engine: &impl KeyValue, jobs: &mut [Job]) -> Result<Answers> {
         let planned = job.plan(|needs| Log(&group).facts(needs));
         let applied = planned.and_then(|(plan, outcome)| Ok((apply(&group, &plan)?, outcome)));
         answers.push(applied.map(|(batch, outcome)| {
-            group.batch.0.extend(batch.0);
+            group.batch.append(batch);
             outcome
         }));
     }
