@@ -118,7 +118,7 @@ impl FromStr for Secret {
     }
 }
 
-serde_as_text!(Secret);
+serde_as_text!(Secret, |value, serializer| serializer.collect_str(value));
 
 fn hex(text: &str) -> Option<u128> {
     let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -156,7 +156,7 @@ impl FromStr for Cursor {
     }
 }
 
-serde_as_text!(Cursor);
+serde_as_text!(Cursor, |value, serializer| serializer.collect_str(value));
 
 #[cfg(test)]
 mod tests {

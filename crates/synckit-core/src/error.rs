@@ -12,79 +12,64 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What went wrong, as far as a caller can act on it.
-///
-/// Each kind says whether the state of a store may have changed when it is returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum ErrorKind {
+/// Defines the kinds, each with its code.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
+        /// What went wrong, as far as a caller can act on it.
+        ///
+        /// Each kind says whether the state of a store may have changed when it is returned.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// All kinds, for tables and tests.
+            pub const ALL: [ErrorKind; [$($code),*].len()] = [$(ErrorKind::$kind),*];
+
+            /// Returns the stable name of the kind, used as the error code in every wire format.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => $code,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// The input breaks a rule of the format. Nothing has changed; the same input fails again.
-    Invalid,
+    Invalid = "invalid",
     /// The input exceeds a limit. Nothing has changed; smaller input may pass.
-    TooLarge,
+    TooLarge = "too_large",
     /// What was asked for does not exist. Nothing has changed.
-    NotFound,
+    NotFound = "not_found",
     /// Something else is already there: another node id, or other content under the same event id. Nothing has changed.
-    Conflict,
+    Conflict = "conflict",
     /// The cursor names an event that is not in this log, which was wiped or restored from a backup. Nothing has
     /// changed; start again without a cursor.
-    CursorUnknown,
+    CursorUnknown = "cursor_unknown",
     /// The caller may not do this. Nothing has changed.
-    Denied,
+    Denied = "denied",
     /// The other side speaks another version or lacks a capability. Nothing has changed.
-    Unsupported,
+    Unsupported = "unsupported",
     /// The other side could not be reached, or the connection broke. The state there may have changed; every synckit
     /// call can be repeated safely.
-    Unavailable,
+    Unavailable = "unavailable",
     /// The response did not arrive in time. The state may have changed; the call can be repeated.
-    Timeout,
+    Timeout = "timeout",
     /// The other side is reachable but has no capacity at the moment. Nothing has changed; try again later.
-    Busy,
+    Busy = "busy",
     /// Stored data or a response cannot be read. Nothing has changed.
-    Corrupt,
+    Corrupt = "corrupt",
     /// The store or transport is closed. Nothing has changed.
-    Closed,
+    Closed = "closed",
     /// A fault of the storage engine or of synckit itself. A write is either whole or absent.
-    Internal,
+    Internal = "internal",
 }
 
 impl ErrorKind {
-    /// All kinds, for tables and tests.
-    pub const ALL: [ErrorKind; 13] = [
-        ErrorKind::Invalid,
-        ErrorKind::TooLarge,
-        ErrorKind::NotFound,
-        ErrorKind::Conflict,
-        ErrorKind::CursorUnknown,
-        ErrorKind::Denied,
-        ErrorKind::Unsupported,
-        ErrorKind::Unavailable,
-        ErrorKind::Timeout,
-        ErrorKind::Busy,
-        ErrorKind::Corrupt,
-        ErrorKind::Closed,
-        ErrorKind::Internal,
-    ];
-
-    /// Returns the stable name of the kind, used as the error code in every wire format.
-    pub fn code(self) -> &'static str {
-        match self {
-            ErrorKind::Invalid => "invalid",
-            ErrorKind::TooLarge => "too_large",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::Conflict => "conflict",
-            ErrorKind::CursorUnknown => "cursor_unknown",
-            ErrorKind::Denied => "denied",
-            ErrorKind::Unsupported => "unsupported",
-            ErrorKind::Unavailable => "unavailable",
-            ErrorKind::Timeout => "timeout",
-            ErrorKind::Busy => "busy",
-            ErrorKind::Corrupt => "corrupt",
-            ErrorKind::Closed => "closed",
-            ErrorKind::Internal => "internal",
-        }
-    }
-
     /// Returns the kind with this code, or `None` if the code is unknown.
     pub fn from_code(code: &str) -> Option<ErrorKind> {
         ErrorKind::ALL.into_iter().find(|kind| kind.code() == code)
@@ -232,17 +217,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// The same text as `Display`, which a program that returns the error from `main` prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("component", &self.0.component)
-            .field("operation", &self.0.operation)
-            .field("context", &self.0.context)
-            .field("retry_after", &self.0.retry_after)
-            .field("source", &self.0.source)
-            .finish()
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -6,9 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
-use smol_str::SmolStr;
 
 use crate::error::{Error, Result};
+use crate::name::Name;
 use crate::text::serde_as_text;
 
 /// The maximum length of a text name, in bytes.
@@ -31,7 +31,7 @@ macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(SmolStr);
+        pub struct $name(Name);
 
         impl $name {
             /// Creates a name from text of 1 to 255 bytes.
@@ -40,7 +40,7 @@ macro_rules! text_name {
             /// `Invalid` when it is empty, `TooLarge` when it is longer.
             pub fn new(text: impl AsRef<str>) -> Result<Self> {
                 check_name($what, text.as_ref())?;
-                Ok($name(SmolStr::new(text)))
+                Ok($name(Name::new(text.as_ref())))
             }
 
             /// Returns the text.
@@ -87,20 +87,6 @@ macro_rules! text_name {
             }
         }
 
-        impl TryFrom<&str> for $name {
-            type Error = Error;
-            fn try_from(text: &str) -> Result<Self> {
-                $name::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Error;
-            fn try_from(text: String) -> Result<Self> {
-                $name::new(text)
-            }
-        }
-
         serde_as_text!($name, |name, serializer| serializer.serialize_str(name.as_str()));
     };
 }
@@ -136,7 +122,7 @@ impl NodeId {
         while !name.is_char_boundary(end) {
             end -= 1;
         }
-        NodeId(smol_str::format_smolstr!("{}{suffix}", &name[..end]))
+        NodeId(Name::new(&format!("{}{suffix}", &name[..end])))
     }
 
     /// Returns the part of the name that a person chose, before `~`. Empty for an [alias](NodeId::alias).
@@ -149,7 +135,7 @@ impl NodeId {
     pub fn alias(event: &EventId) -> NodeId {
         let hash = Sha256::new_with_prefix(b"synckit alias 1").chain_update(event.as_bytes()).finalize();
         let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        NodeId(smol_str::format_smolstr!("~{hex}"))
+        NodeId(Name::new(&format!("~{hex}")))
     }
 
     /// Returns whether this is an [alias](NodeId::alias).
@@ -185,7 +171,7 @@ impl EventId {
 
     fn uuid(uuid: uuid::Uuid) -> EventId {
         let mut buffer = uuid::Uuid::encode_buffer();
-        EventId(SmolStr::new(uuid.hyphenated().encode_lower(&mut buffer)))
+        EventId(Name::new(uuid.hyphenated().encode_lower(&mut buffer)))
     }
 }
 
@@ -229,7 +215,7 @@ impl FromStr for StoreId {
     }
 }
 
-serde_as_text!(StoreId);
+serde_as_text!(StoreId, |value, serializer| serializer.collect_str(value));
 
 #[cfg(test)]
 mod tests {

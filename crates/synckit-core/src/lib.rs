@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-// - `event/`, `data.rs`, `ids.rs`, `identity.rs`, `timestamp.rs`: events and the names in them
+// - `event/`, `data.rs`, `ids.rs`, `name.rs`, `identity.rs`, `timestamp.rs`: events and the names in them
 // - `clock.rs`: dots and vector clocks
 // - `cursor.rs`: places in a log
 // - `store/`: the contract of a store and of its planners
@@ -20,6 +20,7 @@ mod identity;
 mod ids;
 pub mod json;
 mod limits;
+mod name;
 mod store;
 mod text;
 mod timestamp;

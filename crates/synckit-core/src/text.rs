@@ -21,11 +21,8 @@ impl<T> Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// Serialises a type by its `Display` or by the given expression, and deserialises it by its `FromStr`.
+/// Serialises a type by the given expression, and deserialises it by its `FromStr`.
 macro_rules! serde_as_text {
-    ($name:ident) => {
-        serde_as_text!($name, |value, serializer| serializer.collect_str(value));
-    };
     ($name:ident, |$value:ident, $serializer:ident| $serialize:expr) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, $serializer: S) -> Result<S::Ok, S::Error> {

@@ -88,7 +88,7 @@ impl FromStr for Timestamp {
     }
 }
 
-serde_as_text!(Timestamp);
+serde_as_text!(Timestamp, |value, serializer| serializer.collect_str(value));
 
 #[cfg(test)]
 mod tests {

@@ -287,11 +287,11 @@ async fn a_sync_dropped_at_any_await_loses_nothing() {
 #[tokio::test]
 async fn recording_is_idempotent_by_id_and_all_or_nothing() {
     let manager = SyncManager::new(store("a"), Endpoint::new(store("hub")));
-    let named = || note("once", 1).with_id("e-1".try_into().expect("a short id"));
+    let named = || note("once", 1).with_id("e-1".parse().expect("a short id"));
     manager.replica().record([named()]).await.expect("recorded");
     let again = manager.replica().record([named(), note("new", 2)]).await.expect("recorded");
     assert_eq!((again.events.len(), again.duplicates.len(), again.head), (1, 1, 2));
-    let other = note("other content", 1).with_id("e-1".try_into().expect("a short id"));
+    let other = note("other content", 1).with_id("e-1".parse().expect("a short id"));
     let failed = manager.replica().record([note("fine", 3), other]).await.expect_err("the id is taken");
     assert_eq!(failed.kind(), ErrorKind::Conflict);
     assert!(failed.to_string().contains("number 2"), "{failed}");
