@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::client::conn::http1::{self as http1_client, SendRequest};
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rusqlite::{Connection, params};
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::measure::{Measured, Sample, Scale};
 use crate::raw::json::{Page, Plain};
@@ -101,30 +102,35 @@ async fn transfer(from: &Path, to: &Path) -> Measured<usize> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(serve(listener, from.to_owned()));
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let fetch = |after: usize| {
-        let client = client.clone();
+    // One connection, used in turn: a pool may open a second while the first is on its way back.
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1_client::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let fetch = |mut sender: SendRequest<Empty<Bytes>>, after: usize| {
         tokio::spawn(async move {
-            let answer = client.get(format!("http://{address}/?{after}").parse()?).await?;
+            sender.ready().await?;
+            let request = Request::get(format!("/?{after}")).header(HOST, address.to_string());
+            let answer = sender.send_request(request.body(Empty::new())?).await?;
             let body = answer.into_body().collect().await?.to_bytes();
-            Measured::Ok(serde_json::from_slice::<Page>(&body)?)
+            Measured::Ok((sender, serde_json::from_slice::<Page>(&body)?))
         })
     };
     let mut target = sqlite::open(to)?;
-    let (mut after, mut fetched) = (0, fetch(0));
+    let (mut after, mut fetched) = (0, fetch(sender, 0));
     loop {
-        let page = fetched.await??;
+        let (sender, page) = fetched.await??;
         if !page.more {
             break;
         }
-        fetched = fetch(page.next);
+        fetched = fetch(sender, page.next);
         (target, after) = tokio::task::spawn_blocking(move || {
             store(&mut target, after, &page)?;
             Measured::Ok((target, page.next))
         })
         .await??;
     }
-    drop(client);
+    connection.abort();
     server.abort();
     Ok(after)
 }
