@@ -118,8 +118,9 @@ impl GoRoutes {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             return Ok(answer);
         }
-        let turn = admission.begin(None).await?;
-        let body = body_of(body, BODY_BYTES, admission, &turn).await?;
+        let mut arrival = admission.arrive(None);
+        let body = body_of(body, BODY_BYTES, admission.config().timeouts.idle(), &mut arrival).await?;
+        let turn = arrival.begin(None).await?;
         let call = async {
             let unfolded = coding.estimate(body.len());
             let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::{BoxError, Coding};
-use synckit_remote::Packed;
+use synckit_remote::{Arrival, Packed};
 use synckit_wire::Format;
 
 use crate::status;
@@ -52,6 +52,14 @@ where
     /// `TooLarge` for a message above the limits, before it is received; `wrong` for bytes that are not a message;
     /// `Unavailable` when the body breaks off.
     pub(crate) async fn next(&mut self) -> Result<Option<Packed>> {
+        self.receive(None).await
+    }
+
+    /// Returns the next message as [`Frames::next`] does; a request takes its memory from its arrival.
+    ///
+    /// # Errors
+    /// Those of [`Frames::next`], and `Busy` when there is no memory.
+    pub(crate) async fn receive(&mut self, mut arrival: Option<&mut Arrival>) -> Result<Option<Packed>> {
         loop {
             if let Some(message) = self.take()? {
                 return Ok(Some(message));
@@ -66,7 +74,12 @@ where
                 Error::new(ErrorKind::Unavailable, "the stream broke off").with_source(error.into())
             })?;
             match frame.into_data() {
-                Ok(data) => self.buffer.extend_from_slice(&data),
+                Ok(data) => {
+                    if let Some(arrival) = &mut arrival {
+                        arrival.make_room(data.len()).await?;
+                    }
+                    self.buffer.extend_from_slice(&data);
+                }
                 Err(frame) => self.trailers = frame.into_trailers().ok().or(self.trailers.take()),
             }
         }

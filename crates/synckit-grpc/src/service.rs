@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{BoxError, Coding, raised};
-use synckit_remote::{Method, Packed, ServerConfig, Service, Turn, pack, report, shutting_down};
+use synckit_remote::{Arrival, Method, Packed, ServerConfig, Service, Turn, pack, report, shutting_down};
 use synckit_wire::{Encode, Format, ReceivedPush};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -91,8 +91,9 @@ impl<T: Transport> GrpcService<T> {
             deadline: deadline(headers),
         };
         let Rpc::Of(method) = rpc else { return self.pushes(call).await };
-        let turn = self.0.admission().begin(call.deadline).await?;
-        let message = turn.within(only(&mut call.incoming)).await?;
+        let mut arrival = self.0.admission().arrive(call.deadline);
+        let message = only(&mut call.incoming, &mut arrival).await?;
+        let turn = arrival.begin(call.deadline).await?;
         match method {
             Method::Subscribe => self.subscribe(call, turn, message).await,
             Method::Pull => {
@@ -187,9 +188,11 @@ impl<T: Transport> GrpcService<T> {
 }
 
 /// Reads the one message of a request.
-async fn only(incoming: &mut Frames<Body>) -> Result<Packed> {
+async fn only(incoming: &mut Frames<Body>, arrival: &mut Arrival) -> Result<Packed> {
+    let late = || Error::new(ErrorKind::Timeout, "the request did not arrive in time");
     let none = || Error::invalid("the request has no message");
-    incoming.next().await?.ok_or_else(none)
+    let message = timeout_at(arrival.until(), incoming.receive(Some(arrival))).await;
+    message.map_err(|_| late())??.ok_or_else(none)
 }
 
 /// Returns an answer with this body.

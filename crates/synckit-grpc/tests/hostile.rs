@@ -154,6 +154,21 @@ async fn a_request_that_does_not_come_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn callers_that_send_slowly_keep_nobody_from_being_served() {
+    let server = Server::with(ServerConfig { requests: 1, queue_ms: 100, ..ServerConfig::default() }).await;
+    let slow = (0..64).map(|_| {
+        let begun =
+            stream::iter([Ok(Frame::data(frame(0, b"begun")[..7].to_vec().into()))]).chain(stream::pending());
+        call_with(&server, "Push", &[], StreamBody::new(begun).boxed_unsync())
+    });
+    let slow = futures_util::future::join_all(slow);
+    tokio::select! {
+        answers = slow => panic!("a request that has not arrived was answered: {answers:?}"),
+        () = server.still_serves() => {}
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_of_the_caller_counts() {
     let server = Server::start().await;
     *server.double.held.lock().unwrap() = true;

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::BoxError;
+use synckit_remote::Arrival;
 use tokio::time::{Instant, timeout};
 
 /// Refuses a body whose announced length is more than allowed, before any of it is read.
@@ -32,11 +33,18 @@ fn too_large(most: usize) -> Error {
     Error::too_large(format!("the body has more than the {most} bytes allowed; send smaller batches"))
 }
 
-/// Receives a whole body of at most `most` bytes, with no pause longer than `idle`.
+/// Receives a whole body of at most `most` bytes, with no pause longer than `idle`. A request takes its memory from its
+/// arrival.
 ///
 /// # Errors
-/// `TooLarge`, `Timeout`, or `broken` when the body breaks off.
-pub(crate) async fn receive<B>(body: B, most: usize, idle: Duration, broken: ErrorKind) -> Result<Bytes>
+/// `TooLarge`, `Timeout`, `broken` when the body breaks off, and those of the arrival.
+pub(crate) async fn receive<B>(
+    body: B,
+    most: usize,
+    idle: Duration,
+    broken: ErrorKind,
+    mut arrival: Option<&mut Arrival>,
+) -> Result<Bytes>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -53,6 +61,9 @@ where
         if let Ok(mut data) = frame.into_data() {
             if data.remaining() > most - all.len() {
                 return Err(too_large(most));
+            }
+            if let Some(arrival) = &mut arrival {
+                arrival.make_room(data.remaining()).await?;
             }
             while data.has_remaining() {
                 let chunk = data.chunk();

@@ -73,7 +73,7 @@ impl Exchange for HttpExchange {
         let (most, idle) = (self.config.limits.body_bytes, self.config.timeouts.idle());
         check_announced(&parts.headers, most)?;
         let coding = coding_of(&parts.headers)?;
-        let bytes = receive(body, most, idle, ErrorKind::Unavailable).await?;
+        let bytes = receive(body, most, idle, ErrorKind::Unavailable, None).await?;
         Ok(Packed { coding, format, bytes })
     }
 
@@ -154,7 +154,7 @@ impl HttpExchange {
         let ClientConfig { limits, timeouts, .. } = &*self.config;
         let told = async |format| {
             let most = ERROR_BYTES.min(limits.body_bytes);
-            let bytes = receive(body, most, timeouts.idle(), ErrorKind::Unavailable).await?;
+            let bytes = receive(body, most, timeouts.idle(), ErrorKind::Unavailable, None).await?;
             let coding = coding_of(&parts.headers)?;
             Packed { coding, format, bytes }.read::<Error>(limits, ErrorKind::Corrupt).await
         };

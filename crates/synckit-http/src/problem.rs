@@ -1,5 +1,7 @@
 //! Problems of a request, and the answers to them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -7,8 +9,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::BoxError;
-use synckit_remote::{Admission, Turn, pack, report, with_delay};
+use synckit_remote::{Arrival, pack, report, with_delay};
 use synckit_wire::Format;
+use tokio::time::timeout_at;
 
 use crate::body::receive;
 use crate::compression::{accepted_coding, coding_header};
@@ -95,19 +98,21 @@ pub async fn packed(
 /// Receives the whole body of a request, of at most `most` bytes, within its turn.
 ///
 /// # Errors
-/// Problems of the statuses 408, 413 and 400: the body does not arrive in time, is too large, or breaks off.
-pub async fn body_of<B>(body: B, most: usize, admission: &Admission, turn: &Turn) -> Result<Bytes, Problem>
+/// Problems of the statuses 408, 413, 503 and 400: the body does not arrive in time, is too large, finds no memory, or
+/// breaks off.
+pub async fn body_of<B>(body: B, most: usize, idle: Duration, arrival: &mut Arrival) -> Result<Bytes, Problem>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    let idle = admission.config().timeouts.idle();
-    let body = turn.within(receive(body, most, idle, ErrorKind::Invalid)).await;
-    body.map_err(|error| match error.kind() {
-        ErrorKind::Timeout => {
-            let error = Error::new(ErrorKind::Timeout, "the request did not come in time");
-            Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None }
-        }
+    let late = || {
+        let error = Error::new(ErrorKind::Timeout, "the request did not arrive in time");
+        Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None }
+    };
+    let until = arrival.until();
+    let body = timeout_at(until, receive(body, most, idle, ErrorKind::Invalid, Some(arrival))).await;
+    body.map_err(|_| late())?.map_err(|error| match error.kind() {
+        ErrorKind::Timeout => late(),
         _ => Problem::from(error),
     })
 }

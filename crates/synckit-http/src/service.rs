@@ -97,8 +97,10 @@ impl<T: Transport> HttpService<T> {
         };
         let (admission, limits) = (self.service.admission(), self.config().limits);
         let (coding, sent_in) = check_headers(&parts.headers, limits.body_bytes)?;
-        let turn = admission.begin(None).await?;
-        let bytes = body_of(body, limits.body_bytes, admission, &turn).await?;
+        let mut arrival = admission.arrive(None);
+        let idle = self.config().timeouts.idle();
+        let bytes = body_of(body, limits.body_bytes, idle, &mut arrival).await?;
+        let turn = arrival.begin(None).await?;
         let message = Packed { coding, format: sent_in, bytes };
         if method == Method::Subscribe {
             return Ok(turn.within(self.subscribe(message, format)).await?);

@@ -333,3 +333,41 @@ async fn requests_beyond_the_limit_wait_and_are_then_told_to_come_again() {
     first.await.unwrap().unwrap();
     server.still_serves().await;
 }
+
+#[tokio::test]
+async fn callers_that_send_slowly_keep_nobody_from_being_served() {
+    let server = Server::with(ServerConfig { requests: 1, queue_ms: 100, ..ServerConfig::default() }).await;
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut stream = server.connect().await;
+        let begun = format!("POST /v1/push HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n{JSON}\r\n{{");
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    server.still_serves().await;
+    drop(slow);
+}
+
+#[tokio::test]
+async fn what_arrives_at_once_is_bounded() {
+    let limits = WireLimits { body_bytes: 1_000, ..WireLimits::default() };
+    let config = ServerConfig { limits, arriving_bytes: 1_000, queue_ms: 100, ..ServerConfig::default() };
+    let server = Server::with(config).await;
+    let mut first = server.connect().await;
+    let head = format!("POST /v1/push HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n{JSON}\r\n");
+    first.write_all(format!("{head}{}", "x".repeat(999)).as_bytes()).await.unwrap();
+    // Refused for want of memory, once the first has taken it.
+    let busy = async {
+        loop {
+            let answer = post(&server, "/v1/hello", JSON, &hello().to_json()).await;
+            if status(&answer) == "503" {
+                return answer;
+            }
+        }
+    };
+    let answer =
+        tokio::time::timeout(std::time::Duration::from_secs(20), busy).await.expect("memory is full");
+    assert_eq!(code(&answer), "busy");
+    drop(first);
+    server.still_serves().await;
+}

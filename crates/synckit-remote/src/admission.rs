@@ -1,4 +1,4 @@
-//! How many requests may run at once, and for how long.
+//! How much may arrive and how many requests may run at once, and for how long.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,15 +13,26 @@ use crate::config::ServerConfig;
 #[derive(Clone, Debug)]
 pub struct Admission {
     config: Arc<ServerConfig>,
+    arriving: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     lasting: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
+}
+
+/// A request that arrives, and the memory it takes. It has no room among the requests that run, so a caller that sends
+/// slowly keeps nobody from being served.
+#[derive(Debug)]
+pub struct Arrival {
+    admission: Admission,
+    memory: Option<OwnedSemaphorePermit>,
+    until: Instant,
 }
 
 /// Room for one request, released on drop, and the deadline of the request.
 #[derive(Debug)]
 pub struct Turn {
     _room: OwnedSemaphorePermit,
+    _memory: Option<OwnedSemaphorePermit>,
     until: Instant,
 }
 
@@ -30,6 +41,7 @@ impl Admission {
     pub fn new(config: ServerConfig) -> Self {
         let permits = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Admission {
+            arriving: permits(config.arriving_bytes.max(config.limits.body_bytes)),
             requests: permits(config.requests),
             lasting: permits(config.subscriptions),
             config: Arc::new(config),
@@ -53,6 +65,12 @@ impl Admission {
         self.closing.clone()
     }
 
+    /// Begins to receive a request. It must have arrived within the time limit of requests, and by the caller's deadline
+    /// if there is one.
+    pub fn arrive(&self, deadline: Option<Instant>) -> Arrival {
+        Arrival { admission: self.clone(), memory: None, until: self.until(deadline) }
+    }
+
     /// Waits for room for one more request. The request must be done within the time limit of requests, and by the
     /// caller's deadline if there is one.
     ///
@@ -64,8 +82,12 @@ impl Admission {
         };
         let waiting = timeout(self.config.queue(), self.requests.clone().acquire_owned());
         let room = waiting.await.map_err(|_| full())?.map_err(|_| full())?;
+        Ok(Turn { _room: room, _memory: None, until: self.until(deadline) })
+    }
+
+    fn until(&self, deadline: Option<Instant>) -> Instant {
         let own = Instant::now() + self.config.timeouts.request();
-        Ok(Turn { _room: room, until: deadline.map_or(own, |deadline| deadline.min(own)) })
+        deadline.map_or(own, |deadline| deadline.min(own))
     }
 
     /// Takes room for one more lasting stream, such as a subscription.
@@ -81,6 +103,39 @@ impl Admission {
     /// through.
     pub fn offered(&self, limits: Limits) -> Limits {
         Limits { drift_seconds: limits.drift_seconds, ..limits.min(self.config.limits.limits) }
+    }
+}
+
+impl Arrival {
+    /// Takes memory for further bytes of the request, before they are kept.
+    ///
+    /// # Errors
+    /// `Busy` when there is none within [`ServerConfig::queue_ms`]: too much arrives at once.
+    pub async fn make_room(&mut self, bytes: usize) -> Result<()> {
+        let full = || Error::new(ErrorKind::Busy, "the server is receiving as much as it allows; try again");
+        let bytes = u32::try_from(bytes).map_err(|_| full())?;
+        let waiting = self.admission.arriving.clone().acquire_many_owned(bytes);
+        let waiting = timeout(self.admission.config.queue(), waiting);
+        let more = waiting.await.map_err(|_| full())?.map_err(|_| full())?;
+        match &mut self.memory {
+            Some(memory) => memory.merge(more),
+            None => self.memory = Some(more),
+        }
+        Ok(())
+    }
+
+    /// Returns the time by which the request must have arrived.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Waits for room to carry the request out, now that it has arrived. Its memory is kept until it is done.
+    ///
+    /// # Errors
+    /// As [`Admission::begin`].
+    pub async fn begin(self, deadline: Option<Instant>) -> Result<Turn> {
+        let turn = self.admission.begin(deadline).await?;
+        Ok(Turn { _memory: self.memory, ..turn })
     }
 }
 
@@ -109,6 +164,8 @@ pub fn shutting_down() -> Error {
 mod tests {
     use std::time::Duration;
 
+    use synckit_wire::WireLimits;
+
     use super::*;
 
     fn small() -> Admission {
@@ -127,6 +184,26 @@ mod tests {
         assert_eq!(clone.lasting().expect_err("full").kind(), ErrorKind::Busy);
         drop(room);
         drop(clone.lasting().expect("there is room again"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_takes_memory_and_no_place_among_the_requests() {
+        let admission = Admission::new(ServerConfig {
+            limits: WireLimits { body_bytes: 1, ..WireLimits::default() },
+            requests: 1,
+            arriving_bytes: 10,
+            ..ServerConfig::default()
+        });
+        let mut slow = admission.arrive(None);
+        slow.make_room(6).await.expect("there is memory");
+        let mut quick = admission.arrive(None);
+        quick.make_room(4).await.expect("there is memory");
+        assert_eq!(quick.make_room(1).await.expect_err("none is left").kind(), ErrorKind::Busy);
+        let turn = quick.begin(None).await.expect("the slow one has no place");
+        let mut next = admission.arrive(None);
+        assert_eq!(next.make_room(4).await.expect_err("it is in use").kind(), ErrorKind::Busy);
+        drop(turn);
+        next.make_room(4).await.expect("it is free again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,7 +73,10 @@ pub struct ServerConfig {
     /// The most calls at once on one connection, if the protocol has several, as gRPC does; a caller waits with further
     /// ones. Used by [`serve`](crate::serve). 128.
     pub calls_per_connection: u32,
-    /// The most running requests; further ones wait for [`ServerConfig::queue_ms`]. A running request holds its message
+    /// The most memory for requests that arrive or run, in bytes as they are on the wire, and at least one message. A
+    /// request that finds none for [`ServerConfig::queue_ms`] is refused as `Busy`. 256 MiB.
+    pub arriving_bytes: usize,
+    /// The most running requests, once they have arrived; further ones wait for [`ServerConfig::queue_ms`]. A running request holds its message
     /// and what was read from it: at worst a little over twice `limits.decoded_bytes`. 64.
     pub requests: usize,
     /// How long a request waits for room before it is refused as `Busy`, in milliseconds. 5 s.
@@ -97,6 +100,7 @@ impl Default for ServerConfig {
             timeouts: Timeouts::default(),
             connections: 1_024,
             calls_per_connection: 128,
+            arriving_bytes: 256 << 20,
             requests: 64,
             queue_ms: 5_000,
             subscriptions: 256,

@@ -5,7 +5,7 @@
 //! - [`Client`], [`Exchange`], [`Incoming`], [`Sign`]: the calling side, and what a transport adds to it
 //! - [`Service`], [`Pump`], [`Beat`]: the answering side, and what a subscription sends
 //! - [`serve`], [`serve_tls`], [`Serve`], [`Answer`]: whole servers
-//! - [`Admission`], [`Turn`]: room for calls, and their deadlines
+//! - [`Admission`], [`Arrival`], [`Turn`]: room for calls that arrive and that run, and their deadlines
 //! - [`Method`], [`Packed`]: a call's name, and a message on the wire
 //! - [`ClientConfig`], [`ServerConfig`], [`Timeouts`]: what a deployment sets
 //! - [`Address`]: the URL of a server
@@ -25,7 +25,7 @@ mod serve;
 mod service;
 
 pub use address::Address;
-pub use admission::{Admission, Turn, shutting_down};
+pub use admission::{Admission, Arrival, Turn, shutting_down};
 pub use client::{Client, Exchange};
 pub use config::{ClientConfig, ServerConfig, Timeouts};
 pub use error::{foreign, report, with_delay};
