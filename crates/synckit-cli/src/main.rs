@@ -52,14 +52,15 @@ fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     result
 }
 
-/// Traces on standard error what the libraries do: nothing, their steps, or everything.
+/// Traces on standard error what the libraries do: only which clients of a hub are stuck, their steps, or everything.
 fn trace(verbose: u8) {
     let (own, others) = match verbose {
-        0 => return,
+        0 => (LevelFilter::OFF, LevelFilter::OFF),
         1 => (LevelFilter::DEBUG, LevelFilter::WARN),
         _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
     let filter = Targets::new().with_target("synckit", own).with_default(others);
+    let filter = filter.with_target("synckit_go", own.max(LevelFilter::WARN));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(filter).with(layer).init();
 }

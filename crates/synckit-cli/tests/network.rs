@@ -127,12 +127,16 @@ fn clients_of_go_sync_kit_are_answered_on_demand() {
     let (hub, url) = place.serve("--db hub.db --node hub --go-client tablet=go-tablet");
     assert_eq!(push(&url, "/clients/tablet/push"), "200");
     assert_eq!(push(&url, "/clients/phone/push"), "404");
+    assert_eq!(push(&url, "/push"), "404", "the paths without a name are closed");
     drop(hub);
     let log = place.run("--json log --db hub.db").ok().json();
     assert_eq!((log.len(), &log[0]["event"]["dot"]["node"]), (1, &"go-tablet".into()));
     let (_hub, url) = place.serve("--db hub.db");
     assert_eq!(push(&url, "/push"), "404");
     place.run("serve --db hub.db --go-client tablet").fails(2, &["NAME=NODE"]);
+    place
+        .run("serve --db hub.db --listen 127.0.0.1:0 --go-client tablet=hub")
+        .fails(1, &["tablet", "the node id of the hub"]);
 }
 
 #[test]

@@ -5,23 +5,23 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use synckit_core::{BoxStore, Error, EventStore, Limits, NodeId, Result};
+use synckit_plan::StoreExt;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{GoRoutes, Inner};
 
-/// The configuration of routes for clients of go-sync-kit, at `/push`, `/pull`, `/latest-version`, `/pull-cursor` and
-/// `/sse`, and at the same paths below `/sync`. Turn it into routes, and give them to
+/// The configuration of routes for clients of go-sync-kit, below `/clients/<name>/` for each client: `push`, `pull`,
+/// `latest-version`, `pull-cursor` and `sse`. Turn it into routes, and give them to
 /// [`HttpService::with_routes`](synckit_http::HttpService::with_routes).
 ///
-/// A client that [has a name](GoClients::with_client) is served below `/clients/<name>`. Every client should have one:
-/// only then can the hub know what the client holds, send it everything else, and stamp its edits with what it had
-/// seen. Clients without a name share one author, so an edit by one counts as made on top of the others'.
+/// Every client that writes has its own name. So the hub knows what the client holds, sends it everything else, and stamps
+/// its edits with what it had seen.
 ///
 /// Whoever can reach these paths can read everything, and write under those names but no others.
 #[derive(Clone)]
 pub struct GoClients {
     store: BoxStore,
-    shared: Option<NodeId>,
+    readers: bool,
     named: BTreeMap<String, NodeId>,
     limits: Limits,
 }
@@ -29,28 +29,20 @@ pub struct GoClients {
 impl GoClients {
     /// Creates a configuration that serves this store: the one behind the served endpoint, usually a clone of its
     /// handle.
-    ///
-    /// Events that clients without a name push are authored under the hub's node id followed by `/go`.
     pub fn new(store: impl EventStore) -> Self {
         GoClients {
             store: BoxStore::new(store),
-            shared: None,
+            readers: false,
             named: BTreeMap::new(),
             limits: Limits::default(),
         }
     }
 
-    /// Authors events that clients without a name push under this node id, which nobody else may write under.
-    ///
-    /// # Errors
-    /// `Invalid` for a node id that has a `~`, or is that of a client with a name.
-    pub fn with_node(mut self, node: NodeId) -> Result<Self> {
-        node.check_chosen()?;
-        if self.named.values().any(|other| *other == node) {
-            return Err(Error::invalid("a client with a name has this node id").with("node id", node));
-        }
-        self.shared = Some(node);
-        Ok(self)
+    /// Serves clients without a name too, at `/pull`, `/pull-cursor` and `/sse`. They can only read: what they push is
+    /// refused. A number that they name is a place in the hub's log.
+    pub fn with_readers(mut self) -> Self {
+        self.readers = true;
+        self
     }
 
     /// Serves a client below `/clients/<name>`, and authors the events that it pushes under this node id, which nobody
@@ -67,7 +59,7 @@ impl GoClients {
             return Err(Error::invalid(message).with("name", name));
         }
         node.check_chosen()?;
-        let taken = self.named.values().chain(&self.shared).any(|other| *other == node);
+        let taken = self.named.values().any(|other| *other == node);
         if taken || self.named.insert(name.clone(), node).is_some() {
             return Err(Error::invalid("two clients have the same name or node id").with("name", name));
         }
@@ -81,23 +73,31 @@ impl GoClients {
     }
 
     /// Returns the routes that serve these clients.
-    pub fn into_routes(self) -> GoRoutes {
-        GoRoutes(Arc::new(Inner {
+    ///
+    /// # Errors
+    /// `Invalid` when a client has a node id of the hub itself. Otherwise those of the store.
+    pub async fn routes(self) -> Result<GoRoutes> {
+        let hub = self.store.identity().await?;
+        let same = self.named.iter().find(|(_, node)| **node == hub.node || hub.is_own(node));
+        if let Some((name, node)) = same {
+            let message = "a client cannot have the node id of the hub; choose another for it";
+            return Err(Error::invalid(message).with("name", name).with("node id", node));
+        }
+        Ok(GoRoutes(Arc::new(Inner {
             store: self.store,
-            shared: self.shared,
+            readers: self.readers,
             named: self.named,
             limits: self.limits,
-            turn: AsyncMutex::new(()),
-            heard: Mutex::default(),
+            contacts: AsyncMutex::default(),
             alike: Mutex::new(HashSet::new()),
-        }))
+        })))
     }
 }
 
 impl fmt::Debug for GoClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GoClients")
-            .field("shared", &self.shared)
+            .field("readers", &self.readers)
             .field("named", &self.named)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

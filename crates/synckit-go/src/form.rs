@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use synckit_core::{Data, Event, EventId, Metadata, NewEvent, RefusalCode, Refused, Result};
 use synckit_wire::{WireLimits, items};
+
+use crate::value::Value;
 
 /// The most events of one push.
 const MOST: usize = 20_000;
@@ -19,6 +20,8 @@ const MOST: usize = 20_000;
 /// A pushed event that could be read, and its place in the push.
 pub(super) struct Pushed {
     pub(super) index: usize,
+    /// The number that the client gives it: usually that of its row in the client's table.
+    pub(super) version: Option<u64>,
     pub(super) id: EventId,
     pub(super) event: NewEvent,
 }
@@ -40,7 +43,7 @@ pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Vec
             continue;
         }
         match read_one(text) {
-            Ok((id, event)) => events.push(Pushed { index, id, event }),
+            Ok((version, id, event)) => events.push(Pushed { index, version, id, event }),
             Err(message) => refused.push(bad(RefusalCode::Invalid, message)),
         }
     }
@@ -51,6 +54,8 @@ pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Vec
 struct Form<'a> {
     #[serde(borrow)]
     event: EventForm<'a>,
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -72,9 +77,10 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     <&'a RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn read_one(text: &str) -> Result<(EventId, NewEvent), String> {
+fn read_one(text: &str) -> Result<(Option<u64>, EventId, NewEvent), String> {
     let form: Form<'_> =
         serde_json::from_str(text).map_err(|error| format!("the event cannot be read: {error}"))?;
+    let version = form.version.and_then(|text| text.get().trim_matches('"').parse().ok());
     let form = form.event;
     let read = || {
         let id = EventId::new(&form.id)?;
@@ -83,7 +89,7 @@ fn read_one(text: &str) -> Result<(EventId, NewEvent), String> {
         if let Some(metadata) = form.metadata.filter(|raw| raw.get() != "null") {
             event = event.with_metadata(metadata_of(metadata.get())?);
         }
-        Ok((id, event))
+        Ok((version, id, event))
     };
     read().map_err(|error: synckit_core::Error| error.to_string())
 }
@@ -141,7 +147,7 @@ fn unwrap(text: &str) -> Option<Wrapped> {
 
 /// Returns whether a program that reads numbers as doubles can read this JSON at all.
 fn is_read_by_clients(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok()
+    Value::read(text).is_some()
 }
 
 /// Returns the data in the form that a client is sent.
@@ -161,7 +167,7 @@ pub(super) fn sent_text(text: &str) -> Cow<'_, str> {
 }
 
 fn wrapped(name: &str, text: &str) -> String {
-    format!("{{\"{name}\":{}}}", Value::from(text))
+    format!("{{\"{name}\":{}}}", serde_json::Value::from(text))
 }
 
 /// Appends `{"event":{…},"version":"…"}`.
@@ -180,7 +186,7 @@ pub(super) fn put(out: &mut Vec<u8>, event: &Event, version: u64) {
 }
 
 fn put_string(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(Value::from(text).to_string().as_bytes());
+    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
 }
 
 #[cfg(test)]
@@ -210,8 +216,8 @@ mod tests {
             {"event":{"id":"3","type":"T","aggregate_id":"x","extra":1}}]"#;
         let (events, refused) = read(body, &WireLimits::default()).expect("an array");
         assert_eq!(
-            events.iter().map(|one| (one.index, one.id.as_str())).collect::<Vec<_>>(),
-            [(0, "1"), (3, "3")]
+            events.iter().map(|one| (one.index, one.version, one.id.as_str())).collect::<Vec<_>>(),
+            [(0, Some(7), "1"), (3, None, "3")]
         );
         assert_eq!(events[0].event.data.as_json(), Some("1.0"));
         assert_eq!(events[1].event.data.as_json(), Some("null"));

@@ -13,6 +13,7 @@ mod push;
 mod route;
 mod same_content;
 mod stream;
+mod value;
 
 pub use config::GoClients;
 
@@ -22,59 +23,66 @@ pub use config::GoClients;
 //
 // - `route`: paths, and the form of an error
 // - `form`: events as these clients read and write them
-// - `same_content`: whether two contents are the same to a program that reads numbers as doubles
+// - `value`, `same_content`: JSON, and whether two contents are the same, to a program that reads numbers as doubles
 // - `client`: what is known about a client: what it holds and has seen
 // - `push`, `pull`, `stream`: the calls
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use synckit_core::{BoxStore, Error, ErrorKind, EventId, Limits, NodeId, Result};
-use synckit_plan::{Entropy, StoreExt};
+use synckit_core::{BoxStore, Error, ErrorKind, Limits, NodeId, Result};
+use synckit_plan::Entropy;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::client::{Contact, Known};
 use crate::route::{Call, Route};
 
-/// The most ids of events, and of contents found alike, that are remembered at a time. Beyond that, they are forgotten
-/// and found again.
+/// The most contents found alike that are remembered at a time. Beyond that, they are forgotten and found again.
 const REMEMBERED: usize = 200_000;
 
-/// The routes for clients of go-sync-kit, made by [`GoClients::into_routes`]. Clones share everything.
+/// The routes for clients of go-sync-kit, made by [`GoClients::routes`]. Clones share everything.
 #[derive(Clone)]
 pub struct GoRoutes(Arc<Inner>);
 
 struct Inner {
     store: BoxStore,
-    shared: Option<NodeId>,
-    named: std::collections::BTreeMap<String, NodeId>,
+    /// Whether clients without a name may read.
+    readers: bool,
+    named: BTreeMap<String, NodeId>,
     limits: Limits,
     /// Held while what is known of clients is read and written.
-    turn: AsyncMutex<()>,
-    /// The events that a client has shown to hold, beyond what is recorded about it.
-    heard: Mutex<HashMap<NodeId, HashSet<EventId>>>,
+    contacts: AsyncMutex<HashMap<NodeId, Contact>>,
     /// Digests of contents that are not equal to the content held under their id, but alike.
     alike: Mutex<HashSet<[u8; 32]>>,
 }
 
 /// The client of a call.
 #[derive(Clone, Debug)]
-struct Client {
-    /// The name its events are authored under.
-    author: NodeId,
-    /// Whether it has a name, so that what it holds is known.
-    named: bool,
+enum Client {
+    /// It has a name, so what it holds is known, and its events are authored under this node id.
+    Named(NodeId),
+    /// It has no name, and may only read.
+    Reader,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Named(author) => write!(f, "{author}"),
+            Client::Reader => f.write_str("without a name"),
+        }
+    }
 }
 
 impl GoRoutes {
     /// Carries out the call of a path whose method is right.
     pub(crate) async fn call(&self, route: &Route, query: &str, body: Bytes) -> Result<Vec<u8>> {
-        let client = self.client(route).await?;
+        let client = self.client(route)?;
         match route.call {
-            // A client takes this as a place in its own table, and pushes what comes after. In all of their stores this
-            // is a place before the first event, whatever the hub holds. They refuse "0".
-            Call::LatestVersion => Ok(b"\"-1\"\n".to_vec()),
+            Call::LatestVersion => self.latest_version(&client).await,
             Call::Push => self.push(&client, body).await,
             Call::Pull => self.pull(&client, query).await,
             Call::PullCursor => self.pull_cursor(&client, &body).await,
@@ -82,30 +90,34 @@ impl GoRoutes {
         }
     }
 
-    async fn client(&self, route: &Route) -> Result<Client> {
-        if let Some(name) = &route.client {
-            let author = self.0.named.get(name).cloned().ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, "no client of this name is configured here")
-                    .with("name", name)
-            })?;
-            return Ok(Client { author, named: true });
+    /// Returns the number after which a client is to push: it takes this as a row of its own table. A client whose table
+    /// is not known is given -1, which in all of their stores is before the first row; 0 is refused by them.
+    async fn latest_version(&self, client: &Client) -> Result<Vec<u8>> {
+        let mut before = 0;
+        if let Client::Named(author) = client {
+            let mut contacts = self.0.contacts.lock().await;
+            let known = Known::load(&self.0.store, author).await?;
+            // The last row that was shown comes again, so that another table is noticed.
+            before = known.shown_rows().saturating_sub(1);
+            contacts.entry(author.clone()).or_default().pushed = Some(before);
         }
-        if let Some(author) = &self.0.shared {
-            return Ok(Client { author: author.clone(), named: false });
-        }
-        let identity = self.0.store.identity().await?;
-        let author = NodeId::new(format!("{}/go", identity.node)).map_err(|_| {
-            Error::new(ErrorKind::Internal, "the hub's node id is too long to derive another; set one")
-        })?;
-        Ok(Client { author, named: false })
+        let number = if before == 0 { "-1".to_owned() } else { before.to_string() };
+        Ok(format!("\"{number}\"\n").into_bytes())
     }
 
-    fn with_heard<T>(&self, author: &NodeId, act: impl FnOnce(&mut HashSet<EventId>) -> T) -> T {
-        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.values().map(HashSet::len).sum::<usize>() > REMEMBERED {
-            heard.clear();
+    fn client(&self, route: &Route) -> Result<Client> {
+        let missing = |message| Error::new(ErrorKind::NotFound, message);
+        match &route.client {
+            Some(name) => self
+                .0
+                .named
+                .get(name)
+                .cloned()
+                .map(Client::Named)
+                .ok_or_else(|| missing("no client of this name is configured here").with("name", name)),
+            None if self.0.readers => Ok(Client::Reader),
+            None => Err(missing("clients are served below /clients/NAME here, each at its own address")),
         }
-        act(heard.entry(author.clone()).or_default())
     }
 }
 

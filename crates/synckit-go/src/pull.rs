@@ -1,13 +1,11 @@
 //! `/pull` and `/pull-cursor`: the log in pages that these clients can take.
 
-use std::collections::HashSet;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use synckit_core::{Edit, Error, EventId, EventStore, Position, Query, Result, StoredEvent};
+use synckit_core::{Error, EventStore, Position, Query, Result, StoredEvent};
 use synckit_net::offload;
 
-use crate::client::{BASE, Known, Own};
+use crate::client::{BASE, Contact, Record};
 use crate::route::field;
 use crate::{Client, GoRoutes, form};
 
@@ -20,13 +18,29 @@ const BYTES: usize = 4 << 20;
 /// The most bytes in the body of `/pull-cursor`.
 const CURSOR_BYTES: usize = 64 << 10;
 
-/// The part of the log that is read for a client.
-struct Reading {
-    after: Position,
-    /// The place from which on the client's own events are left out; `None` if they are not.
-    except_own: Option<Position>,
-    /// Other events that are left out, because the client has shown to hold them.
-    held: HashSet<EventId>,
+/// The most places of the log that one call looks through for what a client lacks.
+const MOST: Position = 50_000;
+
+/// What still fits into an answer.
+struct Room {
+    events: usize,
+    bytes: usize,
+    used: bool,
+}
+
+impl Room {
+    fn new(events: usize) -> Self {
+        Room { events, bytes: BYTES, used: false }
+    }
+
+    /// Takes room for an event, if there is any. The first always fits.
+    fn take(&mut self, size: usize) -> bool {
+        let fits = self.events > 0 && (size <= self.bytes || !self.used);
+        if fits {
+            (self.events, self.bytes, self.used) = (self.events - 1, self.bytes.saturating_sub(size), true);
+        }
+        fits
+    }
 }
 
 impl GoRoutes {
@@ -54,89 +68,109 @@ impl GoRoutes {
 
     /// Returns the events to send to a client that asks for what comes after this number.
     async fn page(&self, client: &Client, since: u64, limit: usize) -> Result<Vec<StoredEvent>> {
-        let reading = match client.named {
-            false => {
+        let author = match client {
+            Client::Named(author) => author,
+            Client::Reader => {
                 let after = since.min(self.0.store.head().await?.position);
-                Some(Reading { after, except_own: None, held: HashSet::new() })
+                return Ok(self.0.store.read(Query::after(after).at_most(limit, BYTES)).await?.events);
             }
-            true => self.reading(client, since).await?,
         };
-        let Some(Reading { after, except_own, held }) = reading else { return Ok(Vec::new()) };
-        let client = Own::load(&self.0.store, &client.author).await?;
-        let (mut events, mut reached, mut bytes) = (Vec::new(), after, 0);
-        loop {
-            let query = Query::after(reached).at_most(limit - events.len(), BYTES - bytes);
-            let leaves_out = except_own.is_some_and(|from| reached >= from);
-            let query = if leaves_out { query.except_source(Some(client.source)) } else { query };
-            let page = self.0.store.read(query).await?;
-            reached = page.scanned_to;
-            for stored in page.events {
-                let own = except_own.is_some_and(|from| stored.position > from) && client.wrote(&stored);
-                if own || held.contains(&stored.event.id) {
-                    continue;
-                }
-                if !events.is_empty() && bytes + stored.event.size() > BYTES {
-                    return Ok(events);
-                }
-                bytes += stored.event.size();
-                events.push(stored);
-            }
-            if !page.more || events.len() >= limit || bytes >= BYTES {
-                return Ok(events);
-            }
-        }
+        let mut contacts = self.0.contacts.lock().await;
+        let contact = contacts.entry(author.clone()).or_default();
+        let mut record = Record::open(&self.0.store, author).await?;
+        let events = match since.checked_sub(BASE) {
+            Some(place) => kept(&mut record, place, limit).await?,
+            None => rows(&mut record, contact, since, limit).await?,
+        };
+        record.save().await?;
+        Ok(events)
     }
+}
 
-    /// Returns what to send to a client with a name, by what is recorded about it and what it says. `None` when it is
-    /// not known what it holds: it is sent nothing before it has pushed, since it accepts no event twice.
-    async fn reading(&self, client: &Client, since: u64) -> Result<Option<Reading>> {
-        let _turn = self.0.turn.lock().await;
-        let before = Known::load(&self.0.store, &client.author).await?;
-        let mut known = before.clone();
-        let head = self.0.store.head().await?.position;
-        let begin_again = |known: &mut Known, met| {
-            *known = Known { upto: 0, lacks_own_to: head, rows: 0, met };
-            self.with_heard(&client.author, |heard| heard.clear());
-        };
-        let mut after = None;
-        match since.checked_sub(BASE) {
-            // It keeps the numbers that it was given, and so confirms them.
-            Some(place) if place <= head => {
-                known.upto = known.upto.max(place);
-                known.met = true;
-                after = Some(place);
-            }
-            Some(_) => {
-                tracing::warn!(client = %client.author, "an old client knows more of this log than it holds");
-                begin_again(&mut known, true);
-            }
-            None if since == 0 => begin_again(&mut known, true),
-            None if since < known.rows => {
-                tracing::warn!(client = %client.author, "an old client's table is shorter than it was");
-                begin_again(&mut known, false);
-            }
-            None => {}
-        }
-        if since < BASE {
-            known.rows = since;
-        }
-        if known != before {
-            let put = vec![known.note(&client.author)?];
-            self.0.store.commit(Edit { put, delete: Vec::new() }).await?;
-        }
-        let after = after.unwrap_or(known.upto);
-        let held = match since < BASE {
-            true => self.with_heard(&client.author, |heard| heard.clone()),
-            false => HashSet::new(),
-        };
-        Ok(known.met.then_some(Reading { after, except_own: Some(known.lacks_own_to), held }))
+/// Returns what follows a place, to a client that keeps the numbers that it was given, and so confirms them.
+async fn kept(record: &mut Record<'_>, place: Position, limit: usize) -> Result<Vec<StoredEvent>> {
+    let known = place <= record.store.head().await?.position;
+    if !known {
+        tracing::warn!(client = %record.author, "an old client knows more of this log than it holds");
+        record.start_over(true).await?;
     }
+    let after = if known { place } else { 0 };
+    record.add_upto(after);
+    record.known.empty = true;
+    let (events, _) = lacking(record, after, Position::MAX, &mut Room::new(limit)).await?;
+    Ok(events)
+}
+
+/// Returns what a client lacks whose table ends with this row: what it was not sent yet, and then, as far as there is
+/// room, what it was sent and certainly lacks, in the order of the log.
+async fn rows(
+    record: &mut Record<'_>,
+    contact: &mut Contact,
+    row: u64,
+    limit: usize,
+) -> Result<Vec<StoredEvent>> {
+    if let Some(reason) = record.known.contradicts(row) {
+        tracing::warn!(client = %record.author, reason, "an old client starts over");
+        record.start_over(row == 0).await?;
+        *contact = Contact::default();
+    }
+    record.known.rows = row;
+    record.known.empty |= row == 0;
+    if !record.known.is_met() {
+        return Ok(Vec::new());
+    }
+    contact.go_on(record, row).await?;
+    let (mut room, sent) = (Room::new(limit), record.known.sent);
+    let (fresh, reached) = lacking(record, sent, Position::MAX, &mut room).await?;
+    record.known.sent = reached;
+    contact.sends(row, sent, fresh.iter().map(|stored| stored.position).collect());
+    let (from, to) = contact.lacking(record);
+    let (mut events, reached) = lacking(record, from, to, &mut room).await?;
+    contact.sent_again(reached);
+    events.extend(fresh);
+    Ok(events)
+}
+
+/// Returns events that the client lacks, from one place of the log to another, and the place that was reached.
+async fn lacking(
+    record: &mut Record<'_>,
+    from: Position,
+    to: Position,
+    room: &mut Room,
+) -> Result<(Vec<StoredEvent>, Position)> {
+    let (mut found, mut reached) = (Vec::new(), from);
+    let to = to.min(from.saturating_add(MOST));
+    while reached < to && room.events > 0 {
+        let query = Query::after(reached).at_most(room.events, room.bytes.max(1));
+        let page = record.store.read(query).await?;
+        record.read(page.events.iter().map(|stored| stored.position)).await?;
+        for stored in page.events {
+            if stored.position > to {
+                return Ok((found, to));
+            }
+            if record.lacks(&stored) {
+                if !room.take(stored.event.size()) {
+                    return Ok((found, reached));
+                }
+                reached = stored.position;
+                found.push(stored);
+            }
+        }
+        reached = page.scanned_to;
+        if !page.more {
+            break;
+        }
+    }
+    Ok((found, reached))
 }
 
 impl Client {
     /// Returns what is added to a place in the log to get the number that a client is given.
     pub(super) fn base(&self) -> u64 {
-        if self.named { BASE } else { 0 }
+        match self {
+            Client::Named(_) => BASE,
+            Client::Reader => 0,
+        }
     }
 }
 

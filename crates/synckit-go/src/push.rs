@@ -5,13 +5,14 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use synckit_core::{
-    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, Note, Query, RefusalCode, Refused, Result,
+    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, NodeId, Position, Query, RefusalCode, Refused,
+    Result,
 };
 use synckit_net::offload;
-use synckit_plan::{Adopt, Adoptee, StoreExt};
+use synckit_plan::{Adopt, Adoptee};
 use synckit_wire::WireLimits;
 
-use crate::client::{Front, Known, Sight};
+use crate::client::{Contact, Follows, Record, Rows, Sight};
 use crate::form::{Pushed, read};
 use crate::same_content::same_content;
 use crate::{Client, GoRoutes, REMEMBERED, entropy, now};
@@ -30,29 +31,70 @@ impl GoRoutes {
         let limits = WireLimits { limits: self.0.limits, ..WireLimits::default() };
         let (events, mut refused) = offload(body.len(), move || read(&body, &limits)).await?;
         let total = events.len() + refused.len();
-        let _turn = self.0.turn.lock().await;
-        // The client held every event before it wrote those that follow.
-        let order: Vec<_> = events.iter().map(|pushed| (pushed.index, pushed.id.clone())).collect();
-        let fresh = self.take_known(events, &mut refused).await?;
-        self.adopt(client, &order, fresh, &mut refused).await?;
+        match client {
+            Client::Named(author) => self.take(author, events, &mut refused).await?,
+            Client::Reader => refused.extend(events.iter().map(reads_only)),
+        }
         if refused.is_empty() {
             return Ok(b"{\"status\":\"ok\"}\n".to_vec());
         }
         refused.sort_by_key(|one| one.index);
-        Err(reasons(&refused, total))
+        let error = reasons(&refused, total);
+        tracing::warn!(
+            client = %client, %error,
+            "an old client is stuck: it pushes nothing after a refused event, until that is corrected or deleted in its table"
+        );
+        Err(error)
     }
 
-    /// Returns the events that are not held yet. Refuses those that are held with other content.
-    async fn take_known(&self, events: Vec<Pushed>, refused: &mut Vec<Refused>) -> Result<Vec<Pushed>> {
+    /// Stores what can be stored, and records what the client holds according to the push.
+    async fn take(&self, author: &NodeId, events: Vec<Pushed>, refused: &mut Vec<Refused>) -> Result<()> {
+        let mut contacts = self.0.contacts.lock().await;
+        let contact = contacts.entry(author.clone()).or_default();
+        let mut record = Record::open(&self.0.store, author).await?;
+        let rows = Rows::of(&events);
+        let mut follows = rows.follow(record.known.shown.as_ref(), contact.pushed);
+        if follows == Follows::Replaced {
+            tracing::warn!(client = %author, "the table of an old client is another than before; the hub asks for all of it");
+            record.start_over(false).await?;
+            *contact = Contact::default();
+            follows = rows.follow(None, None);
+        }
+        let (fresh, shown) = self.take_known(events, refused).await?;
+        record.read(shown.keys().copied()).await?;
+        let adopted = self.adopt(&mut record, &shown, fresh, refused).await?;
+        record.read(adopted.iter().copied()).await?;
+        adopted.into_iter().chain(shown.into_keys()).for_each(|place| record.add(place));
+        record.known.pushed |= follows != Follows::Apart;
+        if follows == Follows::On {
+            let stored = refused.iter().map(|one| one.index).min().unwrap_or(usize::MAX);
+            if let Some(row) = rows.before(stored).filter(|row| row.number >= record.known.shown_rows()) {
+                contact.pushed = Some(row.number);
+                record.known.shown = Some(row);
+            }
+        }
+        record.save().await
+    }
+
+    /// Returns the events that are not in the log yet, and the places of those that are, each with its index in the
+    /// push. Refuses those that are there with other content.
+    async fn take_known(
+        &self,
+        events: Vec<Pushed>,
+        refused: &mut Vec<Refused>,
+    ) -> Result<(Vec<Pushed>, HashMap<Position, usize>)> {
         let ids = events.iter().map(|pushed| pushed.id.clone()).collect();
         let held = self.0.store.facts(Needs { ids, ..Needs::default() }).await?.held;
-        let (mut fresh, mut doubtful) = (Vec::new(), Doubtful::new());
+        let (mut fresh, mut shown, mut doubtful) = (Vec::new(), HashMap::new(), Doubtful::new());
         for pushed in events {
             let content = pushed.event.content_digest(&pushed.id);
             match held.get(&pushed.id) {
                 None => fresh.push(pushed),
-                Some(held) if held.content == content => {}
-                Some(_) if self.with_alike(|alike| alike.contains(&content)) => {}
+                Some(held)
+                    if held.content == content || self.with_alike(|alike| alike.contains(&content)) =>
+                {
+                    shown.entry(held.position).or_insert(pushed.index);
+                }
                 Some(_) => {
                     let group = doubtful.entry(pushed.event.aggregate_id.clone()).or_default();
                     group.entry(pushed.id.clone()).or_default().push((content, pushed));
@@ -67,6 +109,7 @@ impl GoRoutes {
                     for (content, pushed) in group.remove(&stored.event.id).unwrap_or_default() {
                         if same_content(&stored.event, &pushed.event) {
                             self.with_alike(|alike| alike.insert(content));
+                            shown.entry(stored.position).or_insert(pushed.index);
                         } else {
                             refused.push(taken(&pushed));
                         }
@@ -79,7 +122,7 @@ impl GoRoutes {
             }
             refused.extend(group.into_values().flatten().map(|(_, pushed)| taken(&pushed)));
         }
-        Ok(fresh)
+        Ok((fresh, shown))
     }
 
     fn with_alike<T>(&self, act: impl FnOnce(&mut HashSet<[u8; 32]>) -> T) -> T {
@@ -90,75 +133,55 @@ impl GoRoutes {
         act(&mut alike)
     }
 
-    /// Stamps and stores the new events, and records what the client holds according to the push.
+    /// Stamps and stores the new events, and returns their places.
     async fn adopt(
         &self,
-        client: &Client,
-        order: &[(usize, EventId)],
+        record: &mut Record<'_>,
+        shown: &HashMap<Position, usize>,
         fresh: Vec<Pushed>,
         refused: &mut Vec<Refused>,
-    ) -> Result<()> {
-        let (places, known) = self.places(client, order).await?;
-        let aggregates: HashSet<&AggregateId> =
-            fresh.iter().map(|pushed| &pushed.event.aggregate_id).collect();
-        let mut sight = Sight::read(&self.0.store, &client.author, aggregates, &places).await?;
-        let place: HashMap<usize, u64> = order.iter().map(|(index, _)| *index).zip(places).collect();
+    ) -> Result<Vec<Position>> {
+        let aggregates = fresh.iter().map(|pushed| pushed.event.aggregate_id.clone()).collect();
+        let mut sight = Sight::read(record, aggregates, shown).await?;
         let mut adoptees = Vec::with_capacity(fresh.len());
-        for Pushed { index, id, event } in fresh {
-            let upto = place.get(&index).copied().unwrap_or(0);
-            let seen = sight.upto(&event.aggregate_id, upto)?;
+        for Pushed { index, id, event, .. } in fresh {
+            let seen = sight.before(&event.aggregate_id, index)?;
             adoptees.push((index, Adoptee { id, event, seen }));
         }
-        let mut notes = known;
-        if adoptees.is_empty() && !notes.is_empty() {
-            return self.0.store.edit(notes, Vec::new()).await;
-        }
-        let source = Adopt::source(&client.author, self.0.store.head().await?.store);
+        let source = Adopt::source(record.author, self.0.store.head().await?.store);
         let most = self.0.limits.batch_events.max(1);
+        let mut places = Vec::with_capacity(adoptees.len());
         while !adoptees.is_empty() {
             let rest = adoptees.split_off(adoptees.len().min(most));
             let (indexes, events): (Vec<usize>, Vec<Adoptee>) = adoptees.into_iter().unzip();
             let adopt = Adopt {
-                author: client.author.clone(),
+                author: record.author.clone(),
                 source,
                 events,
                 now: now(),
                 limits: self.0.limits,
                 entropy: entropy()?,
-                notes: if rest.is_empty() { std::mem::take(&mut notes) } else { Vec::new() },
             };
             let adopted = self.0.store.commit(adopt).await?;
+            places.extend(adopted.head - adopted.events.len() as Position + 1..=adopted.head);
             refused.extend(adopted.refused.into_iter().map(|one| {
                 let index = indexes.get(one.index).copied().unwrap_or(one.index);
                 Refused { index, ..one }
             }));
             adoptees = rest;
         }
-        Ok(())
+        Ok(places)
     }
+}
 
-    /// Returns the place of the log up to which the client held everything when it wrote each of these, and what to
-    /// record.
-    async fn places(&self, client: &Client, order: &[(usize, EventId)]) -> Result<(Vec<u64>, Vec<Note>)> {
-        if !client.named {
-            return Ok((vec![0; order.len()], Vec::new()));
-        }
-        let before = Known::load(&self.0.store, &client.author).await?;
-        let mut front = Front::new(&self.0.store, &client.author, &before).await?;
-        let mut held = self.with_heard(&client.author, std::mem::take);
-        let mut places = Vec::with_capacity(order.len());
-        front.advance(&held).await?;
-        for (_, id) in order {
-            held.insert(id.clone());
-            front.advance(&held).await?;
-            places.push(front.upto);
-        }
-        let known = Known { upto: front.upto, met: true, ..before.clone() };
-        if !front.is_at_the_end() {
-            self.with_heard(&client.author, |heard| *heard = held);
-        }
-        let notes = if known == before { Vec::new() } else { vec![known.note(&client.author)?] };
-        Ok((places, notes))
+fn reads_only(pushed: &Pushed) -> Refused {
+    let message = "a client without a name only reads; give this one an address of its own, such as \
+                   http://HUB/clients/NAME, or let it only pull";
+    Refused {
+        index: pushed.index,
+        id: pushed.id.to_string(),
+        code: RefusalCode::Invalid,
+        message: message.to_owned(),
     }
 }
 

@@ -45,7 +45,7 @@ impl GoRoutes {
     ) -> Result<ResponseBody> {
         let room = admission.lasting()?;
         let (heartbeat, closing) = (admission.config().heartbeat(), admission.closing());
-        let client = self.client(route).await?;
+        let client = self.client(route)?;
         let number = field(query, "cursor").filter(|cursor| !cursor.is_empty());
         let number = number.map_or(Ok(0), |cursor| read_cursor(&cursor))?;
         let head = self.0.store.head().await?.position;

@@ -35,8 +35,6 @@ pub struct Adopt {
     pub limits: Limits,
     /// Randomness for this commit.
     pub entropy: Entropy,
-    /// Notes written in the same commit.
-    pub notes: Vec<Note>,
 }
 
 /// An event to adopt.
@@ -131,10 +129,9 @@ impl Planner for Adopt {
             }
         }
         adopted.head = facts.head.position + adopted.events.len() as Position;
-        let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() }));
+        let seen = seen.into_iter().map(|(key, seen): (String, Seen)| Note { key, value: seen.encode() });
         let plan = Plan { append: adopted.events.clone(), source: Some(self.source), ..Plan::default() };
-        let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
+        let plan = ledger.finish(self.now, &self.entropy, plan, seen)?;
         Ok(Step::Write(plan, adopted))
     }
 }

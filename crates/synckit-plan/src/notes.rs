@@ -9,6 +9,7 @@
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
 //! | `seen/<bytes>/<author>/<aggregate>` | [`Seen`]: what an author that cannot stamp has seen, in its binary form |
 //! | `client/<author>` | what a transport keeps about such an author |
+//! | `holds/<bytes>/<author>/<part>` | which places of the log such an author holds, a bit for each |
 //! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the local log has been pushed |
@@ -59,6 +60,16 @@ pub fn seen(author: &NodeId, aggregate: &AggregateId) -> String {
 /// Returns the key of what a transport keeps about an author that cannot stamp.
 pub fn client(author: &NodeId) -> String {
     format!("client/{author}")
+}
+
+/// Returns the key of a part of what is kept about the places of the log that an author that cannot stamp holds.
+pub fn client_holds(author: &NodeId, part: u64) -> String {
+    format!("{}{part:016x}", all_client_holds(author))
+}
+
+/// Returns the prefix of the keys of all such parts.
+pub fn all_client_holds(author: &NodeId) -> String {
+    format!("holds/{}/{author}/", author.as_str().len())
 }
 
 /// Returns the key of an unsettled conflict.

@@ -26,7 +26,6 @@ fn adopting(events: Vec<NewEvent>, seen: &Seen) -> Adopt {
         now: NOW,
         limits: Limits::default(),
         entropy: entropy(),
-        notes: Vec::new(),
     }
 }
 
@@ -48,9 +47,7 @@ fn seen(event: &Event, upto: u64) -> Seen {
 pub async fn events_are_stamped_in_the_name_of_their_author<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "own")]).await?;
-    let mut one = adopting(vec![new_event("x", "1"), new_event("y", "2")], &Seen::default());
-    one.notes.push(Note { key: notes::client(&node("old")), value: b"kept".to_vec() });
-    let first = commit(&store, one).await?;
+    let first = adopt(&store, vec![new_event("x", "1"), new_event("y", "2")]).await?;
     assert_eq!((first.events.len(), first.duplicates, first.head), (2, 0, 3));
     let second = adopt(&store, vec![new_event("x", "3")]).await?;
     let log = log_of(&store).await?;
@@ -64,7 +61,6 @@ pub async fn events_are_stamped_in_the_name_of_their_author<F: StoreFixture>(fix
     }
     assert_eq!(second.events[0].clock.iter().collect::<Vec<_>>(), [(&node("old"), 3)]);
     assert_eq!(counter(&store, "old").await?, 3);
-    assert_eq!(text(&store, notes::client(&node("old"))).await?.as_deref(), Some("kept"));
     let next = record(&store, vec![new_event("z", "next")]).await?.events.remove(0);
     assert_eq!(next.dot, Some(Dot::new(node("n"), 2)));
     let others = scan(&store, Query::after(0).except_source(Some(store_id(9)))).await?;

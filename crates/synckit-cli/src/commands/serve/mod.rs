@@ -61,13 +61,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     certificates: ServerCertificates,
 
-    /// Serve clients of go-sync-kit too, at /push, /pull, /latest-version, /pull-cursor and /sse over HTTP
-    #[arg(long)]
-    go_clients: bool,
-
     /// Serve a client of go-sync-kit of this name below /clients/NAME, and author its events as NODE; may be repeated
     #[arg(long, value_name = "NAME=NODE")]
     go_client: Vec<GoClient>,
+
+    /// Serve clients of go-sync-kit without a name too, at /pull, /pull-cursor and /sse over HTTP; they only read
+    #[arg(long)]
+    go_readers: bool,
 }
 
 /// A client of go-sync-kit that has a name.
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
         bound.push(listen.bind().await?);
     }
     let store = open(&args).await?;
-    let wires = Wires { tls, go_clients: go_clients(&args, &store)? };
+    let wires = Wires { tls, go_clients: go_clients(&args, &store).await? };
     let served = serve(&store, bound, wires, rules, output, stop).await;
     closing(&store, served).await?;
     Ok(Exit::Done)
@@ -179,15 +179,16 @@ async fn open(args: &Args) -> Result<BoxStore, Failure> {
 }
 
 /// Returns the routes for clients of go-sync-kit; none unless asked for.
-fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoRoutes>, Failure> {
-    if !args.go_clients && args.go_client.is_empty() {
+async fn go_clients(args: &Args, store: &BoxStore) -> Result<Option<GoRoutes>, Failure> {
+    if !args.go_readers && args.go_client.is_empty() {
         return Ok(None);
     }
     let mut clients = GoClients::new(store.clone());
     for GoClient { name, node } in &args.go_client {
         clients = clients.with_client(name, node.clone())?;
     }
-    Ok(Some(clients.into_routes()))
+    let clients = if args.go_readers { clients.with_readers() } else { clients };
+    Ok(Some(clients.routes().await?))
 }
 
 fn new_name() -> Result<NodeId, Failure> {

@@ -1,7 +1,7 @@
-//! A hub with a real store, clients of go-sync-kit as scripts over raw sockets, and replicas beside them.
+//! A hub with a real store, requests over raw sockets, and replicas beside them.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -40,13 +40,14 @@ impl Hub {
     pub async fn open(directory: TempDir, old_clients: bool) -> Hub {
         let store = SqliteStore::open_as(directory.path().join("hub.db"), node("hub")).await.unwrap();
         let endpoint = Endpoint::new(store.clone());
-        let mut clients = GoClients::new(store.clone());
+        let mut clients = GoClients::new(store.clone()).with_readers();
         for name in ["ann", "bob"] {
             clients = clients.with_client(name, node(&format!("go-{name}"))).unwrap();
         }
         let config = ServerConfig { heartbeat_ms: 200, ..ServerConfig::default() };
         let service = HttpService::new(endpoint).with_config(config);
-        let service = if old_clients { service.with_routes(clients.into_routes()) } else { service };
+        let service =
+            if old_clients { service.with_routes(clients.routes().await.unwrap()) } else { service };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -178,115 +179,7 @@ pub fn new_event(id: &str, of: &str) -> NewEvent {
     NewEvent::new("Noted", of, &json!({"z": 1.5, "id": id})).unwrap().with_id(id.parse().unwrap())
 }
 
-/// Returns an event as a client pushes it.
+/// Returns an event as a client pushes it that does not number its events.
 pub fn event(id: &str, of: &str, data: Value) -> Value {
-    json!({"event": {"id": id, "type": "Noted", "aggregate_id": of, "data": data, "metadata": null}, "version": "1"})
-}
-
-/// A client with the store that comes with go-sync-kit: a table that numbers its rows itself, whatever number an event
-/// came with, and accepts no id twice. Its manager pulls what comes after its own highest row, up to the first row that
-/// cannot be inserted, and then pushes its rows after the number that the server calls its last.
-pub struct Table {
-    base: String,
-    pub rows: Vec<Value>,
-    ids: HashSet<String>,
-}
-
-impl Table {
-    pub fn new(base: &str) -> Table {
-        Table { base: base.to_owned(), rows: Vec::new(), ids: HashSet::new() }
-    }
-
-    /// Records an event offline. Returns false when its id is already there.
-    pub fn insert(&mut self, event: Value) -> bool {
-        let new = self.ids.insert(event["id"].as_str().unwrap().to_owned());
-        if new {
-            self.rows.push(doubles(event));
-        }
-        new
-    }
-
-    pub fn record(&mut self, id: &str, of: &str) {
-        assert!(self.insert(event(id, of, json!({"by": self.base, "n": 1.5}))["event"].take()));
-    }
-
-    pub fn ids(&self) -> HashSet<String> {
-        self.ids.clone()
-    }
-
-    /// Runs the first half of a sync. Fails when an event that came cannot be inserted.
-    pub async fn pull(&mut self, hub: &Hub) -> Result<usize, String> {
-        let answer = self.ask_for_more(hub).await;
-        let pulled = answer.json();
-        let pulled = pulled.as_array().expect("an array");
-        for one in pulled {
-            assert!(one["version"].as_str().unwrap().parse::<i64>().unwrap() > 0);
-            if !self.insert(one["event"].clone()) {
-                return Err(format!("UNIQUE constraint failed: {}", one["event"]["id"]));
-            }
-        }
-        Ok(pulled.len())
-    }
-
-    pub async fn ask_for_more(&self, hub: &Hub) -> Answer {
-        let path = format!("{}/pull?since={}", self.base, self.rows.len());
-        let answer = hub.call("GET", &path, "accept-encoding: gzip, deflate\r\n", b"").await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer
-    }
-
-    /// Runs the second half of a sync.
-    pub async fn push(&self, hub: &Hub) -> Result<(), String> {
-        let latest = hub.get(&format!("{}/latest-version", self.base)).await;
-        let latest: i64 = latest.json().as_str().unwrap().parse().unwrap();
-        assert_ne!(latest, 0, "these clients refuse 0");
-        let rows = self.rows.iter().enumerate().filter(|(at, _)| *at as i64 + 1 > latest);
-        let rows: Vec<Value> =
-            rows.map(|(at, row)| json!({"event": row, "version": (at + 1).to_string()})).collect();
-        for batch in rows.chunks(100) {
-            let answer = push_packed(hub, &self.base, &json!(batch)).await;
-            if answer.status != 200 {
-                return Err(answer.error());
-            }
-            assert_eq!(answer.json(), json!({"status": "ok"}));
-        }
-        Ok(())
-    }
-
-    /// Runs a whole sync; pushes even when the pull failed.
-    pub async fn sync(&mut self, hub: &Hub) -> Result<usize, String> {
-        let pulled = self.pull(hub).await;
-        self.push(hub).await?;
-        pulled
-    }
-}
-
-/// Pushes as these clients do: packed from 1,024 bytes on.
-pub async fn push_packed(hub: &Hub, base: &str, batch: &Value) -> Answer {
-    let body = batch.to_string().into_bytes();
-    if body.len() <= 1_024 {
-        return hub.post(&format!("{base}/push"), batch).await;
-    }
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    packer.write_all(&body).unwrap();
-    let headers =
-        "content-type: application/json\r\ncontent-encoding: gzip\r\naccept-encoding: gzip, deflate\r\n";
-    hub.call("POST", &format!("{base}/push"), headers, &packer.finish().unwrap()).await
-}
-
-/// Returns the value after it is read into doubles and written again.
-fn doubles(value: Value) -> Value {
-    match value {
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap();
-            if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
-        }
-        Value::Array(values) => values.into_iter().map(doubles).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(key, value)| (key, doubles(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        other => other,
-    }
+    json!({"event": {"id": id, "type": "Noted", "aggregate_id": of, "data": data, "metadata": null}, "version": ""})
 }
