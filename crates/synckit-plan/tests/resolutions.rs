@@ -226,8 +226,9 @@ fn a_taken_id_with_other_clocks_is_refused() {
 #[test]
 fn another_type_and_metadata_are_refused() {
     let good = forged(&resolution(), resolution().clock().expect("few nodes"));
-    refused(&Event { event_type: new_event("x").event_type, ..good.clone() }, "not of the type");
-    refused(&Event { dot: Some(dot("a", 2)), ..good.clone() }, "not of the type");
+    let forgotten = Event { event_type: new_event("x").event_type, ..good.clone() };
+    refused(&forgotten, "the event has no dot: its author gives it one");
+    refused(&Event { dot: Some(dot("a", 2)), ..good.clone() }, "a resolution has no dot");
     let metadata = Metadata::json(r#"{"a":1}"#).expect("JSON");
     refused(&Event { metadata, ..good }, "has metadata");
 }
@@ -256,6 +257,9 @@ fn what_cannot_be_read_is_refused() {
         assert_ne!(bad, json);
         refused(&Event { data: Data::json(&bad).expect("JSON"), ..good.clone() }, "cannot be read");
     }
+    let unknown = json.replacen('{', r#"{"extra":1,"#, 1);
+    let unknown = Event { data: Data::json(&unknown).expect("JSON"), ..good.clone() };
+    refused(&unknown, "cannot be read: unknown field `extra`");
     refused(&Event { data: Data::bytes(*b"{}"), ..good }, "cannot be read");
 }
 

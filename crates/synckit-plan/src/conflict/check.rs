@@ -22,8 +22,14 @@ impl Resolution {
     /// `Invalid`, with the id of the event.
     pub fn check(event: &Event) -> Result<()> {
         let bad = |message: &str| Err(Error::invalid(message).with("event", &event.id));
-        if !event.is_resolution() || event.event_type.as_str() != RESOLUTION_TYPE {
-            return bad("an event without a dot is not of the type of resolutions");
+        if !event.is_resolution() {
+            return bad("this is not a resolution: a resolution has no dot");
+        }
+        if event.event_type.as_str() != RESOLUTION_TYPE {
+            return bad(
+                "the event has no dot: its author gives it one, with the next counter; only resolutions and \
+                 restamps have none, and types that begin with `synckit.`",
+            );
         }
         if !event.metadata.is_empty() {
             return bad("a resolution has metadata");
@@ -31,9 +37,8 @@ impl Resolution {
         let resolution = match Resolution::read(event) {
             Ok(resolution) => resolution,
             Err(error) => {
-                return Err(Error::invalid("a resolution cannot be read")
-                    .with("event", &event.id)
-                    .with_source(error));
+                let message = format!("the data of a resolution cannot be read: {}", cause(&error));
+                return Err(Error::invalid(message).with("event", &event.id).with_source(error));
             }
         };
         if resolution.id_of(event) != event.id {
@@ -90,6 +95,14 @@ impl Resolution {
 
 fn invalid(message: &str) -> Result<()> {
     Err(Error::invalid(message))
+}
+
+/// Returns the first cause of an error.
+fn cause<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::error::Error {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
 }
 
 /// Checks that there are two or more sides, and that they are sorted.
