@@ -14,6 +14,33 @@ use crate::resolvers::tree::{self, Fields, Tree};
 pub struct FieldPath(String);
 
 impl FieldPath {
+    /// Creates a path from a JSON pointer, or from the name of a top-level field.
+    ///
+    /// ```
+    /// use synckit::conflict::FieldPath;
+    ///
+    /// assert_eq!(FieldPath::new("/address/street")?, FieldPath::root().join("address").join("street"));
+    /// assert_eq!(FieldPath::new("price")?.as_str(), "/price");
+    /// # Ok::<(), synckit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` for an empty text, and for a `~` that is not part of `~0` or `~1`.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Error> {
+        let text = text.as_ref();
+        if text.is_empty() {
+            return Err(Error::invalid("the name of a field is empty"));
+        }
+        if !text.starts_with('/') {
+            return Ok(FieldPath::root().join(text));
+        }
+        let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        match escapes {
+            true => Ok(FieldPath(text.to_owned())),
+            false => Err(Error::invalid("in a JSON pointer `~` is written `~0` and `/` is written `~1`")),
+        }
+    }
+
     /// Returns the path of the object itself.
     pub const fn root() -> Self {
         FieldPath(String::new())
@@ -44,19 +71,9 @@ impl fmt::Display for FieldPath {
 impl FromStr for FieldPath {
     type Err = Error;
 
-    /// Parses a pointer, or the name of a top-level field: `price` is `/price`.
+    /// Parses a path as [`FieldPath::new`] does.
     fn from_str(text: &str) -> Result<Self, Error> {
-        if !text.starts_with('/') {
-            return match text.is_empty() {
-                true => Err(Error::invalid("the name of a field is empty")),
-                false => Ok(FieldPath::root().join(text)),
-            };
-        }
-        let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        match escapes {
-            true => Ok(FieldPath(text.to_owned())),
-            false => Err(Error::invalid("in a JSON pointer `~` is written `~0` and `/` is written `~1`")),
-        }
+        FieldPath::new(text)
     }
 }
 
