@@ -2,7 +2,8 @@
 
 const GUIDE: &str = include_str!("../../../docs/writing-an-adapter.md");
 const CODE: [&str; 2] = [include_str!("../src/file.rs"), include_str!("../src/store.rs")];
-const TEST: &str = include_str!("conformance.rs");
+const OTHERS: [&str; 3] =
+    [include_str!("../src/lib.rs"), include_str!("conformance.rs"), include_str!("persistence.rs")];
 
 /// Returns the lines without indentation and blank lines, so that a method can be shown without its `impl`.
 fn lines(text: &str) -> Vec<&str> {
@@ -20,7 +21,7 @@ fn blocks() -> Vec<Vec<&'static str>> {
 #[test]
 fn every_block_of_the_guide_is_code_of_this_crate() {
     for block in blocks() {
-        let found = CODE.iter().chain([&TEST]).any(|file| {
+        let found = CODE.iter().chain(&OTHERS).any(|file| {
             let file = lines(file);
             file.windows(block.len()).any(|window| window == block)
         });
@@ -37,8 +38,8 @@ fn all_code_of_the_store_is_in_the_guide() {
 }
 
 #[test]
-fn the_store_has_some_130_lines_of_code() {
+fn the_store_has_some_140_lines_of_code() {
     let files = CODE.iter().chain([&include_str!("../src/lib.rs")]);
     let code = files.flat_map(|file| lines(file)).filter(|line| !line.starts_with("//")).count();
-    assert!(code < 135, "{code} lines");
+    assert!(code < 145, "{code} lines");
 }

@@ -1,14 +1,12 @@
 //! Events by authors who cannot stamp: the store stamps them in their name.
 
-use synckit_core::{
-    Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Note, Query, RefusalCode, Result,
-};
+use synckit_core::{Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Query, RefusalCode, Result};
 use synckit_plan::{
     Adopt, Adopted, Adoptee, StoreExt,
     notes::{self, Seen},
 };
 
-use super::{contents, counter, ids, log_of, named, open, receive, record, scan, text};
+use super::{contents, counter, ids, log_of, named, open, receive, record, scan};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
 use crate::samples::{Author, NOW, aggregate, entropy, event_id, new_event, node, store_id};

@@ -57,131 +57,132 @@ macro_rules! store_conformance {
     };
     ($name:ident : $fixture:expr $(,)?) => {
         $crate::__conformance! { $name, $fixture, store_suite,
-            log: an_empty_log;
-            log: recorded_events_come_back_byte_for_byte;
-            log: foreign_events_come_back_byte_for_byte;
-            log: the_source_of_every_event_is_kept;
-            log: positions_count_from_one_without_gaps;
-            log: names_that_differ_little_are_different;
-            log: every_character_survives;
-            log: a_clock_of_a_thousand_nodes_survives;
-            log: ten_thousand_events_in_one_commit;
-            record: events_are_stamped;
-            record: an_effect_is_later_than_its_cause;
-            record: the_wall_clock_may_go_backwards;
-            record: one_bad_event_stops_the_whole_record;
-            record: recording_twice_is_recording_once;
-            record: an_id_names_one_content;
-            record: the_largest_event_and_one_byte_more;
-            record: a_wrong_guess_of_the_author_is_put_right;
-            receive: receiving_twice_changes_nothing;
-            receive: an_event_twice_in_one_batch;
-            receive: an_id_that_is_taken_is_refused_and_the_rest_accepted;
-            receive: a_forked_dot_gets_an_alias_and_nothing_is_refused;
-            receive: a_forked_dot_within_one_batch_gets_an_alias;
-            receive: an_event_with_two_stamps_takes_the_greater;
-            receive: a_restamp_waits_for_its_event;
-            receive: too_large_is_refused_and_the_rest_accepted;
-            receive: the_largest_event_is_accepted_and_one_byte_more_refused;
-            receive: a_time_far_ahead_is_stored_and_lifts_no_other_aggregate;
-            receive: a_stamp_that_contradicts_itself_is_refused;
-            receive: refused_events_are_set_aside;
-            receive: notes_are_written_with_the_events;
-            receive: what_is_on_record_waits_for_a_batch_without_refusals;
-            receive: what_is_on_record_moves_only_from_where_it_is;
-            receive: an_own_event_that_is_not_held_renews_the_store;
-            receive: a_clock_that_knows_more_of_the_own_name_renews_the_store;
-            conflicts: concurrent_events_are_a_conflict;
-            conflicts: recording_on_all_heads_settles_it;
-            conflicts: a_resolution_settles_it_and_is_one_event;
-            conflicts: what_was_seen_is_no_head;
-            read: pages_end_at_the_limit_of_events;
-            read: a_page_of_one_event_and_of_none;
-            read: pages_end_at_the_limit_of_bytes;
-            read: an_event_larger_than_the_page_still_comes;
-            read: an_aggregate_is_read_alone;
-            read: aggregates_are_read_together;
-            read: one_source_is_left_out;
-            read: a_page_names_the_marks_at_its_ends;
-            read: a_page_without_matches_moves_on;
-            read: any_query_finds_what_a_model_finds;
-            notes: put_read_delete;
-            notes: the_last_value_counts;
-            notes: keys_are_answered_sorted_and_once;
-            notes: a_prefix_is_read_in_pages;
-            notes: a_prefix_ends_where_it_ends;
-            notes: keys_are_sorted_by_their_bytes;
-            notes: keys_of_any_characters;
-            notes: values_of_any_bytes;
-            notes: notes_of_one_commit_change_together;
-            commit: a_plan_that_is_refused_changes_nothing;
-            commit: asking_tells_what_is_there;
-            commit: concurrent_records_get_distinct_dots;
-            commit: an_event_received_many_times_at_once_is_stored_once;
-            commit: readers_see_only_prefixes;
-            commit: a_closed_store_says_so;
-            commit: any_planner_asks_in_rounds_and_gets_its_own_outcome;
-            commit: growth_wakes_whoever_waits;
-            commit: nobody_is_woken_before_the_log_grows;
-            marks: a_commit_gives_one_mark_to_what_it_appends;
-            marks: asking_tells_the_marks_at_places;
-            marks: marks_survive_closing;
-            marks: what_is_derived_here_has_no_source;
-            restamp: a_dot_that_is_given_up_is_taken_in_the_same_commit;
-            restamp: an_event_may_get_another_id_in_its_place;
-            restamp: asking_tells_whole_histories;
-            renew: every_handle_goes_by_the_new_id;
-            renew: a_new_id_survives_closing;
-            adopt: events_are_stamped_in_the_name_of_their_author;
-            adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
-            adopt: what_was_seen_once_stays_seen;
-            adopt: adopting_twice_is_adopting_once;
-            adopt: one_bad_event_does_not_stop_the_rest;
-            adopt: a_name_that_is_taken_is_not_written_under;
-            adopt: a_renewal_of_the_store_renames_whom_it_adopts;
-            adopt: an_adopted_event_that_comes_back_renames;
-            drops: a_dropped_record_is_whole_or_absent;
-            drops: a_dropped_receive_is_whole_or_absent;
-            drops: a_dropped_edit_is_whole_or_absent;
-            drops: a_dropped_renumber_is_whole_or_absent;
-            drops: dropped_reads_do_no_harm;
-            drops: a_dropped_close_leaves_the_log_whole;
-            renumber: events_get_dots_of_an_unused_name;
-            renumber: events_far_ahead_get_the_right_time;
-            renumber: a_log_that_moved_on_is_left_alone;
-            renumber: a_renewal_is_for_the_id_it_names;
-            reopen: what_was_acknowledged_survives_closing;
-            reopen: what_was_acknowledged_survives_a_crash;
-            reopen: counters_and_time_go_on;
-            reopen: the_log_belongs_to_one_node;
-            reopen: cursors_stay_known;
-            reopen: what_was_renumbered_survives_closing;
-            reopen: two_handles_write_one_log;
-            process: two_processes_write_one_log;
-            process: a_killed_process_leaves_what_it_acknowledged;
+            10 log: an_empty_log;
+            6 log: recorded_events_come_back_byte_for_byte;
+            6 log: foreign_events_come_back_byte_for_byte;
+            11 log: the_source_of_every_event_is_kept;
+            4 log: positions_count_from_one_without_gaps;
+            6 log: names_that_differ_little_are_different;
+            6 log: every_character_survives;
+            6 log: a_clock_of_a_thousand_nodes_survives;
+            2 log: ten_thousand_events_in_one_commit;
+            9 record: events_are_stamped;
+            9 record: an_effect_is_later_than_its_cause;
+            9 record: the_wall_clock_may_go_backwards;
+            2 record: one_bad_event_stops_the_whole_record;
+            9 record: recording_twice_is_recording_once;
+            9 record: an_id_names_one_content;
+            9 record: the_largest_event_and_one_byte_more;
+            1 record: a_wrong_guess_of_the_author_is_put_right;
+            9 receive: receiving_twice_changes_nothing;
+            2 receive: an_event_twice_in_one_batch;
+            9 receive: an_id_that_is_taken_is_refused_and_the_rest_accepted;
+            9 receive: a_forked_dot_gets_an_alias_and_nothing_is_refused;
+            9 receive: a_forked_dot_within_one_batch_gets_an_alias;
+            7 receive: an_event_with_two_stamps_takes_the_greater;
+            7 receive: a_restamp_waits_for_its_event;
+            9 receive: too_large_is_refused_and_the_rest_accepted;
+            9 receive: the_largest_event_is_accepted_and_one_byte_more_refused;
+            9 receive: a_time_far_ahead_is_stored_and_lifts_no_other_aggregate;
+            9 receive: a_stamp_that_contradicts_itself_is_refused;
+            2 receive: refused_events_are_set_aside;
+            2 receive: notes_are_written_with_the_events;
+            2 receive: what_is_on_record_waits_for_a_batch_without_refusals;
+            9 receive: what_is_on_record_moves_only_from_where_it_is;
+            8 receive: an_own_event_that_is_not_held_renews_the_store;
+            8 receive: a_clock_that_knows_more_of_the_own_name_renews_the_store;
+            9 conflicts: concurrent_events_are_a_conflict;
+            9 conflicts: recording_on_all_heads_settles_it;
+            9 conflicts: a_resolution_settles_it_and_is_one_event;
+            9 conflicts: what_was_seen_is_no_head;
+            10 read: pages_end_at_the_limit_of_events;
+            10 read: a_page_of_one_event_and_of_none;
+            10 read: pages_end_at_the_limit_of_bytes;
+            10 read: an_event_larger_than_the_page_still_comes;
+            10 read: an_aggregate_is_read_alone;
+            10 read: aggregates_are_read_together;
+            10 read: one_source_is_left_out;
+            10 read: a_page_names_the_marks_at_its_ends;
+            10 read: a_page_without_matches_moves_on;
+            10 read: any_query_finds_what_a_model_finds;
+            6 notes: put_read_delete;
+            6 notes: the_last_value_counts;
+            10 notes: keys_are_answered_sorted_and_once;
+            10 notes: a_prefix_is_read_in_pages;
+            10 notes: a_prefix_ends_where_it_ends;
+            10 notes: keys_are_sorted_by_their_bytes;
+            6 notes: keys_of_any_characters;
+            6 notes: values_of_any_bytes;
+            2 notes: notes_of_one_commit_change_together;
+            2 commit: a_plan_that_is_refused_changes_nothing;
+            9 commit: asking_tells_what_is_there;
+            1 commit: concurrent_records_get_distinct_dots;
+            1 commit: an_event_received_many_times_at_once_is_stored_once;
+            4 commit: readers_see_only_prefixes;
+            12 commit: a_closed_store_says_so;
+            9 commit: any_planner_asks_in_rounds_and_gets_its_own_outcome;
+            12 commit: growth_wakes_whoever_waits;
+            12 commit: nobody_is_woken_before_the_log_grows;
+            11 marks: a_commit_gives_one_mark_to_what_it_appends;
+            9 marks: asking_tells_the_marks_at_places;
+            11 marks: marks_survive_closing;
+            11 marks: what_is_derived_here_has_no_source;
+            7 restamp: a_dot_that_is_given_up_is_taken_in_the_same_commit;
+            7 restamp: an_event_may_get_another_id_in_its_place;
+            9 restamp: asking_tells_whole_histories;
+            8 renew: every_handle_goes_by_the_new_id;
+            8 renew: a_new_id_survives_closing;
+            9 adopt: events_are_stamped_in_the_name_of_their_author;
+            9 adopt: what_was_not_seen_is_concurrent_and_what_was_seen_is_not;
+            9 adopt: what_was_seen_once_stays_seen;
+            9 adopt: adopting_twice_is_adopting_once;
+            2 adopt: one_bad_event_does_not_stop_the_rest;
+            9 adopt: a_name_that_is_taken_is_not_written_under;
+            9 adopt: a_renewal_of_the_store_renames_whom_it_adopts;
+            8 adopt: an_adopted_event_that_comes_back_renames;
+            5 drops: a_dropped_record_is_whole_or_absent;
+            5 drops: a_dropped_receive_is_whole_or_absent;
+            5 drops: a_dropped_edit_is_whole_or_absent;
+            5 drops: a_dropped_renumber_is_whole_or_absent;
+            5 drops: dropped_reads_do_no_harm;
+            5 drops: a_dropped_close_leaves_the_log_whole;
+            7 renumber: events_get_dots_of_an_unused_name;
+            7 renumber: events_far_ahead_get_the_right_time;
+            1 renumber: a_log_that_moved_on_is_left_alone;
+            8 renumber: a_renewal_is_for_the_id_it_names;
+            3 reopen: what_was_acknowledged_survives_closing;
+            3 reopen: what_was_acknowledged_survives_a_crash;
+            3 reopen: counters_and_time_go_on;
+            12 reopen: the_log_belongs_to_one_node;
+            3 reopen: cursors_stay_known;
+            3 reopen: what_was_renumbered_survives_closing;
+            1 reopen: two_handles_write_one_log;
+            1 process: two_processes_write_one_log;
+            3 process: a_killed_process_leaves_what_it_acknowledged;
         }
     };
 }
 
-/// Makes one test per case, directly and boxed.
+/// Makes one test per case, directly and boxed. The number before a case is that of the [rule](crate::Rule) it is about.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance {
-    ($name:ident, $fixture:expr, $suite:ident, $($module:ident: $case:ident;)*) => {
+    ($name:ident, $fixture:expr, $suite:ident, $($rule:literal $module:ident: $case:ident;)*) => {
         mod $name {
             #[allow(unused_imports, reason = "what the expression names may be imported around it")]
             use super::*;
             mod direct {
                 $(#[test] fn $case() {
                     let test = concat!(module_path!(), "::", stringify!($case));
-                    $crate::run(test, async { $crate::$suite::$module::$case(&super::fixture()).await });
+                    let case = async { $crate::$suite::$module::$case(&super::fixture()).await };
+                    $crate::Rule::$suite($rule).check(stringify!($case), || $crate::run(test, case));
                 })*
             }
             mod boxed {
                 $(#[test] fn $case() {
                     let test = concat!(module_path!(), "::", stringify!($case));
                     let case = async { $crate::$suite::$module::$case(&$crate::Boxed(super::fixture())).await };
-                    $crate::run(test, case);
+                    $crate::Rule::$suite($rule).check(stringify!($case), || $crate::run(test, case));
                 })*
             }
             $crate::__fixture! { $suite, $fixture }

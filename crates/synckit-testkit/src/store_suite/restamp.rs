@@ -51,9 +51,19 @@ pub async fn a_dot_that_is_given_up_is_taken_in_the_same_commit<F: StoreFixture>
     let alias = |event: &Event| Some(Dot::new(NodeId::alias(&event.id), 1));
     assert_eq!((&log[0].event, &log[1].event.dot, &log[2]), (&moved, &alias(&second), &before[2]));
     for (old, new) in before.iter().zip(&log) {
-        assert_eq!((new.position, new.mark, new.source), (old.position, old.mark, old.source));
+        assert_eq!(
+            (new.position, new.mark, new.source),
+            (old.position, old.mark, old.source),
+            "position, mark and source of a restamped event stay"
+        );
         assert_eq!(new.event.content_digest(), old.event.content_digest());
     }
+    // A pull leaves out what came from the caller, also after a restamp.
+    let others = scan(&store, Query::after(0).except_source(before[0].source)).await?;
+    assert!(
+        others.iter().eq(log.iter().filter(|stored| stored.source != before[0].source)),
+        "a read that leaves out a source shows events from there once they are restamped"
+    );
     check_indexes(&store, &log, (first.dot.into_iter().collect(), Vec::new())).await?;
     let fork = Event { id: event_id("a fork"), ..third.clone() };
     assert_eq!(receive(&store, 2, std::slice::from_ref(&fork)).await?.accepted, 1);

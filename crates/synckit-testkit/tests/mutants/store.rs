@@ -2,6 +2,7 @@
 //! and in what it reads.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) enum Mutation {
     CapsACommit,
     LosesRestamps,
     RestampsOneByOne,
+    RestampsLoseTheSource,
+    RestampsLeaveTheIndexOfSources,
     KeepsIds,
     MarksEachEvent,
     DerivesInTheNameOfTheSource,
@@ -103,6 +106,8 @@ pub(crate) struct State {
     log: MemoryLog,
     closed: bool,
     reopened: bool,
+    /// The positions of events that were restamped.
+    restamped: BTreeSet<Position>,
 }
 
 pub(crate) struct Mutant {
@@ -239,12 +244,13 @@ impl Mutant {
     }
 
     /// Changes an event as the broken store reads it.
-    fn distort(&self, stored: &mut StoredEvent, reopened: bool) {
+    fn distort(&self, stored: &mut StoredEvent, state: &State) {
         match self.mutation {
+            M::RestampsLoseTheSource if state.restamped.contains(&stored.position) => stored.source = None,
             M::LeavesAGap if stored.position > 2 => stored.position += 1,
             M::MarksEachEvent => stored.mark.0 ^= stored.position,
             M::CutsMarks => stored.mark.0 &= i64::MAX as u64,
-            M::ForgetsMarksWhenReopened if reopened => stored.mark = Mark::default(),
+            M::ForgetsMarksWhenReopened if state.reopened => stored.mark = Mark::default(),
             M::RereadsJson => {
                 if let Ok(value) = stored.event.data.parse::<serde_json::Value>() {
                     stored.event.data = Data::of(&value).expect("it was JSON");
@@ -297,6 +303,7 @@ impl EventStore for Mutant {
             self.spoil(&state, &mut plan);
             if !matches!(self.mutation, M::PlansBeforeItsTurn | M::CommitsInTwoHalves) {
                 let mut state = state;
+                state.restamped.extend(plan.restamp.iter().map(|(position, _)| *position));
                 if self.mutation == M::RestampsOneByOne {
                     for one in std::mem::take(&mut plan.restamp) {
                         state.log.apply(Plan { restamp: vec![one], ..Plan::default() })?;
@@ -340,7 +347,7 @@ impl EventStore for Mutant {
             M::PagesIgnoreBytes => query.max_bytes = usize::MAX,
             M::IgnoresTheAggregate | M::FoldsTheAggregate => query.aggregates = None,
             M::ReadsTheFirstAggregate => query.aggregates.iter_mut().for_each(|of| of.truncate(1)),
-            M::IgnoresTheSource => query.except_source = None,
+            M::IgnoresTheSource | M::RestampsLeaveTheIndexOfSources => query.except_source = None,
             _ => {}
         }
         let state = self.open()?;
@@ -364,9 +371,13 @@ impl EventStore for Mutant {
                 };
                 asked.aggregates.as_ref().is_none_or(|of| of.iter().any(same))
             }),
+            M::RestampsLeaveTheIndexOfSources => page.events.retain(|stored| {
+                let left_out = asked.except_source.is_some() && stored.source == asked.except_source;
+                !left_out || state.restamped.contains(&stored.position)
+            }),
             _ => {}
         }
-        page.events.iter_mut().for_each(|stored| self.distort(stored, state.reopened));
+        page.events.iter_mut().for_each(|stored| self.distort(stored, &state));
         Ok(page)
     }
 
