@@ -72,6 +72,19 @@ fn text_problems(file: &File) -> Vec<String> {
     problems
 }
 
+/// Rustdoc leaves out lines of Rust that begin with `# `, but a code host shows them to whoever reads the document.
+fn hidden_lines(document: &File) -> Vec<String> {
+    let (mut problems, mut is_rust) = (Vec::new(), false);
+    for (index, line) in document.text.lines().enumerate() {
+        if let Some(language) = line.strip_prefix("```") {
+            is_rust = language.starts_with("rust");
+        } else if is_rust && (line.trim_start().starts_with("# ") || line.trim() == "#") {
+            problems.push(format!("{}:{}: a line that only rustdoc hides", document.path, index + 1));
+        }
+    }
+    problems
+}
+
 /// A module says what it is for before anything else; a crate may say it with its README.
 fn lacks_module_docs(file: &File) -> bool {
     let first = file.text.lines().next().unwrap_or_default();
@@ -99,6 +112,13 @@ fn contributors_and_reporters_find_their_page() {
 fn text_is_clean() {
     let problems: Vec<_> = repository::files().iter().flat_map(text_problems).collect();
     assert_none(&problems);
+}
+
+#[test]
+fn documents_hide_no_lines_of_code() {
+    let files = repository::files();
+    let documents = files.iter().filter(|file| file.path.ends_with(".md"));
+    assert_none(&documents.flat_map(hidden_lines).collect::<Vec<_>>());
 }
 
 #[test]
@@ -145,6 +165,13 @@ fn unclean_text_is_found() {
         assert_none(&text_problems(&file("a.rs", text)));
     }
     assert_none(&text_problems(&file("a.md", "\ta\n")));
+}
+
+#[test]
+fn a_hidden_line_is_found() {
+    let page =
+        "# A title\n\n```rust,no_run\n# fn main() {\n#[test]\n# }\n```\n# Another\n```sh\n# a comment\n```\n";
+    assert_eq!(hidden_lines(&file("a.md", page)).len(), 2);
 }
 
 #[test]
