@@ -4,6 +4,7 @@
 //! - [`tidy`]: the repository's own rules, which are the test `xtask/tests/tidy`
 //! - [`mod@bench`]: what synckit costs, each row beside its raw limit
 //! - [`codegen`]: the code that comes from the proto file
+//! - [`guide`]: the quick start and the adapter guide, run as they are written
 //! - [`matrix`]: every store, with every store, over every transport, through every scenario
 //! - [`simulate`]: many seeds of the deterministic simulator
 //! - [`cargo`]: the repository's root, and commands that can be printed and run
@@ -14,6 +15,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod codegen;
+mod guide;
 mod matrix;
 mod simulate;
 mod steps;
@@ -43,6 +45,7 @@ enum Command {
     Ci(ci::Args),
     Tidy(tidy::Args),
     Codegen(codegen::Args),
+    Guide(guide::Args),
     Matrix(matrix::Args),
     Simulate(simulate::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Codegen(args) => codegen::run(&args),
+        Command::Guide(args) => guide::run(&args),
         Command::Matrix(args) => matrix::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Doc,
     /// The programs under `examples/`; each must end by itself
     Examples,
+    /// The quick start and the adapter guide, as they are written, in a crate outside the workspace
+    Guide,
     /// Every store with every store over every transport, as far as no service is needed
     Matrix,
     /// Licenses, banned crates and sources of dependencies; needs cargo-deny
@@ -46,6 +48,7 @@ impl Group {
             Self::Test => "test",
             Self::Doc => "doc",
             Self::Examples => "examples",
+            Self::Guide => "guide",
             Self::Matrix => "matrix",
             Self::Deny => "deny",
             Self::Advisories => "advisories",
@@ -88,6 +91,7 @@ pub(crate) fn all(metadata: &Metadata, release: Option<&Release>) -> Vec<Step> {
     for package in packages.iter().filter(|package| package.manifest_path.starts_with(&examples)) {
         lines.extend(programs(package).into_iter().map(|line| (Group::Examples, line)));
     }
+    lines.push((Group::Guide, "xtask guide".into()));
     lines.push((Group::Matrix, "xtask matrix".into()));
     lines.push((Group::Deny, "deny check bans licenses sources".into()));
     lines.push((Group::Advisories, "deny check advisories".into()));
