@@ -1,6 +1,6 @@
 //! The repository's root, its packages, and commands that can be printed and run.
 //!
-//! A command prints as the line that repeats it in a shell; it runs in the root with no input,
+//! A command prints as the line that repeats it in a shell; it runs in the root, unless told otherwise, with no input,
 //! so that nothing waits for an answer.
 
 use std::fmt;
@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
-/// One call of cargo: environment, then arguments.
+/// One call of cargo: where, environment, then arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cargo {
+    directory: Option<PathBuf>,
     args: Vec<String>,
     env: Vec<(&'static str, &'static str)>,
 }
@@ -20,12 +21,18 @@ impl Cargo {
     /// `line` holds the arguments, separated by spaces; none of them may contain one.
     pub(crate) fn new(line: &str) -> Self {
         let args = line.split_whitespace().map(str::to_owned).collect();
-        Self { args, env: Vec::new() }
+        Self { directory: None, args, env: Vec::new() }
     }
 
     /// Adds an option and a path, which may contain spaces.
     pub(crate) fn with_path(mut self, option: &str, path: &Path) -> Self {
         self.args.extend([option.to_owned(), path.display().to_string()]);
+        self
+    }
+
+    /// Runs it in a directory that is not the root.
+    pub(crate) fn within(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
         self
     }
 
@@ -52,7 +59,8 @@ impl Cargo {
 
     fn command(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(root()).args(&self.args).envs(self.env.iter().copied()).stdin(Stdio::null());
+        let directory = self.directory.clone().unwrap_or_else(root);
+        command.current_dir(directory).args(&self.args).envs(self.env.iter().copied()).stdin(Stdio::null());
         // `cargo run` describes xtask to us in these. Build scripts that watch them would otherwise
         // run again each time a build changes from xtask to the shell and back.
         for (name, _) in std::env::vars_os() {
@@ -67,6 +75,9 @@ impl Cargo {
 
 impl fmt::Display for Cargo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "cd '{}' && ", directory.display())?;
+        }
         for (name, value) in &self.env {
             write!(f, "{name}='{value}' ")?;
         }
@@ -103,5 +114,7 @@ mod tests {
         assert_eq!(cargo.to_string(), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
         let cargo = Cargo::new("build").with_path("--target-dir", Path::new("/a b"));
         assert_eq!(cargo.to_string(), "cargo build --target-dir '/a b'");
+        let cargo = Cargo::new("test").within(Path::new("/a b"));
+        assert_eq!(cargo.to_string(), "cd '/a b' && cargo test");
     }
 }

@@ -38,9 +38,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
         let directory = directory(&root, page);
         write(&root, page, &directory)?;
         let cargo = Cargo::new(&format!("{verb} --quiet"))
-            .with_path("--manifest-path", &directory.join("Cargo.toml"))
+            .within(&directory)
             .with_path("--target-dir", &root.join("target"))
-            .with_path("--config", &directory.join("profiles.toml"));
+            .with_path("--config", Path::new("profiles.toml"));
         println!("{page}: {cargo}");
         if cargo.run()? != 0 {
             failed.push(page);
