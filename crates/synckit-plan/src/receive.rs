@@ -103,7 +103,8 @@ impl Planner for Receive {
         keys.push(Note::NODE.to_owned());
         keys.extend(origins.into_iter().map(notes::origin));
         keys.extend(self.on_record.as_ref().map(|record| record.key.clone()));
-        let ids = self.events.iter().map(|event| event.id.clone()).collect();
+        let overridden = self.events.iter().filter_map(Resolution::overridden);
+        let ids = self.events.iter().map(|event| event.id.clone()).chain(overridden).collect();
         Needs { ids, notes: keys, ..Needs::default() }
     }
 
@@ -277,7 +278,8 @@ impl Receive {
         })
     }
 
-    /// Returns the aggregates in which a dot names two events, or an event has two stamps, as far as can be determined.
+    /// Returns the aggregates in which a dot names two events, or an event has two stamps, as far as can be determined,
+    /// and those in which a decision overrides another.
     fn concerned(&self, facts: &Facts) -> Result<BTreeSet<AggregateId>> {
         let mut concerned = BTreeSet::new();
         for (event, twin) in self.twins(facts) {
@@ -297,7 +299,7 @@ impl Receive {
                 || awaits && facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
             if match facts.held.get(&event.id) {
                 Some(held) => held.digest != event.digest(),
-                None => event.is_restamp() || awaited(),
+                None => event.is_restamp() || awaited() || overrides_held(facts, event),
             } {
                 concerned.insert(event.aggregate_id.clone());
             }
@@ -356,7 +358,7 @@ impl Receive {
             None if event.is_restamp() => Restamp::check(event),
             None => Resolution::check(event),
         });
-        if let Err(error) = checked {
+        if let Err(error) = checked.and_then(|()| check_overridden(facts, batch, event)) {
             return refused(RefusalCode::Invalid, error.to_string());
         }
         self.fits(ledger, event)
@@ -398,6 +400,33 @@ impl Receive {
             event: Some(text),
         };
         Note::json(notes::refused_here(peer, event.id.as_str()), &refused)
+    }
+}
+
+/// Returns whether an event overrides an event of its aggregate that is held.
+fn overrides_held(facts: &Facts, event: &Event) -> bool {
+    let held = Resolution::overridden(event).and_then(|id| facts.held.get(&id));
+    held.is_some_and(|held| held.aggregate == event.aggregate_id)
+}
+
+/// Checks that the decision which an event overrides is in the log or came before it. It always did if the decision is
+/// genuine: whoever decided held it, and logs keep its order.
+fn check_overridden(facts: &Facts, batch: &mut Batch<'_>, event: &Event) -> Result<()> {
+    let Some(id) = Resolution::overridden(event) else { return Ok(()) };
+    let stored = || {
+        let (held, history) = (facts.held.get(&id)?, facts.histories.get(&event.aggregate_id)?);
+        let at = history.binary_search_by_key(&held.position, |stored| stored.position).ok()?;
+        Some(&history[at].event)
+    };
+    let decision = batch.named(&id).or_else(stored).filter(|decision| {
+        decision.is_resolution() && decision.aggregate_id == event.aggregate_id
+    });
+    match decision {
+        Some(_) => Ok(()),
+        None => {
+            let message = "a decision overrides one that is not held here; it can be stored after that one";
+            Err(Error::invalid(message).with("event", &event.id).with("overrides", id))
+        }
     }
 }
 

@@ -103,6 +103,11 @@ impl Planner for Renumber {
 }
 
 impl Renumber {
+    /// Returns whether this is a resolution derived here that nobody was sent, so that it follows the renumbered events.
+    fn follows(&self, stored: &StoredEvent) -> bool {
+        stored.event.is_resolution() && stored.source.is_none() && stored.position > self.handed
+    }
+
     /// Returns the identity with a name under which nothing has been recorded yet, and with the suspicion cleared.
     fn with_unused_name(&self, facts: &Facts, ledger: &mut Ledger<'_>) -> Result<Identity> {
         let identity = ledger.identity.clone();
@@ -129,6 +134,8 @@ struct Numbering<'a> {
     own: HashMap<&'a AggregateId, (Vec<&'a Dot>, Vec<&'a Dot>)>,
     /// The new ids of resolutions, by their old ids.
     resolutions: HashMap<EventId, EventId>,
+    /// The decisions that are overridden by decisions which keep their ids.
+    overridden: BTreeSet<EventId>,
 }
 
 impl<'a> Numbering<'a> {
@@ -140,8 +147,14 @@ impl<'a> Numbering<'a> {
     ) -> Result<Self> {
         let mut next = if wanted.taken { ledger.counter(&identity.author)? } else { 0 };
         let (mut counters, mut own) = (HashMap::new(), HashMap::<_, (Vec<_>, Vec<_>)>::new());
+        let mut overridden = BTreeSet::new();
         let mut stored: Vec<&StoredEvent> = facts.histories.values().flatten().collect();
         stored.sort_unstable_by_key(|stored| stored.position);
+        for stored in stored.iter().rev() {
+            if !wanted.follows(stored) || overridden.contains(&stored.event.id) {
+                overridden.extend(Resolution::overridden(&stored.event));
+            }
+        }
         for StoredEvent { event, .. } in stored {
             let Some(dot) = event.dot.as_ref().filter(|dot| identity.is_own(&dot.node)) else { continue };
             let (moved, stays) = own.entry(&event.aggregate_id).or_default();
@@ -153,15 +166,14 @@ impl<'a> Numbering<'a> {
                 stays.push(dot);
             }
         }
-        Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new() })
+        Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new(), overridden })
     }
 
     /// Returns the event with its new stamp, if it gets one. `before` are the events of its aggregate that precede it.
     fn moved(&mut self, stored: &StoredEvent, before: &[Event]) -> Result<Option<Event>> {
         let event = &stored.event;
         let wanted = self.wanted.events.contains_key(&event.id);
-        let follows =
-            event.is_resolution() && stored.source.is_none() && stored.position > self.wanted.handed;
+        let follows = self.wanted.follows(stored) && !self.overridden.contains(&event.id);
         if !wanted && !follows {
             return Ok(None);
         }

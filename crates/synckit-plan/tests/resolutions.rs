@@ -341,6 +341,26 @@ fn what_cannot_be_kept_or_merged_is_refused() {
     Resolution::check(&forged(&good, good.clock().expect("few nodes"))).expect("it is accepted");
 }
 
+#[test]
+fn a_made_up_round_is_refused() {
+    let id = |text: &str| Some(EventId::new(text).expect("a short id"));
+    let first = || id("0001aaaa-0000-8000-8000-000000000000");
+    refused_saying(|it| it.round = 2, "does not say which decision it overrides");
+    refused_saying(|it| it.round = u16::MAX, "does not say which decision it overrides");
+    refused_saying(|it| it.overrides = first(), "round 0 or 1 says that it overrides");
+    refused_saying(|it| (it.round, it.overrides) = (1, first()), "round 0 or 1 says that it overrides");
+    for overrides in [first(), id("0003aaaa-0000-8000-8000-000000000000"), id("é"), id("r")] {
+        refused_saying(|it| (it.round, it.overrides) = (3, overrides), "not of the round before");
+    }
+    let mut second = resolution();
+    (second.round, second.overrides) = (2, first());
+    Resolution::check(&forged(&second, second.clock().expect("few nodes"))).expect("it is accepted");
+    let json = forged(&second, second.clock().expect("few nodes")).data;
+    assert!(json.as_json().expect("JSON").ends_with(
+        r#""by":"test","round":2,"overrides":"0001aaaa-0000-8000-8000-000000000000"}"#
+    ));
+}
+
 /// Uses an author that claims to have seen an event, but not what that event had seen.
 #[test]
 fn clocks_that_contradict_each_other_are_settled_all_the_same() {
@@ -388,9 +408,11 @@ fn dots_and_clocks_can_be_rewritten() {
     }
     let earlier = EventId::new("r").expect("a short id");
     let mut keeps = resolution();
-    keeps.decision = Decision::Keep(Kept::Resolution(earlier, clock(&[("a", 2)])));
+    keeps.decision = Decision::Keep(Kept::Resolution(earlier.clone(), clock(&[("a", 2)])));
+    keeps.overrides = Some(earlier);
     let later = EventId::new("s").expect("a short id");
     let keeps = keeps.map_dots(moved, moved_clock, |_| later.clone()).expect("few nodes");
+    assert_eq!(keeps.overrides.as_ref(), Some(&later));
     let expected = Kept::Resolution(later, clock(&[("a", 1), ("d", 1)]));
     assert_eq!(keeps.decision, Decision::Keep(expected));
 }

@@ -8,7 +8,8 @@ use synckit_plan::Restamp;
 /// A caller names itself. Proving that it is who it claims to be is up to the layer that knows its credentials: one
 /// that checks a token and compares it with the caller in the message, or that gives each tenant a separate endpoint.
 pub trait Access: Send + Sync + 'static {
-    /// Returns whether the caller may read this event. What it may not read is skipped, as by a filter.
+    /// Returns whether the caller may read this event. What it may not read is skipped, as by a filter. Judge a
+    /// resolution by its aggregate: a decision that overrides another can be stored only where that one was read.
     fn may_read(&self, caller: &Caller, event: &Event) -> bool;
 
     /// Returns whether the caller may write this event. What it may not write is refused as `denied`; the rest of its

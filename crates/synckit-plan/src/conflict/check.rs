@@ -4,7 +4,7 @@
 
 use synckit_core::{AggregateId, Error, Event, NodeId, Result, VectorClock};
 
-use crate::conflict::resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
+use crate::conflict::resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution, round_of};
 use crate::conflict::side::Side;
 
 impl Resolution {
@@ -17,6 +17,7 @@ impl Resolution {
     /// - The clock of the event is the join of what the sides have seen.
     /// - The kept event is a side, was seen by a side, or is an earlier resolution. A merged event is of the same
     ///   aggregate.
+    /// - From round 2 on, it names a decision of the round before. Whether that one is held, the store has to check.
     ///
     /// # Errors
     /// `Invalid`, with the id of the event.
@@ -54,6 +55,7 @@ impl Resolution {
         order(&self.sides)?;
         apart(&self.base, &self.sides)?;
         factoring(&self.base, &self.sides, clock)?;
+        self.overrides_the_round_before()?;
         match &self.decision {
             Decision::Keep(kept) => self.can_keep(kept, clock),
             Decision::Merge(content) if content.aggregate_id != *aggregate => {
@@ -63,6 +65,18 @@ impl Resolution {
                 invalid("a resolution merges into an event of a reserved type")
             }
             Decision::Merge(_) | Decision::KeepAll => Ok(()),
+        }
+    }
+
+    fn overrides_the_round_before(&self) -> Result<()> {
+        match (&self.overrides, self.round) {
+            (None, 0 | 1) => Ok(()),
+            (None, _) => invalid("a decision of round 2 or more does not say which decision it overrides"),
+            (Some(_), 0 | 1) => invalid("a decision of round 0 or 1 says that it overrides another"),
+            (Some(id), round) if round_of(id) != Some(round - 1) => {
+                invalid("a decision overrides one that is not of the round before")
+            }
+            (Some(_), _) => Ok(()),
         }
     }
 

@@ -102,6 +102,9 @@ impl Ruling {
     }
 }
 
+const DECIDED_TOO_OFTEN: &str =
+    "people have decided here 65,535 times; record an event on top of the decision instead";
+
 /// Settles conflicts.
 ///
 /// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Decide by
@@ -182,11 +185,11 @@ impl Conflict {
     /// resolvers and by people.
     ///
     /// # Errors
-    /// Same as [`Conflict::settle`]; `TooLarge` after 65,535 such decisions.
+    /// Same as [`Conflict::settle`]; `TooLarge` after 65,535 such decisions, each on top of the one before.
     pub fn override_with(&self, ruling: impl Into<Ruling>, by: &str) -> Result<Option<Event>> {
         let decided = self.settled_by.as_deref().map(Resolution::read).transpose()?;
         let round = decided.map_or(0, |decided| decided.round).checked_add(1);
-        let round = round.ok_or_else(|| Error::too_large("people have decided here 65,535 times"))?;
+        let round = round.ok_or_else(|| Error::too_large(DECIDED_TOO_OFTEN))?;
         self.write_down(ruling.into(), by, round)
     }
 
@@ -224,7 +227,8 @@ impl Conflict {
             false => head.time.next(),
         });
         let time = times.chain(settled_by.map(|before| before.time)).max().unwrap_or(Timestamp::ZERO);
-        let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round };
+        let overrides = settled_by.filter(|_| round > 1).map(|before| before.id.clone());
+        let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round, overrides };
         let clock = resolution.clock()?;
         let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
         if resolution.sides.len() < 2 || !heads.all(|head| head.clock.is_covered_by(&clock)) {

@@ -41,6 +41,10 @@ pub struct Resolution {
     /// begins with the round, so that the later decision is later in canonical order.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: u16,
+    /// The decision of the round before, from round 2 on. A store refuses a decision that overrides one it does not
+    /// hold, so a late round cannot be made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<EventId>,
 }
 
 fn is_zero(round: &u16) -> bool {
@@ -101,6 +105,12 @@ impl Resolution {
             return Err(bad());
         }
         event.data.parse().map_err(|error| bad().with_source(error))
+    }
+
+    /// Returns the decision that this event overrides, if it is a resolution of round 2 or more that can be read.
+    pub fn overridden(event: &Event) -> Option<EventId> {
+        let late = event.is_resolution() && round_of(&event.id).is_none_or(|round| round > 1);
+        late.then(|| Resolution::read(event).ok()?.overrides).flatten()
     }
 
     /// Returns the side with this dot.
@@ -169,8 +179,14 @@ impl Resolution {
             decision @ (Decision::KeepAll | Decision::Merge(_)) => decision.clone(),
         };
         let (by, rule, reason) = (self.by.clone(), self.rule.clone(), self.reason.clone());
-        Ok(Resolution { base, sides, decision, by, rule, reason, round: self.round })
+        let overrides = self.overrides.as_ref().map(&resolution);
+        Ok(Resolution { base, sides, decision, by, rule, reason, round: self.round, overrides })
     }
+}
+
+/// Returns the round that the id of a resolution begins with.
+pub(super) fn round_of(id: &EventId) -> Option<u16> {
+    u16::from_str_radix(id.as_str().get(..4)?, 16).ok()
 }
 
 /// Returns the id of a resolution event: a UUIDv8 of the round and 14 bytes of the SHA-256 over everything else it

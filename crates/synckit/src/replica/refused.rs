@@ -34,12 +34,17 @@ pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
 
 pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> {
     let (store, mut stored) = (replica.store(), 0);
+    let mut asides = Vec::new();
     for note in store.notes_under(notes::REFUSED_HERE).await? {
-        let aside: RefusedEvent = note.parse()?;
+        asides.push((note.parse::<RefusedEvent>()?, note.key));
+    }
+    // The id of a decision begins with its round, so it comes after the one it overrides, whoever sent which.
+    asides.sort_by(|(left, _), (right, _)| left.id.cmp(&right.id));
+    for (aside, key) in asides {
         let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
         let mut receive = replica.receive(Some(aside.peer), vec![event])?;
         receive.keep_refused = true;
-        receive.delete.push(note.key);
+        receive.delete.push(key);
         stored += store.commit(receive).await?.accepted;
     }
     offer_again(store).await?;

@@ -1,9 +1,10 @@
 //! People: what is left for them, what they decide, and what they expect when they record.
 
 use synckit::{
-    ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, SyncManager,
-    conflict::{Answer, Ruling},
+    ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, StoreId, SyncManager, Transport,
+    conflict::{Answer, Decision, Kept, Resolution, Ruling},
     store::StoreExt,
+    transport::{Caller, PushRequest, RefusalCode},
 };
 use synckit_sqlite::SqliteStore;
 
@@ -98,6 +99,43 @@ async fn a_person_overrides_a_resolver_and_a_later_decision_an_earlier_one() {
     person.replica().record([edit("note-00000", "3")]).await.unwrap();
     let error = person.replica().settled_conflict(&id("note-00000"), &top[0]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// Somebody who may write settles what a person has settled, with the last round, as if people had decided often.
+#[tokio::test]
+async fn a_made_up_round_overrules_nobody() {
+    let (_, b, hub) = edited_apart(1).await;
+    manager(&b, &hub).sync().await.unwrap();
+    let person = manager(&b, &hub);
+    let decide = async |side: usize| {
+        let top = person.replica().heads(&id("note-00000")).await.unwrap();
+        let conflict = person.replica().settled_conflict(&id("note-00000"), &top[0]).await.unwrap();
+        let kept = conflict.branches[side].stands_for.id.clone();
+        let decision = person.replica().settle(&conflict, Answer::Keep(kept.clone()), "ann").await.unwrap();
+        person.sync().await.unwrap();
+        (decision, conflict.branches[1 - side].stands_for.dot.clone().unwrap(), kept)
+    };
+    let (decision, other, kept) = decide(0).await;
+    let forged = |round, overrides| {
+        let forged = Resolution { round, overrides, ..Resolution::read(&decision).unwrap() };
+        let forged = Resolution { decision: Decision::Keep(Kept::Side(other.clone())), ..forged };
+        forged.into_event(decision.aggregate_id.clone(), decision.time).unwrap()
+    };
+    let before_last = Some("fffe0000-0000-8000-8000-000000000000".parse().unwrap());
+    let events = vec![
+        forged(u16::MAX, None),
+        forged(u16::MAX, Some(decision.id.clone())),
+        forged(u16::MAX, before_last),
+    ];
+    let caller = Caller { node: NodeId::new("eve").unwrap(), store: StoreId::from_bytes([9; 16]) };
+    let push = PushRequest { caller, filter: "all".into(), events, from: None, upto: None };
+    let pushed = synckit::Endpoint::new(hub.clone()).push(push).await.unwrap();
+    assert_eq!((pushed.accepted, pushed.refused.len()), (0, 3), "{pushed:?}");
+    assert!(pushed.refused.iter().all(|refused| refused.code == RefusalCode::Invalid));
+    assert_eq!(live(&hub, "note-00000").await.iter().map(|event| &event.id).collect::<Vec<_>>(), [&kept]);
+    // The person can still decide otherwise.
+    let (_, _, kept) = decide(1).await;
+    assert_eq!(live(&hub, "note-00000").await.iter().map(|event| &event.id).collect::<Vec<_>>(), [&kept]);
 }
 
 #[tokio::test]

@@ -188,11 +188,10 @@ fn run(who: Who, replicas: usize, aggregates: usize, steps: &[Step]) {
     loop {
         rounds += 1;
         let before: Vec<usize> = world.iter().map(|replica| replica.log.len()).collect();
-        let all: Vec<_> = world.iter().flat_map(|replica| replica.log.clone()).collect();
-        for (index, replica) in world.iter_mut().enumerate() {
-            let mut events = all.clone();
-            events.rotate_left(index % all.len().max(1));
-            replica.receive(events);
+        let mut logs: Vec<_> = world.iter().map(|replica| replica.log.clone()).collect();
+        for replica in &mut world {
+            replica.receive(logs.concat());
+            logs.rotate_left(1);
         }
         for (index, replica) in world.iter_mut().enumerate() {
             replica.settle(&resolvers[index]);
