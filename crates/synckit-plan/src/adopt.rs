@@ -171,13 +171,14 @@ impl Adopt {
             (None, Some(value)) => Seen::decode(&key, value)?,
             (None, None) => Seen::default(),
         };
-        known.merge(&more)?;
+        // What has no room in one clock counts as not seen.
+        let _ = known.merge(&more);
         let dot = Dot::new(author.clone(), counter);
-        known.clock.observe(&dot)?;
+        if known.clock.observe(&dot).is_err() {
+            known.clock = VectorClock::from_entries([(dot.node.clone(), dot.counter)])?;
+        }
         let heads = ledger.heads(&new.aggregate_id)?;
         let time = Timestamp::after(self.now, heads.iter().map(|head| head.time));
-        let mut all: VectorClock = heads.clock()?;
-        all.merge(&known.clock)?;
         let event = new.stamped(id, Some(dot), known.clock.clone(), time);
         if event.size() > self.limits.event_bytes {
             return Err(Error::too_large(format!(

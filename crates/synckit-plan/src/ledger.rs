@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use synckit_core::{
     AggregateId, Dot, Error, Event, Facts, Identity, Mark, NodeId, Note, Plan, Renewal, Result, StoreId,
-    VectorClock,
 };
 
 use crate::Entropy;
@@ -32,17 +31,17 @@ struct Branches {
     /// The key of the note with its heads.
     key: String,
     heads: Heads,
-    /// The number of heads before the plan.
-    before: usize,
+    /// Whether it was in conflict before the plan.
+    before: bool,
 }
 
 impl Branches {
     fn came_into_conflict(&self) -> bool {
-        self.heads.len() > 1 && self.before < 2
+        self.heads.in_conflict() && !self.before
     }
 
     fn was_settled(&self) -> bool {
-        self.heads.len() < 2 && self.before > 1
+        !self.heads.in_conflict() && self.before
     }
 }
 
@@ -85,7 +84,7 @@ impl<'a> Ledger<'a> {
             Entry::Vacant(unknown) => {
                 let key = notes::heads(aggregate);
                 let heads = self::heads(self.facts, &key)?;
-                let before = heads.len();
+                let before = heads.in_conflict();
                 self.branches.push(Branches { aggregate: aggregate.clone(), key, heads, before });
                 Ok(*unknown.insert(self.branches.len() - 1))
             }
@@ -127,9 +126,8 @@ impl<'a> Ledger<'a> {
         self.store.unwrap_or(self.facts.head.store)
     }
 
-    /// Returns whether a clock contains an event under the local name that is not in the log.
-    pub(super) fn lacks_own(&mut self, clock: &VectorClock) -> Result<bool> {
-        let counter = clock.counter(&self.identity.author);
+    /// Returns whether this counter is that of an event under the local name that is not in the log.
+    pub(super) fn lacks_own(&mut self, counter: u64) -> Result<bool> {
         Ok(counter > 0 && counter > self.counter(&self.identity.author.clone())?)
     }
 
@@ -171,6 +169,10 @@ impl<'a> Ledger<'a> {
                 plan.put.push(put(notes::conflict(aggregate), now.to_string()));
             } else if branches.was_settled() {
                 plan.delete.push(notes::conflict(aggregate));
+            }
+            let nodes = branches.heads.nodes();
+            if nodes >= Heads::MANY {
+                plan.put.push(put(notes::full(aggregate), nodes.to_string()));
             }
         }
         if identity(self.facts)? != self.identity {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store` | the store id, as text |
 //! | `node` | [`Identity`](synckit_core::Identity): the node id, the current author name, and its former names |
+//! | `machine` | [`Machine`]: on which machine a file was last opened |
 //! | `handed` | the position in the local log up to which events were handed out, as text |
 //! | `origin/<node>` | [`Latest`]: the highest counter held of that node, and the event with that counter, as text |
 //! | `heads/<aggregate>` | [`Heads`](crate::Heads), in their binary form |
@@ -11,6 +12,7 @@
 //! | `client/<author>` | what a transport keeps about such an author |
 //! | `holds/<bytes>/<author>/<part>` | which places of the log such an author holds, a bit for each |
 //! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
+//! | `full/<aggregate>` | how many nodes the heads of an aggregate have seen, as text, if there are 800 or more |
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the local log has been pushed |
 //! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
@@ -33,8 +35,12 @@ use synckit_core::{
 
 /// The key of the position up to which the local log was handed out.
 pub const HANDED: &str = "handed";
+/// The key of the [`Machine`] that a file was last opened on.
+pub const MACHINE: &str = "machine";
 /// The prefix of the keys of unsettled conflicts.
 pub const CONFLICTS: &str = "conflict/";
+/// The prefix of the keys of aggregates whose clock is nearly full.
+pub const FULL: &str = "full/";
 /// The prefix of the keys of foreign events that were set aside.
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
@@ -77,6 +83,11 @@ pub fn conflict(aggregate: &AggregateId) -> String {
     format!("{CONFLICTS}{aggregate}")
 }
 
+/// Returns the key of an aggregate whose clock is nearly full.
+pub fn full(aggregate: &AggregateId) -> String {
+    format!("{FULL}{aggregate}")
+}
+
 /// Returns the key of a [`PullNote`].
 pub fn pull(peer: StoreId, filter: &str) -> String {
     format!("pull/{peer}/{filter}")
@@ -116,6 +127,10 @@ pub fn refused_by(peer: StoreId) -> String {
 pub fn refused_by_peer(peer: StoreId, event: &EventId) -> String {
     format!("{REFUSED_BY_PEERS}{peer}/{event}")
 }
+
+/// On which machine a file was last opened: a hash of the id of the machine, how often it was another one than before,
+/// and when that was last, in Unix milliseconds. The store writes it when it opens the file.
+pub type Machine = (String, u32, u64);
 
 /// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.
 #[derive(Clone, Debug, PartialEq, Eq)]

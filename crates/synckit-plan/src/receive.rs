@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use synckit_core::{
     AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, Facts, Former, Identity, Limits, Needs,
     NodeId, Note, Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
-    VectorClock,
 };
 
 use crate::Entropy;
@@ -131,7 +130,8 @@ impl Planner for Receive {
             match verdict {
                 Verdict::New { place } => {
                     let taken = event.author().is_some_and(|author| ledger.identity.writes_as(author));
-                    if taken || ledger.lacks_own(&event.clock)? {
+                    let own = event.clock.counter(&ledger.identity.author);
+                    if taken || ledger.lacks_own(own)? {
                         ledger.renew(Renewal::SetBack, self.now, &self.entropy);
                     }
                     if shows_copy(&ledger.identity, event) {
@@ -361,26 +361,7 @@ impl Receive {
         if let Err(error) = checked.and_then(|()| check_overridden(facts, batch, event)) {
             return refused(RefusalCode::Invalid, error.to_string());
         }
-        self.fits(ledger, event)
-    }
-
-    /// Checks that the aggregate's clock has room for what the event had seen; otherwise nothing could ever be written
-    /// to it again.
-    fn fits(&self, ledger: &mut Ledger<'_>, event: &Event) -> Result<Verdict> {
-        let place = ledger.place(&event.aggregate_id)?;
-        let heads = ledger.heads_at(place);
-        let most: usize = heads.iter().map(|head| head.clock.len()).sum();
-        if most + event.clock.len() <= VectorClock::MAX_NODES {
-            return Ok(Verdict::New { place });
-        }
-        let mut clock = heads.clock()?;
-        match clock.merge(&event.clock) {
-            Ok(()) => Ok(Verdict::New { place }),
-            Err(error) if error.kind() == ErrorKind::TooLarge => {
-                Ok(Verdict::Refused(RefusalCode::TooLarge, error.to_string()))
-            }
-            Err(error) => Err(error),
-        }
+        Ok(Verdict::New { place: ledger.place(&event.aggregate_id)? })
     }
 
     fn refused_note(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
@@ -418,9 +399,10 @@ fn check_overridden(facts: &Facts, batch: &mut Batch<'_>, event: &Event) -> Resu
         let at = history.binary_search_by_key(&held.position, |stored| stored.position).ok()?;
         Some(&history[at].event)
     };
-    let decision = batch.named(&id).or_else(stored).filter(|decision| {
-        decision.is_resolution() && decision.aggregate_id == event.aggregate_id
-    });
+    let decision = batch
+        .named(&id)
+        .or_else(stored)
+        .filter(|decision| decision.is_resolution() && decision.aggregate_id == event.aggregate_id);
     match decision {
         Some(_) => Ok(()),
         None => {

@@ -48,7 +48,7 @@ impl Expect {
 
     fn check(&self, heads: &Heads) -> Result<()> {
         let message = match self {
-            Expect::Settled(_) if heads.len() > 1 => {
+            Expect::Settled(_) if heads.in_conflict() => {
                 "the aggregate is in conflict; settle it first, or record on top of all sides"
             }
             Expect::Heads(_, expected)
@@ -102,8 +102,8 @@ impl Planner for Record {
             }
         }
         for (_, new) in self.events.iter().filter(|(id, _)| !facts.held.contains_key(id)) {
-            let clock = ledger.heads(&new.aggregate_id)?.clock()?;
-            if ledger.lacks_own(&clock)? {
+            let counter = ledger.heads(&new.aggregate_id)?.counter(&author);
+            if ledger.lacks_own(counter)? {
                 // Somebody has seen an event of this name that is not in the log: the log was restored from a backup,
                 // or the name is taken.
                 ledger.renew(Renewal::SetBack, self.now, &self.entropy);
@@ -163,11 +163,9 @@ impl Record {
         if counter > MAX_COUNTER {
             return Err(Error::too_large("this node has authored as many events as a counter can count"));
         }
-        let heads = ledger.heads(&new.aggregate_id)?;
-        let time = Timestamp::after(self.now, heads.iter().map(|head| head.time));
-        let mut clock = heads.clock()?;
         let dot = Dot::new(self.author.clone(), counter);
-        clock.observe(&dot)?;
+        let (clock, latest) = ledger.heads(&new.aggregate_id)?.on_top(&dot)?;
+        let time = Timestamp::after(self.now, latest);
         Ok(new.stamped(id, Some(dot), clock, time))
     }
 }

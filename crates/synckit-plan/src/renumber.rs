@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use synckit_core::{
-    AggregateId, Dot, Event, EventId, Facts, Identity, Needs, NodeId, Note, Plan, Planner, Position, Renewal,
-    Result, Step, StoredEvent, Timestamp, VectorClock,
+    AggregateId, Dot, ErrorKind, Event, EventId, Facts, Identity, Needs, NodeId, Note, Plan, Planner,
+    Position, Renewal, Result, Step, StoredEvent, Timestamp, VectorClock,
 };
 
 use crate::Entropy;
@@ -178,7 +178,11 @@ impl<'a> Numbering<'a> {
             return Ok(None);
         }
         if follows {
-            return Ok(Some(self.resolution(event, before)?).filter(|moved| moved != event));
+            return match self.resolution(event, before) {
+                // Its clock has no room for the new name.
+                Err(error) if error.kind() == ErrorKind::TooLarge => Ok(None),
+                moved => Ok(Some(moved?).filter(|moved| moved != event)),
+            };
         }
         let mut moved = event.clone();
         moved.clock = self.clock(&event.aggregate_id, &event.clock)?;
@@ -222,11 +226,12 @@ impl<'a> Numbering<'a> {
         let mut new = VectorClock::from_entries(
             clock.iter().filter(|(node, _)| !self.identity.is_own(node)).map(|(node, n)| (node.clone(), n)),
         )?;
-        for dot in stays.iter().filter(|dot| clock.has_seen(dot)) {
-            new.observe(dot)?;
-        }
         for dot in moved.iter().filter(|dot| clock.has_seen(dot)) {
             new.observe(&self.dot(dot))?;
+        }
+        for dot in stays.iter().filter(|dot| clock.has_seen(dot)) {
+            // What has no room in the clock counts as not seen.
+            let _ = new.observe(dot);
         }
         Ok(new)
     }

@@ -105,14 +105,19 @@ pub(crate) fn compare(left: &Event, right: &Event) -> Ordering {
         .then_with(|| right.time.cmp(&left.time))
 }
 
-/// Returns the clock of an event under its alias: what it had seen, and of its author only what came before it.
+/// Returns the clock of an event under its alias: what it had seen, and of its author only what came before it, or
+/// nothing if the clock has no room for that.
 pub(crate) fn aliased(event: &Event, alias: &NodeId) -> Result<VectorClock> {
-    let own = event.dot.as_ref().map(|dot| (&dot.node, dot.counter));
-    let seen = event.clock.iter().map(|(node, counter)| match own {
-        Some((author, own)) if author == node => (node.clone(), own - 1),
-        _ => (node.clone(), counter),
-    });
-    VectorClock::from_entries(seen.chain([(alias.clone(), 1)]))
+    let author = event.author();
+    let others = event.clock.iter().filter(|(node, _)| Some(*node) != author);
+    let others = others.map(|(node, counter)| (node.clone(), counter));
+    let mut clock = VectorClock::from_entries(others.chain([(alias.clone(), 1)]))?;
+    if let Some(Dot { node, counter: 2.. }) = &event.dot
+        && clock.len() < VectorClock::MAX_NODES
+    {
+        clock.observe(&Dot::new(node.clone(), event.clock.counter(node) - 1))?;
+    }
+    Ok(clock)
 }
 
 #[cfg(test)]

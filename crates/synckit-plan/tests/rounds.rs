@@ -45,7 +45,9 @@ fn event(id: &str, name: &str, aggregate: &str) -> Event {
 
 /// Returns the two sides of a conflict.
 fn apart(aggregate: &str) -> Vec<Event> {
-    ["a", "b"].map(|name| event(&format!("{name}-{aggregate}"), &format!("{name}-{aggregate}"), aggregate)).into()
+    ["a", "b"]
+        .map(|name| event(&format!("{name}-{aggregate}"), &format!("{name}-{aggregate}"), aggregate))
+        .into()
 }
 
 /// Adds decisions of people of the rounds up to this one, each over the one before, and returns them.

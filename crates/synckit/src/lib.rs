@@ -42,7 +42,7 @@ pub use synckit_plan::{Conflict, ConflictResolver, Expect, History, Recorded};
 /// Conflicts: how they are presented, decided, explained and listed.
 pub mod conflict {
     pub use crate::explain::{Audit, AuditEntry, Explanation};
-    pub use crate::replica::{ConflictNotice, OpenConflict};
+    pub use crate::replica::{ConflictNotice, FullAggregate, OpenConflict};
     pub use crate::report::{ConflictReport, LeftConflict};
     pub use crate::resolvers::{
         Changes, Clash, Closure, Condition, FieldChange, FieldPath, Relation, Rule, RuleMistake,

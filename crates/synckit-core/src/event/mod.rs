@@ -75,8 +75,8 @@ impl Event {
     /// Returns whether the author of this event had seen another event of the same aggregate.
     ///
     /// Nobody has seen a plain event that is later in [canonical order](Event::canonical_cmp), whatever the clocks say.
-    /// So when two events share a dot, a clock with that dot does not count as having seen the later one. Of two
-    /// resolutions with equal clocks, the later has seen the other.
+    /// So when two events share a dot, a clock with that dot does not count as having seen the later one. A resolution
+    /// was seen by what covers its clock: a later resolution, or a plain event with more in its clock.
     pub fn has_seen(&self, other: &Event) -> bool {
         Stamp::of(self).has_seen(&Stamp::of(other))
     }
@@ -166,7 +166,7 @@ impl<'a> Stamp<'a> {
                 self.time >= other.time && self.clock.has_seen(dot) && self.canonical_cmp(other).is_gt()
             }
             None if !other.clock.is_covered_by(self.clock) => false,
-            None => self.dot.is_some() || self.clock != other.clock || self.canonical_cmp(other).is_gt(),
+            None => self.dot.is_some() && self.clock != other.clock || self.canonical_cmp(other).is_gt(),
         }
     }
 

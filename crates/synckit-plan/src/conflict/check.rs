@@ -124,6 +124,9 @@ fn order(sides: &[Side]) -> Result<()> {
     if sides.len() < 2 {
         return invalid("a resolution has fewer than two sides");
     }
+    if sides.len() > VectorClock::MAX_NODES {
+        return Err(Error::too_large("a resolution has more sides than a clock has nodes"));
+    }
     for pair in sides.windows(2) {
         if pair[0].dot >= pair[1].dot {
             return invalid("the sides of a resolution are not sorted, each once");

@@ -53,7 +53,10 @@ impl History {
         for event in events.iter().filter(|event| event.is_resolution()) {
             decided.push((event, Resolution::read(event)?));
         }
+        let only_decide =
+            decided.iter().filter(|(_, resolution)| !matches!(resolution.decision, Decision::Merge(_)));
         let decisions = Decisions {
+            only_decide: only_decide.map(|(event, _)| &event.id).collect(),
             by_id: decided.iter().map(|(event, _)| (&event.id, *event)).collect(),
             in_order: &decided,
         };
@@ -91,14 +94,13 @@ impl History {
 struct Decisions<'a> {
     in_order: &'a [(&'a Event, Resolution)],
     by_id: BTreeMap<&'a EventId, &'a Event>,
+    /// The resolutions that are not merges.
+    only_decide: HashSet<&'a EventId>,
 }
 
 impl Decisions<'_> {
     fn standing_of(&self, event: &Event) -> Standing {
-        let only_decides = |(decided, resolution): &(&Event, Resolution)| {
-            decided.id == event.id && !matches!(resolution.decision, Decision::Merge(_))
-        };
-        if event.is_resolution() && self.in_order.iter().any(only_decides) {
+        if self.only_decide.contains(&event.id) {
             return Standing::Resolution;
         }
         match self.superseded_by(event) {

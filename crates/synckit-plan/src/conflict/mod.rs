@@ -28,7 +28,7 @@ use synckit_core::{
 };
 
 use crate::conflict::events::Events;
-use crate::conflict::heads::tops;
+use crate::conflict::heads::{fitting, tops};
 use crate::conflict::side::{Candidate, factor, unseen};
 
 /// Edits of one aggregate that have not seen each other.
@@ -124,15 +124,19 @@ pub trait ConflictResolver: Send + Sync {
 impl Conflict {
     /// Returns the conflict in the history of an aggregate, if there is one. The events may come in any order.
     ///
+    /// If one clock has no room for what all sides have seen, the conflict is between those that fit together, with the
+    /// smallest clocks first.
+    ///
     /// # Errors
-    /// `Corrupt` when a resolution in the history cannot be read.
+    /// `Corrupt` when a resolution in the history cannot be read; `TooLarge` when no two sides fit together.
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
         let events = Events::of(events)?;
         let heads = tops(events.iter());
-        let [first, others @ ..] = &heads[..] else { return Ok(None) };
-        if others.is_empty() {
+        if heads.len() < 2 {
             return Ok(None);
         }
+        let heads = together(heads)?;
+        let [first, others @ ..] = &heads[..] else { return Ok(None) };
         let common = others.iter().fold(first.clock.clone(), |common, head| common.meet(&head.clock));
         let shared = |event: &Event| match &event.dot {
             Some(dot) => common.has_seen(dot),
@@ -140,7 +144,7 @@ impl Conflict {
         };
         let (mut known, mut base, mut whole) = (VectorClock::new(), Vec::new(), true);
         for head in tops(events.iter().filter(|event| shared(event))) {
-            known.merge(&head.clock)?;
+            whole &= known.merge(&head.clock).is_ok();
             let shown = shows(head, &events)?;
             whole &= !shown.is_empty();
             base.extend(shown);
@@ -228,7 +232,8 @@ impl Conflict {
         });
         let time = times.chain(settled_by.map(|before| before.time)).max().unwrap_or(Timestamp::ZERO);
         let overrides = settled_by.filter(|_| round > 1).map(|before| before.id.clone());
-        let resolution = Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round, overrides };
+        let resolution =
+            Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round, overrides };
         let clock = resolution.clock()?;
         let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
         if resolution.sides.len() < 2 || !heads.all(|head| head.clock.is_covered_by(&clock)) {
@@ -314,6 +319,22 @@ impl Branch {
         let is_side = sides.binary_search_by(|side| side.dot.cmp(dot)).is_ok();
         Ok(if is_side { Kept::Side(dot.clone()) } else { Kept::Seen(dot.clone(), clock.into_owned()) })
     }
+}
+
+/// Returns the heads that fit together into one clock, in canonical order.
+fn together(heads: Vec<&Arc<Event>>) -> Result<Vec<&Arc<Event>>> {
+    let mut order: Vec<usize> = (0..heads.len()).collect();
+    order.sort_by_key(|at| heads[*at].clock.len());
+    let (_, mut fit) = fitting(VectorClock::new(), order.iter().map(|at| &heads[*at].clock));
+    fit.truncate(Heads::MAX);
+    if fit.len() < 2 {
+        let message = "no two sides of this conflict fit into one clock, so they stand side by side; continue in \
+                       another aggregate, and name this one in it";
+        return Err(Error::too_large(message).with("aggregate", &heads[0].aggregate_id));
+    }
+    fit.iter_mut().for_each(|at| *at = order[*at]);
+    fit.sort_unstable();
+    Ok(fit.into_iter().map(|at| heads[at]).collect())
 }
 
 /// Returns what the application sees of an event on top of a branch: for a resolution the event it keeps or merges

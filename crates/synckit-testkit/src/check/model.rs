@@ -48,7 +48,7 @@ pub(super) fn seen(x: &Event, y: &Event) -> bool {
     }
     match &y.dot {
         Some(dot) => x.clock.counter(&dot.node) >= dot.counter && key(x) > key(y),
-        None => below(y, x) && (x.dot.is_some() || x.clock != y.clock || key(x) > key(y)),
+        None => below(y, x) && (x.dot.is_some() && x.clock != y.clock || key(x) > key(y)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state of a replica, without using the network.
 
 use serde::Serialize;
-use synckit_core::{EventStore, Former, NodeId, Position, Result, StoreId};
+use synckit_core::{AggregateId, EventStore, Former, NodeId, Note, Position, Result, StoreId};
 use synckit_plan::{
     StoreExt,
     notes::{self, PeerNote, PullNote, PushNote},
@@ -23,16 +23,39 @@ pub struct Status {
     pub renumbers: bool,
     /// When an event showed that a copy of this replica, or another device with the same name, is in use.
     pub copy_seen: Option<u64>,
+    /// When the file was opened on another machine than before, if it ever was, in Unix milliseconds.
+    pub moved_at: Option<u64>,
     /// The number of events in the log.
     pub events: Position,
     /// The number of aggregates in conflict.
     pub conflicts: usize,
+    /// The aggregates whose clock is full or nearly so.
+    pub full: Vec<FullAggregate>,
     /// The number of foreign events that could not be stored here.
     pub refused_here: usize,
     /// The number of local events that a peer refused.
     pub refused_by_peers: usize,
     /// The peers this replica has synced with.
     pub peers: Vec<PeerStatus>,
+}
+
+/// An aggregate that was written under so many names that its clock is full or nearly so: 800 or more of
+/// [`VectorClock::MAX_NODES`](synckit_core::VectorClock::MAX_NODES). Above the limit, edits that do not fit into one clock stand side by side and cannot be
+/// settled. Continue in another aggregate, and name this one in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FullAggregate {
+    /// The aggregate.
+    pub aggregate: AggregateId,
+    /// The number of names.
+    pub names: usize,
+}
+
+impl FullAggregate {
+    fn read(note: &Note) -> Result<Self> {
+        let aggregate = AggregateId::new(&note.key[notes::FULL.len()..])?;
+        Ok(FullAggregate { aggregate, names: note.parse()? })
+    }
 }
 
 /// How far a replica and a peer have each other's events, for one filter.
@@ -63,6 +86,8 @@ impl Status {
     pub(super) async fn of(store: &impl EventStore) -> Result<Status> {
         let head = store.head().await?;
         let identity = store.identity().await?;
+        let machine = store.note(notes::MACHINE.to_owned()).await?;
+        let machine: Option<notes::Machine> = machine.map(|note| note.parse()).transpose()?;
         let mut peers = Vec::new();
         for note in store.notes_under(notes::PEERS).await? {
             let id: StoreId = note.key[notes::PEERS.len()..].parse()?;
@@ -76,8 +101,15 @@ impl Status {
             former: identity.former,
             renumbers: identity.suspect,
             copy_seen: identity.copy_seen,
+            moved_at: machine.filter(|(_, moves, _)| *moves > 0).map(|(_, _, at)| at),
             events: head.position,
             conflicts: store.notes_under(notes::CONFLICTS).await?.len(),
+            full: store
+                .notes_under(notes::FULL)
+                .await?
+                .iter()
+                .map(FullAggregate::read)
+                .collect::<Result<_>>()?,
             refused_here: store.notes_under(notes::REFUSED_HERE).await?.len(),
             refused_by_peers: store.notes_under(notes::REFUSED_BY_PEERS).await?.len(),
             peers,

@@ -6,6 +6,7 @@ mod asking;
 mod deciding;
 mod explaining;
 mod filtered;
+mod full;
 mod many;
 mod network;
 

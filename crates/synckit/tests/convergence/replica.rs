@@ -6,7 +6,9 @@ use synckit::{
     AggregateId, Conflict, ConflictResolver, Dot, Event, EventId, History, Limits, NewEvent, NodeId, StoreId,
     conflict::{Answer, Heads, Resolution, Standing},
     plan::{Entropy, Receive, Record, notes},
-    store::{Facts, Held, Identity, LogHead, Mark, Needs, Note, Plan, Planner, Planning, Secret, StoredEvent},
+    store::{
+        Facts, Held, Identity, LogHead, Mark, Needs, Note, Plan, Planner, Planning, Secret, StoredEvent,
+    },
 };
 
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -103,7 +105,8 @@ impl Replica {
 
     /// Stores events. Only a decision whose cause the delivery left out or turned around is refused.
     pub(crate) fn receive(&mut self, events: Vec<Event>) {
-        let early = |event: &Event| Resolution::overridden(event).is_some_and(|id| !self.held.contains_key(&id));
+        let early =
+            |event: &Event| Resolution::overridden(event).is_some_and(|id| !self.held.contains_key(&id));
         let early: Vec<bool> = events.iter().map(early).collect();
         let receive =
             Receive::new(Some(StoreId::from_bytes([2; 16])), events, NOW, Limits::default(), entropy());

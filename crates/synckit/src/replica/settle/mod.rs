@@ -151,7 +151,15 @@ impl<S: EventStore> Settling<'_, S> {
     ) {
         let Decisions { conflicts, verdicts, unreadable, .. } = decisions;
         for (aggregate, error) in unreadable {
-            self.fail(aggregate, &error);
+            match error.kind() {
+                // No two sides fit into one clock. Both stand, and nothing has failed.
+                ErrorKind::TooLarge => {
+                    let reason = Some(error.message());
+                    self.notify(&ConflictNotice::Left { aggregate: &aggregate, reason });
+                    self.report.leave(aggregate, false, reason.map(str::to_owned));
+                }
+                _ => self.fail(aggregate, &error),
+            }
         }
         for (conflict, verdict) in conflicts.iter().zip(verdicts) {
             let aggregate = &conflict.aggregate_id;
