@@ -104,7 +104,8 @@ pub trait StoreExt: EventStore {
         }
     }
 
-    /// Reads the history of an aggregate in canonical order, each event with its standing.
+    /// Reads the history of an aggregate in canonical order, each event with its standing. It is computed by the
+    /// calling thread; [`History::of`] says what it costs.
     fn history(&self, aggregate: &AggregateId) -> impl Future<Output = Result<History>> + Send {
         async { History::of(self.events_of(aggregate).await?) }
     }

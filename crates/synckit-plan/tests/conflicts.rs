@@ -136,6 +136,18 @@ fn the_ways_through_a_history_are_not_walked_one_by_one() {
 }
 
 #[test]
+fn a_superseded_event_names_the_decision_that_it_lost() {
+    // All decisions but the first keep both sides, and so the standing that the event has in them.
+    let log = in_a_row(5, |number, conflict| match number {
+        0 => Answer::Keep(conflict.branches[0].stands_for.id.clone()),
+        _ => Answer::KeepAll,
+    });
+    let history = History::of(log.clone()).expect("readable");
+    let lost = history.entries().iter().find(|entry| entry.event.id.as_str() == "b:1").expect("it is held");
+    assert_eq!(lost.standing, Standing::Superseded { by: log[2].id.clone() });
+}
+
+#[test]
 fn what_a_side_shows_follows_earlier_decisions() {
     let base = on_top_of("a", 1, &[]);
     let (left, right) = (on_top_of("a", 2, &[&base]), on_top_of("b", 1, &[&base]));
