@@ -1,8 +1,8 @@
 //! A replica without a network, and with several peers at once.
 
 use synckit::{
-    Digest, Endpoint, ErrorKind, EventStore, NewEvent, NodeId, Replica, Result, RetryPolicy, SyncManager,
-    conflict::ConflictNotice,
+    Digest, Endpoint, ErrorKind, EventStore, Limits, NewEvent, NodeId, Replica, Result, RetryPolicy,
+    SyncManager, conflict::ConflictNotice,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
@@ -17,6 +17,23 @@ fn note(text: &str, number: usize) -> NewEvent {
 
 async fn same(left: &MemoryStore, right: &MemoryStore) -> bool {
     Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
+}
+
+#[tokio::test]
+async fn what_is_recorded_at_once_is_limited_as_a_batch_is() {
+    let limits = Limits { batch_events: 3, batch_bytes: 1_000, ..Limits::default() };
+    let replica = Replica::builder(store("a")).with_limits(limits).build();
+    let note = |text: &str| NewEvent::new("NoteEdited", "note-1", text).expect("a good event");
+    let error = replica.record((0..).map(|n| note(&n.to_string()))).await.expect_err("there is no end");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.message().contains("at most 3 events") && error.message().contains("several batches"));
+    let large = "x".repeat(600);
+    let error = replica.record([note(&large), note(&large)]).await.expect_err("1,200 bytes");
+    assert!(error.kind() == ErrorKind::TooLarge && error.message().contains("at most 1000 bytes"), "{error}");
+    assert_eq!(replica.status().await.expect("a status").events, 0);
+    replica.record((0..3).map(|n| note(&n.to_string()))).await.expect("recorded");
+    replica.record([note(&"x".repeat(2_000))]).await.expect("one event always fits");
+    assert_eq!(replica.status().await.expect("a status").events, 4);
 }
 
 #[tokio::test]

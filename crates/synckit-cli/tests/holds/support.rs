@@ -80,8 +80,11 @@ pub(crate) async fn record<T: Transport>(
     count: usize,
     notes: usize,
 ) {
-    let events = (0..count).map(|number| note(&format!("{text} {number}"), number % notes));
-    manager.replica().record(events).await.expect("events are recorded");
+    for first in (0..count).step_by(1_000) {
+        let numbers = first..count.min(first + 1_000);
+        let events = numbers.map(|number| note(&format!("{text} {number}"), number % notes));
+        manager.replica().record(events).await.expect("events are recorded");
+    }
 }
 
 pub(crate) async fn log(store: &SqliteStore) -> Vec<Event> {

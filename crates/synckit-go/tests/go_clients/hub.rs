@@ -102,8 +102,11 @@ impl Hub {
     pub async fn holding(count: usize) -> Hub {
         let hub = Hub::start().await;
         let replica = hub.replica("seed").await;
-        let events = (0..count).map(|n| new_event(&format!("seed-{n}"), &format!("s{}", n % 7)));
-        replica.replica().record(events).await.unwrap();
+        for first in (0..count).step_by(1_000) {
+            let numbers = first..count.min(first + 1_000);
+            let events = numbers.map(|n| new_event(&format!("seed-{n}"), &format!("s{}", n % 7)));
+            replica.replica().record(events).await.unwrap();
+        }
         replica.sync().await.unwrap();
         hub
     }

@@ -16,12 +16,19 @@ pub(super) fn note(text: &str, note: usize) -> NewEvent {
 /// Records these events.
 pub(super) async fn record<S: EventStore, T: Transport>(
     manager: &SyncManager<S, T>,
-    events: impl IntoIterator<Item = NewEvent> + Send,
+    events: impl IntoIterator<Item = NewEvent, IntoIter: Send> + Send,
     created: &mut Created,
 ) -> Result<Vec<Event>> {
-    let events = manager.replica().record(events).await?.events;
-    created.extend(events.iter().map(|event| (event.id.clone(), event.content_digest())));
-    Ok(events)
+    let (mut events, mut recorded) = (events.into_iter(), Vec::new());
+    loop {
+        let batch: Vec<NewEvent> = events.by_ref().take(1_000).collect();
+        if batch.is_empty() {
+            break;
+        }
+        recorded.extend(manager.replica().record(batch).await?.events);
+    }
+    created.extend(recorded.iter().map(|event| (event.id.clone(), event.content_digest())));
+    Ok(recorded)
 }
 
 /// Records a number of events about a number of notes.

@@ -1,6 +1,6 @@
 //! Writing to the store.
 
-use synckit_core::{EventId, EventStore, NewEvent, Result};
+use synckit_core::{Error, EventId, EventStore, Limits, NewEvent, Result};
 use synckit_plan::{Expect, Record, Recorded, StoreExt};
 
 use crate::replica::Replica;
@@ -11,7 +11,8 @@ impl<S: EventStore> Replica<S> {
     /// An event whose id is already held with the same content is a repetition and changes nothing.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge` or `Conflict`, with the event, and those of the store. Nothing was recorded then.
+    /// `Invalid`, `TooLarge` or `Conflict`, with the event; `TooLarge` for more events than the
+    /// [`Limits`](crate::Limits) of a batch allow; and those of the store. Nothing was recorded then.
     pub async fn record(&self, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<Recorded> {
         self.record_if(events, Vec::new()).await
     }
@@ -39,7 +40,7 @@ impl<S: EventStore> Replica<S> {
         expect: Vec<Expect>,
     ) -> Result<Recorded> {
         let environment = &*self.settings().environment;
-        let events: Vec<NewEvent> = events.into_iter().collect();
+        let events = within(self.settings().limits, events)?;
         let now = environment.now();
         let mut named = Vec::with_capacity(events.len());
         for event in events {
@@ -66,4 +67,30 @@ impl<S: EventStore> Replica<S> {
         }
         Ok(recorded)
     }
+}
+
+/// Collects events to record, at most as many as a batch has. One event always fits.
+fn within(limits: Limits, events: impl IntoIterator<Item = NewEvent>) -> Result<Vec<NewEvent>> {
+    let too_large = |what: String| {
+        Err(Error::too_large(format!("{what} are recorded at once; record the events in several batches"))
+            .at("engine", "record"))
+    };
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for event in events {
+        if batch.len() == limits.batch_events.max(1) {
+            return too_large(format!("at most {} events", limits.batch_events.max(1)));
+        }
+        bytes += size(&event);
+        if bytes > limits.batch_bytes && !batch.is_empty() {
+            return too_large(format!("at most {} bytes", limits.batch_bytes));
+        }
+        batch.push(event);
+    }
+    Ok(batch)
+}
+
+/// Returns the size of an event as [`Event::size`](synckit_core::Event::size) counts it, without id and clock.
+fn size(event: &NewEvent) -> usize {
+    let names = event.event_type.as_bytes().len() + event.aggregate_id.as_bytes().len();
+    names + event.data.as_bytes().len() + event.metadata.as_json().len()
 }
