@@ -7,6 +7,7 @@
 // - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
 // - `group.rs`: commits that waited, in one transaction
 // - `known.rs`: what the writer knows without asking
+// - `watch.rs`: waiting for commits, also of other processes
 // - `packed.rs`: many rows in one value, and many keys in one parameter
 // - `schema.rs`: whose file it is, creating and migrating it
 // - `error.rs`: what the engine's errors mean
@@ -22,6 +23,7 @@ mod packed;
 mod query;
 mod schema;
 mod store;
+mod watch;
 mod write;
 
 pub use config::{SqliteConfig, Synchronous};

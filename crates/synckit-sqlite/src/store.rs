@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::{SqliteConnection, SqlitePool};
 use synckit_core::{
@@ -13,17 +12,14 @@ use synckit_core::{
 use synckit_store::group::Queue;
 use synckit_store::{Growth, Opening, closed};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::commit::{Writer, rolled_back};
 use crate::config::SqliteConfig;
 use crate::connections::{Connections, Lease};
 use crate::error::{cannot_open, engine, no_file};
 use crate::facts::{self, Asked, Begin};
+use crate::watch::Watch;
 use crate::{query, schema};
-
-/// How often [`EventStore::moved`] looks for commits of other processes.
-const POLL: Duration = Duration::from_millis(250);
 
 /// A store in one SQLite file. Clones share it; several processes may open the same file.
 #[derive(Clone)]
@@ -38,6 +34,7 @@ pub(crate) struct Inner {
     /// Whose turn it is to write: a commit waits here, not in the engine.
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) growth: Growth,
+    watch: Watch,
 }
 
 impl SqliteStore {
@@ -134,6 +131,7 @@ impl SqliteStore {
             queue: Queue::new(),
             writer: Arc::default(),
             growth: Growth::new(0),
+            watch: Watch::default(),
         }))
     }
 }
@@ -171,15 +169,11 @@ impl EventStore for SqliteStore {
         self.0.read("head", ask).await
     }
 
-    /// Hears of commits through this store and its clones at once, and looks for those of others every quarter second.
+    /// Hears of commits through this store and its clones at once, and looks for those of others every quarter second,
+    /// once for all who wait.
     async fn moved(&self, after: Position) -> Result<Position> {
-        loop {
-            let head = self.head().await?.position;
-            self.0.growth.grown_to(head);
-            if let Ok(moved) = timeout(POLL, self.0.growth.moved(after)).await {
-                return self.0.blame("moved", moved);
-            }
-        }
+        let look = || async { Ok(self.head().await?.position) };
+        self.0.blame("moved", self.0.watch.moved(&self.0.growth, after, look).await)
     }
 
     /// Waits for the commits that run; those that wait for their turn end with `Closed`.
@@ -246,6 +240,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Synchronous;
 

@@ -1,0 +1,79 @@
+//! Waiting for commits, also of other processes: however many wait, one of them looks.
+
+use std::future::Future;
+use std::time::Duration;
+
+use synckit_core::{Position, Result};
+use synckit_store::Growth;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How often to look for commits of other processes.
+pub(crate) const POLL: Duration = Duration::from_millis(250);
+
+/// Whose turn it is to look for commits of other processes, among those who wait.
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Mutex<()>);
+
+impl Watch {
+    /// Waits until the log has grown beyond a position. `look` reads the last position. Whoever waits and has the turn
+    /// looks for all; when it stops waiting, another has the turn.
+    pub(crate) async fn moved<F: Future<Output = Result<Position>>>(
+        &self,
+        growth: &Growth,
+        after: Position,
+        look: impl Fn() -> F,
+    ) -> Result<Position> {
+        let turn = tokio::select! {
+            biased;
+            moved = growth.moved(after) => return moved,
+            turn = self.0.lock() => turn,
+        };
+        let moved = loop {
+            growth.grown_to(look().await?);
+            if let Ok(moved) = timeout(POLL, growth.moved(after)).await {
+                break moved;
+            }
+        };
+        drop(turn);
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_who_wait_look_as_often_as_one() {
+        let shared = Arc::new((Watch::default(), Growth::new(0), AtomicU64::new(0), AtomicU64::new(0)));
+        let waiting: Vec<_> = (0..100)
+            .map(|_| {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let (watch, growth, looked, there) = &*shared;
+                    let look = || async {
+                        looked.fetch_add(1, Ordering::Relaxed);
+                        Ok(there.load(Ordering::Relaxed))
+                    };
+                    watch.moved(growth, 0, look).await
+                })
+            })
+            .collect();
+        tokio::time::sleep(POLL * 10 + POLL / 2).await;
+        assert_eq!(shared.2.load(Ordering::Relaxed), 11);
+        // The one that looks goes; another looks on, and finds what another process has written.
+        waiting[0].abort();
+        tokio::time::sleep(POLL * 10).await;
+        let looked = shared.2.load(Ordering::Relaxed);
+        assert!((20..=22).contains(&looked), "{looked}");
+        shared.3.store(7, Ordering::Relaxed);
+        for one in waiting.into_iter().skip(1) {
+            assert_eq!(one.await.expect("ends").expect("no error"), 7);
+        }
+        assert!(shared.2.load(Ordering::Relaxed) <= looked + 2);
+    }
+}
