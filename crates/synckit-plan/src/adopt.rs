@@ -65,7 +65,7 @@ impl Planner for Adopt {
     type Outcome = Adopted;
 
     fn needs(&mut self) -> Needs {
-        let mut keys = vec![Note::NODE.to_owned()];
+        let mut keys = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
         for adoptee in &self.events {
             keys.push(notes::heads(&adoptee.event.aggregate_id));
             keys.push(notes::seen(&self.author, &adoptee.event.aggregate_id));

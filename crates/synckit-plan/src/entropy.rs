@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use synckit_core::{Mark, StoreId};
+use synckit_core::{Mark, Note, StoreId};
 
 /// The randomness of one commit: 32 random bytes, used once.
 #[derive(Clone)]
@@ -20,6 +20,11 @@ impl Entropy {
     /// Returns the mark for the appended events.
     pub(super) fn mark(&self) -> Mark {
         Mark(self.number(0))
+    }
+
+    /// Returns a note whose value no other commit writes: the mark.
+    pub(super) fn note(&self, key: String) -> Note {
+        Note { key, value: self.number(0).to_string().into_bytes() }
     }
 
     /// Returns a suffix for a fresh name.

@@ -33,6 +33,8 @@ struct Branches {
     heads: Heads,
     /// Whether it was in conflict before the plan.
     before: bool,
+    /// Whether the plan has added an event, or replaced the heads.
+    changed: bool,
 }
 
 impl Branches {
@@ -42,6 +44,11 @@ impl Branches {
 
     fn was_settled(&self) -> bool {
         !self.heads.in_conflict() && self.before
+    }
+
+    /// Returns whether a resolver must look: at a new conflict, or at one that has changed.
+    fn waits(&self) -> bool {
+        self.heads.in_conflict() && self.changed
     }
 }
 
@@ -85,7 +92,8 @@ impl<'a> Ledger<'a> {
                 let key = notes::heads(aggregate);
                 let heads = self::heads(self.facts, &key)?;
                 let before = heads.in_conflict();
-                self.branches.push(Branches { aggregate: aggregate.clone(), key, heads, before });
+                let aggregate = aggregate.clone();
+                self.branches.push(Branches { aggregate, key, heads, before, changed: false });
                 Ok(*unknown.insert(self.branches.len() - 1))
             }
         }
@@ -100,6 +108,7 @@ impl<'a> Ledger<'a> {
     /// Does the same for an event of the aggregate with this index.
     pub(super) fn add_at(&mut self, place: usize, event: &Event) -> Result<()> {
         self.branches[place].heads.add(event);
+        self.branches[place].changed = true;
         if let Some(Dot { node, counter }) = &event.dot {
             let latest = || Latest { counter: *counter, event: event.id.clone() };
             match self.origins.get_mut(node) {
@@ -135,6 +144,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn set_heads(&mut self, aggregate: &AggregateId, heads: Heads) -> Result<()> {
         let place = self.place(aggregate)?;
         self.branches[place].heads = heads;
+        self.branches[place].changed = true;
         Ok(())
     }
 
@@ -163,18 +173,11 @@ impl<'a> Ledger<'a> {
         for Branches { key, heads, .. } in &mut self.branches {
             plan.put.push(Note { key: std::mem::take(key), value: heads.encode() });
         }
-        for branches in &self.branches {
-            let aggregate = &branches.aggregate;
-            if branches.came_into_conflict() {
-                plan.put.push(put(notes::conflict(aggregate), now.to_string()));
-            } else if branches.was_settled() {
-                plan.delete.push(notes::conflict(aggregate));
-            }
-            let nodes = branches.heads.nodes();
-            if nodes >= Heads::MANY {
-                plan.put.push(put(notes::full(aggregate), nodes.to_string()));
-            }
-        }
+        self.list_conflicts(now, entropy, &mut plan)?;
+        let full = self.branches.iter().filter(|branches| branches.heads.nodes() >= Heads::MANY);
+        plan.put.extend(full.map(|branches| {
+            put(notes::full(&branches.aggregate), branches.heads.nodes().to_string())
+        }));
         if identity(self.facts)? != self.identity {
             plan.put.push(Note::json(Note::NODE.to_owned(), &self.identity)?);
         }
@@ -188,6 +191,37 @@ impl<'a> Ledger<'a> {
         plan.put.dedup_by(|later, first| later.key == first.key);
         Ok(plan)
     }
+
+    /// Lists new conflicts and those that wait for a resolver, and takes settled ones off the lists.
+    fn list_conflicts(&self, now: u64, entropy: &Entropy, plan: &mut Plan) -> Result<()> {
+        let before = conflict_count(self.facts)?;
+        let mut count = before;
+        for branches in &self.branches {
+            let aggregate = &branches.aggregate;
+            if branches.came_into_conflict() {
+                count += 1;
+                plan.put.push(put(notes::conflict(aggregate), now.to_string()));
+            } else if branches.was_settled() {
+                count = count.saturating_sub(1);
+                plan.delete.extend([notes::conflict(aggregate), notes::waiting(aggregate)]);
+            }
+        }
+        let waiting = self.branches.iter().filter(|branches| branches.waits());
+        let before_waiting = plan.put.len();
+        plan.put.extend(waiting.map(|branches| entropy.note(notes::waiting(&branches.aggregate))));
+        if plan.put.len() > before_waiting {
+            plan.put.push(entropy.note(notes::WAITING.to_owned()));
+        }
+        if count != before {
+            plan.put.push(put(notes::CONFLICT_COUNT.to_owned(), count.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the number of unsettled conflicts, according to the facts.
+pub(super) fn conflict_count(facts: &Facts) -> Result<u64> {
+    Ok(text(facts, notes::CONFLICT_COUNT)?.unwrap_or(0))
 }
 
 /// Returns the identity of the replica.

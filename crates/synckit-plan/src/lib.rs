@@ -2,22 +2,26 @@
 
 // - `record.rs`: new local events
 // - `receive.rs`: events from a peer
+// - `on_record.rs`: how far others have pushed here
 // - `adopt.rs`: events by authors that cannot stamp
 // - `forks.rs`, `restamp.rs`: two events under one dot, and one event under two stamps
 // - `renew.rs`: a fresh id and a fresh name for a store that was copied or restored from a backup
 // - `renumber.rs`: fresh dots for local events that were never handed out
 // - `recount.rs`: recomputed heads
+// - `asked.rs`: the conflicts that wait for a resolver
 // - `ledger.rs`: identity, heads and counters, as they change during a plan
 // - `conflict/`: heads, sides, resolutions, history
 // - `notes.rs`: the keys of the notebook
 // - `store_ext.rs`: more calls for users of a store, on top of its contract
 
 mod adopt;
+mod asked;
 mod conflict;
 mod entropy;
 mod forks;
 mod ledger;
 pub mod notes;
+mod on_record;
 mod receive;
 mod record;
 mod recount;
@@ -27,12 +31,14 @@ mod restamp;
 mod store_ext;
 
 pub use adopt::{Adopt, Adopted, Adoptee};
+pub use asked::Asked;
 pub use conflict::{
-    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept, RESOLUTION_TYPE,
-    Resolution, Ruling, Side, Standing,
+    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Fingerprint, Head, Heads, History, Kept,
+    RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
 };
 pub use entropy::Entropy;
-pub use receive::{OnRecord, Receive, Received};
+pub use on_record::{OnRecord, Pushed};
+pub use receive::{Receive, Received};
 pub use record::{Expect, Record, Recorded};
 pub use recount::Recount;
 pub use renew::Renew;

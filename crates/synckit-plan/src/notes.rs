@@ -13,15 +13,21 @@
 //! | `holds/<bytes>/<author>/<part>` | which places of the log such an author holds, a bit for each |
 //! | `conflict/<aggregate>` | when the conflict was found, in Unix milliseconds; absent once settled |
 //! | `full/<aggregate>` | how many nodes the heads of an aggregate have seen, as text, if there are 800 or more |
+//! | `conflicts` | the number of unsettled conflicts, as text; absent before the first |
+//! | `waiting/<aggregate>` | a conflict that waits for a resolver: a random number that the last commit about it drew, as text; absent once settled, or once a resolver has left it for a person |
+//! | `waiting` | a random number that the last commit with such a note drew, as text; absent while none waits |
+//! | `asked` | the resolver that has left all conflicts that do not wait, as text: its name and its fingerprint; absent while all wait |
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the local log has been pushed |
-//! | `pushed/<caller>/<filter>` | how far a caller says it has pushed here: a cursor of the caller's log |
-//! | `last/<filter>` | the peer that a filter was last synced with: a store id as JSON text |
+//! | `pushed/<caller>/<filter>` | [`Pushed`](crate::Pushed): how far a caller says it has pushed here, as text |
+//! | `last/<filter>`, `last/<filter>/<address>` | the peer that a filter was last synced with, in all or at an address: a store id as JSON text |
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
 //! | `refused/here/<peer>/<event>` | [`RefusedEvent`]: a foreign event that could not be stored |
 //! | `refused/peer/<peer>/<event>` | [`RefusedEvent`]: an event the peer refused |
+//! | `again/<peer>` | empty; present while some of the events the peer refused are to be offered again |
 //!
-//! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint.
+//! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint,
+//! addresses by a hash.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,10 +47,20 @@ pub const MACHINE: &str = "machine";
 pub const CONFLICTS: &str = "conflict/";
 /// The prefix of the keys of aggregates whose clock is nearly full.
 pub const FULL: &str = "full/";
+/// The key of the number of unsettled conflicts.
+pub const CONFLICT_COUNT: &str = "conflicts";
+/// The prefix of the keys of conflicts that wait for a resolver.
+pub const WAITING_CONFLICTS: &str = "waiting/";
+/// The key that says whether conflicts wait for a resolver.
+pub const WAITING: &str = "waiting";
+/// The key of the resolver that was asked last.
+pub const ASKED: &str = "asked";
 /// The prefix of the keys of foreign events that were set aside.
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
 pub const REFUSED_BY_PEERS: &str = "refused/peer/";
+/// The prefix of the keys of how far callers say they have pushed here.
+pub const PUSHED: &str = "pushed/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
@@ -88,6 +104,11 @@ pub fn full(aggregate: &AggregateId) -> String {
     format!("{FULL}{aggregate}")
 }
 
+/// Returns the key of a conflict that waits for a resolver.
+pub fn waiting(aggregate: &AggregateId) -> String {
+    format!("{WAITING_CONFLICTS}{aggregate}")
+}
+
 /// Returns the key of a [`PullNote`].
 pub fn pull(peer: StoreId, filter: &str) -> String {
     format!("pull/{peer}/{filter}")
@@ -100,12 +121,15 @@ pub fn push(peer: StoreId, filter: &str) -> String {
 
 /// Returns the key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
-    format!("pushed/{caller}/{filter}")
+    format!("{PUSHED}{caller}/{filter}")
 }
 
-/// Returns the key of the peer that a filter was last synced with.
-pub fn last(filter: &str) -> String {
-    format!("last/{filter}")
+/// Returns the key of the peer that a filter was last synced with, or that it was last synced with at an address.
+pub fn last(filter: &str, address: Option<&str>) -> String {
+    match address {
+        None => format!("last/{filter}"),
+        Some(address) => format!("last/{filter}/{address}"),
+    }
 }
 
 /// Returns the key of a [`PeerNote`].
@@ -131,6 +155,11 @@ pub fn refused_by_peer(peer: StoreId, event: &EventId) -> String {
 /// On which machine a file was last opened: a hash of the id of the machine, how often it was another one than before,
 /// and when that was last, in Unix milliseconds. The store writes it when it opens the file.
 pub type Machine = (String, u32, u64);
+
+/// Returns the key that says whether some of the events this peer refused are to be offered again.
+pub fn again(peer: StoreId) -> String {
+    format!("again/{peer}")
+}
 
 /// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.
 #[derive(Clone, Debug, PartialEq, Eq)]

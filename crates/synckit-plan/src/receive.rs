@@ -4,8 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synckit_core::{
-    AggregateId, Cursor, Dot, Error, ErrorKind, Event, EventId, Facts, Former, Identity, Limits, Needs,
-    NodeId, Note, Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    AggregateId, Dot, Error, ErrorKind, Event, EventId, Facts, Former, Identity, Limits, Needs, NodeId, Note,
+    Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
@@ -13,6 +13,7 @@ use crate::conflict::{Heads, Resolution};
 use crate::forks::Forks;
 use crate::ledger::{self, Ledger};
 use crate::notes::{self, RefusedEvent};
+use crate::on_record::OnRecord;
 use crate::restamp::Restamp;
 
 /// Stores events from elsewhere, together with the checkpoint that they advance.
@@ -42,18 +43,6 @@ pub struct Receive {
     stage: Stage,
     /// Dots that may name two events.
     doubtful: Vec<Dot>,
-}
-
-/// A place in the pusher's log that is put on record.
-#[derive(Clone, Debug)]
-pub struct OnRecord {
-    /// The key of the note.
-    pub key: String,
-    /// The place on record before. If the place on record is neither this nor `upto`, nothing is stored: another device
-    /// has pushed under the same name, or this push came late.
-    pub from: Option<Cursor>,
-    /// The place on record afterwards, unless an event was refused.
-    pub upto: Option<Cursor>,
 }
 
 /// What the planning has requested so far.
@@ -97,14 +86,15 @@ impl Planner for Receive {
         aggregates.dedup();
         let origins = self.events.iter().filter_map(Event::author).chain(&self.author);
         let origins: BTreeSet<_> = origins.collect();
-        let mut keys = Vec::with_capacity(aggregates.len() + origins.len() + 2);
+        let mut keys = Vec::with_capacity(aggregates.len() + origins.len() + 3);
         keys.extend(aggregates.into_iter().map(notes::heads));
-        keys.push(Note::NODE.to_owned());
+        keys.extend([Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()]);
         keys.extend(origins.into_iter().map(notes::origin));
         keys.extend(self.on_record.as_ref().map(|record| record.key.clone()));
         let overridden = self.events.iter().filter_map(Resolution::overridden);
         let ids = self.events.iter().map(|event| event.id.clone()).chain(overridden).collect();
-        Needs { ids, notes: keys, ..Needs::default() }
+        let under = self.on_record.as_ref().and_then(OnRecord::of_caller).into_iter().collect();
+        Needs { ids, notes: keys, under, ..Needs::default() }
     }
 
     fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Received>> {
@@ -118,7 +108,9 @@ impl Planner for Receive {
                 "the events come from this very store: a database was copied, or a replica syncs with itself";
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        self.check_record(facts)?;
+        if let Some(on_record) = &self.on_record {
+            on_record.check(facts)?;
+        }
         let mut events = std::mem::take(&mut self.events);
         let mut ledger = Ledger::open(facts, events.len())?;
         let mut forks = Forks::of(facts)?;
@@ -170,10 +162,8 @@ impl Planner for Receive {
         });
         received.renewed = (ledger.store() != facts.head.store).then(|| ledger.identity.author.clone());
         let mut notes = std::mem::take(&mut self.notes);
-        if let Some(OnRecord { key, upto: Some(upto), .. }) = self.on_record.take()
-            && received.refused.is_empty()
-        {
-            notes.push(Note { key, value: upto.to_string().into_bytes() });
+        if let Some(on_record) = self.on_record.take().filter(|_| received.refused.is_empty()) {
+            notes.extend(on_record.put(facts, self.now, &mut plan)?);
         }
         let mut plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         self.delete.retain(|key| plan.put.binary_search_by(|note| note.key.cmp(key)).is_err());
@@ -221,8 +211,10 @@ impl Receive {
                 (Stage::Twins, Needs { ids: twins.collect(), ..Needs::default() })
             }
             Stage::Twins => {
-                let histories = self.concerned(facts)?.into_iter().collect();
-                (Stage::Histories, Needs { histories, ..Needs::default() })
+                let histories: Vec<AggregateId> = self.concerned(facts)?.into_iter().collect();
+                let unknown = |key: &String| !facts.notes.contains_key(key);
+                let notes = histories.iter().map(notes::heads).filter(unknown).collect();
+                (Stage::Histories, Needs { histories, notes, ..Needs::default() })
             }
             Stage::Histories => return Ok(None),
         };
@@ -305,21 +297,6 @@ impl Receive {
             }
         }
         Ok(concerned)
-    }
-
-    /// Checks that the place on record for the source is the one it expects.
-    fn check_record(&self, facts: &Facts) -> Result<()> {
-        let Some(OnRecord { key, from, upto }) = &self.on_record else { return Ok(()) };
-        let known = ledger::text::<Cursor>(facts, key)?;
-        if known == *from || (upto.is_some() && known == *upto) {
-            return Ok(());
-        }
-        let message =
-            "another place in the caller's log is on record than the caller believes; say hello again";
-        let place = |place: &Option<Cursor>| place.as_ref().map_or(0, Cursor::position);
-        Err(Error::new(ErrorKind::CursorUnknown, message)
-            .with("on record", place(&known))
-            .with("believed", place(from)))
     }
 
     fn judge(

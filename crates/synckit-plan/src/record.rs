@@ -80,7 +80,8 @@ impl Planner for Record {
     type Outcome = Recorded;
 
     fn needs(&mut self) -> Needs {
-        let mut keys = vec![Note::NODE.to_owned(), notes::origin(&self.author)];
+        let mut keys = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
+        keys.push(notes::origin(&self.author));
         keys.extend(self.events.iter().map(|(_, new)| notes::heads(&new.aggregate_id)));
         keys.extend(self.expect.iter().map(|expect| notes::heads(expect.aggregate())));
         keys.sort_unstable();

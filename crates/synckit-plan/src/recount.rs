@@ -29,7 +29,7 @@ impl Planner for Recount {
     type Outcome = ();
 
     fn needs(&mut self) -> Needs {
-        let mut notes = vec![Note::NODE.to_owned()];
+        let mut notes = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
         notes.extend(self.aggregates.iter().map(notes::heads));
         Needs { notes, histories: self.aggregates.iter().cloned().collect(), ..Needs::default() }
     }

@@ -52,7 +52,7 @@ impl Planner for Renumber {
 
     fn needs(&mut self) -> Needs {
         let aggregates: BTreeSet<&AggregateId> = self.events.values().collect();
-        let mut keys = vec![Note::NODE.to_owned()];
+        let mut keys = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
         keys.extend(aggregates.iter().map(|aggregate| notes::heads(aggregate)));
         Needs { notes: keys, histories: aggregates.into_iter().cloned().collect(), ..Needs::default() }
     }

@@ -6,7 +6,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use synckit_core::{Event, EventStore, Query, Result};
-use synckit_plan::{Standing, StoreExt};
+use synckit_plan::{History, Standing, StoreExt};
+
+use crate::blocking::blocking;
 
 /// The number of events of a replica, and hashes over them that do not depend on the order of arrival.
 ///
@@ -54,10 +56,14 @@ impl Digest {
         }
         // An event can be superseded only where something was decided.
         for aggregate in decided {
-            for entry in store.history(&aggregate).await?.entries() {
-                if entry.standing != Standing::Live {
-                    digest.view.subtract(shown(&entry.event));
-                }
+            let events = store.events_of(&aggregate).await?;
+            let superseded = blocking(move || {
+                let history = History::of(events)?;
+                let superseded = history.entries().iter().filter(|entry| entry.standing != Standing::Live);
+                Ok(superseded.map(|entry| shown(&entry.event)).collect::<Vec<_>>())
+            });
+            for hash in superseded.await? {
+                digest.view.subtract(hash);
             }
         }
         Ok(digest)

@@ -48,10 +48,12 @@ impl Explanation {
         let event = &entry.event;
         let others = || entries.iter().map(|entry| &entry.event).filter(|other| other.id != *id);
         let seen: Vec<&Event> = others().filter(|other| event.has_seen(other)).collect();
-        let on_top_of = seen.iter().filter(|one| !seen.iter().any(|other| other.has_seen(one)));
+        // Most often the last ones have seen the others.
+        let on_top_of = seen.iter().filter(|one| !seen.iter().rev().any(|other| other.has_seen(one)));
         let concurrent = others().filter(|other| !event.has_seen(other) && !other.has_seen(event));
-        let concurrent_with: Vec<EventId> = concurrent.map(|other| other.id.clone()).collect();
-        let decided = decision_on(entries, entry, &concurrent_with)?;
+        let concurrent: Vec<&Event> = concurrent.collect();
+        let decided = decision_on(entries, entry, &concurrent)?;
+        let concurrent_with: Vec<EventId> = concurrent.iter().map(|other| other.id.clone()).collect();
         Ok(Explanation {
             event: event.id.clone(),
             aggregate: event.aggregate_id.clone(),
@@ -68,17 +70,15 @@ impl Explanation {
 }
 
 /// Returns the resolution that says most about an entry.
-fn decision_on(entries: &[Entry], entry: &Entry, concurrent: &[EventId]) -> Result<Option<AuditEntry>> {
+fn decision_on(entries: &[Entry], entry: &Entry, concurrent: &[&Event]) -> Result<Option<AuditEntry>> {
     let by = match &entry.standing {
         Standing::Superseded { by } => entries.iter().find(|entry| entry.event.id == *by),
         _ if entry.event.is_resolution() => Some(entry),
         // The first decision that settled it against a concurrent event.
         _ if !concurrent.is_empty() => {
             let covers = |other: &&Entry| {
-                let covers_one = concurrent.iter().any(|id| {
-                    entries.iter().any(|one| one.event.id == *id && other.event.has_seen(&one.event))
-                });
-                other.event.is_resolution() && other.event.has_seen(&entry.event) && covers_one
+                let covers_one = || concurrent.iter().any(|one| other.event.has_seen(one));
+                other.event.is_resolution() && other.event.has_seen(&entry.event) && covers_one()
             };
             entries.iter().find(covers)
         }

@@ -7,10 +7,12 @@
 // - `explain.rs`, `digest.rs`, `report.rs`: what is reported about all this
 // - `adapters.rs`: stores and transports chosen by URL
 // - `environment.rs`, `retry.rs`: time, randomness, and retries
+// - `blocking.rs`: work off the runtime
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
 
 mod access;
 mod adapters;
+mod blocking;
 mod digest;
 mod endpoint;
 mod environment;
@@ -50,7 +52,7 @@ pub mod conflict {
     };
     pub use synckit_core::Causality;
     pub use synckit_plan::{
-        Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Head, Heads, History, Kept,
+        Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Fingerprint, Head, Heads, History, Kept,
         RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
     };
 }
@@ -76,8 +78,8 @@ pub mod transport {
 /// The planners of commits, and the keys of the notebook.
 pub mod plan {
     pub use synckit_plan::{
-        Adopt, Adopted, Adoptee, Entropy, Expect, OnRecord, Receive, Received, Record, Recorded, Recount,
-        Renew, Renumber, Renumbered, Restamp, notes,
+        Adopt, Adopted, Adoptee, Asked, Entropy, Expect, OnRecord, Pushed, Receive, Received, Record,
+        Recorded, Recount, Renew, Renumber, Renumbered, Restamp, notes,
     };
 }
 

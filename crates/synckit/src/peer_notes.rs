@@ -1,11 +1,12 @@
 //! What the notebook says about another store, read all at once.
 
 use synckit_core::{Cursor, Error, Facts, Note, Result, StoreId};
+use synckit_plan::Pushed;
 use synckit_plan::notes::{self, PullNote, PushNote};
 
-/// Returns the prefixes of everything kept about another store, except its name.
-pub(crate) fn notes_about(other: StoreId) -> [String; 4] {
-    [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, ""), notes::refused_by(other)]
+/// Returns the prefixes of what says how far each side has the other's log.
+pub(crate) fn notes_about(other: StoreId) -> [String; 3] {
+    [notes::pull(other, ""), notes::push(other, ""), notes::pushed(other, "")]
 }
 
 /// Returns the places known here in another store's log, without duplicates, in log order: pulled from it, pushed here
@@ -20,7 +21,7 @@ pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
         } else if key.starts_with(&push) {
             places.extend(Note::read::<PushNote>(key, value)?.placed);
         } else if key.starts_with(&pushed) {
-            places.push(text::<Cursor>(key, value)?);
+            places.push(text::<Pushed>(key, value)?.place);
         }
     }
     places.retain(|place| place.store() == log && place.position() > 0);

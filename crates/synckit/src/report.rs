@@ -86,13 +86,14 @@ pub struct ConflictReport {
     pub found: usize,
     /// Conflicts settled by this sync.
     pub settled: usize,
-    /// Conflicts not settled, whichever sync found them: left for review, or the resolver failed.
+    /// Conflicts on record at the end, whichever sync found them: left for review, or the resolver failed.
     pub left: usize,
-    /// Conflicts not settled because the resolver failed; also counted in `left`.
+    /// Conflicts not settled because the resolver failed in this sync; also counted in `left`.
     pub failed: usize,
     /// How many each resolver settled; for a resolver that uses rules, by `resolver: rule`.
     pub settled_by: BTreeMap<String, usize>,
-    /// The conflicts left, at most [`ConflictReport::MAX_LISTED`] of them.
+    /// The conflicts that the resolver was asked about in this sync and that are left, at most
+    /// [`ConflictReport::MAX_LISTED`] of them. One that was left before and has not changed since is not among them.
     pub open: Vec<LeftConflict>,
 }
 
@@ -110,6 +111,11 @@ pub struct LeftConflict {
 impl ConflictReport {
     /// The maximum number of conflicts that one report lists.
     pub const MAX_LISTED: usize = 1_000;
+
+    /// Sets how many conflicts are on record.
+    pub(crate) fn on_record(&mut self, count: u64) {
+        self.left = usize::try_from(count).unwrap_or(usize::MAX);
+    }
 
     pub(crate) fn leave(&mut self, aggregate: AggregateId, failed: bool, reason: Option<String>) {
         self.left += 1;

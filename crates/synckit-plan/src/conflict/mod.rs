@@ -114,11 +114,26 @@ pub trait ConflictResolver: Send + Sync {
     /// Returns the name under which decisions are recorded.
     fn name(&self) -> &str;
 
+    /// Tells this resolver from others of its name. A conflict that one has left for a person is not handed to it
+    /// again until the conflict changes, but to every other resolver. By default nothing is known of others.
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::Passing(0)
+    }
+
     /// Decides a conflict.
     ///
     /// # Errors
     /// An error leaves the conflict listed and stops nothing else.
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling>;
+}
+
+/// Tells a resolver from others of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// All resolvers of this name and with this text decide alike, in every process.
+    Lasting(String),
+    /// Others of this name may decide otherwise, and so may this one when the number changes.
+    Passing(u64),
 }
 
 impl Conflict {

@@ -206,6 +206,31 @@ pub(crate) fn monotonic(
     Ok(())
 }
 
+/// Checks that listed conflicts are counted, and that those that wait for a resolver are listed and announced.
+pub(crate) async fn listed(name: &str, store: &impl EventStore) -> Checked {
+    let keys = |prefix: &'static str| async move {
+        let found = store.notes_under(prefix).await.map_err(failed)?;
+        Checked::Ok(
+            found.into_iter().map(|note| note.key[prefix.len()..].to_owned()).collect::<BTreeSet<_>>(),
+        )
+    };
+    let conflicts = keys(notes::CONFLICTS).await?;
+    let waiting = keys(notes::WAITING_CONFLICTS).await?;
+    let count = store.note(notes::CONFLICT_COUNT.to_owned()).await.map_err(failed)?;
+    let count = count.map_or_else(|| "0".into(), |note| String::from_utf8_lossy(&note.value).into_owned());
+    if count != conflicts.len().to_string() {
+        return Err(format!("{name} counts {count} conflicts and lists {}", conflicts.len()));
+    }
+    if let Some(aggregate) = waiting.difference(&conflicts).next() {
+        return Err(format!("at {name}, {aggregate} waits for a resolver and is not in conflict"));
+    }
+    let announced = store.note(notes::WAITING.to_owned()).await.map_err(failed)?.is_some();
+    if !waiting.is_empty() && !announced {
+        return Err(format!("at {name}, {} conflicts wait for a resolver unannounced", waiting.len()));
+    }
+    Ok(())
+}
+
 /// Checks that nothing is left over: no conflict, no refused event.
 pub(crate) async fn settled(name: &str, store: &impl EventStore) -> Checked {
     for prefix in [notes::CONFLICTS, notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {

@@ -272,6 +272,7 @@ impl World {
         let client = self.replicas[from].name.clone();
         check::honest(&client, &self.replicas[from].store, &self.replicas[to].store, &how.filter).await?;
         check::monotonic(&client, &before[0], &self.values(from).await?)?;
+        check::listed(&client, &self.replicas[from].store).await?;
         check::monotonic(&self.replicas[to].name, &before[1], &self.values(to).await?)
     }
 

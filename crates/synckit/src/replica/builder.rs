@@ -1,7 +1,7 @@
 //! The settings of a replica.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use synckit_core::{EventStore, Limits};
@@ -67,8 +67,8 @@ impl<S: EventStore> ReplicaBuilder<S> {
         self
     }
 
-    /// Sets a function to call for each conflict that is settled, and for each that a sync leaves. It runs within the
-    /// sync, so it should be fast.
+    /// Sets a function to call for each conflict that is settled, and for each that the resolver leaves or fails on. It
+    /// runs within the sync, so it should be fast.
     pub fn with_conflict_hook(mut self, hook: impl Fn(&ConflictNotice<'_>) + Send + Sync + 'static) -> Self {
         self.settings.conflict_hook = Some(Arc::new(hook));
         self
@@ -83,7 +83,7 @@ impl<S: EventStore> ReplicaBuilder<S> {
     /// Builds the replica.
     pub fn build(self) -> Replica<S> {
         let ReplicaBuilder { store, settings } = self;
-        let (author, settling) = (Remembered::default(), Mutex::default());
-        Replica { inner: Arc::new(Inner { store, settings, author, settling }) }
+        let (author, settling, instance) = (Remembered::default(), Mutex::default(), OnceLock::new());
+        Replica { inner: Arc::new(Inner { store, settings, author, settling, instance }) }
     }
 }

@@ -6,6 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::{Conflict, Heads, History, Ruling, StoreExt, notes};
 
+use crate::blocking::blocking;
 use crate::explain::{Audit, Explanation};
 use crate::replica::Replica;
 use crate::replica::settle::ConflictNotice;
@@ -30,8 +31,8 @@ impl<S: EventStore> Replica<S> {
         notes.iter().map(open_conflict).collect()
     }
 
-    /// Hands the listed conflicts to the resolver without a sync, for a hub that others push to. Each sync does this
-    /// too.
+    /// Hands the listed conflicts to the resolver without a sync, for a hub that others push to: those that it has not
+    /// left before, or that have changed since. Each sync does this too.
     ///
     /// # Errors
     /// Those of the store. What was settled before the error is durable.
@@ -46,7 +47,8 @@ impl<S: EventStore> Replica<S> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn conflict(&self, aggregate: &AggregateId) -> Result<Option<Conflict>> {
-        Conflict::in_history(self.store().events_of(aggregate).await?)
+        let events = self.store().events_of(aggregate).await?;
+        blocking(move || Conflict::in_history(events)).await
     }
 
     /// Returns the conflict that this resolution settled, so that it can be [settled](Replica::settle) differently. The
@@ -57,19 +59,19 @@ impl<S: EventStore> Replica<S> {
     /// Those of the store; `NotFound` when no such resolution is on top of the aggregate, or a filter left out what it
     /// settled.
     pub async fn settled_conflict(&self, aggregate: &AggregateId, resolution: &EventId) -> Result<Conflict> {
+        let heads = self.heads(aggregate).await?;
         let events = self.store().events_of(aggregate).await?;
         let absent = |message: &str| {
             Error::new(ErrorKind::NotFound, message)
                 .with("aggregate", aggregate)
                 .with("resolution", resolution)
         };
-        let mut heads = Heads::default();
-        events.iter().for_each(|event| heads.add(event));
         let top = events.iter().find(|event| event.id == *resolution && event.is_resolution());
-        let Some(top) = top.filter(|event| heads.contains(&event.id)) else {
+        let Some(top) = top.filter(|event| heads.contains(&event.id)).cloned() else {
             return Err(absent("no such resolution is at the top of the aggregate; record an event instead"));
         };
-        Conflict::decided_by(top, &events)?.ok_or_else(|| absent("what it settled is not held here"))
+        let conflict = blocking(move || Conflict::decided_by(&top, &events)).await?;
+        conflict.ok_or_else(|| absent("what it settled is not held here"))
     }
 
     /// Settles a conflict by a person's decision, whatever resolvers decided. This can be done on any replica; if
@@ -120,7 +122,8 @@ impl<S: EventStore> Replica<S> {
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
-        self.store().history(aggregate).await
+        let events = self.store().events_of(aggregate).await?;
+        blocking(move || History::of(events)).await
     }
 
     /// Explains why an event stands or not: what it had seen, what it was concurrent with, and who decided. Searches
@@ -133,7 +136,8 @@ impl<S: EventStore> Replica<S> {
         let found = found.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "no such event is in the log").with("event", event)
         })?;
-        Explanation::of(&self.history(&found.event.aggregate_id).await?, event)
+        let (history, event) = (self.history(&found.event.aggregate_id).await?, event.clone());
+        blocking(move || Explanation::of(&history, &event)).await
     }
 
     /// Returns the resolutions in the log after a position, in log order, and how far the log was scanned. Scans at

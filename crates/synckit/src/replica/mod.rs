@@ -15,7 +15,7 @@ mod settle;
 mod status;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use synckit_core::{EventStore, Identity, NodeId, Renewal, Result};
 use synckit_plan::{Entropy, Receive, Renew, notes::RefusedEvent};
@@ -30,7 +30,8 @@ use crate::digest::Digest;
 use crate::environment::entropy;
 use crate::remembered::Remembered;
 use builder::Settings;
-pub(crate) use settle::Settled;
+pub(crate) use refused::Pages;
+pub(crate) use settle::{Listed, Settled};
 
 /// A store and the node that writes through it: records events, shows histories, settles conflicts. It needs no
 /// network.
@@ -61,6 +62,8 @@ struct Inner<S> {
     author: Remembered<NodeId>,
     /// Held while settling: each conflict is settled once, even if several managers share the replica.
     settling: Mutex<()>,
+    /// A random number, drawn when it is first needed.
+    instance: OnceLock<u64>,
 }
 
 impl<S> Clone for Replica<S> {

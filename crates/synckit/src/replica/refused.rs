@@ -1,12 +1,45 @@
-//! Events that could not be stored: listed, retried, forgotten.
+//! Events that could not be stored: listed, counted, retried, forgotten.
+//!
+//! Their notes may carry whole events, so all but the list read them a few at a time.
 
-use synckit_core::{Event, EventStore, Note, Result};
+use synckit_core::{Event, EventStore, Note, NoteQuery, Result};
 use synckit_plan::{
     StoreExt,
     notes::{self, RefusedEvent},
 };
 
 use crate::replica::Replica;
+
+/// The number of notes that are read at a time.
+const PAGE: usize = 32;
+
+/// The notes under a prefix, a few at a time. A page may be changed or deleted before the next is read.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    prefix: String,
+    after: String,
+    more: bool,
+}
+
+impl Pages {
+    pub(crate) fn under(prefix: impl Into<String>) -> Self {
+        Pages { prefix: prefix.into(), after: String::new(), more: true }
+    }
+
+    /// Reads the next page; empty if there are no more.
+    pub(crate) async fn next(&mut self, store: &impl EventStore) -> Result<Vec<Note>> {
+        if !self.more {
+            return Ok(Vec::new());
+        }
+        let (prefix, after) = (self.prefix.clone(), self.after.clone());
+        let page = store.notes(NoteQuery::Prefix { prefix, after, limit: PAGE }).await?;
+        self.more = page.len() == PAGE;
+        if let Some(last) = page.last() {
+            self.after.clone_from(&last.key);
+        }
+        Ok(page)
+    }
+}
 
 pub(super) async fn list(store: &impl EventStore) -> Result<Vec<RefusedEvent>> {
     let mut all = Vec::new();
@@ -18,12 +51,30 @@ pub(super) async fn list(store: &impl EventStore) -> Result<Vec<RefusedEvent>> {
     Ok(all)
 }
 
+/// Returns the number of notes under a prefix.
+pub(super) async fn count(store: &impl EventStore, prefix: &str) -> Result<usize> {
+    let (mut pages, mut count) = (Pages::under(prefix), 0);
+    loop {
+        match pages.next(store).await?.len() {
+            0 => return Ok(count),
+            more => count += more,
+        }
+    }
+}
+
 pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
     let mut keys = Vec::new();
     for prefix in [notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
-        for note in store.notes_under(prefix).await? {
-            if note.parse::<RefusedEvent>()?.id == id {
-                keys.push(note.key);
+        let mut pages = Pages::under(prefix);
+        loop {
+            let page = pages.next(store).await?;
+            if page.is_empty() {
+                break;
+            }
+            for note in page {
+                if note.parse::<RefusedEvent>()?.id == id {
+                    keys.push(note.key);
+                }
             }
         }
     }
@@ -34,18 +85,27 @@ pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
 
 pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> {
     let (store, mut stored) = (replica.store(), 0);
-    let mut asides = Vec::new();
-    for note in store.notes_under(notes::REFUSED_HERE).await? {
-        asides.push((note.parse::<RefusedEvent>()?, note.key));
-    }
-    // The id of a decision begins with its round, so it comes after the one it overrides, whoever sent which.
-    asides.sort_by(|(left, _), (right, _)| left.id.cmp(&right.id));
-    for (aside, key) in asides {
-        let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
-        let mut receive = replica.receive(Some(aside.peer), vec![event])?;
-        receive.keep_refused = true;
-        receive.delete.push(key);
-        stored += store.commit(receive).await?.accepted;
+    // Again until nothing more is stored: a decision may come before the one it overrides, from another peer.
+    loop {
+        let before = stored;
+        let mut pages = Pages::under(notes::REFUSED_HERE);
+        loop {
+            let page = pages.next(store).await?;
+            if page.is_empty() {
+                break;
+            }
+            for note in page {
+                let aside: RefusedEvent = note.parse()?;
+                let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
+                let mut receive = replica.receive(Some(aside.peer), vec![event])?;
+                receive.keep_refused = true;
+                receive.delete.push(note.key);
+                stored += store.commit(receive).await?.accepted;
+            }
+        }
+        if stored == before {
+            break;
+        }
     }
     offer_again(store).await?;
     Ok(stored)
@@ -53,10 +113,20 @@ pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> 
 
 /// Marks what peers refused, so that the next sync offers it again.
 async fn offer_again(store: &impl EventStore) -> Result<()> {
-    let mut marked = Vec::new();
-    for note in store.notes_under(notes::REFUSED_BY_PEERS).await? {
-        let aside = RefusedEvent { again: true, ..note.parse()? };
-        marked.push(Note::json(note.key, &aside)?);
+    let mut pages = Pages::under(notes::REFUSED_BY_PEERS);
+    loop {
+        let page = pages.next(store).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut marked = Vec::new();
+        for note in page {
+            let aside = RefusedEvent { again: true, ..note.parse()? };
+            marked.push(Note { key: notes::again(aside.peer), value: Vec::new() });
+            marked.push(Note::json(note.key, &aside)?);
+        }
+        marked.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+        marked.dedup_by(|left, right| left.key == right.key);
+        store.edit(marked, Vec::new()).await?;
     }
-    store.edit(marked, Vec::new()).await
 }

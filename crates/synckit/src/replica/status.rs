@@ -7,6 +7,9 @@ use synckit_plan::{
     notes::{self, PeerNote, PullNote, PushNote},
 };
 
+use crate::peer_notes::text;
+use crate::replica::refused::count;
+
 /// The state of a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -94,6 +97,8 @@ impl Status {
             let peer: PeerNote = note.parse()?;
             peers.extend(of_peer(store, id, &peer, head.position).await?);
         }
+        let conflicts = store.note(notes::CONFLICT_COUNT.to_owned()).await?;
+        let conflicts = conflicts.map(|note| text(&note.key, &note.value)).transpose()?.unwrap_or(0);
         Ok(Status {
             node: identity.node,
             author: identity.author,
@@ -103,15 +108,15 @@ impl Status {
             copy_seen: identity.copy_seen,
             moved_at: machine.filter(|(_, moves, _)| *moves > 0).map(|(_, _, at)| at),
             events: head.position,
-            conflicts: store.notes_under(notes::CONFLICTS).await?.len(),
+            conflicts,
             full: store
                 .notes_under(notes::FULL)
                 .await?
                 .iter()
                 .map(FullAggregate::read)
                 .collect::<Result<_>>()?,
-            refused_here: store.notes_under(notes::REFUSED_HERE).await?.len(),
-            refused_by_peers: store.notes_under(notes::REFUSED_BY_PEERS).await?.len(),
+            refused_here: count(store, notes::REFUSED_HERE).await?,
+            refused_by_peers: count(store, notes::REFUSED_BY_PEERS).await?,
             peers,
         })
     }
@@ -133,7 +138,7 @@ async fn of_peer(
         let position = note.parse::<PushNote>()?.position;
         filters.entry(note.key[push.len()..].to_owned()).or_default().1 = position;
     }
-    let refused = store.notes_under(&notes::refused_by(id)).await?.len();
+    let refused = count(store, &notes::refused_by(id)).await?;
     let status = |(filter, (pulled_to, pushed_to))| PeerStatus {
         node: peer.node.clone(),
         store: id,

@@ -1,7 +1,7 @@
 //! Keeps the earliest edit.
 
 use synckit_core::Result;
-use synckit_plan::{Conflict, ConflictResolver, Ruling};
+use synckit_plan::{Conflict, ConflictResolver, Fingerprint, Ruling};
 
 use crate::resolvers::keep_by_order;
 
@@ -13,6 +13,10 @@ pub struct FirstWriteWins;
 impl ConflictResolver for FirstWriteWins {
     fn name(&self) -> &str {
         "first-write-wins"
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::Lasting(String::new())
     }
 
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {

@@ -1,7 +1,7 @@
 //! Keeps the latest edit.
 
 use synckit_core::Result;
-use synckit_plan::{Conflict, ConflictResolver, Ruling};
+use synckit_plan::{Conflict, ConflictResolver, Fingerprint, Ruling};
 
 use crate::resolvers::keep_by_order;
 
@@ -12,6 +12,10 @@ pub struct LastWriteWins;
 impl ConflictResolver for LastWriteWins {
     fn name(&self) -> &str {
         "last-write-wins"
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::Lasting(String::new())
     }
 
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {

@@ -29,7 +29,7 @@ pub use rules::{Condition, Relation, Rule, RuleMistake, RuleResolver, Rules};
 use std::sync::Arc;
 
 use synckit_core::{Error, Event, Result};
-use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Fingerprint, Ruling};
 
 /// A resolver that is shared, such as one chosen by name at run time.
 #[derive(Clone)]
@@ -45,6 +45,10 @@ impl SharedResolver {
 impl ConflictResolver for SharedResolver {
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint()
     }
 
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {

@@ -1,6 +1,6 @@
 //! What is known of the peer, and how far each side has the other's events.
 
-use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
+use synckit_core::{Caller, Identity, Limits, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
@@ -25,8 +25,8 @@ pub(crate) struct Peer {
     pub(crate) limits: Limits,
     pub(crate) pull: Option<PullNote>,
     pub(crate) push: PushNote,
-    /// The notes of the events it refused.
-    pub(crate) refused: Vec<Note>,
+    /// Whether some of the events it refused are to be offered again.
+    pub(crate) again: bool,
     /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
     /// Whether the places in both logs have changed since they were saved.

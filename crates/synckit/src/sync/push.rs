@@ -11,6 +11,7 @@ use synckit_plan::{
     notes::{self, PushNote, RefusedEvent},
 };
 
+use crate::replica::Pages;
 use crate::report::{Refusal, RefusedBy};
 use crate::sync::calls::spoiled;
 use crate::sync::checkpoint::HandedOut;
@@ -74,21 +75,36 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Offers the events that the peer refused and that are to be retried, without asking whether they are missing: an
     /// id that is taken there is not missing.
     async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
-        for note in std::mem::take(&mut peer.refused) {
-            let aside: RefusedEvent = note.parse()?;
-            let Some(position) = aside.position.filter(|_| aside.again) else { continue };
-            let stored = self.store.stored_at(position).await?;
-            let event = stored.map(|stored| stored.event).filter(|event| event.id.as_str() == aside.id);
-            let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
-            self.report_refused(&refused);
-            let place = [(position, EventId::new(&aside.id)?)];
-            let again = refused.into_iter().filter_map(|refused| refused_event(peer, refused, &place));
-            let put: Vec<Note> =
-                again.map(|aside| Note::json(note.key.clone(), &aside)).collect::<Result<_>>()?;
-            let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
-            self.store.edit(put, delete).await?;
+        if !peer.again {
+            return Ok(());
         }
-        Ok(())
+        let mut pages = Pages::under(notes::refused_by(peer.store));
+        loop {
+            let page = pages.next(self.store).await?;
+            if page.is_empty() {
+                break;
+            }
+            for note in page {
+                self.push_note_again(peer, note).await?;
+            }
+        }
+        peer.again = false;
+        self.store.edit(Vec::new(), vec![notes::again(peer.store)]).await
+    }
+
+    async fn push_note_again(&mut self, peer: &mut Peer, note: Note) -> Result<()> {
+        let aside: RefusedEvent = note.parse()?;
+        let Some(position) = aside.position.filter(|_| aside.again) else { return Ok(()) };
+        let stored = self.store.stored_at(position).await?;
+        let event = stored.map(|stored| stored.event).filter(|event| event.id.as_str() == aside.id);
+        let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
+        self.report_refused(&refused);
+        let place = [(position, EventId::new(&aside.id)?)];
+        let again = refused.into_iter().filter_map(|refused| refused_event(peer, refused, &place));
+        let put: Vec<Note> =
+            again.map(|aside| Note::json(note.key.clone(), &aside)).collect::<Result<_>>()?;
+        let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
+        self.store.edit(put, delete).await
     }
 
     fn report_refused(&mut self, refused: &[Refused]) {

@@ -31,8 +31,8 @@ pub(crate) struct Session<'a, S, T> {
     transport: &'a T,
     direction: Direction,
     pub(crate) met: &'a Remembered<StoreId>,
-    /// Whether there are conflicts that were found before.
-    pub(crate) conflicts_listed: bool,
+    /// Whether conflicts wait for the resolver that were found before.
+    pub(crate) conflicts_wait: bool,
     /// The fingerprint of the filter.
     pub(crate) filter: String,
     /// Why this replica took a fresh id and a fresh name in this sync.
@@ -59,7 +59,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             transport,
             direction,
             met,
-            conflicts_listed: false,
+            conflicts_wait: false,
             calls: Arc::new(Calls::new(transport, settings, replica.settings().environment.clone())),
             report: SyncReport::default(),
             filter: settings.fingerprint(),
@@ -132,7 +132,9 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
                 return Ok(());
             }
         }
-        if self.conflicts_listed || self.report.conflicts.found > 0 {
+        // Whatever was stored may have changed a conflict that is on record.
+        let stored = self.report.pulled > 0 && self.report.conflicts.left + self.report.conflicts.found > 0;
+        if self.conflicts_wait || stored {
             peer.ahead = None;
             let (settled, ended) = self.replica.settle_all(&mut self.report.conflicts).await;
             self.moved(settled);
@@ -148,14 +150,16 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         self.direction != Direction::PullOnly
     }
 
+    /// Returns the key of the peer that is expected to respond.
+    pub(super) fn last(&self) -> String {
+        notes::last(&self.filter, self.settings.address.as_deref())
+    }
+
     async fn remember(&self, peer: &Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
         let clock_skew_millis = self.report.clock_skew_millis;
         let note = PeerNote { node, synced_at: self.replica.now(), clock_skew_millis };
-        let notes = vec![
-            Note::json(notes::peer(peer.store), &note)?,
-            Note::json(notes::last(&self.filter), &peer.store)?,
-        ];
+        let notes = vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.last(), &peer.store)?];
         if peer.unsaved { self.save(peer, notes).await } else { self.store.edit(notes, Vec::new()).await }
     }
 

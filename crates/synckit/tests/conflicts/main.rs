@@ -9,6 +9,7 @@ mod filtered;
 mod full;
 mod many;
 mod network;
+mod waiting;
 
 use synckit::{
     AggregateId, BoxTransport, Conflict, Data, Digest, Endpoint, Event, EventStore, NewEvent, NodeId,
@@ -40,7 +41,9 @@ async fn edited_apart(aggregates: usize) -> (MemoryStore, MemoryStore, MemorySto
     let (a, b, hub) = (store("a"), store("b"), store("hub"));
     for (name, replica) in [("a", &a), ("b", &b)] {
         let events = (0..aggregates).map(|n| edit(&format!("note-{n:05}"), &format!(r#"{{"by":"{name}"}}"#)));
-        manager(replica, &hub).replica().record(events.collect::<Vec<_>>()).await.unwrap();
+        for batch in events.collect::<Vec<_>>().chunks(1_000) {
+            manager(replica, &hub).replica().record(batch.to_vec()).await.unwrap();
+        }
     }
     manager(&a, &hub).sync().await.unwrap();
     (a, b, hub)

@@ -1,12 +1,13 @@
 //! Conflicts that are read, decided and committed together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NoteQuery, Query, Result};
+use synckit_core::{AggregateId, Error, Event, EventStore, Note, NoteQuery, Query, Result};
 use synckit_plan::{Conflict, Ruling, notes};
 use tokio::sync::mpsc;
 
+use crate::blocking::blocking;
 use crate::replica::settle::Resolving;
 
 /// The maximum number of conflicts in a batch.
@@ -19,18 +20,30 @@ const BYTES: usize = 4 << 20;
 /// Listed conflicts, each with the history of its aggregate.
 struct Batch {
     histories: BTreeMap<AggregateId, Vec<Event>>,
-    /// The key of the last conflict.
-    upto: String,
+    /// The values of the notes by which they wait for a resolver, before the histories were read.
+    waiting: HashMap<AggregateId, Vec<u8>>,
+    /// The last conflict.
+    upto: AggregateId,
 }
 
 impl Batch {
-    /// Reads listed conflicts after this key; `None` when there are no more.
-    async fn read(store: &impl EventStore, after: String) -> Result<Option<Batch>> {
-        let prefix = notes::CONFLICTS.to_owned();
-        let listed = store.notes(NoteQuery::Prefix { prefix, after, limit: CONFLICTS }).await?;
+    /// Reads conflicts after this aggregate, all that are listed or those that wait; `None` when there are no more.
+    async fn read(store: &impl EventStore, all: bool, after: Option<&AggregateId>) -> Result<Option<Batch>> {
+        let prefix = if all { notes::CONFLICTS } else { notes::WAITING_CONFLICTS };
+        let after = after.map_or_else(String::new, |after| format!("{prefix}{after}"));
+        let query = NoteQuery::Prefix { prefix: prefix.to_owned(), after, limit: CONFLICTS };
+        let mut found = store.notes(query).await?;
+        let aggregate = |note: &Note, prefix: &str| AggregateId::new(&note.key[prefix.len()..]);
         let mut histories = BTreeMap::new();
-        for note in &listed {
-            histories.insert(AggregateId::new(&note.key[notes::CONFLICTS.len()..])?, Vec::new());
+        for note in &found {
+            histories.insert(aggregate(note, prefix)?, Vec::new());
+        }
+        if all && !found.is_empty() {
+            found = store.notes(NoteQuery::Keys(histories.keys().map(notes::waiting).collect())).await?;
+        }
+        let mut waiting = HashMap::with_capacity(found.len());
+        for note in found {
+            waiting.insert(aggregate(&note, notes::WAITING_CONFLICTS)?, note.value);
         }
         let (mut bytes, mut after, mut more) = (0, 0, !histories.is_empty());
         while more {
@@ -51,8 +64,8 @@ impl Batch {
                 bytes -= history.iter().map(Event::size).sum::<usize>();
             }
         }
-        let upto = histories.last_key_value().map(|(last, _)| notes::conflict(last));
-        Ok(upto.map(|upto| Batch { histories, upto }))
+        let upto = histories.last_key_value().map(|(last, _)| last.clone());
+        Ok(upto.map(|upto| Batch { histories, waiting, upto }))
     }
 
     fn decide(self, resolving: &Resolving) -> Decisions {
@@ -71,7 +84,7 @@ impl Batch {
         let verdict =
             |(conflict, ruling): (&Conflict, Result<Ruling>)| Ok(Verdict::of(name, conflict, ruling?));
         let verdicts = rulings.map(verdict).collect();
-        Decisions { conflicts, verdicts, none, unreadable }
+        Decisions { conflicts, verdicts, none, unreadable, waiting: self.waiting }
     }
 }
 
@@ -84,6 +97,8 @@ pub(super) struct Decisions {
     pub(super) none: BTreeSet<AggregateId>,
     /// Histories that cannot be read.
     pub(super) unreadable: Vec<(AggregateId, Error)>,
+    /// The values of the notes by which the conflicts waited.
+    pub(super) waiting: HashMap<AggregateId, Vec<u8>>,
 }
 
 /// A ruling, and the resolution that records it.
@@ -104,18 +119,21 @@ impl Verdict {
     }
 }
 
-/// Reads and decides all listed conflicts, batch by batch, until something fails or nobody receives them.
+/// Reads and decides conflicts, all that are listed or those that wait, batch by batch, until something fails or nobody
+/// receives them.
 pub(super) async fn decide_all(
     store: &impl EventStore,
     resolving: &Resolving,
+    all: bool,
     ready: mpsc::Sender<Result<Decisions>>,
 ) {
-    let mut batch = Batch::read(store, String::new()).await;
+    let mut batch = Batch::read(store, all, None).await;
     loop {
         let decided = match batch {
             Ok(None) => return,
             Ok(Some(one)) => {
-                let next = Batch::read(store, one.upto.clone());
+                let upto = one.upto.clone();
+                let next = Batch::read(store, all, Some(&upto));
                 let decided;
                 (batch, decided) = tokio::join!(biased; next, decide(resolving.clone(), one));
                 decided
@@ -134,9 +152,7 @@ pub(super) async fn decide_all(
 /// Decides off the runtime, since a resolver is foreign code. It always returns: it waits with a time limit, and for a
 /// bounded number of threads.
 async fn decide(resolving: Resolving, batch: Batch) -> Result<Decisions> {
-    tokio::task::spawn_blocking(move || batch.decide(&resolving))
-        .await
-        .map_err(|error| Error::new(ErrorKind::Internal, "conflicts could not be decided").with_source(error))
+    blocking(move || Ok(batch.decide(&resolving))).await
 }
 
 #[cfg(test)]
@@ -173,13 +189,13 @@ mod tests {
             let receive = Receive::new(Some(source), events, now, Limits::default(), entropy);
             assert_eq!(here.commit(receive).await.expect("stored").conflicts, [aggregate]);
         }
-        let (mut found, mut batches, mut after) = (Vec::new(), 0, String::new());
-        while let Some(batch) = Batch::read(&here, after).await.expect("readable") {
+        let (mut found, mut batches, mut after) = (Vec::new(), 0, None);
+        while let Some(batch) = Batch::read(&here, false, after.as_ref()).await.expect("readable") {
             let bytes: usize = batch.histories.values().flatten().map(Event::size).sum();
             assert!(bytes <= BYTES, "{bytes} bytes are held");
             assert!(batch.histories.values().all(|history| history.len() == 2), "a history is whole");
             found.extend(batch.histories.into_keys().map(|aggregate| aggregate.to_string()));
-            (batches, after) = (batches + 1, batch.upto);
+            (batches, after) = (batches + 1, Some(batch.upto));
         }
         assert_eq!((found, batches), (aggregates, 3));
     }

@@ -1,12 +1,14 @@
-//! Settling conflicts: all listed ones, whichever sync or push found them.
+//! Settling conflicts: those that wait for a resolver, whichever sync or push found them.
 //!
 //! - this file: committing decisions, and reporting them
+//! - `listed.rs`: which of the listed conflicts a pass hands to the resolver
 //! - `batch.rs`: reading listed conflicts, and deciding them
 //! - `resolving.rs`: calling a resolver with a time limit
 //!
 //! One batch is read while the previous one is decided and the one before that is committed.
 
 mod batch;
+mod listed;
 mod resolving;
 
 use std::collections::BTreeSet;
@@ -14,12 +16,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NodeId, Position, Result};
-use synckit_plan::{Conflict, Received, Recount};
+use synckit_plan::{Asked, Conflict, Received, Recount};
 use tokio::sync::mpsc;
 
 use crate::replica::Replica;
 use crate::report::ConflictReport;
 use batch::{Decisions, Verdict, decide_all};
+pub(crate) use listed::Listed;
 pub(crate) use resolving::Resolving;
 
 /// The maximum number of batches that are decided ahead, and committed together.
@@ -79,13 +82,25 @@ impl From<&Received> for Settled {
 }
 
 impl<S: EventStore> Replica<S> {
-    /// Hands all listed conflicts to the resolver. What was settled before an error is durable, and in the report.
+    /// Hands the conflicts that wait to the resolver: those that were found or have changed since it was asked, or all
+    /// that are listed if another one was asked. What was settled before an error is durable, and in the report.
     pub(crate) async fn settle_all(&self, report: &mut ConflictReport) -> (Settled, Result<()>) {
         let _turn = self.inner.settling.lock().await;
+        let listed = match self.listed().await {
+            Ok(listed) if listed.needs_resolver() => listed,
+            Ok(listed) => {
+                report.on_record(listed.count);
+                return (Settled::default(), Ok(()));
+            }
+            Err(error) => return (Settled::default(), Err(error)),
+        };
+        report.on_record(0);
         let (ready, decided) = mpsc::channel(TOGETHER);
-        let mut settling = Settling { replica: self, report, done: Settled::default() };
-        let decide = decide_all(self.store(), &self.settings().resolving, ready);
-        let ended = {
+        let all = listed.all();
+        let (done, failed) = (Settled::default(), BTreeSet::new());
+        let mut settling = Settling { replica: self, report, done, listed, failed, clean: true };
+        let decide = decide_all(self.store(), &self.settings().resolving, all, ready);
+        let mut ended = {
             let mut committed = pin!(settling.commit_decided(decided));
             // Deciding is polled first, so that with a store that returns immediately the calls have a fixed order.
             tokio::select! {
@@ -94,15 +109,23 @@ impl<S: EventStore> Replica<S> {
                 committed = &mut committed => committed,
             }
         };
+        if ended.is_ok() {
+            ended = settling.asked(Vec::new(), true).await;
+        }
         (settling.done, ended)
     }
 }
 
-/// One pass over the listed conflicts.
+/// One pass over the conflicts that wait.
 struct Settling<'a, S> {
     replica: &'a Replica<S>,
     report: &'a mut ConflictReport,
     done: Settled,
+    listed: Listed,
+    /// The conflicts that failed since the last commit.
+    failed: BTreeSet<AggregateId>,
+    /// Whether none has failed.
+    clean: bool,
 }
 
 impl<S: EventStore> Settling<'_, S> {
@@ -110,13 +133,13 @@ impl<S: EventStore> Settling<'_, S> {
     async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
         while let Some(first) = decided.recv().await {
             let (mut settled, mut batches, mut failed) = (Vec::new(), 0, None);
-            let mut none = BTreeSet::new();
+            let (mut none, mut left) = (BTreeSet::new(), Vec::new());
             let mut next = Some(first);
             while let Some(batch) = next {
                 match batch {
                     Ok(mut decisions) => {
                         none.append(&mut decisions.none);
-                        self.take(decisions, &mut settled, &mut none);
+                        self.take(decisions, &mut settled, &mut left, &mut none);
                     }
                     Err(error) => failed = Some(error),
                 }
@@ -125,10 +148,27 @@ impl<S: EventStore> Settling<'_, S> {
             }
             self.commit(settled).await?;
             self.recount(none).await?;
+            if !left.is_empty() || !self.failed.is_empty() {
+                self.asked(left, false).await?;
+            }
             // What came before is settled even if a batch fails.
             if let Some(error) = failed {
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    /// Records what the resolver left and where it failed, so that a conflict that it left waits no more.
+    async fn asked(&mut self, left: Vec<(AggregateId, Option<Vec<u8>>)>, ended: bool) -> Result<()> {
+        // If all are handed over because another resolver left some, this one is asked about those until the end.
+        let Listed { resolver, asked, waiting, .. } = &self.listed;
+        let resolver = (ended || !self.listed.all()).then(|| (resolver.clone(), asked.clone()));
+        let waiting = waiting.clone().filter(|_| ended && self.clean);
+        let (failed, entropy) = (std::mem::take(&mut self.failed), self.replica.entropy()?);
+        let count = self.replica.store().commit(Asked { left, failed, resolver, waiting, entropy }).await?;
+        if ended {
+            self.report.on_record(count);
         }
         Ok(())
     }
@@ -147,9 +187,10 @@ impl<S: EventStore> Settling<'_, S> {
         &mut self,
         decisions: Decisions,
         settled: &mut Vec<(Event, String)>,
+        left: &mut Vec<(AggregateId, Option<Vec<u8>>)>,
         recount: &mut BTreeSet<AggregateId>,
     ) {
-        let Decisions { conflicts, verdicts, unreadable, .. } = decisions;
+        let Decisions { conflicts, verdicts, unreadable, mut waiting, .. } = decisions;
         for (aggregate, error) in unreadable {
             match error.kind() {
                 // No two sides fit into one clock. Both stand, and nothing has failed.
@@ -178,6 +219,7 @@ impl<S: EventStore> Settling<'_, S> {
                 Ok(None) => {
                     self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
                     self.report.leave(aggregate.clone(), false, reason);
+                    left.push((aggregate.clone(), waiting.remove(aggregate)));
                 }
                 Err(error) => {
                     if error.kind() == ErrorKind::Conflict {
@@ -231,7 +273,9 @@ impl<S: EventStore> Settling<'_, S> {
     fn fail(&mut self, aggregate: AggregateId, error: &Error) {
         tracing::warn!(%aggregate, %error, "a conflict could not be settled and stays listed");
         self.notify(&ConflictNotice::Failed { aggregate: &aggregate, error });
-        self.report.leave(aggregate, true, Some(error.to_string()));
+        self.report.leave(aggregate.clone(), true, Some(error.to_string()));
+        self.failed.insert(aggregate);
+        self.clean = false;
     }
 
     fn notify(&self, notice: &ConflictNotice<'_>) {

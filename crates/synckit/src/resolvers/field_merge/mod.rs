@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use synckit_core::{Data, NewEvent, Result};
-use synckit_plan::{Answer, Conflict, ConflictResolver, Ruling};
+use synckit_plan::{Answer, Conflict, ConflictResolver, Fingerprint, Ruling};
 
 pub use clash::Clash;
 
@@ -76,6 +76,13 @@ impl FieldMerge {
 impl ConflictResolver for FieldMerge {
     fn name(&self) -> &str {
         "field-merge"
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        match self.otherwise.fingerprint() {
+            Fingerprint::Lasting(otherwise) => Fingerprint::Lasting(format!("{self:?} {otherwise}")),
+            passing @ Fingerprint::Passing(_) => passing,
+        }
     }
 
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {

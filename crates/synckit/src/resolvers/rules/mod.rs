@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use synckit_core::{Error, Result};
-use synckit_plan::{Conflict, ConflictResolver, Ruling};
+use synckit_plan::{Conflict, ConflictResolver, Fingerprint, Ruling};
 
 pub use check::RuleMistake;
 pub use condition::{Condition, Relation};
@@ -62,6 +62,27 @@ impl Rule {
     }
 }
 
+fn print(rules: &[Rule], text: &mut String, passing: &mut Option<u64>) {
+    for Rule { name, when, then } in rules {
+        text.push_str(&format!("{name:?} {when:?} "));
+        match then {
+            Then::Ask(resolver) => print_resolver(resolver, text, passing),
+            Then::Group(rules) => {
+                text.push('(');
+                print(rules, text, passing);
+                text.push(')');
+            }
+        }
+    }
+}
+
+fn print_resolver(resolver: &SharedResolver, text: &mut String, passing: &mut Option<u64>) {
+    match resolver.fingerprint() {
+        Fingerprint::Lasting(own) => text.push_str(&format!("{:?} {own:?} ", resolver.name())),
+        Fingerprint::Passing(number) => *passing = Some(passing.unwrap_or(0).wrapping_add(number)),
+    }
+}
+
 /// Ordered rules, and a fallback for when none matches.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -85,6 +106,15 @@ impl Rules {
     /// conditions that can never hold.
     pub fn mistakes(&self) -> Vec<RuleMistake> {
         check::mistakes(&self.rules)
+    }
+
+    /// Returns what tells these rules from others, and whether all resolvers in them can be told from others of their
+    /// names. If not, the numbers of those that cannot are added up.
+    fn fingerprint(&self) -> (String, Option<u64>) {
+        let (mut text, mut passing) = (String::new(), None);
+        print(&self.rules, &mut text, &mut passing);
+        print_resolver(&self.fallback, &mut text, &mut passing);
+        (text, passing)
     }
 
     fn checked(self) -> Result<Self> {
@@ -135,7 +165,13 @@ impl Rules {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct RuleResolver(Arc<RwLock<Arc<Rules>>>);
+pub struct RuleResolver(Arc<RwLock<Current>>);
+
+/// The rules in use, and how often they were replaced.
+struct Current {
+    rules: Arc<Rules>,
+    replaced: u64,
+}
 
 impl RuleResolver {
     /// The name of the rule in decisions made by the fallback.
@@ -146,7 +182,8 @@ impl RuleResolver {
     /// # Errors
     /// `Invalid`, with all mistakes: see [`Rules::mistakes`].
     pub fn new(rules: Rules) -> Result<Self> {
-        Ok(RuleResolver(Arc::new(RwLock::new(Arc::new(rules.checked()?)))))
+        let current = Current { rules: Arc::new(rules.checked()?), replaced: 0 };
+        Ok(RuleResolver(Arc::new(RwLock::new(current))))
     }
 
     /// Replaces the rules, in all clones.
@@ -155,19 +192,28 @@ impl RuleResolver {
     /// Same as [`RuleResolver::new`]; nothing has changed then.
     pub fn replace(&self, rules: Rules) -> Result<()> {
         let rules = Arc::new(rules.checked()?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Current { rules, replaced: current.replaced + 1 };
         Ok(())
     }
 
     /// Returns the current rules.
     pub fn rules(&self) -> Arc<Rules> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).rules.clone()
     }
 }
 
 impl ConflictResolver for RuleResolver {
     fn name(&self) -> &str {
         "rules"
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match current.rules.fingerprint() {
+            (text, None) => Fingerprint::Lasting(text),
+            (_, Some(passing)) => Fingerprint::Passing(passing.wrapping_add(current.replaced)),
+        }
     }
 
     fn resolve(&self, conflict: &Conflict) -> Result<Ruling> {

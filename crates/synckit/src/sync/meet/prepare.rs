@@ -6,19 +6,22 @@ use synckit_core::{
 use synckit_plan::notes;
 
 use crate::peer_notes::notes_about;
+use crate::replica::Listed;
 use crate::sync::meet::{Prepared, furthest};
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that was met last.
+    /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that this manager
+    /// met last. A new manager expects the peer that is on record.
     pub(super) async fn prepare(&self) -> Result<Prepared> {
         let mut expected = self.met.get();
         let mut facts = self.ask_about(expected.as_slice()).await?;
-        let last = notes::last(&self.filter);
-        let last: Option<StoreId> = facts.note(&last).map(|value| Note::read(&last, value)).transpose()?;
-        if last.is_some() && last != expected {
-            expected = last;
-            facts = self.ask_about(expected.as_slice()).await?;
+        if expected.is_none() {
+            let key = self.last();
+            expected = facts.note(&key).map(|value| Note::read(&key, value)).transpose()?;
+            if expected.is_some() {
+                facts = self.ask_about(expected.as_slice()).await?;
+            }
         }
         let identity = Note::read_identity(facts.note(Note::NODE))?;
         let caller = Caller { node: identity.author.clone(), store: facts.head.store };
@@ -38,9 +41,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// Reads everything a sync must know of the local log, and of what is known about peers.
     pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
-        let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
-        under.push(notes::CONFLICTS.to_owned());
-        let notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), notes::last(&self.filter)];
+        let under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
+        let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.last()];
+        notes.extend(Listed::KEYS.map(str::to_owned));
+        notes.extend(peers.iter().map(|peer| notes::again(*peer)));
         self.store.facts(Needs { notes, under, ..Needs::default() }).await
     }
 }

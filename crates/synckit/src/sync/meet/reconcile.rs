@@ -22,6 +22,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         self.met.set(hello.store);
         self.told(&hello, expected, &facts);
+        let listed = self.replica.listed_in(|key| facts.note(key))?;
+        self.conflicts_wait = listed.needs_resolver();
+        self.report.conflicts.on_record(listed.count);
         let mut peer = self.peer(&hello, caller, identity, &facts)?;
         let left = self.handed_over(&mut peer, hello.ahead, request.ahead, read);
         // If hello took several tries, much may have been recorded in the meantime, so it is read again.
@@ -83,7 +86,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let is_new = !facts.notes.keys().any(|key| key.starts_with(&notes::push(hello.store, "")));
         self.report.recovery.peer_was_reset |=
             is_new && about.is_some_and(|about| hello.former.contains(&about));
-        self.conflicts_listed = facts.notes.keys().any(|key| key.starts_with(notes::CONFLICTS));
     }
 
     fn peer(&self, hello: &HelloResponse, caller: Caller, identity: Identity, facts: &Facts) -> Result<Peer> {
@@ -106,10 +108,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             push.position = own.as_ref().map_or(0, Cursor::position);
             push.acknowledged.clone_from(&hello.pushed);
         }
-        let refused = notes::refused_by(hello.store);
-        let mut refused: Vec<_> = facts.notes.iter().filter(|(key, _)| key.starts_with(&refused)).collect();
-        refused.sort_unstable();
-        let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
         Ok(Peer {
             store: hello.store,
             head: hello.head,
@@ -122,7 +120,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             limits: self.limits.min(hello.limits),
             pull,
             push,
-            refused: refused.into_iter().map(note).collect(),
+            again: facts.note(&notes::again(hello.store)).is_some(),
             ahead: None,
             unsaved: false,
         })

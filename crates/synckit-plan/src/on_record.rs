@@ -1,0 +1,110 @@
+//! The place in a caller's log up to which it has pushed, as kept here.
+//!
+//! Callers choose their filters and their store ids, so what they cause to be kept is bounded: a few filters each, and
+//! nothing of a caller that has not pushed for long.
+
+use std::fmt;
+use std::str::FromStr;
+
+use synckit_core::{Cursor, Error, ErrorKind, Facts, Note, Plan, Result};
+
+use crate::ledger;
+
+/// A place in the pusher's log that is put on record.
+#[derive(Clone, Debug)]
+pub struct OnRecord {
+    /// The key of the note.
+    pub key: String,
+    /// The place on record before. If the place on record is neither this nor `upto`, nothing is stored: another device
+    /// has pushed under the same name, or this push came late.
+    pub from: Option<Cursor>,
+    /// The place on record afterwards, unless an event was refused.
+    pub upto: Option<Cursor>,
+}
+
+/// How far a caller says it has pushed here, and when it last did. Its text form is `cursor millis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The place in the caller's log.
+    pub place: Cursor,
+    /// When the caller last pushed, in Unix milliseconds.
+    pub at: u64,
+}
+
+impl Pushed {
+    /// The maximum number of filters of one caller that are kept. Of more, those that were pushed with least recently
+    /// go, except for the one with the furthest place.
+    pub const MAX_FILTERS: usize = 16;
+    /// How long a place is kept after the last push, in milliseconds: 400 days.
+    pub const EXPIRES: u64 = 400 * 24 * 3_600_000;
+
+    /// Returns whether the place need not be kept any longer. A caller that returns later is asked what it has.
+    pub fn has_expired(&self, now: u64) -> bool {
+        now.saturating_sub(self.at) > Self::EXPIRES
+    }
+}
+
+impl fmt::Display for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.place, self.at)
+    }
+}
+
+impl FromStr for Pushed {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts =
+            text.split_once(' ').and_then(|(place, at)| Some((place.parse().ok()?, at.parse().ok()?)));
+        let (place, at) = parts.ok_or_else(|| Error::corrupt("this is not a place and a time"))?;
+        Ok(Pushed { place, at })
+    }
+}
+
+impl OnRecord {
+    /// Returns the prefix of the keys of all places that the caller has on record, if this one moves.
+    pub(crate) fn of_caller(&self) -> Option<String> {
+        let (caller, _) = self.key.rsplit_once('/').filter(|_| self.upto.is_some())?;
+        Some(format!("{caller}/"))
+    }
+
+    /// Checks that the place on record is the one the caller expects.
+    pub(crate) fn check(&self, facts: &Facts) -> Result<()> {
+        let known = ledger::text::<Pushed>(facts, &self.key)?.map(|pushed| pushed.place);
+        if known == self.from || (self.upto.is_some() && known == self.upto) {
+            return Ok(());
+        }
+        let message =
+            "another place in the caller's log is on record than the caller believes; say hello again";
+        let place = |place: &Option<Cursor>| place.as_ref().map_or(0, Cursor::position);
+        Err(Error::new(ErrorKind::CursorUnknown, message)
+            .with("on record", place(&known))
+            .with("believed", place(&self.from)))
+    }
+
+    /// Puts the place on record, and takes off the record what is too much of this caller. Returns the note.
+    pub(crate) fn put(self, facts: &Facts, now: u64, plan: &mut Plan) -> Result<Option<Note>> {
+        let caller = self.of_caller();
+        let OnRecord { key, upto: Some(place), .. } = self else { return Ok(None) };
+        let mut others: Vec<(Pushed, &String)> = Vec::new();
+        for other in facts.notes.keys().filter(|other| **other != key) {
+            if caller.as_ref().is_some_and(|caller| other.starts_with(caller)) {
+                others.extend(ledger::text::<Pushed>(facts, other)?.map(|pushed| (pushed, other)));
+            }
+        }
+        others.sort_unstable_by(|(left, key), (right, other)| (right.at, key).cmp(&(left.at, other)));
+        let mut room = Pushed::MAX_FILTERS - 1;
+        let furthest = others.iter().enumerate().max_by_key(|(_, (pushed, _))| pushed.place.position());
+        let furthest = furthest.map(|(at, (pushed, _))| (at, pushed.place.position()));
+        if let Some((at, _)) = furthest.filter(|(_, position)| *position > place.position()) {
+            // It is evidence of how long the caller's log has been.
+            others.remove(at);
+            room -= 1;
+        }
+        let too_much =
+            others.into_iter().enumerate().filter(|(at, (pushed, _))| *at >= room || pushed.has_expired(now));
+        plan.delete.extend(too_much.map(|(_, (_, key))| key.clone()));
+        let pushed = Pushed { place, at: now };
+        Ok(Some(Note { key, value: pushed.to_string().into_bytes() }))
+    }
+}
