@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use synckit::{
-    Access, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, SyncManager, Transport,
-    store::{Cursor, Mark, StoreExt},
+    Access, Digest, Endpoint, Environment, ErrorKind, Event, EventStore, NewEvent, NodeId, Replica, StoreId,
+    SyncManager, SystemEnvironment, Transport,
+    plan::{Pushed, notes},
+    store::{Cursor, Mark, Note, StoreExt},
     transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusalCode},
 };
 use synckit_memory::MemoryStore;
@@ -45,6 +47,45 @@ async fn one_new_event_is_one_round_trip_in_a_new_process_as_well() {
     let idle = manager.sync().await.expect("syncs");
     assert_eq!((idle.pushed, idle.round_trips), (0, 1), "{idle:?}");
     assert!(same(&a, &hub).await);
+}
+
+#[tokio::test]
+async fn two_hubs_in_turn_cost_one_round_trip_each() {
+    let (a, hubs) = (store("a"), [store("hub-1"), store("hub-2")]);
+    let replica = Replica::new(a.clone());
+    let managers = hubs.clone().map(|hub| SyncManager::new(replica.clone(), Endpoint::new(hub)));
+    for round in 0..4 {
+        replica.record([note(round)]).await.expect("recorded");
+        for manager in &managers {
+            let report = manager.sync().await.expect("syncs");
+            // The first sync with a hub meets a stranger.
+            assert!(report.pushed == 1 && (round == 0 || report.round_trips == 1), "{round}: {report:?}");
+            let idle = manager.sync().await.expect("syncs");
+            assert_eq!(idle.round_trips, 1, "{round}");
+        }
+    }
+    for hub in &hubs {
+        assert!(same(&a, hub).await);
+    }
+}
+
+#[tokio::test]
+async fn two_hubs_in_turn_cost_one_round_trip_each_in_new_processes_as_well() {
+    let (a, hubs) = (store("a"), [store("hub-1"), store("hub-2")]);
+    for round in 0..4 {
+        for (at, hub) in hubs.iter().enumerate() {
+            let manager = SyncManager::builder(a.clone(), Endpoint::new(hub.clone()));
+            let manager = manager.with_address(format!("http://hub-{at}")).build();
+            if at == 0 {
+                manager.replica().record([note(round)]).await.expect("recorded");
+            }
+            let report = manager.sync().await.expect("syncs");
+            assert!(report.pushed == 1 && (round == 0 || report.round_trips == 1), "{round}: {report:?}");
+        }
+    }
+    for hub in &hubs {
+        assert!(same(&a, hub).await);
+    }
 }
 
 #[tokio::test]
@@ -184,4 +225,29 @@ async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_l
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 1, None));
     let known: Vec<_> = answer.known.iter().map(Cursor::position).collect();
     assert_eq!(known, [1, 2]);
+}
+
+#[tokio::test]
+async fn places_of_callers_that_are_long_gone_are_forgotten_when_a_stranger_comes() {
+    let hub = store("hub");
+    let (old, recent) = (StoreId::from_bytes([5; 16]), StoreId::from_bytes([6; 16]));
+    let day = 24 * 3_600_000;
+    let now = SystemEnvironment.now();
+    let note = |caller: StoreId, age: u64| Note {
+        key: notes::pushed(caller, "all"),
+        value: Pushed { place: Cursor::at(caller, 1, Mark(1)), at: now - age * day }.to_string().into_bytes(),
+    };
+    hub.edit(vec![note(old, 401), note(recent, 399)], Vec::new()).await.expect("put");
+    let say_hello = async |byte: u8| {
+        let caller =
+            Caller { node: NodeId::new("stranger").expect("valid"), store: StoreId::from_bytes([byte; 16]) };
+        let filter = "all".to_owned();
+        let request = HelloRequest { protocol: PROTOCOL_VERSION, caller, filter, cursor: None, ahead: None };
+        Endpoint::new(hub.clone()).hello(request).await.expect("a response");
+        let kept = hub.notes_under(notes::PUSHED).await.expect("read");
+        kept.into_iter().map(|note| note.key).collect::<Vec<_>>()
+    };
+    // It looks at those that follow the stranger.
+    assert_eq!(say_hello(9).await.len(), 2);
+    assert_eq!(say_hello(1).await, [notes::pushed(recent, "all")]);
 }

@@ -122,6 +122,7 @@ async fn sync(
     let mut builder = SyncManager::builder(replica.clone(), transport.clone())
         .with_direction(args.direction())
         .with_filter(filter)
+        .with_address(&args.url)
         .with_progress(move |report| {
             let (pulled, pushed) = (text::number(report.pulled), text::number(report.pushed));
             shown.set_message(format!("{pulled} pulled, {pushed} pushed"));

@@ -35,6 +35,8 @@ type Matches = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 pub(crate) struct Settings {
     pub(crate) direction: Direction,
     pub(crate) filter: Filter,
+    /// A name of the place where the peer is, shortened.
+    pub(crate) address: Option<String>,
     /// A filter that cannot be sent to the peer, and its name.
     local_filter: Option<(String, Matches)>,
     pub(crate) batch_events: Option<usize>,
@@ -55,9 +57,12 @@ impl Settings {
     pub(crate) fn fingerprint(&self) -> String {
         let sent = self.filter.fingerprint();
         let Some((name, _)) = &self.local_filter else { return sent };
-        let hash = Sha256::new_with_prefix(sent).chain_update([0]).chain_update(name).finalize();
-        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        short_hash(Sha256::new_with_prefix(sent).chain_update([0]).chain_update(name).finalize())
     }
+}
+
+fn short_hash(hash: impl AsRef<[u8]>) -> String {
+    hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for Settings {
@@ -65,6 +70,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("direction", &self.direction)
             .field("filter", &self.filter)
+            .field("address", &self.address)
             .field("local_filter", &self.local_filter.as_ref().map(|(name, _)| name))
             .field("batch_events", &self.batch_events)
             .field("retry", &self.retry)
@@ -87,6 +93,7 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         let settings = Settings {
             direction: Direction::Both,
             filter: Filter::new(),
+            address: None,
             local_filter: None,
             batch_events: None,
             retry: RetryPolicy::default(),
@@ -127,6 +134,15 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         }
         self.settings.local_filter = Some((name, Arc::new(matches)));
         Ok(self)
+    }
+
+    /// Says where the peer is, such as its URL. The replica remembers which store responded there, so that it knows
+    /// beforehand whom it will meet: otherwise it expects the store that this filter was synced with last, and a sync
+    /// with another costs two calls more. Set it if a program makes managers again and again, for several peers in
+    /// turn.
+    pub fn with_address(mut self, address: impl AsRef<str>) -> Self {
+        self.settings.address = Some(short_hash(Sha256::digest(address.as_ref())));
+        self
     }
 
     /// Sets the maximum number of events in a page or a batch. Default: the replica's limit.

@@ -2,7 +2,6 @@
 
 use synckit_core::{Ahead, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport};
 
-use crate::sync::checkpoint::handed;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
@@ -23,7 +22,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Some((query, page))
     }
 
-    /// Returns what to send with the hello: everything that is to be pushed, if it is small, local and new.
+    /// Returns what to send with the hello: everything that is to be pushed, if it is small and local. Another peer may
+    /// have it already, and may have brought it to this one: then it was sent for nothing.
     pub(super) fn to_hand_over(
         &self,
         peer: StoreId,
@@ -36,11 +36,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let after = note.acknowledged.filter(|place| place.store() == own && !identity.suspect)?;
         let last = page.events.last()?;
         let upto = identity.secret.cursor(own, last.position, last.mark);
-        let handed = handed(facts).ok()?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         for stored in page.events.iter().filter(|stored| self.settings.passes(&stored.event)) {
             bytes += stored.event.size();
-            if bytes > BYTES || stored.source.is_some() || stored.position <= handed {
+            if bytes > BYTES || stored.source.is_some() {
                 return None;
             }
             events.push(stored.event.clone());
