@@ -5,7 +5,7 @@ use synckit_core::{
     VectorClock,
 };
 use synckit_plan::{
-    OnRecord, Received, Restamp, StoreExt,
+    OnRecord, Pushed, Received, Restamp, StoreExt,
     notes::{self, RefusedEvent},
 };
 
@@ -263,7 +263,8 @@ pub async fn what_is_on_record_waits_for_a_batch_without_refusals<F: StoreFixtur
         let mut receiving = receiving(1, &events);
         receiving.on_record = Some(record_of(None, 2));
         store.commit(receiving).await?;
-        assert_eq!(text(&store, "pushed").await?, expected.map(|place| place.to_string()));
+        let pushed = text(&store, "pushed").await?.map(|pushed| pushed.parse::<Pushed>()).transpose()?;
+        assert_eq!(pushed.map(|pushed| pushed.place), expected);
     }
     Ok(())
 }

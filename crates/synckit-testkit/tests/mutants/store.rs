@@ -11,7 +11,7 @@ use synckit_core::{
     Data, Edit, Error, ErrorKind, EventStore, Facts, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery,
     Page, Plan, Planner, Planning, Position, Query, Result, Secret, Step, StoreId, StoredEvent, VectorClock,
 };
-use synckit_plan::{OnRecord, Receive, Record, Renew, Renumber};
+use synckit_plan::{OnRecord, Pushed, Receive, Record, Renew, Renumber};
 use synckit_store::MemoryLog;
 use synckit_testkit::StoreFixture;
 use tokio::task::yield_now;
@@ -202,7 +202,8 @@ impl Mutant {
             M::AllowsOneByteLess => receive.limits.event_bytes -= 1,
             M::PutsOnRecordAlways => {
                 if let Some(OnRecord { key, upto: Some(upto), .. }) = receive.on_record.take() {
-                    receive.notes.push(Note { key, value: upto.to_string().into_bytes() });
+                    let pushed = Pushed { place: upto, at: receive.now };
+                    receive.notes.push(Note { key, value: pushed.to_string().into_bytes() });
                 }
             }
             M::NeverSetsAside => receive.keep_refused = false,
