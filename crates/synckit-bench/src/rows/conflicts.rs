@@ -27,11 +27,15 @@ fn pull(scale: Scale, prefix: &str) -> Measured<Sample> {
     let path = |name: &str| directory.path().join(name);
     let (manager, hub) = runtime.block_on(async {
         let hub = SqliteStore::open_as(path("hub.db"), NodeId::new("hub")?).await?;
-        Replica::new(hub.clone()).record(forms(count, "form")?).await?;
+        for batch in forms(count, "form")?.chunks(1_000) {
+            Replica::new(hub.clone()).record(batch.to_vec()).await?;
+        }
         let store = SqliteStore::open_as(path("replica.db"), NodeId::new("replica")?).await?;
         let manager = SyncManager::builder(store, Endpoint::new(hub.clone()));
         let manager = manager.with_direction(Direction::PullOnly).build();
-        manager.replica().record(forms(count, prefix)?).await?;
+        for batch in forms(count, prefix)?.chunks(1_000) {
+            manager.replica().record(batch.to_vec()).await?;
+        }
         Measured::Ok((manager, hub))
     })?;
     let mut settled = 0;

@@ -3,6 +3,7 @@
 mod clock;
 mod conflicts;
 mod growth;
+mod history;
 mod hub;
 mod incremental;
 #[cfg(target_os = "linux")]
@@ -205,6 +206,42 @@ pub(crate) const ALL: &[Row] = &[
         limit: "pull of as many events without conflicts",
         unit: "events/s",
         kind: Kind::Ratio { at_least: 0.33, ours: conflicts::with, raw: conflicts::without },
+    },
+    Row {
+        name: "history",
+        about: "which events of one aggregate stand, one half of them resolutions that keep both sides",
+        limit: "1 second",
+        unit: "s",
+        kind: Kind::Bound { at_most: 1.0, ours: history::seconds },
+    },
+    Row {
+        name: "growth-settle",
+        about: "sync that settles one conflict of an aggregate with a history",
+        limit: "the same after a tenth of the history",
+        unit: "syncs/s",
+        kind: Kind::Growth {
+            at_least: 0.05,
+            large: |scale| history::settling(scale.events / 10),
+            small: |scale| history::settling(scale.events / 100),
+        },
+    },
+    Row {
+        name: "growth-conflicts",
+        about: "sync with nothing new, while as many conflicts as events are left for a person",
+        limit: "the same with a tenth of the conflicts",
+        unit: "syncs/s",
+        kind: Kind::Growth {
+            at_least: 0.8,
+            large: |scale| history::idle(scale.events),
+            small: |scale| history::idle(scale.events / 10),
+        },
+    },
+    Row {
+        name: "growth-hubs",
+        about: "sync of one new event with each of four hubs in turn",
+        limit: "the same with one hub",
+        unit: "syncs/s",
+        kind: Kind::Growth { at_least: 0.7, large: history::hubs::<4>, small: history::hubs::<1> },
     },
     Row {
         name: "bytes",
