@@ -99,6 +99,7 @@ struct Inner {
     operation: &'static str,
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
+    in_transit: bool,
     source: Option<Source>,
 }
 
@@ -112,6 +113,7 @@ impl Error {
             operation: "",
             context: Vec::new(),
             retry_after: None,
+            in_transit: false,
             source: None,
         }))
     }
@@ -159,6 +161,13 @@ impl Error {
         self
     }
 
+    /// Marks the error as a fault between the two sides: something other than the peer responded, or a message was
+    /// damaged. It says nothing about what was sent.
+    pub fn in_transit(mut self) -> Self {
+        self.0.in_transit = true;
+        self
+    }
+
     /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -189,6 +198,11 @@ impl Error {
         self.0.retry_after
     }
 
+    /// Returns whether this is a fault between the two sides, and so no judgement of the peer on what was sent.
+    pub fn is_in_transit(&self) -> bool {
+        self.0.in_transit
+    }
+
     /// Returns whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
@@ -203,8 +217,7 @@ impl fmt::Display for Error {
         }
         f.write_str(&inner.message)?;
         if !inner.context.is_empty() {
-            let facts: Vec<String> =
-                inner.context.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            let facts: Vec<_> = inner.context.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             write!(f, " ({})", facts.join(", "))?;
         }
         let mut source = StdError::source(self);
@@ -217,7 +230,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The same text as `Display`, which a program that returns the error from `main` prints.
+/// Shows the same text as `Display`, so that an error returned from `main` can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
