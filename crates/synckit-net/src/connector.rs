@@ -14,8 +14,10 @@ use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use synckit_core::{Error, ErrorKind, Result};
+use tokio::time::timeout;
 
 use crate::explain::{BoxError, cannot_connect, explain};
+use crate::proxy::Proxy;
 use crate::stream::{Counts, Observe, Observed, Stream};
 use crate::tls::{Dialer, Protocol};
 
@@ -54,7 +56,7 @@ impl LastWords {
             return cannot_connect(error);
         }
         let said = self.error();
-        said.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, broken)).with_source(error)
+        said.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, broken)).in_transit().with_source(error)
     }
 }
 
@@ -76,6 +78,7 @@ pub struct Connector {
     tls: Option<Dialer>,
     /// The time limit of the handshake.
     limit: Duration,
+    proxy: Option<Proxy>,
     counts: Arc<Counts>,
     last_words: LastWords,
 }
@@ -87,7 +90,14 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limit));
-        Connector { tcp, tls, limit, counts, last_words: LastWords { protocol, said: Arc::default() } }
+        let last_words = LastWords { protocol, said: Arc::default() };
+        Connector { tcp, tls, limit, proxy: None, counts, last_words }
+    }
+
+    /// Connects through this proxy.
+    pub fn with_proxy(mut self, proxy: Option<Proxy>) -> Self {
+        self.proxy = proxy;
+        self
     }
 
     /// Returns the handle that holds the last reason its connections were given, also for those opened later.
@@ -119,10 +129,15 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let opening = self.tcp.call(uri);
-        let Connector { tls, limit, counts, last_words, .. } = self.clone();
+        let Connector { mut tcp, tls, limit, proxy, counts, last_words } = self.clone();
         Box::pin(async move {
-            let stream = Observed::new(opening.await?.into_inner(), counts);
+            let stream = match proxy {
+                None => tcp.call(uri).await?,
+                Some(proxy) => timeout(limit, proxy.tunnel(tcp).call(uri)).await.map_err(|_| {
+                    Error::new(ErrorKind::Timeout, "the proxy did not open a connection in time")
+                })??,
+            };
+            let stream = Observed::new(stream.into_inner(), counts);
             let stream: Box<dyn Stream> = match tls {
                 None => Box::new(stream),
                 Some(tls) => tls.dial(stream, limit).await?,

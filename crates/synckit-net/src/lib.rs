@@ -7,7 +7,7 @@
 //! - [`Coding`]: zstd and gzip, with limits
 //! - [`Stream`], [`Counts`], [`Observe`], [`Observed`]: connections of any kind, counted and observed
 //! - [`Connections`], [`Entrance`], [`Guards`], [`run_connection`]: those of a server
-//! - `Connector`, `LastWords`: those of a client's pool, with the feature `client`
+//! - `Connector`, `LastWords`, `Proxy`: those of a client's pool, with the feature `client`
 //! - [`explain`], [`cannot_connect`]: the meaning of a connection's error
 //! - [`offload`], [`raised`]: work that takes the processor, and a flag to wait for
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -19,6 +19,8 @@ mod connector;
 mod entrance;
 mod explain;
 mod guards;
+#[cfg(feature = "client")]
+mod proxy;
 mod stream;
 mod tasks;
 mod tls;
@@ -30,6 +32,8 @@ pub use connector::{Connector, LastWords};
 pub use entrance::{Entrance, run_connection};
 pub use explain::{BoxError, cannot_connect, explain};
 pub use guards::Guards;
+#[cfg(feature = "client")]
+pub use proxy::Proxy;
 pub use stream::{Counts, Observe, Observed, Stream};
 pub use tasks::{offload, raised};
 pub use tls::{Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsIdentity};

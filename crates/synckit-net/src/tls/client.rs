@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use synckit_core::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::read::{add_roots, identity, provider, wrong};
+use super::pinned::Pinned;
+use super::read::{add_roots, certificates, identity, provider, wrong};
 use super::{ClientTls, Protocol};
-use crate::{Stream, explain};
+use crate::{BoxError, Stream, explain};
 
 /// Makes TLS connections to one server. Clones share the sessions that are resumed.
 #[derive(Clone)]
@@ -33,16 +35,22 @@ impl Dialer {
         if config.public_roots {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
+        let mut given = Vec::new();
         if !config.roots.trim().is_empty() {
+            given = certificates(&config.roots, "the authorities trusted")?;
             add_roots(&mut roots, &config.roots, "the authorities trusted")?;
         }
         if roots.is_empty() {
             return Err(Error::invalid("no authority is trusted; give the certificate of one"));
         }
+        let unfit = |error: BoxError| wrong("TLS cannot be set up")(error);
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+        let usual = usual.build().map_err(|error| unfit(error.into()))?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| wrong("TLS cannot be set up")(error.into()))?
-            .with_root_certificates(roots);
+            .map_err(|error| unfit(error.into()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Pinned::new(usual, given)));
         let mut settings = match &config.identity {
             None => builder.with_no_client_auth(),
             Some(own) => {

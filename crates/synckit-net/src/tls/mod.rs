@@ -4,6 +4,7 @@
 //! - `config`: what a deployment sets, in PEM
 //! - `protocol`: what a transport speaks within TLS
 //! - `client`, `server`: both ends of a handshake
+//! - `pinned`: a certificate that is trusted as it is
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
 //! - `without`: replaces handshakes when the crate is built without the feature `tls`
@@ -15,6 +16,8 @@ mod protocol;
 mod client;
 #[cfg(feature = "tls")]
 mod explain;
+#[cfg(feature = "tls")]
+mod pinned;
 #[cfg(feature = "tls")]
 mod read;
 #[cfg(feature = "tls")]
