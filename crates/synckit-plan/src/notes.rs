@@ -25,6 +25,10 @@
 //! | `refused/here/<peer>/<event>` | [`RefusedEvent`]: a foreign event that could not be stored |
 //! | `refused/peer/<peer>/<event>` | [`RefusedEvent`]: an event the peer refused |
 //! | `again/<peer>` | empty; present while some of the events the peer refused are to be offered again |
+//! | `route/<peer>/pace` | [`PaceNote`]: how large a message to the peer may be |
+//! | `route/<peer>/held/<position>` | [`HeldBack`]: a local event that does not reach the peer |
+//! | `route/<peer>/gap/<position>` | [`Gap`]: a place in the peer's log that the peer could not read |
+//! | `route/<peer>/again/<event>` | empty: an event of the peer that could not be read here, to be fetched once more |
 //!
 //! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint,
 //! addresses by a hash.
@@ -159,6 +163,31 @@ pub type Machine = (String, u32, u64);
 /// Returns the key that says whether some of the events this peer refused are to be offered again.
 pub fn again(peer: StoreId) -> String {
     format!("again/{peer}")
+}
+
+/// Returns the prefix of everything about the way to a peer.
+pub fn route(peer: StoreId) -> String {
+    format!("route/{peer}/")
+}
+
+/// Returns the key of a [`PaceNote`].
+pub fn pace(peer: StoreId) -> String {
+    format!("route/{peer}/pace")
+}
+
+/// Returns the prefix of the keys of local events that do not reach a peer.
+pub fn held_back(peer: StoreId) -> String {
+    format!("route/{peer}/held/")
+}
+
+/// Returns the prefix of the keys of places that a peer could not read.
+pub fn gaps(peer: StoreId) -> String {
+    format!("route/{peer}/gap/")
+}
+
+/// Returns the prefix of the keys of events that are to be fetched from a peer once more.
+pub fn fetch_again(peer: StoreId) -> String {
+    format!("route/{peer}/again/")
 }
 
 /// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.
@@ -308,4 +337,38 @@ pub struct RefusedEvent {
     /// The event as received, if it is not in the local log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+}
+
+/// The maximum number of events in a page and in a batch that was seen to get through to a peer; absent if there is no
+/// limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceNote {
+    /// Of a page that is pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<usize>,
+    /// Of a batch that is pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<usize>,
+}
+
+/// A local event that does not reach a peer, because something between does not let it through or because it cannot be
+/// read here. It is tried again at each sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The event's id; empty if it cannot be read.
+    pub id: String,
+    /// Its position in the local log.
+    pub position: Position,
+    /// The reason in words.
+    pub message: String,
+}
+
+/// A place in a peer's log that the peer could not read. It is requested again at each sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The position.
+    pub position: Position,
+    /// The place before it; `None` at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
 }
