@@ -33,11 +33,12 @@ impl PushStream for GrpcTransport {
     async fn push_stream(&self, batches: impl Stream<Item = PushRequest> + Send) -> Result<PushResponse> {
         self.run("push_stream", async |exchange| {
             let (out, body) = outgoing(self.config().timeouts.request());
+            let coding = self.config().coding();
             let sending = async {
                 let out = out;
                 let mut batches = pin!(batches);
                 while let Some(batch) = batches.next().await {
-                    let message = framed(&exchange.packed(&batch).await?);
+                    let message = framed(&exchange.packed(&batch, coding).await?);
                     if out.message(message).await.is_err() {
                         // The server has answered, or is gone; the other half of this call reports which.
                         return Ok(());
@@ -46,8 +47,9 @@ impl PushStream for GrpcTransport {
                 out.end(None).await;
                 Ok(())
             };
-            let mut answering =
-                pin!(async { answer(exchange.open_call(Rpc::PushStream, None, body).await?).await });
+            let answering =
+                async { answer(exchange.open_call(Rpc::PushStream, None, body, coding).await?).await };
+            let mut answering = pin!(answering);
             let answer = tokio::select! {
                 answer = &mut answering => answer,
                 sent = sending => match sent {

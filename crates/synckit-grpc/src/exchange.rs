@@ -1,7 +1,7 @@
 //! One call and its answer, at the client.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, TE};
@@ -10,9 +10,10 @@ use hyper::body::Incoming as Received;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use synckit_core::{Error, ErrorKind, PullRequest, Result};
-use synckit_net::{Connector, Counts, LastWords, Protocol};
+use synckit_net::{Coding, Connector, Counts, LastWords, Protocol};
 use synckit_remote::{
-    Address, Client, ClientConfig, Exchange, Incoming, Method, Packed, Sign, pack, subscription_ended,
+    Address, Client, ClientConfig, DIGEST, Digest, Exchange, Incoming, Method, Packed, Sign, Timeouts,
+    pack_sealed, subscription_ended,
 };
 use synckit_wire::{Encode, Format};
 use tonic::body::Body;
@@ -39,8 +40,9 @@ pub struct GrpcExchange {
     pub(crate) config: Arc<ClientConfig>,
     address: Address,
     headers: HeaderMap,
+    connector: Connector,
     /// The connections to the server: one, as long as it does not break.
-    pool: legacy::Client<Connector, Body>,
+    pool: Mutex<legacy::Client<Connector, Body>>,
     last_words: LastWords,
 }
 
@@ -64,75 +66,100 @@ impl Exchange for GrpcExchange {
         let mut headers = config.header_map()?;
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        if config.compression {
-            headers.insert(ENCODING, HeaderValue::from_static("zstd"));
-            headers.insert(ACCEPT_ENCODING, ACCEPTED);
-        }
+        headers.extend(Digest::Inside.header().map(|inside| (DIGEST, inside)));
         let tls = address.dialer(GRPC, &config.tls)?;
-        let connector = Connector::new(GRPC, tls, config.timeouts.connect(), counts);
+        let proxy = config.proxy_to(&address)?;
+        let connector = Connector::new(GRPC, tls, config.timeouts.connect(), counts).with_proxy(proxy);
         let last_words = connector.last_words();
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http2_only(true)
-            .http2_keep_alive_interval(config.timeouts.keep_alive())
-            .http2_keep_alive_timeout(config.timeouts.keep_alive_timeout())
-            .http2_initial_stream_window_size(1 << 20)
-            .http2_initial_connection_window_size(2 << 20)
-            .http2_max_header_list_size(16 << 10)
-            .http2_max_send_buf_size(256 << 10)
-            .build(connector);
-        Ok(GrpcExchange { config, address, headers, pool, last_words })
+        let pool = Mutex::new(pool(&config.timeouts, connector.clone()));
+        Ok(GrpcExchange { config, address, headers, connector, pool, last_words })
     }
 
-    async fn call(&self, method: Method, message: &(dyn Encode + Send + Sync)) -> Result<Packed> {
-        let message = whole(framed(&self.packed(message).await?), None);
+    async fn call(
+        &self,
+        method: Method,
+        message: &(dyn Encode + Send + Sync),
+        coding: Coding,
+    ) -> Result<Packed> {
+        let message = whole(framed(&self.packed(message, coding).await?), None);
         let deadline = Some(self.config.timeouts.request());
-        answer(self.open_call(Rpc::Of(method), deadline, message).await?).await
+        answer(self.open_call(Rpc::Of(method), deadline, message, coding).await?).await
+    }
+
+    fn renew(&self) {
+        let fresh = pool(&self.config.timeouts, self.connector.clone());
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     async fn subscribe(&self, request: &PullRequest) -> Result<GrpcPages> {
-        let message = whole(framed(&self.packed(request).await?), None);
-        Ok(GrpcPages(self.open_call(Rpc::Of(Method::Subscribe), None, message).await?))
+        let coding = self.config.coding();
+        let message = whole(framed(&self.packed(request, coding).await?), None);
+        Ok(GrpcPages(self.open_call(Rpc::Of(Method::Subscribe), None, message, coding).await?))
     }
+}
+
+/// Returns a pool without connections.
+fn pool(timeouts: &Timeouts, connector: Connector) -> legacy::Client<Connector, Body> {
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http2_only(true)
+        .http2_keep_alive_interval(timeouts.keep_alive())
+        .http2_keep_alive_timeout(timeouts.keep_alive_timeout())
+        .http2_initial_stream_window_size(1 << 20)
+        .http2_initial_connection_window_size(2 << 20)
+        .http2_max_header_list_size(16 << 10)
+        .http2_max_send_buf_size(256 << 10)
+        .build(connector)
 }
 
 impl GrpcExchange {
     /// Packs a message to the server.
-    pub(crate) async fn packed(&self, message: &(dyn Encode + Send + Sync)) -> Result<Packed> {
+    pub(crate) async fn packed(
+        &self,
+        message: &(dyn Encode + Send + Sync),
+        coding: Coding,
+    ) -> Result<Packed> {
         let most = self.config.limits.body_bytes;
-        pack(Format::Protobuf, message.to_protobuf(), self.config.coding(), most).await
+        pack_sealed(Format::Protobuf, message.to_protobuf(), coding, most).await
     }
 
-    /// Sends a body and waits for the header of an answer that is not an error.
+    /// Sends a body whose messages are packed in this way, and waits for the header of an answer that is not an error.
     pub(crate) async fn open_call(
         &self,
         rpc: Rpc,
         deadline: Option<Duration>,
         body: Body,
+        coding: Coding,
     ) -> Result<Frames<Received>> {
         let mut request = Request::new(body);
         *request.method_mut() = Verb::POST;
         *request.uri_mut() = self.address.uri(rpc.path())?;
         *request.headers_mut() = self.headers.clone();
+        if coding != Coding::Identity {
+            request.headers_mut().insert(ENCODING, HeaderValue::from_static(coding.name()));
+            request.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);
+        }
         if let Some(deadline) = deadline {
             let (name, value) = timeout_header(deadline);
             request.headers_mut().insert(name, value);
         }
-        let answer = self.pool.request(request).await.map_err(|error| {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = pool.request(request).await.map_err(|error| {
             let connecting = error.is_connect();
             self.last_words.unanswered(error, connecting, BROKEN)
         })?;
         let (parts, body) = answer.into_parts();
         let content = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !parts.status.is_success() || !content.starts_with(MEDIA_TYPE.as_bytes()) {
-            return Err(foreign(parts.status, &parts.headers));
+            return Err(foreign(parts.status, &parts.headers, body, self.config.timeouts.idle()).await);
         }
         if let Some(Err(error)) = status::read(&parts.headers) {
             return Err(error);
         }
         let (coding, most) = (coding_of(&parts.headers)?, self.config.limits.body_bytes);
-        let mut frames = Frames::new(body, coding, most, ErrorKind::Corrupt);
+        let digest = Digest::in_headers(&parts.headers);
+        let mut frames = Frames::new(body, coding, digest, most, ErrorKind::Corrupt);
         frames.trailers = Some(parts.headers);
         Ok(frames)
     }

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::{BoxError, Coding};
-use synckit_remote::{Arrival, Packed};
+use synckit_remote::{Arrival, Digest, Packed, damaged};
 use synckit_wire::Format;
 
 use crate::status;
@@ -27,6 +27,8 @@ pub(crate) fn framed(message: &Packed) -> Bytes {
 pub(crate) struct Frames<B> {
     body: B,
     coding: Coding,
+    /// Where the digests of the messages are.
+    digest: Digest,
     /// The most bytes of a message on the wire.
     most: usize,
     /// The kind of the error for wrong bytes: it blames the other side, whichever side this is.
@@ -41,8 +43,8 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(body: B, coding: Coding, most: usize, wrong: ErrorKind) -> Self {
-        Frames { body, coding, most, wrong, buffer: BytesMut::new(), trailers: None }
+    pub(crate) fn new(body: B, coding: Coding, digest: Digest, most: usize, wrong: ErrorKind) -> Self {
+        Frames { body, coding, digest, most, wrong, buffer: BytesMut::new(), trailers: None }
     }
 
     /// Returns the next message, or `None` when the body has ended. Dropping the future loses nothing of what was
@@ -68,11 +70,9 @@ where
                 if self.buffer.is_empty() {
                     return Ok(None);
                 }
-                return Err(Error::new(ErrorKind::Unavailable, "the stream ended within a message"));
+                return Err(broken("the stream ended within a message"));
             };
-            let frame = frame.map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "the stream broke off").with_source(error.into())
-            })?;
+            let frame = frame.map_err(|error| broken("the stream broke off").with_source(error.into()))?;
             match frame.into_data() {
                 Ok(data) => {
                     if let Some(arrival) = &mut arrival {
@@ -90,8 +90,8 @@ where
     /// # Errors
     /// The error of a call that failed; `Unavailable` without a status, since the stream then broke off.
     pub(crate) fn ended(&self) -> Result<()> {
-        let broken = || Error::new(ErrorKind::Unavailable, "the stream ended without a status");
-        self.trailers.as_ref().and_then(status::read).unwrap_or_else(|| Err(broken()))
+        let none = || Err(broken("the stream ended without a status"));
+        self.trailers.as_ref().and_then(status::read).unwrap_or_else(none)
     }
 
     /// Takes a whole message out of the buffer.
@@ -102,12 +102,12 @@ where
         }
         let (flag, length) = (prefix.get_u8(), prefix.get_u32() as usize);
         if flag > 1 {
-            return Err(Error::new(self.wrong, "the stream does not consist of gRPC messages"));
+            return Err(self.wrong("the stream does not consist of gRPC messages"));
         }
         let coding = match flag {
             0 => Coding::Identity,
             _ if self.coding == Coding::Identity => {
-                return Err(Error::new(self.wrong, "a message is packed, but no header says how"));
+                return Err(self.wrong("a message is packed, but no header says how"));
             }
             _ => self.coding,
         };
@@ -122,6 +122,19 @@ where
         }
         self.buffer.advance(PREFIX);
         let bytes = self.buffer.split_to(length).freeze();
-        Ok(Some(Packed { coding, format: Format::Protobuf, bytes }))
+        Ok(Some(Packed { coding, format: Format::Protobuf, digest: self.digest, bytes }))
     }
+
+    /// Returns the error for bytes that are not a message. A side whose messages have digests sends none, so they were
+    /// damaged on their way.
+    fn wrong(&self, message: &'static str) -> Error {
+        match self.digest {
+            Digest::Absent => Error::new(self.wrong, message),
+            _ => damaged(message),
+        }
+    }
+}
+
+fn broken(message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, message).in_transit()
 }

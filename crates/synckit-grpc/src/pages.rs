@@ -2,7 +2,7 @@
 
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{Coding, raised};
-use synckit_remote::{Admission, Beat, Pump, Service, pack, shutting_down};
+use synckit_remote::{Admission, Beat, Pump, Service, pack_sealed, shutting_down};
 use synckit_wire::{Encode, Format};
 use tokio::time::{Instant, sleep_until};
 
@@ -103,7 +103,7 @@ impl Pages {
 
     async fn send(&self, page: Vec<u8>) -> Result<(), End> {
         let most = self.admission.config().limits.body_bytes;
-        let page = pack(Format::Protobuf, page, self.coding, most).await?;
+        let page = pack_sealed(Format::Protobuf, page, self.coding, most).await?;
         Ok(self.out.message(framed(&page)).await?)
     }
 

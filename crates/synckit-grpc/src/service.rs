@@ -11,7 +11,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{BoxError, Coding, raised};
-use synckit_remote::{Arrival, Method, Packed, ServerConfig, Service, Turn, pack, report, shutting_down};
+use synckit_remote::{
+    Arrival, DIGEST, Digest, Method, Packed, ServerConfig, Service, Turn, pack_sealed, report, shutting_down,
+};
 use synckit_wire::{Encode, Format, ReceivedPush};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -86,7 +88,13 @@ impl<T: Transport> GrpcService<T> {
         let rpc = Rpc::at(path).ok_or_else(unknown)?;
         let most = self.config().limits.body_bytes;
         let mut call = Call {
-            incoming: Frames::new(body, coding_of(headers)?, most, ErrorKind::Invalid),
+            incoming: Frames::new(
+                body,
+                coding_of(headers)?,
+                Digest::in_headers(headers),
+                most,
+                ErrorKind::Invalid,
+            ),
             reply: accepted_coding(headers),
             deadline: deadline(headers),
         };
@@ -120,7 +128,8 @@ impl<T: Transport> GrpcService<T> {
         answer: impl Future<Output = Result<Vec<u8>>>,
     ) -> Result<Response<Body>> {
         let most = self.config().limits.body_bytes;
-        let packed = turn.within(async { pack(Format::Protobuf, answer.await?, reply, most).await }).await?;
+        let packed =
+            turn.within(async { pack_sealed(Format::Protobuf, answer.await?, reply, most).await }).await?;
         let frame = framed(&packed);
         if is_small(&frame) {
             return Ok(accepted(reply, whole(frame, Some(status::ok()))));
@@ -203,6 +212,7 @@ fn accepted(reply: Coding, body: Body) -> Response<Body> {
         answer.headers_mut().insert(ENCODING, HeaderValue::from_static(reply.name()));
     }
     answer.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);
+    answer.headers_mut().extend(Digest::Inside.header().map(|inside| (DIGEST, inside)));
     answer
 }
 

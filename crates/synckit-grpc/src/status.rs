@@ -10,8 +10,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
 use synckit_core::{Error, ErrorKind};
-use synckit_remote::with_delay;
-use synckit_wire::{Decode, Encode, WireLimits};
+use synckit_remote::{DIGEST, Digest, seal, unseal, with_delay};
+use synckit_wire::{Decode, Encode, Format, WireLimits};
 use tonic::Code;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -85,6 +85,7 @@ pub(crate) fn failed(error: Error) -> HeaderMap {
             None => short.to_protobuf(),
         };
     }
+    let value = seal(Format::Protobuf, value);
     let code = code_of(error.kind());
     let message = brief(error.message());
     let details = Details {
@@ -93,6 +94,7 @@ pub(crate) fn failed(error: Error) -> HeaderMap {
         details: vec![Any { type_url: ERROR_TYPE.to_owned(), value }],
     };
     let mut trailers = HeaderMap::from_iter([(STATUS, HeaderValue::from(code as i32))]);
+    trailers.extend(Digest::Inside.header().map(|inside| (DIGEST, inside)));
     // Percent-encoded text and base64 are ASCII, so neither is ever left out.
     let text = [(MESSAGE, percent_encode(message)), (DETAILS, BASE64.encode(details.encode_to_vec()))];
     for (name, text) in text {
@@ -116,36 +118,47 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<Result<(), Error>> {
     })))
 }
 
-/// Reads the error in the details, if the other side is one of synckit's.
+/// Reads the error in the details, if the other side is one of synckit's and it was not damaged on its way.
 fn own(headers: &HeaderMap) -> Option<Error> {
     let details = BASE64.decode(headers.get(DETAILS)?.as_bytes()).ok()?;
     let details = Details::decode(&*details).ok()?.details;
     let any = details.into_iter().find(|any| any.type_url == ERROR_TYPE)?;
-    Error::from_protobuf(&any.value, &WireLimits::default()).ok()
+    let value = match Digest::in_headers(headers) {
+        Digest::Inside => unseal(Format::Protobuf, any.value.into()).ok()?,
+        _ => any.value.into(),
+    };
+    Error::from_protobuf(&value, &WireLimits::default()).ok()
 }
 
-/// Returns the error for a status that is not synckit's, but a proxy's or another server's.
+/// Returns the error for a status that is not synckit's, but a proxy's or another server's. Its kind is never one by
+/// which a peer judges a message.
 fn foreign(code: Code, said: &str) -> Error {
     let (kind, message) = match code {
-        Code::PermissionDenied | Code::Unauthenticated => {
-            (ErrorKind::Denied, "access is denied; check the credentials")
-        }
+        Code::PermissionDenied | Code::Unauthenticated => (
+            ErrorKind::Denied,
+            "access is denied on the way to the server; check the credentials and the proxy",
+        ),
         Code::NotFound | Code::Unimplemented => {
             (ErrorKind::Unsupported, "there is no synckit service at this address")
         }
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::AlreadyExists => {
-            (ErrorKind::Invalid, "the server or a proxy refuses the call")
-        }
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::AlreadyExists => (
+            ErrorKind::Unsupported,
+            "something between here and the server refuses the call; nothing is lost, check the proxy",
+        ),
         Code::DeadlineExceeded => (ErrorKind::Timeout, "the call took too long"),
+        // Libraries give the same code to a message that is too large and to a caller that calls too often.
+        Code::ResourceExhausted if said.contains("larg") || said.contains("size") => {
+            (ErrorKind::TooLarge, "the server or a proxy refuses a message of this size")
+        }
         Code::ResourceExhausted => (ErrorKind::Busy, "the server or a proxy has no room for the call now"),
         Code::Unavailable | Code::Cancelled | Code::Aborted => {
             (ErrorKind::Unavailable, "the server is not available")
         }
         Code::DataLoss => (ErrorKind::Corrupt, "the server cannot read its data"),
-        _ => (ErrorKind::Internal, "the server failed"),
+        _ => (ErrorKind::Internal, "the server, or a proxy in front of it, failed"),
     };
-    let error = Error::new(kind, message).with("code", code.description());
-    if said.is_empty() { error } else { error.with("message", brief(said)) }
+    let error = Error::new(kind, message).with("code", code.description()).in_transit();
+    if said.is_empty() { error } else { error.with("it says", brief(said)) }
 }
 
 fn brief(text: &str) -> &str {
@@ -231,7 +244,7 @@ mod tests {
         let expected = [
             (Code::Cancelled, ErrorKind::Unavailable),
             (Code::Unknown, ErrorKind::Internal),
-            (Code::InvalidArgument, ErrorKind::Invalid),
+            (Code::InvalidArgument, ErrorKind::Unsupported),
             (Code::DeadlineExceeded, ErrorKind::Timeout),
             (Code::NotFound, ErrorKind::Unsupported),
             (Code::PermissionDenied, ErrorKind::Denied),
@@ -250,7 +263,7 @@ mod tests {
                 (DETAILS, HeaderValue::from_static("not base64 !")),
             ]);
             let error = read(&headers).expect("says something").expect_err("an error");
-            assert_eq!(error.kind(), kind);
+            assert_eq!((error.kind(), error.is_in_transit()), (kind, true));
             assert!(error.to_string().contains("because é%"), "{error}");
         }
         assert!(read(&HeaderMap::new()).is_none());

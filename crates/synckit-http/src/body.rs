@@ -37,12 +37,11 @@ fn too_large(most: usize) -> Error {
 /// arrival.
 ///
 /// # Errors
-/// `TooLarge`, `Timeout`, `broken` when the body breaks off, and those of the arrival.
+/// `TooLarge`, `Timeout`, `Unavailable` when the body breaks off, and those of the arrival.
 pub(crate) async fn receive<B>(
     body: B,
     most: usize,
     idle: Duration,
-    broken: ErrorKind,
     mut arrival: Option<&mut Arrival>,
 ) -> Result<Bytes>
 where
@@ -56,8 +55,11 @@ where
             Error::new(ErrorKind::Timeout, format!("nothing came from the body for {} ms", idle.as_millis()))
         })?;
         let Some(frame) = frame else { return Ok(all.freeze()) };
-        let frame =
-            frame.map_err(|error| Error::new(broken, "the body broke off").with_source(error.into()))?;
+        let broken = |error: B::Error| {
+            let error = error.into();
+            Error::new(ErrorKind::Unavailable, "the body broke off").in_transit().with_source(error)
+        };
+        let frame = frame.map_err(broken)?;
         if let Ok(mut data) = frame.into_data() {
             if data.remaining() > most - all.len() {
                 return Err(too_large(most));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use synckit_core::{Error, ErrorKind};
 
@@ -34,10 +34,15 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Returns the error for an answer that is not synckit's, such as a proxy's page or another server's.
-pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap) -> Error {
-    let error = synckit_remote::foreign(status.as_u16());
-    match headers.get(LOCATION).and_then(|location| location.to_str().ok()) {
-        Some(location) if status.is_redirection() => error.with("location", location),
-        _ => error,
+pub(crate) fn foreign(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let error = synckit_remote::foreign(status.as_u16(), text(CONTENT_TYPE), body);
+    let error = match text(LOCATION).filter(|_| status.is_redirection()) {
+        Some(location) => error.with("location", location),
+        None => error,
+    };
+    match retry_after(headers) {
+        Some(delay) => error.with_retry_after(delay),
+        None => error,
     }
 }

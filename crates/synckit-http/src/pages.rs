@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming as Body};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::Coding;
-use synckit_remote::{Beat, Incoming, Packed, Pump, Sign, subscription_ended};
+use synckit_remote::{Beat, Digest, Incoming, Packed, Pump, Sign, seal, subscription_ended};
 use synckit_wire::{Encode, Format};
 
 use crate::service::ResponseBody;
@@ -26,9 +26,9 @@ pub(crate) fn sent(pump: Pump, format: Format) -> ResponseBody {
     let frames = stream::unfold(Some(pump), move |pump: Option<Pump>| async move {
         let mut pump = pump?;
         let (bytes, pump) = match pump.next().await {
-            Ok(Beat::Page(page)) => (framed(format, &page), Some(pump)),
+            Ok(Beat::Page(page)) => (framed(format, &seal(format, page)), Some(pump)),
             Ok(Beat::Silence) => (heartbeat(format), Some(pump)),
-            Err(error) => (framed(format, &error.encode(format)), None),
+            Err(error) => (framed(format, &seal(format, error.encode(format))), None),
         };
         Some((Ok(Frame::data(bytes)), pump))
     });
@@ -68,6 +68,7 @@ fn framed(format: Format, page: &[u8]) -> Bytes {
 pub struct HttpPages {
     body: Body,
     format: Format,
+    digest: Digest,
     /// The most bytes of a page.
     most: usize,
     buffer: Vec<u8>,
@@ -76,8 +77,8 @@ pub struct HttpPages {
 }
 
 impl HttpPages {
-    pub(crate) fn new(body: Body, format: Format, most: usize) -> Self {
-        HttpPages { body, format, most, buffer: Vec::new(), scanned: 0 }
+    pub(crate) fn new(body: Body, format: Format, digest: Digest, most: usize) -> Self {
+        HttpPages { body, format, digest, most, buffer: Vec::new(), scanned: 0 }
     }
 
     fn too_large(&self) -> Error {
@@ -121,6 +122,7 @@ impl HttpPages {
             let mut text = std::mem::replace(&mut self.buffer, rest);
             self.scanned = 0;
             text.truncate(end);
+            text.truncate(text.trim_ascii_end().len());
             if !text.trim_ascii().is_empty() {
                 return Some(text);
             }
@@ -137,8 +139,8 @@ impl Incoming for HttpPages {
             Format::Protobuf => self.message()?,
         };
         if let Some(record) = record {
-            let (coding, format) = (Coding::Identity, self.format);
-            return Ok(Sign::Page(Packed { coding, format, bytes: record.into() }));
+            let (coding, format, digest) = (Coding::Identity, self.format, self.digest);
+            return Ok(Sign::Page(Packed { coding, format, digest, bytes: record.into() }));
         }
         if self.buffer.len() > self.most.saturating_add(LENGTH_BYTES) {
             return Err(self.too_large());

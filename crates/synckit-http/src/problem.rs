@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::BoxError;
-use synckit_remote::{Arrival, pack, report, with_delay};
+use synckit_remote::{Arrival, DIGEST, Digest, pack, report, with_delay};
 use synckit_wire::Format;
 use tokio::time::timeout_at;
 
@@ -70,8 +70,20 @@ impl Problem {
 
 /// Returns an answer with a whole body.
 pub(crate) fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<ResponseBody> {
+    let digest = Digest::of(&body);
+    packed_reply(status, media_type, digest, body)
+}
+
+/// Returns an answer with a whole body, which may be packed, and the digest of what is packed.
+fn packed_reply(
+    status: StatusCode,
+    media_type: &'static str,
+    digest: Digest,
+    body: Bytes,
+) -> Response<ResponseBody> {
     let mut answer = Response::new(Full::new(body).boxed_unsync());
     *answer.status_mut() = status;
+    answer.headers_mut().extend(digest.header().map(|digest| (DIGEST, digest)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
 }
@@ -87,7 +99,7 @@ pub async fn packed(
     message: Vec<u8>,
 ) -> Result<Response<ResponseBody>> {
     let packed = pack(format, message, accepted_coding(headers), usize::MAX).await?;
-    let mut answer = reply(StatusCode::OK, media_type, packed.bytes);
+    let mut answer = packed_reply(StatusCode::OK, media_type, packed.digest, packed.bytes);
     if let Some(coding) = coding_header(packed.coding) {
         answer.headers_mut().insert(CONTENT_ENCODING, coding);
     }
@@ -98,8 +110,8 @@ pub async fn packed(
 /// Receives the whole body of a request, of at most `most` bytes, within its turn.
 ///
 /// # Errors
-/// Problems of the statuses 408, 413, 503 and 400: the body does not arrive in time, is too large, finds no memory, or
-/// breaks off.
+/// Problems of the statuses 408, 413 and 503: the body does not arrive in time, is too large, finds no memory, or breaks
+/// off.
 pub async fn body_of<B>(body: B, most: usize, idle: Duration, arrival: &mut Arrival) -> Result<Bytes, Problem>
 where
     B: Body,
@@ -110,7 +122,7 @@ where
         Problem { status: StatusCode::REQUEST_TIMEOUT, error, allow: None }
     };
     let until = arrival.until();
-    let body = timeout_at(until, receive(body, most, idle, ErrorKind::Invalid, Some(arrival))).await;
+    let body = timeout_at(until, receive(body, most, idle, Some(arrival))).await;
     body.map_err(|_| late())?.map_err(|error| match error.kind() {
         ErrorKind::Timeout => late(),
         _ => Problem::from(error),

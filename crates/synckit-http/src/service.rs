@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use synckit_core::{Result, Transport};
 use synckit_net::BoxError;
-use synckit_remote::{Method, Packed, ServerConfig, Service};
+use synckit_remote::{DIGEST, Digest, Method, Packed, ServerConfig, Service};
 use synckit_wire::{Encode, Format};
 use tokio::sync::watch;
 
@@ -101,7 +101,8 @@ impl<T: Transport> HttpService<T> {
         let idle = self.config().timeouts.idle();
         let bytes = body_of(body, limits.body_bytes, idle, &mut arrival).await?;
         let turn = arrival.begin(None).await?;
-        let message = Packed { coding, format: sent_in, bytes };
+        let digest = Digest::in_headers(&parts.headers);
+        let message = Packed { coding, format: sent_in, digest, bytes };
         if method == Method::Subscribe {
             return Ok(turn.within(self.subscribe(message, format)).await?);
         }
@@ -114,6 +115,7 @@ impl<T: Transport> HttpService<T> {
         let pump = self.service.subscribe(request, format).await?;
         let mut answer = Response::new(sent(pump, format));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(format)));
+        answer.headers_mut().extend(Digest::Inside.header().map(|inside| (DIGEST, inside)));
         answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         Ok(answer)
     }

@@ -17,7 +17,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads the URL of a server that speaks this protocol.
+    /// Reads the URL of a server that speaks this protocol. Empty parts of its path are left out, and so is `v1` at its
+    /// end: it is part of the path of each call.
     ///
     /// # Errors
     /// `Invalid` for a URL without a scheme or with another one, without a host, with credentials, or with a query. A
@@ -55,7 +56,12 @@ impl Address {
         if path.query().is_some() || rest.contains('#') {
             return Err(bad("the URL of a server has no query".to_owned()));
         }
-        Ok(Address { secure, authority, base: path.path().trim_end_matches('/').to_owned() })
+        let mut parts: Vec<&str> = path.path().split('/').filter(|part| !part.is_empty()).collect();
+        if parts.last() == Some(&"v1") {
+            parts.pop();
+        }
+        let base = parts.into_iter().flat_map(|part| ["/", part]).collect();
+        Ok(Address { secure, authority, base })
     }
 
     /// Returns the URI of a path there, with the scheme of HTTP.
@@ -95,6 +101,9 @@ mod tests {
             ("QUIETS://host:1/", true, "host:1", ""),
             ("quiet://[::1]:80/base/", false, "[::1]:80", "/base"),
             ("quiets://host/a/b", true, "host", "/a/b"),
+            ("quiet://host//a//b//", false, "host", "/a/b"),
+            ("quiet://host/v1", false, "host", ""),
+            ("quiet://host//base/v1/", false, "host", "/base"),
         ] {
             let address = Address::parse(url, QUIET).expect(url);
             assert_eq!((address.secure, address.authority.as_str()), (secure, authority), "{url}");

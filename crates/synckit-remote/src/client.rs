@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Traffic, Transport,
 };
-use synckit_net::{Counts, Protocol};
+use synckit_net::{Coding, Counts, Protocol};
 use synckit_wire::{Decode, Encode};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,6 +18,7 @@ use crate::config::ClientConfig;
 use crate::incoming::{Incoming, Reader};
 use crate::message::Packed;
 use crate::method::Method;
+use crate::packing::Packing;
 
 /// The part that a transport adds to a [`Client`]: it gets a message to the server, and the answer back.
 ///
@@ -38,15 +40,22 @@ pub trait Exchange: Sized + Send + Sync + 'static {
     /// `Invalid` for settings that cannot be used; `Unsupported` for TLS without the feature `tls`.
     fn open(config: Arc<ClientConfig>, counts: Arc<Counts>) -> Result<Self>;
 
-    /// Sends a message and waits for the answer. Dropping the future ends the call.
+    /// Sends a message, packed in this way, and waits for the answer. If it is not packed, no packed answer is accepted
+    /// either. Dropping the future ends the call.
     ///
     /// # Errors
-    /// The peer's, and those of the connection.
+    /// The peer's, and those of the connection. Everything that is not an answer of a synckit peer is a
+    /// [`foreign`](crate::foreign) error, never one by which a peer judges a message.
     fn call(
         &self,
         method: Method,
         message: &(dyn Encode + Send + Sync),
+        coding: Coding,
     ) -> impl Future<Output = Result<Packed>> + Send;
+
+    /// Opens another connection for the next call, if this one keeps state that damage may have changed for good, as the
+    /// compression of headers in HTTP/2 does.
+    fn renew(&self);
 
     /// Sends a request to subscribe and waits until the answer begins.
     ///
@@ -57,8 +66,9 @@ pub trait Exchange: Sized + Send + Sync + 'static {
 
 /// A [`Transport`] to a synckit server, over the protocol of its exchange. Clones share its connections.
 ///
-/// Connections are opened when they are needed, and reused. Calls are not retried. All calls need a tokio runtime with
-/// its timer. After a call is dropped, the server has carried it out in full or not at all.
+/// Connections are opened when they are needed, and reused. Calls are not retried, with one exception: where something
+/// between damages or refuses a packed message, it is sent once more, unpacked. All calls need a tokio runtime with its
+/// timer. After a call is dropped, the server has carried it out in full or not at all.
 ///
 /// `traffic` counts every byte of every connection, TLS and headers included.
 pub struct Client<E>(Arc<Inner<E>>);
@@ -68,6 +78,7 @@ struct Inner<E> {
     counts: Arc<Counts>,
     /// Absent once closed.
     exchange: Mutex<Option<Arc<E>>>,
+    packing: Packing,
     closed: watch::Sender<bool>,
 }
 
@@ -88,7 +99,8 @@ impl<E: Exchange> Client<E> {
         let (config, counts) = (Arc::new(config), Arc::new(Counts::default()));
         let exchange = E::open(config.clone(), counts.clone()).map_err(|error| error.at(E::NAME, "open"))?;
         let exchange = Mutex::new(Some(Arc::new(exchange)));
-        Ok(Client(Arc::new(Inner { config, counts, exchange, closed: watch::Sender::new(false) })))
+        let (packing, closed) = (Packing::default(), watch::Sender::new(false));
+        Ok(Client(Arc::new(Inner { config, counts, exchange, packing, closed })))
     }
 
     /// Returns the URL it was made with.
@@ -141,12 +153,48 @@ impl<E: Exchange> Client<E> {
         Q: Encode + Send + Sync,
         A: Decode + Send + 'static,
     {
+        let packing = &self.0.packing;
+        let coding = packing.coding(method, self.0.config.coding());
+        match self.call_with(method, &request, coding).await {
+            Err(error) if packing.is_in_doubt(coding, &error) => {
+                tracing::debug!(%error, "a packed message did not get through; it is sent unpacked");
+                let answer = self.call_with(method, &request, Coding::Identity).await;
+                match answer {
+                    Err(again) if again.is_in_transit() => Err(error),
+                    answer => {
+                        packing.stop();
+                        answer
+                    }
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn call_with<Q, A>(&self, method: Method, request: &Q, coding: Coding) -> Result<A>
+    where
+        Q: Encode + Send + Sync,
+        A: Decode + Send + 'static,
+    {
         self.run_within(method, async |exchange| {
-            let answer = exchange.call(method, &request).await?;
-            answer.read(&self.0.config.limits, ErrorKind::Corrupt).await
+            let answer = async {
+                let answer = exchange.call(method, request, coding).await?;
+                answer.read(&self.0.config.limits, ErrorKind::Corrupt).await
+            };
+            let answer = answer.await;
+            if answer.as_ref().is_err_and(may_be_damage) {
+                exchange.renew();
+            }
+            answer
         })
         .await
     }
+}
+
+/// Returns whether damage to the headers of a connection may be behind an error.
+fn may_be_damage(error: &Error) -> bool {
+    let headers = [ErrorKind::Unsupported, ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Corrupt];
+    error.is_in_transit() || error.retry_after() == Some(Duration::ZERO) || headers.contains(&error.kind())
 }
 
 /// Returns the error of a transport that was closed.

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::USER_AGENT;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use synckit_core::{Error, Result};
-use synckit_net::{ClientTls, Coding};
+use synckit_net::{ClientTls, Coding, Proxy};
 use synckit_wire::WireLimits;
+
+use crate::address::Address;
 
 /// How long one side waits for the other, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +135,13 @@ pub struct ClientConfig {
     /// Headers sent with every call, such as `Authorization`; the metadata of gRPC.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
+    /// The proxy through which connections are made, such as `http://user:password@proxy.example:3128`.
+    #[serde(default)]
+    pub proxy: Option<String>,
+    /// Whether, without `proxy`, a URL with TLS is reached through the proxy that `HTTPS_PROXY` names, unless `NO_PROXY`
+    /// excludes the host. False.
+    #[serde(default)]
+    pub proxy_from_environment: bool,
     /// Whom to trust, and what to show, if the URL asks for TLS.
     #[serde(default)]
     pub tls: ClientTls,
@@ -151,6 +162,8 @@ impl ClientConfig {
             compression: true,
             protobuf: true,
             headers: Vec::new(),
+            proxy: None,
+            proxy_from_environment: false,
             tls: ClientTls::default(),
         }
     }
@@ -183,6 +196,46 @@ impl ClientConfig {
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// Sends these credentials with every call, as HTTP's basic authentication. They are kept out of `Debug` and of
+    /// errors.
+    pub fn with_basic_auth(self, user: &str, password: &str) -> Self {
+        let credentials = STANDARD.encode(format!("{user}:{password}"));
+        self.with_header(AUTHORIZATION.as_str(), format!("Basic {credentials}"))
+    }
+
+    /// Sends this token with every call, as a bearer token. It is kept out of `Debug` and of errors.
+    pub fn with_bearer(self, token: &str) -> Self {
+        self.with_header(AUTHORIZATION.as_str(), format!("Bearer {token}"))
+    }
+
+    /// Connects through this proxy, such as `http://user:password@proxy.example:3128`. Its credentials are kept out of
+    /// `Debug` and of errors.
+    pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Sets whether a URL with TLS is reached through the proxy that `HTTPS_PROXY` names, unless `NO_PROXY` excludes the
+    /// host.
+    pub fn with_proxy_from_environment(mut self, used: bool) -> Self {
+        self.proxy_from_environment = used;
+        self
+    }
+
+    /// Returns the proxy through which a server is reached.
+    ///
+    /// # Errors
+    /// `Invalid` for a proxy that cannot be used. Its URL is not in the error.
+    pub fn proxy_to(&self, address: &Address) -> Result<Option<Proxy>> {
+        match &self.proxy {
+            Some(url) => Proxy::parse(url).map(Some),
+            None if self.proxy_from_environment && address.secure => {
+                Proxy::from_environment(&address.uri("/")?)
+            }
+            None => Ok(None),
+        }
     }
 
     /// Sets whom to trust, and what to show, if the URL asks for TLS.
@@ -224,6 +277,8 @@ impl fmt::Debug for ClientConfig {
             .field("compression", &self.compression)
             .field("protobuf", &self.protobuf)
             .field("headers", &names)
+            .field("proxy", &self.proxy.as_ref().map(|_| "set"))
+            .field("proxy_from_environment", &self.proxy_from_environment)
             .field("tls", &self.tls)
             .finish()
     }
@@ -249,6 +304,10 @@ mod tests {
         let config = ClientConfig::new("http://host").with_header("authorization", "Bearer secret");
         let shown = format!("{config:?} {:?}", config.header_map().expect("valid"));
         assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
+        let user = || ClientConfig::new("http://host").with_basic_auth("me", "secret").with_bearer("secret");
+        let shown = format!("{:?}", user().with_proxy("http://me:secret@proxy:1"));
+        assert!(!shown.contains("secret") && !shown.contains("c2VjcmV0"), "{shown}");
+        assert_eq!(user().headers[0].1, "Basic bWU6c2VjcmV0");
         for (name, value) in [("x", "secret\n"), ("no header", "secret")] {
             let error = ClientConfig::new("").with_header(name, value).header_map().expect_err("no header");
             assert!(!error.to_string().contains("secret"), "{error}");

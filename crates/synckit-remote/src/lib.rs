@@ -6,20 +6,22 @@
 //! - [`Service`], [`Pump`], [`Beat`]: the answering side, and what a subscription sends
 //! - [`serve`], [`serve_tls`], [`Serve`], [`Answer`]: whole servers
 //! - [`Admission`], [`Arrival`], [`Turn`]: room for calls that arrive and that run, and their deadlines
-//! - [`Method`], [`Packed`]: a call's name, and a message on the wire
+//! - [`Method`], [`Packed`], [`Digest`]: a call's name, a message on the wire, and what shows that it was damaged there
 //! - [`ClientConfig`], [`ServerConfig`], [`Timeouts`]: what a deployment sets
 //! - [`Address`]: the URL of a server
-//! - [`foreign`], [`report`], [`with_delay`]: errors that other software answers with, and errors that this side
+//! - [`foreign`], [`damaged`], [`report`], [`with_delay`]: what is not an answer of a peer, and errors that this side
 //!   answers with
 
 mod address;
 mod admission;
 mod client;
 mod config;
+mod digest;
 mod error;
 mod incoming;
 mod message;
 mod method;
+mod packing;
 mod pump;
 mod serve;
 mod service;
@@ -28,9 +30,10 @@ pub use address::Address;
 pub use admission::{Admission, Arrival, Turn, shutting_down};
 pub use client::{Client, Exchange};
 pub use config::{ClientConfig, ServerConfig, Timeouts};
-pub use error::{foreign, report, with_delay};
+pub use digest::{DIGEST, Digest, seal, unseal};
+pub use error::{damaged, foreign, report, with_delay};
 pub use incoming::{Incoming, Sign, subscription_ended};
-pub use message::{Packed, pack};
+pub use message::{Packed, pack, pack_sealed};
 pub use method::Method;
 pub use pump::{Beat, Pump};
 pub use serve::{Answer, Serve, serve, serve_tls};
