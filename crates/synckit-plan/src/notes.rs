@@ -24,7 +24,6 @@
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
 //! | `refused/here/<peer>/<event>` | [`RefusedEvent`]: a foreign event that could not be stored |
 //! | `refused/peer/<peer>/<event>` | [`RefusedEvent`]: an event the peer refused |
-//! | `again/<peer>` | empty; present while some of the events the peer refused are to be offered again |
 //! | `route/<peer>/pace` | [`PaceNote`]: how large a message to the peer may be |
 //! | `route/<peer>/held/<position>` | [`HeldBack`]: a local event that does not reach the peer |
 //! | `route/<peer>/gap/<position>` | [`Gap`]: a place in the peer's log that the peer could not read |
@@ -159,11 +158,6 @@ pub fn refused_by_peer(peer: StoreId, event: &EventId) -> String {
 /// On which machine a file was last opened: a hash of the id of the machine, how often it was another one than before,
 /// and when that was last, in Unix milliseconds. The store writes it when it opens the file.
 pub type Machine = (String, u32, u64);
-
-/// Returns the key that says whether some of the events this peer refused are to be offered again.
-pub fn again(peer: StoreId) -> String {
-    format!("again/{peer}")
-}
 
 /// Returns the prefix of everything about the way to a peer.
 pub fn route(peer: StoreId) -> String {

@@ -9,10 +9,12 @@
 // - `environment.rs`, `retry.rs`: time, randomness, and retries
 // - `blocking.rs`: work off the runtime
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
+// - `damage.rs`: rows of a log that cannot be read
 
 mod access;
 mod adapters;
 mod blocking;
+mod damage;
 mod digest;
 mod endpoint;
 mod environment;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, Renewal, StoreId};
+use synckit_plan::notes::HeldBack;
 
 /// What a sync did, even if it failed half-way.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -24,6 +25,16 @@ pub struct SyncReport {
     pub refused: Vec<Refusal>,
     /// The total number of events that could not be stored.
     pub refused_count: usize,
+    /// The number of local events that the peer refused in earlier syncs and that were not offered again in this one.
+    pub refused_before: usize,
+    /// Local events that did not reach the peer although others did, at most [`SyncReport::MAX_REFUSED`] of them. Nobody
+    /// refused them; each sync tries them again.
+    pub held_back: Vec<HeldBack>,
+    /// The total number of local events that did not reach the peer although others did.
+    pub held_back_count: usize,
+    /// Positions of the peer's log that the peer could not read, at most [`SyncReport::MAX_REFUSED`] of them. Each sync
+    /// asks for them again.
+    pub gaps: Vec<Position>,
     /// What happened to conflicts.
     pub conflicts: ConflictReport,
     /// What had to be recovered.
@@ -52,6 +63,19 @@ impl SyncReport {
         self.refused_count += 1;
         if self.refused.len() < Self::MAX_REFUSED {
             self.refused.push(refusal);
+        }
+    }
+
+    pub(crate) fn hold_back(&mut self, held: HeldBack) {
+        self.held_back_count += 1;
+        if self.held_back.len() < Self::MAX_REFUSED {
+            self.held_back.push(held);
+        }
+    }
+
+    pub(crate) fn gap(&mut self, position: Position) {
+        if self.gaps.len() < Self::MAX_REFUSED {
+            self.gaps.push(position);
         }
     }
 }

@@ -6,6 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::StoreExt;
 
+use crate::damage::{gap, read_over};
 use crate::endpoint::Endpoint;
 
 /// How many log positions one pull scans before it returns, even if the page is empty, so that a caller with a narrow
@@ -43,7 +44,14 @@ impl<S: EventStore> Endpoint<S> {
                 None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
             };
             let query = Query::after(reached).at_most(left, room).except_source(source);
-            let read = self.store.read(query).await?;
+            let (read, damaged) = read_over(&*self.store, query).await?;
+            if let Some(position) = damaged {
+                if reached > start {
+                    // A row that cannot be read begins a page, so that the reader has the place before it.
+                    break;
+                }
+                page.unreadable.push(gap(position));
+            }
             if reached == start
                 && let Some(cursor) = &request.cursor
             {
@@ -97,7 +105,8 @@ impl<S: EventStore> Endpoint<S> {
         places.sort_unstable();
         let (mut events, mut bytes, mut handed) = (Vec::new(), 0, 0);
         for position in places {
-            let page = self.store.read(Query::after(position - 1).at_most(1, usize::MAX)).await?;
+            let query = Query::after(position - 1).at_most(1, usize::MAX);
+            let (page, _left_out_if_damaged) = read_over(&*self.store, query).await?;
             for stored in page.events {
                 if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
                     continue;

@@ -122,11 +122,8 @@ async fn offer_again(store: &impl EventStore) -> Result<()> {
         let mut marked = Vec::new();
         for note in page {
             let aside = RefusedEvent { again: true, ..note.parse()? };
-            marked.push(Note { key: notes::again(aside.peer), value: Vec::new() });
             marked.push(Note::json(note.key, &aside)?);
         }
-        marked.sort_unstable_by(|left, right| left.key.cmp(&right.key));
-        marked.dedup_by(|left, right| left.key == right.key);
         store.edit(marked, Vec::new()).await?;
     }
 }

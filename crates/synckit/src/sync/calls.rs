@@ -1,19 +1,26 @@
 //! Calls to the peer: counted, timed out, and retried by the kind of the error.
 //!
-//! Pages and batches adapt to what the connection can carry. One that does not get through in time is not sent again at
-//! the same size but in smaller parts, so that a slow link makes a sync slow, not impossible.
+//! Pages and batches adapt to what the connection can carry. One that does not get through is not sent again and again
+//! at the same size but in smaller parts, so that a slow or broken link makes a sync slow, not impossible.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use synckit_core::{
     Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Transport,
 };
+use synckit_plan::notes::PaceNote;
+use tokio::time::Instant;
 
 use crate::environment::Environment;
 use crate::sync::builder::Settings;
+use crate::sync::pace::{Pace, quarter};
+
+/// How often in a row messages may get smaller before a call fails: enough for the largest page, at each size once.
+const MOST_FAILURES: usize = 12;
 
 /// The connection to the peer.
 pub(crate) struct Calls<'a, T> {
@@ -21,22 +28,36 @@ pub(crate) struct Calls<'a, T> {
     settings: &'a Settings,
     environment: Arc<dyn Environment>,
     made: AtomicU64,
-    /// The current maximum number of events in one page or batch.
-    pace: AtomicUsize,
-    /// The upper bound of the pace: half of the smallest size that did not get through.
-    ceiling: AtomicUsize,
+    /// When the sync must be done.
+    until: Option<Instant>,
+    paces: OnceLock<Paces>,
+    /// How often in a row a message got smaller.
+    failures: AtomicUsize,
+}
+
+/// The sizes of messages, each way.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    pub(crate) pull: Pace,
+    pub(crate) push: Pace,
+}
+
+impl Paces {
+    fn new(note: PaceNote) -> Self {
+        Paces { pull: Pace::new(note.pull), push: Pace::new(note.push) }
+    }
 }
 
 impl<'a, T: Transport> Calls<'a, T> {
     pub(crate) fn new(transport: &'a T, settings: &'a Settings, environment: Arc<dyn Environment>) -> Self {
-        let unlimited = || AtomicUsize::new(usize::MAX);
         Calls {
             transport,
             settings,
             environment,
             made: AtomicU64::new(0),
-            pace: unlimited(),
-            ceiling: unlimited(),
+            until: settings.sync_timeout.and_then(|limit| Instant::now().checked_add(limit)),
+            paces: OnceLock::new(),
+            failures: AtomicUsize::new(0),
         }
     }
 
@@ -45,22 +66,26 @@ impl<'a, T: Transport> Calls<'a, T> {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Returns how many events to put into one page or batch, at most `most`.
-    pub(crate) fn pace(&self, most: usize) -> usize {
-        self.pace.load(Ordering::Relaxed).min(most)
+    /// Starts with the sizes learned in an earlier sync, unless this one has learned some.
+    pub(crate) fn start_with(&self, learned: PaceNote) {
+        self.paces.get_or_init(|| Paces::new(learned));
     }
 
-    /// Makes the next pages and batches smaller than this number of events, which did not get through.
-    pub(crate) fn slow_down(&self, events: usize) {
-        let fewer = (events / 4).max(1);
-        self.ceiling.store((events / 2).max(1), Ordering::Relaxed);
-        self.pace.store(fewer, Ordering::Relaxed);
-        tracing::debug!(events, fewer, "a page did not get through; the next are smaller");
+    /// Returns the sizes of messages.
+    pub(crate) fn paces(&self) -> &Paces {
+        self.paces.get_or_init(|| Paces::new(PaceNote::default()))
     }
 
-    fn speed_up(&self) {
-        let more = self.pace.load(Ordering::Relaxed).saturating_mul(2);
-        self.pace.store(more.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
+    /// Returns the sizes below `most` that were learned.
+    pub(crate) fn learned(&self, most: usize) -> PaceNote {
+        let Paces { pull, push } = self.paces();
+        PaceNote { pull: pull.learned(most), push: push.learned(most) }
+    }
+
+    /// Returns what would be learned if the messages now on their way did not get through.
+    pub(crate) fn doubted(&self, most: usize) -> PaceNote {
+        let Paces { pull, push } = self.paces();
+        PaceNote { pull: Some(quarter(pull.size(most))), push: Some(quarter(push.size(most))) }
     }
 
     /// Says hello. Events are sent with it only once: if that fails, a hello without them may get through.
@@ -72,31 +97,36 @@ impl<'a, T: Transport> Calls<'a, T> {
             self.transport.hello(HelloRequest { ahead, ..request.clone() })
         };
         match self.retried("hello", 1, say).await {
-            Err(error) if heavy && spoiled(&error) => self.retried("hello", 1, say).await,
+            Err(error) if heavy && (spoiled(&error) || obstructed(&error)) => {
+                self.retried("hello", 1, say).await
+            }
             answer => answer,
         }
     }
 
     /// Pulls a page of at most `most` events, or fewer if a page is too large for either side or for the connection.
     pub(crate) async fn pull(&self, mut request: PullRequest, most: usize) -> Result<PullResponse> {
+        let pace = &self.paces().pull;
         loop {
-            let limit = self.pace(most);
+            let limit = pace.size_within(most, self.left());
             request.limit = Some(limit);
+            let begun = Instant::now();
             match self.retried("pull", limit, || self.transport.pull(request.clone())).await {
-                Err(error) if self.can_shrink(&error, limit) => self.slow_down(limit),
+                Err(error) if self.can_shrink(&error, limit) => self.shrink(pace, limit),
                 Err(error) => return Err(error),
                 Ok(page) => {
-                    self.speed_up();
+                    self.got_through(pace, page.events.len(), begun.elapsed());
                     return Ok(page);
                 }
             }
         }
     }
 
+    /// Pushes a batch. The caller makes it smaller with [`Calls::shrink`] if it does not get through.
     pub(crate) async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        let answer =
-            self.retried("push", request.events.len(), || self.transport.push(request.clone())).await?;
-        self.speed_up();
+        let (events, begun) = (request.events.len(), Instant::now());
+        let answer = self.retried("push", events, || self.transport.push(request.clone())).await?;
+        self.got_through(&self.paces().push, events, begun.elapsed());
         Ok(answer)
     }
 
@@ -106,8 +136,45 @@ impl<'a, T: Transport> Calls<'a, T> {
 
     /// Returns whether a call that failed with `events` events may get through with fewer.
     pub(crate) fn can_shrink(&self, error: &Error, events: usize) -> bool {
-        let late = error.kind() == ErrorKind::Timeout && self.settings.retry.attempts > 1;
-        events > 1 && (late || error.kind() == ErrorKind::TooLarge)
+        let size = match error.kind() {
+            ErrorKind::TooLarge => true,
+            ErrorKind::Timeout => self.settings.retry.attempts > 1 && !self.is_nearly_over(),
+            ErrorKind::Unavailable => self.settings.retry.attempts > 1 && error.is_in_transit(),
+            _ => false,
+        };
+        size && events > 1 && self.failures.load(Ordering::Relaxed) < MOST_FAILURES
+    }
+
+    /// Makes the next messages smaller than this number of events, which did not get through.
+    pub(crate) fn shrink(&self, pace: &Pace, events: usize) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        pace.failed(events);
+    }
+
+    fn got_through(&self, pace: &Pace, events: usize, took: Duration) {
+        self.failures.store(0, Ordering::Relaxed);
+        pace.passed(events, took);
+    }
+
+    /// Returns how many events to push next, at most `most`: what gets through, in the time that is left.
+    pub(crate) fn to_push(&self, most: usize) -> usize {
+        self.paces().push.size_within(most, self.left())
+    }
+
+    /// Returns whether so little of the time of the sync is left that a call which takes longer shows nothing.
+    fn is_nearly_over(&self) -> bool {
+        self.left().zip(self.settings.sync_timeout).is_some_and(|(left, whole)| left < whole / 4)
+    }
+
+    /// Returns the time that is left, if the sync has a limit.
+    fn left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Returns how long a call may take. One that can be made smaller takes at most half of the time that is left.
+    fn time_limit(&self, events: usize) -> Duration {
+        let left = self.left().map(|left| if events > 1 { left / 2 } else { left });
+        left.map_or(self.settings.call_timeout, |left| left.min(self.settings.call_timeout))
     }
 
     async fn retried<R, F>(&self, name: &'static str, events: usize, call: impl Fn() -> F) -> Result<R>
@@ -115,16 +182,20 @@ impl<'a, T: Transport> Calls<'a, T> {
         F: Future<Output = Result<R>>,
     {
         let mut ceilings = self.settings.retry.ceilings();
+        let mut broken = 0;
         loop {
             self.made.fetch_add(1, Ordering::Relaxed);
-            let error = match tokio::time::timeout(self.settings.call_timeout, call()).await {
+            let limit = self.time_limit(events);
+            let error = match tokio::time::timeout(limit, call()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error.at("transport", name),
                 Err(_) => Error::new(ErrorKind::Timeout, "the peer did not answer in time")
-                    .with("waited", format!("{:?}", self.settings.call_timeout))
+                    .with("waited", format!("{limit:?}"))
                     .at("transport", name),
             };
-            if self.can_shrink(&error, events) {
+            // A connection breaks for many reasons. If it breaks twice, the size may be one of them.
+            broken += usize::from(error.kind() == ErrorKind::Unavailable);
+            if broken != 1 && self.can_shrink(&error, events) {
                 return Err(error);
             }
             let wait = ceilings
@@ -137,7 +208,12 @@ impl<'a, T: Transport> Calls<'a, T> {
     }
 }
 
-/// Returns whether an error is about the content of the batch, so that a part of it may pass.
+/// Returns whether an error is the peer's judgement on the content of the batch, so that a part of it may pass.
 pub(crate) fn spoiled(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
+    !error.is_in_transit() && matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
+}
+
+/// Returns whether something between the two sides refuses the call, and will go on to.
+pub(crate) fn obstructed(error: &Error) -> bool {
+    error.is_in_transit() && !error.is_retryable()
 }

@@ -3,17 +3,24 @@
 // - this file: `SyncManager` and its public calls
 // - `builder.rs`: its settings
 // - `session.rs`: one sync from hello to report; `calls.rs`: timeouts and retries
+// - `pace.rs`, `pace_note.rs`: the sizes of messages, during a sync and between syncs
 // - `meet/`: the hello, in three phases
-// - `pull.rs`, `push.rs`: the exchange; `peer.rs`: what is known during a sync; `checkpoint.rs`: what is recorded
+// - `pull.rs`, `push.rs`: the exchange; `batch.rs`: a batch in parts; `push_again.rs`, `owed.rs`: what is still due
+// - `peer.rs`: what is known during a sync; `checkpoint.rs`: what is recorded
 // - `renumber.rs`, `take_back.rs`: what a replica that was copied or restored does once
 
+mod batch;
 mod builder;
 mod calls;
 mod checkpoint;
 mod meet;
+mod owed;
+mod pace;
+mod pace_note;
 mod peer;
 mod pull;
 mod push;
+mod push_again;
 mod renumber;
 mod session;
 mod take_back;

@@ -25,8 +25,12 @@ pub(crate) struct Peer {
     pub(crate) limits: Limits,
     pub(crate) pull: Option<PullNote>,
     pub(crate) push: PushNote,
-    /// Whether some of the events it refused are to be offered again.
-    pub(crate) again: bool,
+    /// The notes of the events that it refused or that did not reach it.
+    pub(crate) again: Vec<Note>,
+    /// Whether events that were offered in this sync did not reach it although others did.
+    pub(crate) holds_back: bool,
+    /// The notes of what it could not read, and of what could not be read here.
+    pub(crate) owed: Vec<Note>,
     /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
     /// Whether the places in both logs have changed since they were saved.

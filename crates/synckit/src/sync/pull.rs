@@ -4,19 +4,24 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use synckit_core::{
-    Error, ErrorKind, Event, EventStore, Note, PullRequest, PullResponse, Result, Scope, Transport,
+    Cursor, Error, ErrorKind, Event, EventStore, Note, PullRequest, PullResponse, Result, Scope, Transport,
     Unreadable,
 };
 use synckit_plan::{
     Received,
-    notes::{self, PullNote, RefusedEvent},
+    notes::{self, Gap, PullNote, RefusedEvent},
 };
 use tokio::sync::mpsc;
 
+use crate::damage::gap_in;
 use crate::report::{Refusal, RefusedBy};
 use crate::sync::calls::Calls;
+use crate::sync::owed::once_more;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
+
+/// A page, and the place after which it was requested.
+type Fetched = (Option<Cursor>, PullResponse);
 
 /// The maximum number of pages that are fetched ahead, and stored in one commit.
 const AHEAD: usize = 4;
@@ -55,9 +60,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn store_pages(
         &mut self,
         peer: &mut Peer,
-        mut fetched: mpsc::Receiver<Result<PullResponse>>,
+        mut fetched: mpsc::Receiver<Result<Fetched>>,
     ) -> Result<()> {
-        while let Some(first) = fetched.recv().await {
+        while let Some(first) = self.noting_pace(peer.store, fetched.recv()).await {
             let (mut pages, mut failed) = (Vec::new(), None);
             let mut next = Some(first);
             while let Some(page) = next {
@@ -76,11 +81,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    async fn store_together(&mut self, peer: &mut Peer, pages: Vec<PullResponse>) -> Result<()> {
-        let Some(last) = pages.last() else { return Ok(()) };
+    async fn store_together(&mut self, peer: &mut Peer, pages: Vec<Fetched>) -> Result<()> {
+        let Some((_, last)) = pages.last() else { return Ok(()) };
         let note = PullNote::at(last.next.clone(), peer.caller.store, peer.rights.clone());
         let unchanged = peer.pull.as_ref() == Some(&note);
-        if unchanged && pages.iter().all(|page| page.events.is_empty() && page.unreadable.is_empty()) {
+        if unchanged && pages.iter().all(|(_, page)| page.events.is_empty() && page.unreadable.is_empty()) {
             return Ok(());
         }
         let (received, unreadable) = self.store_pages_with(peer, pages, &note).await?;
@@ -91,26 +96,37 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     async fn store_pages_with(
-        &self,
+        &mut self,
         peer: &Peer,
-        pages: Vec<PullResponse>,
+        pages: Vec<Fetched>,
         note: &PullNote,
     ) -> Result<(Received, Vec<Unreadable>)> {
         let wanted = |event: &Event| self.settings.passes(event);
         let (mut events, mut unreadable, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for page in pages {
+        let mut gaps = Vec::new();
+        for (after, page) in pages {
             events.extend(page.events.into_iter().filter(wanted));
-            for (index, one) in page.unreadable.iter().enumerate() {
-                notes.push(aside(peer, page.next.position(), index, one)?);
+            for (index, one) in page.unreadable.into_iter().enumerate() {
+                if let Some(position) = gap_in(&one) {
+                    let gap = Gap { position, after: after.clone() };
+                    notes.push(Note::json(format!("{}{position}", notes::gaps(peer.store)), &gap)?);
+                    gaps.push(position);
+                    continue;
+                }
+                notes.push(aside(peer, page.next.position(), index, &one)?);
+                notes.extend(once_more(peer, &one));
+                unreadable.push(one);
             }
-            unreadable.extend(page.unreadable);
         }
         let mut receive = self.replica.receive(Some(peer.store), events)?;
         receive.keep_refused = true;
         receive.author = Some(peer.identity.author.clone());
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
-        Ok((self.store.commit(receive).await?, unreadable))
+        receive.notes.extend(self.pace_note(peer.store)?);
+        let received = self.store.commit(receive).await?;
+        gaps.into_iter().for_each(|position| self.report.gap(position));
+        Ok((received, unreadable))
     }
 
     /// Counts what was stored and what was not.
@@ -134,7 +150,7 @@ async fn fetch<T: Transport>(
     calls: Arc<Calls<'_, T>>,
     mut request: PullRequest,
     most: usize,
-    pages: mpsc::Sender<Result<PullResponse>>,
+    pages: mpsc::Sender<Result<Fetched>>,
 ) {
     loop {
         let page = match calls.pull(request.clone(), most).await {
@@ -144,6 +160,7 @@ async fn fetch<T: Transport>(
             page => page,
         };
         let next = page.as_ref().ok().filter(|page| page.more).map(|page| page.next.clone());
+        let page = page.map(|page| (request.cursor.clone(), page));
         if pages.send(page).await.is_err() || next.is_none() {
             return;
         }

@@ -3,31 +3,36 @@
 use std::collections::HashSet;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, Event, EventId, EventStore, Limits, MissingRequest, Note, Page, Position,
-    PushRequest, PushResponse, Query, RefusalCode, Refused, Result, StoreId, StoredEvent, Transport,
+    Cursor, Error, ErrorKind, EventId, EventStore, Limits, MissingRequest, Note, Page, Position, Query,
+    Refused, Result, StoreId, StoredEvent, Transport,
 };
-use synckit_plan::{
-    StoreExt,
-    notes::{self, PushNote, RefusedEvent},
-};
+use synckit_plan::notes::{self, HeldBack, PushNote, RefusedEvent};
 
-use crate::replica::Pages;
+use crate::damage::read_over;
 use crate::report::{Refusal, RefusedBy};
-use crate::sync::calls::spoiled;
 use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
+/// What became of a page.
+#[derive(Default)]
+struct Offered {
+    /// The notes of what was refused or held back.
+    notes: Vec<Note>,
+    /// The position of the last event that was dealt with, and why the rest was not.
+    stopped: Option<(Option<Position>, Error)>,
+}
+
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn push(&mut self, peer: &mut Peer) -> Result<()> {
-        self.push_again(peer).await?;
         let at_first = (peer.push.clone(), peer.pull.clone());
+        self.push_again(peer).await?;
         let mut timed = false;
         loop {
             let query = self.to_push(peer.store, &peer.push, peer.limits);
-            let page = match peer.ahead.take() {
-                Some((asked, page)) if asked == query => page,
-                _ => self.store.read(query).await?,
+            let (page, damaged) = match peer.ahead.take() {
+                Some((asked, page)) if asked == query => (page, None),
+                _ => read_over(self.store, query).await?,
             };
             if page.store != peer.caller.store {
                 // Another user of this store found that it was restored or copied.
@@ -43,16 +48,30 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
             let (scanned_to, more) = (page.scanned_to, page.more);
             self.report.local_head = self.report.local_head.max(scanned_to);
-            let refused = self.push_page(peer, page).await?;
-            peer.push.position = scanned_to;
-            peer.handed = peer.handed.max(scanned_to);
-            if !refused.is_empty() {
+            let Offered { mut notes, stopped } = match damaged {
+                Some(position) => {
+                    let notes = vec![self.hold_back(peer, damaged_here(position))?];
+                    Offered { notes, stopped: None }
+                }
+                None => self.push_page(peer, page).await?,
+            };
+            let reached = match &stopped {
+                Some((reached, _)) => reached.unwrap_or(peer.push.position),
+                None => scanned_to,
+            };
+            let moved = reached > peer.push.position;
+            peer.push.position = reached;
+            peer.handed = peer.handed.max(reached);
+            if let Some((_, error)) = stopped {
+                if moved && error.kind() != ErrorKind::CursorUnknown {
+                    notes.extend(self.pace_note(peer.store)?);
+                    self.save(peer, notes).await?;
+                }
+                return Err(error);
+            }
+            if !notes.is_empty() {
                 // The peer did not record the place, so from here on it is known only locally.
-                let note = |aside: &RefusedEvent| {
-                    Note::json(notes::refused_by_peer(peer.store, &EventId::new(&aside.id)?), aside)
-                };
-                let put = refused.iter().map(note).collect::<Result<_>>()?;
-                self.save(peer, put).await?;
+                self.save(peer, notes).await?;
             }
             self.progress();
             if !more {
@@ -68,53 +87,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Returns the query for what to push next from the local log.
     pub(super) fn to_push(&self, peer: StoreId, note: &PushNote, limits: Limits) -> Query {
         Query::after(note.position)
-            .at_most(self.calls.pace(limits.batch_events), limits.batch_bytes)
+            .at_most(self.calls.paces().push.size(limits.batch_events), limits.batch_bytes)
             .except_source(Some(peer))
     }
 
-    /// Offers the events that the peer refused and that are to be retried, without asking whether they are missing: an
-    /// id that is taken there is not missing.
-    async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
-        if !peer.again {
-            return Ok(());
-        }
-        let mut pages = Pages::under(notes::refused_by(peer.store));
-        loop {
-            let page = pages.next(self.store).await?;
-            if page.is_empty() {
-                break;
-            }
-            for note in page {
-                self.push_note_again(peer, note).await?;
-            }
-        }
-        peer.again = false;
-        self.store.edit(Vec::new(), vec![notes::again(peer.store)]).await
-    }
-
-    async fn push_note_again(&mut self, peer: &mut Peer, note: Note) -> Result<()> {
-        let aside: RefusedEvent = note.parse()?;
-        let Some(position) = aside.position.filter(|_| aside.again) else { return Ok(()) };
-        let stored = self.store.stored_at(position).await?;
-        let event = stored.map(|stored| stored.event).filter(|event| event.id.as_str() == aside.id);
-        let refused = self.push_batch(peer, event.into_iter().collect(), None).await?;
-        self.report_refused(&refused);
-        let place = [(position, EventId::new(&aside.id)?)];
-        let again = refused.into_iter().filter_map(|refused| refused_event(peer, refused, &place));
-        let put: Vec<Note> =
-            again.map(|aside| Note::json(note.key.clone(), &aside)).collect::<Result<_>>()?;
-        let delete = if put.is_empty() { vec![note.key] } else { Vec::new() };
-        self.store.edit(put, delete).await
-    }
-
-    fn report_refused(&mut self, refused: &[Refused]) {
-        for Refused { id, code, message, .. } in refused.iter().cloned() {
-            self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
-        }
-    }
-
-    async fn push_page(&mut self, peer: &mut Peer, page: Page) -> Result<Vec<RefusedEvent>> {
-        let Some(last) = page.events.last() else { return Ok(Vec::new()) };
+    async fn push_page(&mut self, peer: &mut Peer, page: Page) -> Result<Offered> {
+        let Some(last) = page.events.last() else { return Ok(Offered::default()) };
         let upto = peer.identity.secret.cursor(peer.caller.store, last.position, last.mark);
         let mut offered: Vec<StoredEvent> = page.events;
         offered.retain(|stored| self.settings.passes(&stored.event));
@@ -130,78 +108,46 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.push.placed = answer.place.or(peer.push.placed.take());
             offered.retain(|stored| !foreign(stored) || missing.contains(&stored.event.id));
         }
-        if offered.is_empty() {
-            return Ok(Vec::new());
-        }
-        let places: Vec<(Position, EventId)> =
-            offered.iter().map(|stored| (stored.position, stored.event.id.clone())).collect();
-        let events: Vec<Event> = offered.into_iter().map(|stored| stored.event).collect();
-        let refused = self.push_batch(peer, events, Some(upto)).await?;
-        self.report_refused(&refused);
-        Ok(refused.into_iter().filter_map(|refused| refused_event(peer, refused, &places)).collect())
+        self.offer(peer, offered, upto).await
     }
 
-    /// Pushes a batch. One that is refused as a whole, or does not get through in time, is halved until the offending
-    /// event stands alone.
-    async fn push_batch(
-        &mut self,
-        peer: &mut Peer,
-        events: Vec<Event>,
-        upto: Option<Cursor>,
-    ) -> Result<Vec<Refused>> {
-        let mut refused = Vec::new();
-        let mut parts = vec![(0, events)];
-        while let Some((offset, events)) = parts.pop() {
-            let last_part = parts.is_empty() && refused.is_empty();
-            let request = PushRequest {
-                caller: peer.caller.clone(),
-                filter: self.filter.clone(),
-                events: events.clone(),
-                from: peer.push.acknowledged.clone(),
-                upto: if last_part { upto.clone() } else { None },
-            };
-            let response = match self.calls.push(request).await {
-                Err(error)
-                    if events.len() > 1
-                        && (spoiled(&error) || self.calls.can_shrink(&error, events.len())) =>
-                {
-                    if error.kind() == ErrorKind::Timeout {
-                        self.calls.slow_down(events.len());
-                    }
-                    let (left, right) = events.split_at(events.len() / 2);
-                    parts.push((offset + left.len(), right.to_vec()));
-                    parts.push((offset, left.to_vec()));
-                    continue;
-                }
-                Err(error) if spoiled(&error) && events.len() == 1 => PushResponse {
-                    refused: vec![Refused {
-                        index: 0,
-                        id: events[0].id.to_string(),
-                        code: match error.kind() {
-                            ErrorKind::TooLarge => RefusalCode::TooLarge,
-                            _ => RefusalCode::Invalid,
-                        },
-                        message: error.to_string(),
-                    }],
-                    ..PushResponse::default()
-                },
-                answer => answer?,
-            };
-            if let Some(placed) = response.placed {
-                peer.moved_on(placed);
+    /// Pushes events, and notes what was refused or did not get through.
+    async fn offer(&mut self, peer: &mut Peer, batch: Vec<StoredEvent>, upto: Cursor) -> Result<Offered> {
+        let pushed = self.push_batch(peer, &batch, Some(&upto)).await;
+        let mut notes = Vec::new();
+        for refused in pushed.refused {
+            let stored = batch.get(refused.index);
+            self.report_refused(&refused);
+            if let Some(aside) = stored.map(|stored| refused_event(peer.store, refused, stored)) {
+                let key = notes::refused_by_peer(peer.store, &EventId::new(&aside.id)?);
+                notes.push(Note::json(key, &aside)?);
             }
-            self.report.pushed += response.accepted;
-            self.report.duplicates += response.duplicates;
-            if last_part && response.refused.is_empty() && upto.is_some() {
-                peer.push.acknowledged.clone_from(&upto);
-            }
-            let own = |event: &&Event| event.dot.as_ref().is_some_and(|dot| dot.node == peer.caller.node);
-            let latest = events.iter().rfind(own).map(|event| event.id.clone());
-            peer.push.latest = latest.filter(|_| response.refused.is_empty()).or(peer.push.latest.take());
-            refused
-                .extend(response.refused.into_iter().map(|one| Refused { index: one.index + offset, ..one }));
         }
-        Ok(refused)
+        for (index, message) in pushed.held {
+            let (id, position) = (batch[index].event.id.to_string(), batch[index].position);
+            notes.push(self.hold_back(peer, HeldBack { id, position, message })?);
+        }
+        let reached = pushed.done.checked_sub(1).map(|last| batch[last].position);
+        Ok(Offered { notes, stopped: pushed.stopped.map(|error| (reached, error)) })
+    }
+
+    /// Reports an event that does not reach the peer. Returns its note.
+    pub(super) fn hold_back(&mut self, peer: &mut Peer, held: HeldBack) -> Result<Note> {
+        tracing::warn!(
+            event = held.id,
+            position = held.position,
+            reason = held.message,
+            "an event is held back"
+        );
+        peer.holds_back = true;
+        let note = Note::json(format!("{}{}", notes::held_back(peer.store), held.position), &held)?;
+        self.report.hold_back(held);
+        Ok(note)
+    }
+
+    pub(super) fn report_refused(&mut self, refused: &Refused) {
+        let Refused { id, code, message, .. } = refused.clone();
+        self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
     }
 
     /// Saves how far each side has the other's events, together with other notes.
@@ -214,16 +160,21 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// Creates the note for an event that the peer refused. The peer names it by its index in the batch.
-fn refused_event(peer: &Peer, refused: Refused, places: &[(Position, EventId)]) -> Option<RefusedEvent> {
-    let (position, id) = places.get(refused.index)?;
-    Some(RefusedEvent {
-        position: Some(*position),
+/// Returns the note of an event in the local log that cannot be read.
+pub(super) fn damaged_here(position: Position) -> HeldBack {
+    let message = "the event cannot be read in the local log".to_owned();
+    HeldBack { id: String::new(), position, message }
+}
+
+/// Returns the note of an event that the peer refused.
+pub(super) fn refused_event(peer: StoreId, refused: Refused, stored: &StoredEvent) -> RefusedEvent {
+    RefusedEvent {
+        position: Some(stored.position),
         again: false,
-        id: id.to_string(),
-        peer: peer.store,
+        id: stored.event.id.to_string(),
+        peer,
         code: refused.code,
         message: refused.message,
         event: None,
-    })
+    }
 }

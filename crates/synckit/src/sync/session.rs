@@ -6,7 +6,7 @@ use std::time::Duration;
 use synckit_core::{Error, ErrorKind, EventStore, Limits, NodeId, Note, Renewal, Result, StoreId, Transport};
 use synckit_plan::{
     StoreExt,
-    notes::{self, PeerNote},
+    notes::{self, PaceNote, PeerNote},
 };
 
 use crate::remembered::Remembered;
@@ -39,6 +39,10 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) renewed_for: Vec<Renewal>,
     /// Whether stored events showed that the local log was restored or copied.
     pub(crate) is_stranger: bool,
+    /// How often something between the two sides refused a push.
+    pub(crate) obstructed: usize,
+    /// The sizes of messages to the peer as they are saved.
+    pub(super) saved_pace: Option<(StoreId, PaceNote)>,
 }
 
 impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
@@ -65,6 +69,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             filter: settings.fingerprint(),
             renewed_for: Vec::new(),
             is_stranger: false,
+            obstructed: 0,
+            saved_pace: None,
         }
     }
 
@@ -79,6 +85,16 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
                 "the sync took too long; what was done is kept, sync again",
             )
             .with("limit", format!("{:?}", limit.unwrap_or_default()))),
+        };
+        let result = match (result, self.learned_pace()) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), Ok(notes)) if !notes.is_empty() => {
+                if let Err(unsaved) = self.store.edit(notes, Vec::new()).await {
+                    tracing::warn!(error = %unsaved, "what was learned about the way to the peer is not saved");
+                }
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
         };
         let traffic = self.transport.traffic();
         self.report.bytes_sent = traffic.sent.saturating_sub(before.sent);
@@ -124,6 +140,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
         if self.direction != Direction::PushOnly {
             self.take_back(peer).await?;
+            self.collect(peer).await?;
             if !peer.has_nothing_new() {
                 peer.ahead = None;
                 self.pull(peer).await?;
@@ -155,11 +172,13 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         notes::last(&self.filter, self.settings.address.as_deref())
     }
 
-    async fn remember(&self, peer: &Peer) -> Result<()> {
+    async fn remember(&mut self, peer: &Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
         let clock_skew_millis = self.report.clock_skew_millis;
         let note = PeerNote { node, synced_at: self.replica.now(), clock_skew_millis };
-        let notes = vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.last(), &peer.store)?];
+        let mut notes =
+            vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.last(), &peer.store)?];
+        notes.extend(self.pace_note(peer.store)?);
         if peer.unsaved { self.save(peer, notes).await } else { self.store.edit(notes, Vec::new()).await }
     }
 

@@ -1,6 +1,7 @@
 //! Pushing with the hello: if nothing changed at the peer, a few new events cost one round trip.
 
 use synckit_core::{Ahead, EventStore, Facts, Identity, Page, Query, StoreId, Stored, Transport};
+use synckit_plan::notes;
 
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -31,6 +32,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         facts: &Facts,
         page: &Page,
     ) -> Option<Ahead> {
+        let held = notes::held_back(peer);
+        if facts.notes.keys().any(|key| key.starts_with(&held)) {
+            // The peer would record a place beyond events that it does not hold.
+            return None;
+        }
         let note = self.push_note(peer, facts).ok()?;
         let own = facts.head.store;
         let after = note.acknowledged.filter(|place| place.store() == own && !identity.suspect)?;

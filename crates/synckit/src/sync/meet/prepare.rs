@@ -13,7 +13,7 @@ use crate::sync::session::Session;
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that this manager
     /// met last. A new manager expects the peer that is on record.
-    pub(super) async fn prepare(&self) -> Result<Prepared> {
+    pub(super) async fn prepare(&mut self) -> Result<Prepared> {
         let mut expected = self.met.get();
         let mut facts = self.ask_about(expected.as_slice()).await?;
         if expected.is_none() {
@@ -22,6 +22,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             if expected.is_some() {
                 facts = self.ask_about(expected.as_slice()).await?;
             }
+        }
+        if let Some(peer) = expected {
+            self.start_with_pace(peer, &facts)?;
         }
         let identity = Note::read_identity(facts.note(Note::NODE))?;
         let caller = Caller { node: identity.author.clone(), store: facts.head.store };
@@ -41,10 +44,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// Reads everything a sync must know of the local log, and of what is known about peers.
     pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
-        let under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
+        let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
+        under.extend(peers.iter().flat_map(|peer| [notes::refused_by(*peer), notes::route(*peer)]));
         let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.last()];
         notes.extend(Listed::KEYS.map(str::to_owned));
-        notes.extend(peers.iter().map(|peer| notes::again(*peer)));
         self.store.facts(Needs { notes, under, ..Needs::default() }).await
     }
 }

@@ -88,7 +88,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             is_new && about.is_some_and(|about| hello.former.contains(&about));
     }
 
-    fn peer(&self, hello: &HelloResponse, caller: Caller, identity: Identity, facts: &Facts) -> Result<Peer> {
+    fn peer(
+        &mut self,
+        hello: &HelloResponse,
+        caller: Caller,
+        identity: Identity,
+        facts: &Facts,
+    ) -> Result<Peer> {
         let note = |peer: StoreId| -> Result<Option<PullNote>> {
             let key = notes::pull(peer, &self.filter);
             facts.note(&key).map(|value| Note::read(&key, value)).transpose()
@@ -108,6 +114,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             push.position = own.as_ref().map_or(0, Cursor::position);
             push.acknowledged.clone_from(&hello.pushed);
         }
+        self.start_with_pace(hello.store, facts)?;
+        let store = hello.store;
+        let (refused, held) = (notes::refused_by(store), notes::held_back(store));
+        let (gaps, again) = (notes::gaps(store), notes::fetch_again(store));
         Ok(Peer {
             store: hello.store,
             head: hello.head,
@@ -120,7 +130,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             limits: self.limits.min(hello.limits),
             pull,
             push,
-            again: facts.note(&notes::again(hello.store)).is_some(),
+            again: notes_under(facts, [&refused, &held]),
+            holds_back: false,
+            owed: notes_under(facts, [&gaps, &again]),
             ahead: None,
             unsaved: false,
         })
@@ -130,4 +142,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let key = notes::push(peer, &self.filter);
         facts.note(&key).map_or_else(|| Ok(PushNote::default()), |value| Note::read(&key, value))
     }
+}
+
+/// Returns the notes whose key has one of these prefixes, sorted by key.
+fn notes_under(facts: &Facts, prefixes: [&String; 2]) -> Vec<Note> {
+    let wanted = |key: &str| prefixes.iter().any(|prefix| key.starts_with(*prefix));
+    let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
+    let mut notes: Vec<Note> = facts.notes.iter().filter(|(key, _)| wanted(key)).map(note).collect();
+    notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+    notes
 }

@@ -1,0 +1,76 @@
+//! What a peer still owes: places in its log that it could not read, and events that could not be read here. Both are
+//! requested again at the next sync.
+
+use synckit_core::{
+    ErrorKind, EventId, EventStore, Note, PullResponse, Result, Scope, Transport, Unreadable,
+};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, Gap},
+};
+
+use crate::damage::gap_in;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
+
+/// The maximum number of places that are requested again in one sync, each with a call.
+const MOST: usize = 100;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Requests again what is owed. What still cannot be read stays owed if it is the peer that cannot read it.
+    pub(super) async fn collect(&mut self, peer: &mut Peer) -> Result<()> {
+        let (gaps, again) = (notes::gaps(peer.store), notes::fetch_again(peer.store));
+        let owed = std::mem::take(&mut peer.owed);
+        let (places, events): (Vec<Note>, Vec<Note>) =
+            owed.into_iter().partition(|note| note.key.starts_with(&gaps));
+        for (number, note) in places.into_iter().enumerate() {
+            let gap: Gap = note.parse()?;
+            let request = self.request(peer, gap.after, Scope::Others);
+            let page = match number < MOST {
+                true => self.calls.pull(request, 1).await.map(Some),
+                false => Ok(None),
+            };
+            match page {
+                Ok(Some(page)) if page.unreadable.iter().all(|entry| gap_in(entry).is_none()) => {
+                    self.take(peer, page, vec![note.key]).await?;
+                }
+                Ok(_) => self.report.gap(gap.position),
+                // The peer's log is another one now, and is pulled from the beginning.
+                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
+                    self.store.edit(Vec::new(), vec![note.key]).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let id = |note: &Note| note.key.strip_prefix(&again).and_then(|id| EventId::new(id).ok());
+        let ids: Vec<EventId> = events.iter().filter_map(id).take(peer.limits.batch_events).collect();
+        if !ids.is_empty() {
+            let request = self.request(peer, None, Scope::Named(ids));
+            let page = self.calls.pull(request, peer.limits.batch_events).await?;
+            let refused = page.events.iter().map(|event| notes::refused_here(peer.store, event.id.as_str()));
+            let done = refused.chain(events.into_iter().map(|note| note.key)).collect();
+            self.take(peer, page, done).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the events of a page that moves no checkpoint, and deletes these notes.
+    async fn take(&mut self, peer: &Peer, page: PullResponse, mut delete: Vec<String>) -> Result<()> {
+        let wanted = page.events.into_iter().filter(|event| self.settings.passes(event)).collect();
+        let mut receive = self.replica.receive(Some(peer.store), wanted)?;
+        receive.keep_refused = true;
+        receive.author = Some(peer.identity.author.clone());
+        delete.sort_unstable();
+        delete.dedup();
+        receive.delete = delete;
+        let received = self.store.commit(receive).await?;
+        self.count(received, Vec::new());
+        Ok(())
+    }
+}
+
+/// Returns the note by which an event that could not be read is requested once more.
+pub(super) fn once_more(peer: &Peer, unreadable: &Unreadable) -> Option<Note> {
+    let id = EventId::new(&unreadable.id).ok()?;
+    Some(Note { key: format!("{}{id}", notes::fetch_again(peer.store)), value: Vec::new() })
+}

@@ -1,0 +1,106 @@
+//! What did not reach the peer before, or was refused for a reason that may have passed: offered again.
+
+use synckit_core::{EventStore, Note, RefusalCode, Result, StoredEvent, Transport};
+use synckit_plan::{
+    StoreExt,
+    notes::{self, HeldBack, RefusedEvent},
+};
+
+use crate::damage::damaged_row;
+use crate::sync::peer::Peer;
+use crate::sync::push::{damaged_here, refused_event};
+use crate::sync::session::Session;
+
+/// The maximum number of events that are offered again in one sync without anybody asking for it.
+const UNASKED: usize = 100;
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Offers again what was held back, what is to be retried, and what was refused for a reason that may have passed.
+    /// The peer is not asked whether it is missing: an id that is taken there is not missing. Counts the refusals that
+    /// stand.
+    pub(super) async fn push_again(&mut self, peer: &mut Peer) -> Result<()> {
+        let (mut again, mut keys, mut unasked) = (Vec::new(), Vec::new(), 0);
+        for note in std::mem::take(&mut peer.again) {
+            let (position, id) = match note.key.starts_with(notes::REFUSED_BY_PEERS) {
+                true => {
+                    let aside: RefusedEvent = note.parse()?;
+                    let passing = matches!(aside.code, RefusalCode::Denied | RefusalCode::TooLarge);
+                    unasked += usize::from(!aside.again && passing);
+                    let offered = aside.again || (passing && unasked <= UNASKED);
+                    let Some(position) = aside.position.filter(|_| offered) else {
+                        self.report.refused_before += 1;
+                        continue;
+                    };
+                    if !aside.again && aside.code == RefusalCode::TooLarge {
+                        let stored = self.store.stored_at(position).await;
+                        if !stored.is_ok_and(|stored| stored.is_some_and(|stored| fits(peer, &stored))) {
+                            self.report.refused_before += 1;
+                            continue;
+                        }
+                    }
+                    (position, aside.id)
+                }
+                false => {
+                    let held: HeldBack = note.parse()?;
+                    (held.position, held.id)
+                }
+            };
+            match self.store.stored_at(position).await {
+                Ok(Some(stored)) if id.is_empty() || stored.event.id.as_str() == id => {
+                    again.push(stored);
+                    keys.push(note.key);
+                }
+                // An event that was given another place is pushed from there.
+                Ok(_) => self.store.edit(Vec::new(), vec![note.key]).await?,
+                Err(error) if damaged_row(&error) == Some(position) => {
+                    self.hold_back(peer, damaged_here(position))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        while !again.is_empty() {
+            let most = again.len().min(peer.limits.batch_events);
+            let (events, keys): (Vec<StoredEvent>, Vec<String>) =
+                (again.drain(..most).collect(), keys.drain(..most).collect());
+            self.offer_again(peer, &events, keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn offer_again(
+        &mut self,
+        peer: &mut Peer,
+        batch: &[StoredEvent],
+        mut keys: Vec<String>,
+    ) -> Result<()> {
+        let pushed = self.push_batch(peer, batch, None).await;
+        let (mut put, mut kept) = (Vec::new(), Vec::new());
+        for refused in pushed.refused {
+            let Some(stored) = batch.get(refused.index) else { continue };
+            self.report_refused(&refused);
+            let key = notes::refused_by_peer(peer.store, &stored.event.id);
+            kept.extend((keys[refused.index] == key).then_some(refused.index));
+            put.push(Note::json(key, &refused_event(peer.store, refused, stored))?);
+        }
+        for (index, message) in pushed.held {
+            let stored = &batch[index];
+            let held = HeldBack { id: stored.event.id.to_string(), position: stored.position, message };
+            let note = self.hold_back(peer, held)?;
+            kept.extend((keys[index] == note.key).then_some(index));
+            put.push(note);
+        }
+        keys.truncate(pushed.done);
+        let done = |(index, key)| (!kept.contains(&index)).then_some(key);
+        let delete = keys.into_iter().enumerate().filter_map(done).collect();
+        self.store.edit(put, delete).await?;
+        match pushed.stopped {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns whether the peer now takes an event of this size.
+fn fits(peer: &Peer, stored: &StoredEvent) -> bool {
+    stored.event.size() <= peer.limits.event_bytes
+}
