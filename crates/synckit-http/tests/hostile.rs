@@ -276,6 +276,46 @@ async fn a_body_that_stops_is_answered_408() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_is_a_fault_of_the_connection() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let head = format!("POST /v1/push HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n{JSON}\r\n{{");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = read_all(stream).await;
+    // hyper does not answer a caller that has half closed its connection in all cases; what it answers is no judgement.
+    if !answer.is_empty() {
+        assert_eq!((status(&answer), code(&answer).as_str()), ("503", "unavailable"));
+    }
+    server.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_damaged_body_is_asked_for_again_and_judges_nothing() {
+    let server = Server::start().await;
+    let body = push(events(3)).to_json();
+    let digest = |body: &[u8]| format!("{JSON}synckit-digest: {:08x}\r\n", crc32fast::hash(body));
+    let answer = post(&server, "/v1/push", &digest(&body), &body).await;
+    assert_eq!(status(&answer), "200");
+    assert!(answer.contains("synckit-digest: "), "{answer}");
+    let mut damaged = body.clone();
+    damaged[20] ^= 1;
+    let packed = zstd::encode_all(&body[..], 1).unwrap();
+    for (headers, body) in [
+        (digest(&body), damaged),
+        // A proxy has removed the encoding.
+        (digest(&body), packed.clone()),
+        (format!("{}content-encoding: zstd\r\n", digest(&body)), packed[..packed.len() - 3].to_vec()),
+        (format!("{JSON}synckit-digest: nothing\r\n"), body.clone()),
+    ] {
+        let answer = post(&server, "/v1/push", &headers, &body).await;
+        assert_eq!((status(&answer), code(&answer).as_str()), ("503", "unavailable"));
+        assert!(answer.contains("retry-after: 0\r\n"), "{answer}");
+    }
+    assert_eq!(server.double.pushed.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_body_that_trickles_is_answered_408_at_the_end_of_the_request_time() {
     let server = Server::with(quick()).await;
     let (mut read, mut write) = server.connect().await.into_split();

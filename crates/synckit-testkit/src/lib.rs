@@ -35,7 +35,7 @@ pub mod transport_suite;
 mod wire;
 
 pub use case::{CaseResult, Failure, run};
-pub use fault::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, drop_at};
+pub use fault::{Call, DamagedStore, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, drop_at};
 pub use fixture::{Boxed, HubEndpoint, StoreFixture, TransportFixture};
 pub use in_process::InProcess;
 pub use resolver::{Asymmetry, check_resolver};

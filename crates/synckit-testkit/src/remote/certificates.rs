@@ -35,6 +35,16 @@ impl Authority {
         self.0.pem()
     }
 
+    /// Creates a certificate for a server as `openssl req -x509` does: it signs itself, and says that it is an
+    /// authority's.
+    pub fn self_signed(name: &str) -> TlsIdentity {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        TlsIdentity::new(params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
     /// Signs a certificate for a server under this name or address.
     pub fn server(&self, name: &str) -> TlsIdentity {
         self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, |_| {})

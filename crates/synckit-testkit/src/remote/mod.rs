@@ -5,6 +5,9 @@
 //!   cases that are the same for every transport, in the modules [`calls`], [`limits`], [`serving`] and [`tls`]
 //! - [`Running`], [`Double`]: a server on a free port, in front of a transport that remembers its requests
 //! - [`OnLoopback`], [`OverTls`]: fixtures for the conformance suite and the matrix
+//! - [`remote_obstacle_conformance!`](crate::remote_obstacle_conformance): what lies between the two sides, in
+//!   [`obstacles`] and [`links`]
+//! - [`Front`], [`Verdict`], [`Link`], [`Harm`], [`Hub`]: proxies, links, and a hub behind them
 //! - [`Authority`], [`requests`]: certificates; requests, answers and events
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
@@ -12,7 +15,12 @@ pub mod calls;
 mod certificates;
 mod double;
 mod fixture;
+mod front;
+mod hub;
 pub mod limits;
+mod link;
+pub mod links;
+pub mod obstacles;
 pub mod requests;
 mod running;
 pub mod serving;
@@ -27,6 +35,9 @@ use synckit_remote::{Exchange, Serve, ServerConfig, Service};
 pub use certificates::Authority;
 pub use double::{Double, State};
 pub use fixture::{OnLoopback, OverTls};
+pub use front::{Front, Verdict};
+pub use hub::{Hub, Manager, builder, manager, notes, store};
+pub use link::{Harm, Link};
 pub use running::{Running, canned, fake, read_all, short};
 
 /// A transport over a network, both of its sides.
@@ -93,6 +104,8 @@ macro_rules! remote_tls_conformance {
         $crate::__remote_cases! { remote_tls_conformance, $wire,
             tls: a_trusted_server_is_called_and_every_byte_is_counted;
             tls: a_name_is_checked_too_where_the_server_has_one;
+            tls: a_self_signed_certificate_that_is_given_is_accepted;
+            tls: a_server_is_reached_through_a_proxy;
             tls: a_server_of_an_unknown_authority_is_refused;
             tls: an_expired_certificate_is_named_so;
             tls: clients_show_certificates_where_they_must;
@@ -101,6 +114,31 @@ macro_rules! remote_tls_conformance {
             tls: handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_nothing_else;
             tls: a_server_that_never_answers_the_handshake_is_a_timeout;
             tls: settings_that_cannot_be_used_are_errors_from_the_start_without_the_key;
+        }
+    };
+}
+
+/// Makes a test of every case about what lies between the two sides, as
+/// [`remote_conformance!`](crate::remote_conformance) does, in a module `remote_obstacle_conformance`.
+#[macro_export]
+macro_rules! remote_obstacle_conformance {
+    ($wire:ty) => {
+        $crate::__remote_cases! { remote_obstacle_conformance, $wire,
+            obstacles: a_proxy_that_refuses_pushes_loses_nothing;
+            obstacles: a_proxy_that_refuses_everything_is_named;
+            obstacles: a_proxy_that_strips_the_encoding_is_passed_unpacked;
+            obstacles: a_proxy_that_takes_no_packed_bodies_is_passed_unpacked;
+            obstacles: a_firewall_holds_back_only_what_it_refuses;
+            obstacles: a_lone_event_that_is_refused_by_a_firewall_is_held_back;
+            obstacles: what_was_refused_for_its_size_is_offered_when_the_hub_takes_it;
+            obstacles: a_damaged_row_is_passed_over_and_fetched_when_it_can_be_read;
+            obstacles: a_damaged_local_row_does_not_stop_a_push;
+            obstacles: a_gateway_that_is_down_is_tried_again_later;
+            links: a_link_that_cuts_every_connection_after_20_kb_moves_everything;
+            links: a_limit_on_bodies_costs_each_byte_at_most_twice;
+            links: a_flipped_bit_never_leads_to_replicas_that_differ;
+            links: a_link_too_slow_for_pings_moves_everything;
+            links: a_sync_with_little_time_makes_progress_on_a_slow_link;
         }
     };
 }

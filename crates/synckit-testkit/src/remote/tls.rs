@@ -3,7 +3,7 @@
 use synckit_core::{Error, ErrorKind, Transport};
 use synckit_net::{ClientTls, ServerTls, TlsIdentity};
 use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve_tls};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::requests::{events, hello, pull, push};
@@ -47,6 +47,57 @@ pub async fn a_name_is_checked_too_where_the_server_has_one<W: Wire>() {
     let error = refused(&server.secure_client(HERE, trusting(&authority))).await;
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.message().contains("another name"), "{error}");
+}
+
+/// The usual self-signed certificate is accepted where it is given as an authority, under its own name only.
+pub async fn a_self_signed_certificate_that_is_given_is_accepted<W: Wire>() {
+    let (own, other) = (Authority::self_signed(HERE), Authority::self_signed(HERE));
+    let server = start::<W>(ServerTls::new(own.clone())).await;
+    let trusting = |pem: &str| ClientTls::new().with_public_roots(false).with_roots(pem);
+    assert!(server.secure_client(HERE, trusting(&own.chain)).hello(hello()).await.is_ok());
+    for client in [
+        server.secure_client(HERE, trusting(&other.chain)),
+        server.secure_client("localhost", trusting(&own.chain)),
+    ] {
+        assert_eq!(refused(&client).await.kind(), ErrorKind::Denied);
+    }
+}
+
+/// A server is reached through a proxy that asks for credentials.
+pub async fn a_server_is_reached_through_a_proxy<W: Wire>() {
+    let authority = Authority::new();
+    let server = start::<W>(ServerTls::new(authority.server(HERE))).await;
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = proxy.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = proxy.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(near.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+                // The base64 of `me:secret`, in lower case.
+                let allowed = head.contains("proxy-authorization: basic bwu6c2vjcmv0");
+                let target = head.strip_prefix("connect ").and_then(|rest| rest.split(' ').next());
+                let Some(target) = target.filter(|_| allowed) else {
+                    let _ = near.write_all(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
+                    return;
+                };
+                let mut far = TcpStream::connect(target).await.unwrap();
+                near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let url = format!("{}{}", W::Exchange::PROTOCOL.secure, server.address);
+    let client = |proxy: String| {
+        let config = ClientConfig::new(&url).with_tls(trusting(&authority)).with_proxy(proxy);
+        Client::<W::Exchange>::with_config(config).unwrap()
+    };
+    assert!(client(format!("http://me:secret@{address}")).hello(hello()).await.is_ok());
+    let error = refused(&client(format!("http://me:wrong@{address}"))).await;
+    assert!(!error.to_string().contains("wrong"), "{error}");
 }
 
 /// An authority that is not in the settings is not trusted.

@@ -1,0 +1,9 @@
+//! HTTP through proxies, firewalls and links that break, damage or delay what passes.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod fixture;
+
+use fixture::Http;
+use synckit_testkit::remote_obstacle_conformance;
+
+remote_obstacle_conformance!(Http);
