@@ -77,7 +77,7 @@ impl Failure {
         if let Some(hint) = &failed.hint {
             output::message(format_args!("hint: {hint}"));
         }
-        if failed.error.is_retryable() { Exit::Later } else { Exit::Failed }
+        if failed.error.is_retryable() || failed.error.is_in_transit() { Exit::Later } else { Exit::Failed }
     }
 }
 

@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 import urllib.request
+import zlib
 
 BASE, AGGREGATE = sys.argv[1], sys.argv[2]
 
@@ -19,13 +20,15 @@ def text(value):
 
 
 def open_call(path, body):
-    request = urllib.request.Request(f"{BASE}/v1/{path}", text(body).encode(), {"Content-Type": "application/json"})
-    return urllib.request.urlopen(request, timeout=30)
+    raw = text(body).encode()
+    headers = {"Content-Type": "application/json", "Synckit-Digest": f"{zlib.crc32(raw):08x}"}
+    return urllib.request.urlopen(urllib.request.Request(f"{BASE}/v1/{path}", raw, headers), timeout=30)
 
 
 def call(path, **body):
     with open_call(path, {"caller": CALLER, **body}) as answer:
-        return json.load(answer)
+        assert int(answer.headers["Synckit-Digest"], 16) == zlib.crc32(raw := answer.read())
+        return json.loads(raw)
 
 
 def bits(written):
@@ -100,8 +103,7 @@ def resolution(heads):
         sides.append([own, event["dot"]["counter"]] + ([above] if above else []))
     data = {"base": base} if base else {}
     data |= {"sides": sides, "decision": {"keep": [kept["node"], kept["counter"]]}, "by": "last-write-wins"}
-    clock = join(clocks)
-    when = max(bits(event["time"]) for event in heads) + 1
+    clock, when = join(clocks), max(bits(event["time"]) for event in heads) + 1
     binary = leb128(len(clock))
     for node, counter in clock.items():
         binary += leb128(len(node.encode())) + node.encode() + leb128(counter)
@@ -118,7 +120,8 @@ def subscribe(cursor):
         while byte := stream.read(1):
             record = b"" if byte == b"\x1e" and not record.strip() else record + byte
             if byte == b"\x1e" and record:
-                yield json.loads(record[:-1])
+                assert int((page := json.loads(record[:-1]))["crc32"], 16) == zlib.crc32(record.rpartition(b',"crc32":')[0])
+                yield page
                 record = b""
 
 
@@ -132,12 +135,10 @@ assert (answer["accepted"], answer["refused"]) == (1, []), answer
 log += (page := call("pull"))["events"]
 while page["more"]:
     log += (page := call("pull", cursor=page["next"]))["events"]
-heads = heads_of(log)
-assert len(heads) == 2, heads
+assert len(heads := heads_of(log)) == 2, heads
 made = resolution(heads)
-pages = subscribe(page["next"])
 print("ready", made["id"], flush=True)
-for event in (event for page in pages for event in page.get("events", [])):
+for event in (event for page in subscribe(page["next"]) for event in page.get("events", [])):
     if event["type"] == "synckit.resolution":
         assert event == made, f"\n{event}\n{made}"
         break

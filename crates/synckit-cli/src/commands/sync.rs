@@ -91,7 +91,11 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let store = args.replica.open().await?;
     let synced = sync(&store, transport, filter, rules, &args).await;
     let report = closing(&store, synced).await?;
-    let exit = if report.refused_count > 0 { Exit::Refused } else { Exit::Done };
+    let exit = match report.refused_count + report.refused_before {
+        0 if report.held_back_count == 0 && report.gaps.is_empty() => Exit::Done,
+        0 => Exit::Later,
+        _ => Exit::Refused,
+    };
     output.answer(&Answer { url: args.url, report })?;
     Ok(exit)
 }
