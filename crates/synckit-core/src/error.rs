@@ -230,10 +230,10 @@ impl fmt::Display for Error {
     }
 }
 
-/// Shows the same text as `Display`, so that an error returned from `main` can be read.
+/// The display form and the kind, since a `main` that returns an error prints it.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{self} [{}]", self.0.kind)
     }
 }
 
@@ -266,6 +266,7 @@ mod tests {
             error.to_string(),
             "http pull: cannot connect; is the hub running? (url: http://127.0.0.1:1): refused"
         );
+        assert_eq!(format!("{error:?}"), format!("{error} [unavailable]"));
         assert!(error.is_retryable());
         assert!(
             StdError::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()

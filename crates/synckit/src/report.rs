@@ -1,6 +1,7 @@
 //! What a sync did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -171,7 +172,9 @@ pub struct Recovery {
 }
 
 /// A sync that failed: why, and what it did before. What it did is durable; the next sync continues from there.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its debug form is that of the error, since a `main` that returns it prints that.
+#[derive(thiserror::Error)]
 #[error("{error}")]
 pub struct SyncError {
     /// Why it failed.
@@ -179,6 +182,12 @@ pub struct SyncError {
     pub error: Error,
     /// What was done before the failure.
     pub report: Box<SyncReport>,
+}
+
+impl fmt::Debug for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
 }
 
 impl SyncError {
