@@ -13,7 +13,7 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase};
 use synckit_core::Result;
 use synckit_store::{Batch, Found, KeyValue, Opening, Snapshot, Tree};
 
-use crate::error::engine;
+use crate::error::{engine, guarded};
 use crate::tables::{self, Bytes, Table};
 
 /// Opens the database, the first time and after the disk failed.
@@ -55,7 +55,7 @@ impl Redb {
             if let Some(database) =
                 opened.database.as_ref().filter(|_| !opened.failed.load(Ordering::Acquire))
             {
-                let done = work(database).map_err(|error| failed(&opened.failed, error))?;
+                let done = guarded(|| work(database)).map_err(|error| failed(&opened.failed, error))?;
                 return Ok((done, Arc::clone(&opened.failed)));
             }
             drop(opened);
@@ -152,7 +152,8 @@ impl Tables {
         if let Some(table) = opened.get() {
             return Ok(table);
         }
-        let table = Table::open(&self.transaction, tree).map_err(|error| failed(&self.failed, error))?;
+        let table = guarded(|| Table::open(&self.transaction, tree));
+        let table = table.map_err(|error| failed(&self.failed, error))?;
         Ok(opened.get_or_init(|| table))
     }
 }
@@ -161,11 +162,16 @@ impl Snapshot for Tables {
     type Bytes = Bytes;
 
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>> {
-        self.table(tree)?.get(key).map_err(|error| failed(&self.failed, error))
+        let table = self.table(tree)?;
+        guarded(|| table.get(key)).map_err(|error| failed(&self.failed, error))
     }
 
     fn scan(&self, tree: Tree, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Bytes, Bytes)>>> {
-        let range = self.table(tree)?.range(keys).map_err(|error| failed(&self.failed, error))?;
-        Ok(range.map(|entry| entry.map_err(|error| failed(&self.failed, error))))
+        let table = self.table(tree)?;
+        let mut range = guarded(|| table.range(keys)).map_err(|error| failed(&self.failed, error))?;
+        Ok(std::iter::from_fn(move || {
+            let next = guarded(|| range.next().transpose());
+            next.map_err(|error| failed(&self.failed, error)).transpose()
+        }))
     }
 }

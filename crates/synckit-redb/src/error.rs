@@ -1,11 +1,18 @@
 //! What the engine's errors mean to a caller.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::Error as Engine;
 use synckit_core::{Error, ErrorKind};
 
 const FAILED: &str = "the storage failed; the next call opens it again";
+
+/// Runs code of the engine, which panics over some damaged files.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Engine>) -> Result<T, Engine> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(Engine::Corrupted("redb panicked".to_owned())))
+}
 
 /// The one place where errors of the engine become errors of synckit.
 pub(crate) fn engine(error: impl Into<Engine>) -> Error {

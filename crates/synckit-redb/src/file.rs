@@ -11,6 +11,7 @@ use synckit_store::Opening;
 
 use crate::config::RedbConfig;
 use crate::engine::Open;
+use crate::read_only;
 
 /// Returns what opens the database in a file, and makes the file the first time where the configuration says so.
 pub(crate) fn file(config: &RedbConfig, opening: &Opening) -> Result<Open> {
@@ -31,15 +32,38 @@ pub(crate) fn file(config: &RedbConfig, opening: &Opening) -> Result<Open> {
     // A file that is gone later is not made again by itself.
     let (create, cache_bytes) = (AtomicBool::new(opening.may_create()), config.cache_bytes);
     Ok(Box::new(move || {
-        if !create.swap(false, Ordering::Relaxed) {
-            return Ok(builder(cache_bytes).open(&path)?);
+        let builder = builder(cache_bytes);
+        let opened = match create.swap(false, Ordering::Relaxed) {
+            true if !there => {
+                make_private(&path)?;
+                let database = builder.create(&path)?;
+                sync_directory(&parent)?;
+                return Ok(database);
+            }
+            true => builder.create(&path),
+            false => builder.open(&path),
+        };
+        match opened.map_err(redb::Error::from) {
+            Err(redb::Error::Io(error)) if cannot_write(&error) => read_only::open(&builder, &path),
+            opened => opened,
         }
-        let database = builder(cache_bytes).create(&path)?;
-        if !there {
-            sync_directory(&parent)?;
-        }
-        Ok(database)
     }))
+}
+
+fn cannot_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Makes an empty file that only its owner can read, unless there is one.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Returns what opens the database on a storage of the caller's, and makes it where the storage is empty.

@@ -135,6 +135,23 @@ impl RedbStore {
         Ok(RedbStore(log))
     }
 
+    /// Copies the store, as it is at one moment, into a file that does not exist or is empty. Reads and commits go on
+    /// meanwhile. The copy is durable when this returns.
+    ///
+    /// The copy has the identity of the store: give it one of its own before both are in use.
+    ///
+    /// Dropping the future does not end the copying. After an error the file holds nothing of use and is to be deleted.
+    ///
+    /// # Errors
+    /// `Conflict` when the file holds something, and those of [`RedbStore::open`] for it.
+    pub async fn backup(&self, path: impl Into<PathBuf>) -> Result<()> {
+        let config = RedbConfig::new(path).with_node(self.node().clone());
+        let path = config.path.clone();
+        let opening = Opening::new("redb").with_node(self.node().clone());
+        let copied = self.0.copy_to(move || Redb::open(file::file(&config, &opening)?, &opening)).await;
+        copied.map_err(|error| error.with("backup", path.display()))
+    }
+
     /// The node id the store was created with.
     pub fn node(&self) -> &NodeId {
         self.0.node()

@@ -8,6 +8,8 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use synckit_core::{Error, NodeId, Result};
 
+use crate::file::Way;
+
 /// The page cache of a connection, as SQLite takes it: minus its size in KB. A page of events that touches a thousand
 /// aggregates does not fit into the 2 MB it has by itself, and would be written to the disk twice.
 const CACHE: &str = "-8000";
@@ -100,8 +102,12 @@ impl SqliteConfig {
         self
     }
 
+    pub(crate) fn may_create(&self) -> bool {
+        self.create && self.node.is_some()
+    }
+
     /// What the driver is to open.
-    pub(crate) fn options(&self) -> Result<SqliteConnectOptions> {
+    pub(crate) fn options(&self, way: Way) -> Result<SqliteConnectOptions> {
         let path = &self.path;
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             let message = "the path of the store must name a file; for a store in memory use `from_pool` or another store";
@@ -111,7 +117,9 @@ impl SqliteConfig {
         let path = if path.is_relative() { Path::new(".").join(path) } else { path.clone() };
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(self.create && self.node.is_some())
+            .create_if_missing(way == Way::Write && self.may_create())
+            .read_only(way != Way::Write)
+            .immutable(way == Way::Read { alone: true })
             .busy_timeout(self.busy_timeout)
             .synchronous(self.synchronous.into())
             .pragma("wal_autocheckpoint", self.wal_autocheckpoint.to_string())

@@ -2,6 +2,8 @@
 
 // - `config.rs`: where the file is and how it is kept
 // - `store.rs`: the contract
+// - `backup.rs`: a copy of a store that is in use
+// - `file.rs`: its rights, and whether it can be written
 // - `connections.rs`: the connections to the file
 // - `query.rs`: reading pages of the log and notes
 // - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
@@ -12,11 +14,13 @@
 // - `schema.rs`: whose file it is, creating and migrating it
 // - `error.rs`: what the engine's errors mean
 
+mod backup;
 mod commit;
 mod config;
 mod connections;
 mod error;
 mod facts;
+mod file;
 mod group;
 mod known;
 mod packed;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sqlx::{SqliteConnection, SqlitePool};
 use synckit_core::{
-    EventStore, Facts, Identity, LogHead, Needs, NodeId, Note, NoteQuery, Page, Planner, Position, Query,
-    Result,
+    ErrorKind, EventStore, Facts, Identity, LogHead, Needs, NodeId, Note, NoteQuery, Page, Planner, Position,
+    Query, Result,
 };
 use synckit_store::group::Queue;
 use synckit_store::{Growth, Opening, closed};
@@ -18,12 +18,13 @@ use crate::config::SqliteConfig;
 use crate::connections::{Connections, Lease};
 use crate::error::{cannot_open, engine, no_file};
 use crate::facts::{self, Asked, Begin};
+use crate::file::{self, Way};
 use crate::watch::Watch;
 use crate::{query, schema};
 
 /// A store in one SQLite file. Clones share it; several processes may open the same file.
 #[derive(Clone)]
-pub struct SqliteStore(Arc<Inner>);
+pub struct SqliteStore(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) connections: Connections,
@@ -40,7 +41,11 @@ pub(crate) struct Inner {
 impl SqliteStore {
     /// Opens the store in a file, or creates it where the configuration says so.
     ///
-    /// Can be dropped at any time: a new store is then there as a whole or not at all.
+    /// Can be dropped at any time: a new store is then there as a whole or not at all. Only the owner of a new file can
+    /// read it.
+    ///
+    /// A file that cannot be written, or whose directory cannot, is opened all the same: reads work, and every commit fails
+    /// with `Denied`.
     ///
     /// # Errors
     /// - `NotFound`: there is no store and none may be created, or the directory does not exist.
@@ -101,14 +106,29 @@ impl SqliteStore {
     }
 
     async fn open_file(config: SqliteConfig, opening: &Opening) -> Result<Self> {
-        let connections = Connections::own(config.options()?, config.max_connections);
+        config.options(Way::Write)?;
+        let way = file::way(&config).await;
+        match SqliteStore::open_in_way(&config, opening, way).await {
+            // Where nothing can be made beside the file, it can still be read.
+            Err(error) if error.kind() == ErrorKind::Denied && way == Way::Write => {
+                let Some(way) = file::way_to_read(&config).await else { return Err(error) };
+                SqliteStore::open_in_way(&config, opening, way).await.map_err(|_| error)
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_in_way(config: &SqliteConfig, opening: &Opening, way: Way) -> Result<Self> {
+        let connections = Connections::own(config.options(way)?, config.max_connections);
         let mut lease = match connections.lease().await {
-            Err(error) if cannot_open(&error) => return Err(no_file(&config, error).await),
+            Err(error) if cannot_open(&error) => return Err(no_file(config, error).await),
             other => other.map_err(engine)?,
         };
         let set_up = async {
             let identity = schema::set_up(&mut lease, opening).await?;
-            schema::write_ahead(&mut lease, config.busy_timeout).await?;
+            if way == Way::Write {
+                schema::write_ahead(&mut lease, config.busy_timeout).await?;
+            }
             Ok(identity)
         };
         let set_up = set_up.await;
@@ -192,7 +212,7 @@ impl EventStore for SqliteStore {
 
 impl Inner {
     /// Reads with a connection of its own.
-    async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         operation: &'static str,
         read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,

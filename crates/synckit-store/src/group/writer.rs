@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -54,7 +55,10 @@ impl GroupWriter {
             // However the thread ends, nobody is left waiting for it.
             let _end = CloseAtEnd(&waiting);
             while let Some(mut group) = waiting.wait() {
-                match commit(&mut group) {
+                // What a panic leaves undone is rolled back by the engine, and the next group is not this one.
+                match catch_unwind(AssertUnwindSafe(|| commit(&mut group)))
+                    .unwrap_or_else(|_| Err(panicked()))
+                {
                     Ok(answers) => {
                         group.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer))
                     }
@@ -113,10 +117,42 @@ impl Drop for GroupWriter {
     }
 }
 
+fn panicked() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the store failed while it committed; nothing of this commit is there, or all of it",
+    )
+}
+
 struct CloseAtEnd<'a>(&'a Queue);
 
 impl Drop for CloseAtEnd<'_> {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synckit_core::{Edit, Facts, LogHead, StoreId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_fails_one_group_and_the_next_is_committed() {
+        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+        let mut damaged = true;
+        let writer = GroupWriter::start("writer", move |jobs| {
+            if std::mem::take(&mut damaged) {
+                panic!("a damaged page");
+            }
+            Ok(jobs.iter_mut().map(|job| Ok(job.plan(|_| Ok(Facts::at(head)))?.1)).collect())
+        });
+        let writer = writer.expect("starts");
+        let error = writer.commit(Edit::default()).await.expect_err("it panicked");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        writer.commit(Edit::default()).await.expect("commits");
+        writer.refuse();
+        writer.end();
     }
 }

@@ -3,11 +3,13 @@
 // - `engine.rs`: what such an engine gives
 // - `store.rs`: the store
 // - `log.rs`: reading the log from a snapshot
+// - `copy.rs`: a copy in another engine
 // - `apply.rs`: what a plan puts and deletes
 // - `overlay.rs`: a snapshot with what is about to be written
 // - `keys.rs`: the keys in each tree
 
 mod apply;
+mod copy;
 mod engine;
 mod keys;
 mod log;

@@ -10,6 +10,7 @@ use synckit_core::{
 use tokio::sync::Semaphore;
 
 use super::apply::apply;
+use super::copy::copy;
 use super::engine::{Batch, KeyValue, Tree};
 use super::keys;
 use super::log::Log;
@@ -92,6 +93,21 @@ impl<E: KeyValue> KeyValueLog<E> {
     pub async fn identity(&self) -> Result<Identity> {
         let anyone = Opening::new("");
         self.0.read("identity", move |log| log.identity(&anyone)).await
+    }
+
+    /// Copies everything, as it is at one moment, into another engine, which must be empty. Reads and commits go on
+    /// meanwhile. `engine` opens the engine, on a thread that may block; it is dropped when the copy is whole.
+    ///
+    /// The copy has the identity of the store: give it one of its own before both are in use. Dropping the future does not
+    /// end the copying. After an error there is a part of a copy.
+    ///
+    /// # Errors
+    /// `Conflict` when the engine is not empty, and those of both engines.
+    pub async fn copy_to<F: KeyValue>(
+        &self,
+        engine: impl FnOnce() -> Result<F> + Send + 'static,
+    ) -> Result<()> {
+        self.0.read("backup", move |log| copy(log.0, &engine()?)).await
     }
 }
 
