@@ -24,8 +24,9 @@ pub(crate) fn told(error: &Error) -> Cow<'_, str> {
     Cow::Owned(format!("{} ({})", error.message(), facts.join(", ")))
 }
 
-/// Restores the error of the other side. For an unknown kind it at least preserves whether the call may be repeated.
+/// Restores the error of the other side, and says whose it is. For an unknown kind it at least preserves whether the call
+/// may be repeated.
 pub(crate) fn heard(kind: Option<ErrorKind>, message: impl Into<String>, retryable: bool) -> Error {
     let unknown = if retryable { ErrorKind::Unavailable } else { ErrorKind::Internal };
-    Error::new(kind.unwrap_or(unknown), message)
+    Error::new(kind.unwrap_or(unknown), message).with("said by", "the peer")
 }
