@@ -1,6 +1,8 @@
 //! The stores and transports that the command was built with.
 
-use synckit::{Adapters, Error, ErrorKind, Result, StoreTarget};
+use std::path::Path;
+
+use synckit::{Adapters, BoxStore, Error, ErrorKind, EventStore, NodeId, Result, StoreTarget};
 use synckit_grpc::GrpcTransport;
 use synckit_http::{ClientConfig, HttpTransport};
 use synckit_memory::MemoryStore;
@@ -11,25 +13,81 @@ use synckit_sqlite::{SqliteConfig, SqliteStore};
 /// Returns the stores; a path without a scheme is an SQLite file.
 pub(crate) fn stores() -> Adapters {
     Adapters::new()
-        .with_store("sqlite", |target| {
-            let mut config = SqliteConfig::new(target.location).with_create(target.create);
-            config.node = target.node;
-            SqliteStore::open(config)
-        })
-        .with_store("redb", |target| {
-            let mut config = RedbConfig::new(target.location).with_create(target.create);
-            config.node = target.node;
-            RedbStore::open(config)
-        })
+        .with_store("sqlite", sqlite)
+        .with_store("redb", redb)
         .with_store("memory", async |target| memory(target))
 }
 
-/// Returns the transports; those with TLS use these settings.
-pub(crate) fn transports(tls: ClientTls) -> Adapters {
-    let for_grpc = tls.clone();
-    let over_http = move |url: &str| HttpTransport::with_config(ClientConfig::new(url).with_tls(tls.clone()));
-    let over_grpc =
-        move |url: &str| GrpcTransport::with_config(ClientConfig::new(url).with_tls(for_grpc.clone()));
+async fn sqlite(target: StoreTarget) -> Result<SqliteStore> {
+    let mut config = SqliteConfig::new(target.location).with_create(target.create);
+    config.node = target.node;
+    SqliteStore::open(config).await
+}
+
+async fn redb(target: StoreTarget) -> Result<RedbStore> {
+    let mut config = RedbConfig::new(target.location).with_create(target.create);
+    config.node = target.node;
+    RedbStore::open(config).await
+}
+
+/// A store, with what only stores of its kind can do.
+#[derive(Clone, Debug)]
+pub(crate) enum Kept {
+    Sqlite(SqliteStore),
+    Redb(RedbStore),
+    Memory(MemoryStore),
+}
+
+impl Kept {
+    /// Opens a store by its name.
+    pub(crate) async fn open(name: &str, node: Option<NodeId>, create: bool) -> Result<Self> {
+        let (scheme, location) = stores().locate(name)?;
+        let target = StoreTarget { location: location.to_owned(), node, create };
+        Ok(match scheme {
+            "sqlite" => Kept::Sqlite(sqlite(target).await?),
+            "redb" => Kept::Redb(redb(target).await?),
+            _ => Kept::Memory(memory(target)?),
+        })
+    }
+
+    /// Returns the store, whatever its kind.
+    pub(crate) fn store(&self) -> BoxStore {
+        match self.clone() {
+            Kept::Sqlite(store) => BoxStore::new(store),
+            Kept::Redb(store) => BoxStore::new(store),
+            Kept::Memory(store) => BoxStore::new(store),
+        }
+    }
+
+    /// Copies it, as it is at one moment, into an empty file, while it is in use.
+    pub(crate) async fn backup(&self, to: &Path) -> Result<()> {
+        match self {
+            Kept::Sqlite(store) => store.backup(to).await,
+            Kept::Redb(store) => store.backup(to).await,
+            Kept::Memory(_) => {
+                Err(Error::new(ErrorKind::Unsupported, "a store in memory has no backup; export its events"))
+            }
+        }
+    }
+
+    /// Copies the store of this name into an empty file.
+    pub(crate) async fn copy(name: &str, to: &Path) -> Result<()> {
+        let kept = Kept::open(name, None, false).await?;
+        let copied = kept.backup(to).await;
+        let closed = kept.store().close().await;
+        copied.and(closed)
+    }
+}
+
+/// Returns the transports. All calls have these headers; those with TLS use these settings.
+pub(crate) fn transports(tls: ClientTls, headers: Vec<(String, String)>) -> Adapters {
+    let config = move |url: &str| {
+        let config = ClientConfig::new(url).with_tls(tls.clone());
+        headers.iter().fold(config, |config, (name, value)| config.with_header(name, value))
+    };
+    let for_grpc = config.clone();
+    let over_http = move |url: &str| HttpTransport::with_config(config(url));
+    let over_grpc = move |url: &str| GrpcTransport::with_config(for_grpc(url));
     Adapters::new()
         .with_transport("http", over_http.clone())
         .with_transport("https", over_http)

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    conflicts, demo, digest, doctor, explain, history, import, log, record, refused, reidentify, rules,
-    serve, status, sync,
+    backup, conflicts, demo, digest, doctor, explain, export, history, import, log, record, refused,
+    reidentify, restore, rules, serve, status, sync,
 };
 use crate::failure::Exit;
 use crate::output;
@@ -20,12 +20,14 @@ Examples:
   synckit digest --db a.db                         the same on all replicas that agree
   synckit reidentify --db copy.db                  make a copied file a replica of its own
   synckit doctor --db a.db                         who this replica is, and what is wrong with it
+  synckit export --db a.db                         every event, as JSON lines
+  synckit backup --db a.db monday.db               a copy of a replica in use; `restore` puts it in place
 
 Exit codes:
   0  done
   1  failed; the reason is on standard error (import: some lines could not be recorded; demo: a check failed;
-     rules check: the file has mistakes)
-  2  the command line is wrong
+     rules check: the file has mistakes; doctor: the store is damaged)
+  2  the command line is wrong, or has an option that would do nothing
   3  synced, but some events were refused; `synckit refused` lists them
   4  no answer, a timeout, or busy; nothing is lost and the same command may succeed later";
 
@@ -55,11 +57,14 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Record(record::Args),
     Import(import::Args),
+    Export(export::Args),
     Sync(sync::Args),
     Log(log::Args),
     History(history::Args),
     Status(status::Args),
     Digest(digest::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Doctor(doctor::Args),
     Reidentify(reidentify::Args),
     Refused(refused::Args),

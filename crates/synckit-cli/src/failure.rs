@@ -42,15 +42,39 @@ pub(crate) struct Failed {
     error: Error,
     hint: Option<String>,
     report: Option<SyncReport>,
+    /// Whether the command line asks for what cannot be.
+    usage: bool,
 }
 
 impl Failure {
+    /// Returns a mistake on the command line, and what to write instead.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (error, hint) = (Error::invalid(message), Some(hint.into()));
+        Failure::Failed(Box::new(Failed { error, hint, report: None, usage: true }))
+    }
+
     /// Adds what may help, unless there is a more precise hint already.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Failure::Failed(failed) = &mut self {
             failed.hint.get_or_insert_with(|| hint.into());
         }
         self
+    }
+
+    /// Returns the kind of what went wrong.
+    pub(crate) fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Failure::Failed(failed) => Some(failed.error.kind()),
+            Failure::OutputClosed => None,
+        }
+    }
+
+    /// Describes it in a line.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Failure::Failed(failed) => describe(&failed.error),
+            Failure::OutputClosed => "nobody reads the output".to_owned(),
+        }
     }
 
     /// Adds how far a sync had come.
@@ -77,7 +101,11 @@ impl Failure {
         if let Some(hint) = &failed.hint {
             output::message(format_args!("hint: {hint}"));
         }
-        if failed.error.is_retryable() || failed.error.is_in_transit() { Exit::Later } else { Exit::Failed }
+        match () {
+            () if failed.usage => Exit::Usage,
+            () if failed.error.is_retryable() || failed.error.is_in_transit() => Exit::Later,
+            () => Exit::Failed,
+        }
     }
 }
 
@@ -87,7 +115,7 @@ impl Failed {
         let context: serde_json::Map<String, Value> =
             error.context().iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         let mut object = json!({"error": {
-            "code": error.kind().code(),
+            "code": if self.usage { "usage" } else { error.kind().code() },
             "message": error.message(),
             "retryable": error.is_retryable(),
             "component": error.component(),
@@ -103,11 +131,22 @@ impl Failed {
     }
 }
 
-/// Describes an error: what is wrong, then where, then the causes.
+/// The fact by which an error that a peer has sent is told from one of this side.
+const OF_PEER: &str = "said by";
+
+/// Returns whether a peer has sent this error.
+pub(crate) fn is_of_peer(error: &Error) -> bool {
+    error.context().iter().any(|(key, _)| *key == OF_PEER)
+}
+
+/// Describes an error: whose it is if it is a peer's, what is wrong, then where, then the causes.
 pub(crate) fn describe(error: &Error) -> String {
     let mut text = text::plain(error.message()).into_owned();
-    let mut facts: Vec<String> =
-        error.context().iter().map(|(key, value)| format!("{key}: {}", text::plain(value))).collect();
+    if is_of_peer(error) {
+        text.insert_str(0, "the peer says: ");
+    }
+    let facts = error.context().iter().filter(|(key, _)| *key != OF_PEER);
+    let mut facts: Vec<String> = facts.map(|(key, value)| format!("{key}: {}", text::plain(value))).collect();
     if !error.component().is_empty() {
         facts.insert(0, format!("{} {}", error.component(), error.operation()));
     }
@@ -144,9 +183,20 @@ pub(crate) fn system(message: impl Into<String>, source: io::Error) -> Failure {
     Error::new(kind, message).with_source(source).into()
 }
 
+/// Returns what helps if the error is about what is stored here.
+fn hint(error: &Error) -> Option<String> {
+    let stored = matches!(error.component(), "sqlite" | "redb") && error.operation() != "open";
+    let damaged = stored && error.kind() == ErrorKind::Corrupt;
+    damaged.then(|| {
+        "`synckit doctor` says what is damaged, and `synckit doctor --salvage NEW` saves what can be read"
+            .to_owned()
+    })
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure::Failed(Box::new(Failed { error, hint: None, report: None }))
+        let hint = hint(&error);
+        Failure::Failed(Box::new(Failed { error, hint, report: None, usage: false }))
     }
 }
 

@@ -3,7 +3,10 @@
 //! - `adapters.rs`: the stores and transports that it was built with
 //! - `args.rs`: the command line; the arguments of each command are with the command
 //! - `output.rs`: standard output, as text or JSON; `text.rs`: how numbers, times and names are shown
+//! - `waiting.rs`: saying what is waited for
+//! - `headers.rs`: headers and users for proxies
 //! - `tls.rs`: certificates on the command line
+//! - `place.rs`: files that are put in their place once they are whole
 //! - `failure.rs`: how a command ends if it does not succeed, and the exit codes
 //! - `commands/`: one file for each command
 
@@ -11,9 +14,12 @@ mod adapters;
 mod args;
 mod commands;
 mod failure;
+mod headers;
 mod output;
+mod place;
 mod text;
 mod tls;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -32,7 +38,7 @@ fn main() -> ExitCode {
         Err(error) => return args::explain(&error).into(),
     };
     trace(args.verbose);
-    let mut output = Output::new(args.json);
+    let mut output = Output::new(args.json, args.verbose > 0);
     let result = run(args, &mut output).and_then(|exit| output.flush().map(|()| exit));
     match result {
         Ok(exit) => exit.into(),

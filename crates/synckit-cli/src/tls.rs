@@ -38,6 +38,12 @@ pub(crate) struct ServerCertificates {
 }
 
 impl ClientCertificates {
+    /// Returns the first option that is given, if there is one.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [(&self.ca, "--ca"), (&self.cert, "--cert"), (&self.key, "--key")];
+        options.into_iter().find_map(|(given, option)| given.as_ref().map(|_| option))
+    }
+
     pub(crate) fn read(&self) -> Result<ClientTls> {
         let mut tls = ClientTls::new();
         if let Some(roots) = &self.ca {

@@ -158,3 +158,72 @@ fn a_hub_settles_by_rules_and_reads_them_again_when_they_change() {
     told.read_to_string(&mut rest).expect("readable");
     assert!(rest.contains("stopping"), "{rest}");
 }
+
+/// Records edits of a number of forms at a replica.
+fn edits(place: &Place, node: &str, forms: std::ops::Range<usize>, guests: usize) {
+    let line = |form| {
+        format!(
+            "{{\"type\":\"FormSaved\",\"aggregate_id\":\"form-{form}\",\"data\":{{\"guests\":{guests}}}}}\n"
+        )
+    };
+    let lines: String = forms.map(line).collect();
+    place.run_with(&format!("import --db {node}.db --node {node}"), &[], &lines).ok();
+}
+
+fn synced(place: &Place, node: &str, url: &str, options: &str) -> Value {
+    place.run(&format!("--json sync --db {node}.db --node {node} {url} {options}")).ok().json().remove(0)
+}
+
+#[test]
+fn what_others_left_for_review_is_not_settled_by_a_default() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    let forms = 5_000;
+    edits(&place, "a", 0..forms, 40);
+    edits(&place, "b", 0..forms, 60);
+    synced(&place, "a", &url, "--rules review");
+    assert_eq!(synced(&place, "b", &url, "--rules review")["conflicts"]["left"], forms);
+    synced(&place, "a", &url, "--rules review");
+    // Neither one of the parties nor a newcomer settles them without rules.
+    for node in ["a", "b", "c"] {
+        let report = synced(&place, node, &url, "");
+        assert_eq!((&report["conflicts"]["settled"], &report["pushed"]), (&0.into(), &0.into()), "{node}");
+        assert_eq!(report["conflicts"]["left"], forms, "{node}");
+    }
+    let text = place.run(&format!("sync --db c.db {url}")).ok().out;
+    assert!(
+        text.contains("5,000 left; `synckit conflicts` shows them, `sync --rules` settles them"),
+        "{text}"
+    );
+
+    // What nobody else can have seen is settled all the same, beside the others.
+    edits(&place, "a", forms..forms + 1, 40);
+    edits(&place, "c", forms..forms + 1, 60);
+    synced(&place, "a", &url, "");
+    let report = synced(&place, "c", &url, "");
+    assert_eq!((&report["conflicts"]["settled"], &report["conflicts"]["left"]), (&1.into(), &forms.into()));
+    assert_eq!(report["conflicts"]["settled_by"]["last-write-wins"], 1);
+
+    // Who chooses settles them.
+    let report = synced(&place, "c", &url, "--rules last-write-wins");
+    assert_eq!((&report["conflicts"]["settled"], &report["conflicts"]["left"]), (&forms.into(), &0.into()));
+    let digests = ["a", "c"].map(|node| {
+        synced(&place, node, &url, "");
+        place.run(&format!("digest --db {node}.db")).ok().out
+    });
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn a_conflict_that_was_handed_out_stays_open_without_rules() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    edits(&place, "a", 0..1, 40);
+    edits(&place, "b", 0..1, 60);
+    synced(&place, "a", &url, "");
+    synced(&place, "b", &url, "--push-only");
+    assert_eq!(synced(&place, "b", &url, "")["conflicts"]["left"], 1);
+    assert_eq!(synced(&place, "a", &url, "--rules keep-all")["conflicts"]["settled"], 1);
+    assert_eq!(synced(&place, "b", &url, "")["conflicts"]["left"], 0);
+    assert_eq!(place.run("--json history --db b.db --aggregate form-0 --live").ok().json().len(), 2);
+}

@@ -99,7 +99,8 @@ fn a_foreign_file_and_another_node_are_refused() {
     assert_eq!(place.files(), ["text.db"]);
     place.run("record --db a.db --node a --type T --aggregate x --data 1").ok();
     place.run("record --db a.db --node b --type T --aggregate x --data 1").fails(1, &["another node"]);
-    place.run("status --db redb:a.db").fails(1, &["not a redb database"]);
+    place.run("status --db redb:a.db").fails(1, &["this is a sqlite database"]);
+    place.run("status --db redb:text.db").fails(1, &["not a redb database"]);
     assert_eq!(place.files(), ["a.db", "text.db"]);
 }
 
@@ -224,9 +225,24 @@ fn help_teaches() {
     let place = Place::new();
     let help = place.run("--help").ok().out;
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
-    for command in
-        ["demo", "serve", "record", "import", "sync", "log", "history", "status", "digest", "refused"]
-    {
+    let commands = [
+        "demo",
+        "serve",
+        "record",
+        "import",
+        "export",
+        "sync",
+        "log",
+        "history",
+        "status",
+        "digest",
+        "refused",
+        "doctor",
+        "reidentify",
+        "backup",
+        "restore",
+    ];
+    for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in {help}");
         let help = place.run(&format!("{command} --help")).ok().out;
         assert!(help.contains("Example") && help.contains("synckit "), "{help}");

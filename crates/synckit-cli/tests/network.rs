@@ -89,7 +89,8 @@ fn a_hub_speaks_every_wire_at_once() {
     let urls: Vec<String> = serde_json::from_value(answer["urls"].clone()).expect("a list");
     for url in &urls {
         note(&place, "a", "note-1", url);
-        let certificates = "--ca ca.pem --cert till.pem --key till.key";
+        let secure = url.starts_with("https:") || url.starts_with("grpcs:");
+        let certificates = if secure { "--ca ca.pem --cert till.pem --key till.key" } else { "" };
         let synced = place.run(&format!("--json sync --db a.db {url} {certificates}")).ok().json().remove(0);
         assert_eq!(synced["pushed"], 1, "{url}");
     }
@@ -101,9 +102,74 @@ fn a_hub_speaks_every_wire_at_once() {
     place.run(&format!("sync --db a.db {https} --ca ca.pem")).fails(1, &["certificate"]);
     place.run(&format!("sync --db a.db {https} --ca none.pem")).fails(1, &["none.pem"]);
     place.run(&format!("sync --db a.db {https} --cert till.pem")).fails(2, &["--key"]);
-    place.run("serve --db new.db --listen https://127.0.0.1:0").fails(1, &["--tls-cert"]);
+    place.run("serve --db new.db --listen https://127.0.0.1:0").fails(2, &["--tls-cert"]);
     place.run("serve --db new.db --listen wss://127.0.0.1:0").fails(2, &["`wss://`", "grpcs://"]);
     assert!(!place.files().contains(&"new.db".to_owned()));
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let place = Place::new();
+    certificates(&place);
+    let tls = "--tls-cert hub.pem --tls-key hub.key";
+    place
+        .run(&format!("serve --db hub.db {tls} --listen 127.0.0.1:0"))
+        .fails(2, &["--tls-cert has no effect", "hint: write --listen https://127.0.0.1:0"]);
+    place
+        .run(&format!("serve --db hub.db {tls} --listen grpc://127.0.0.1:0"))
+        .fails(2, &["hint: write --listen grpcs://127.0.0.1:0"]);
+    let usage = place.run(&format!("--json serve --db hub.db {tls}")).fails(2, &["--tls-cert"]);
+    assert_eq!(usage.json()[0]["error"]["code"], "usage");
+    place
+        .run("serve --db hub.db --go-clients --listen grpc://127.0.0.1:0")
+        .fails(2, &["go-sync-kit speak HTTP", "hint: add --listen http://"]);
+    place.run("serve --db hub.db --go-client x=y --listen grpc://127.0.0.1:0").fails(2, &["go-sync-kit"]);
+    for scheme in ["http", "grpc"] {
+        for options in ["--ca ca.pem", "--cert till.pem --key till.key"] {
+            let option = options.split(' ').next().expect("an option");
+            let said = place.run(&format!("sync --db a.db --node a {options} {scheme}://127.0.0.1:1"));
+            said.fails(2, &[option, "in clear", &format!("write {scheme}s://")]);
+        }
+    }
+    assert!(place.files().iter().all(|file| !file.ends_with(".db")), "nothing was made");
+}
+
+#[test]
+fn what_is_waited_for_is_said() {
+    let place = Place::new();
+    note(&place, "a", "note-1", "milk");
+    // It takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    place
+        .run(&format!("sync --db a.db {url} --timeout 5"))
+        .fails(4, &[&format!("waiting for {url} to answer (2 s)"), "(4 s)"]);
+
+    let mut import = place.start("import --db a.db");
+    let mut told = std::io::BufReader::new(import.0.stderr.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut told, &mut line).expect("readable");
+    assert_eq!(line, "waiting for the first line of the input (2 s)\n");
+    drop(import.0.stdin.take());
+    assert_eq!(import.code(), Some(0));
+}
+
+#[test]
+fn progress_has_a_total_and_is_reported_in_pipes() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    let line = r#"{"type":"T","aggregate_id":"x","data":1}"#.to_owned() + "\n";
+    place.run_with("import --db a.db --node a", &[], &line.repeat(3_000)).ok();
+    let pushed = place.run(&format!("-v sync --db a.db {url}")).ok();
+    assert!(pushed.err.contains(" pushed\n"), "{pushed:?}");
+    let pulled = place.run(&format!("-v sync --db b.db --node b {url} --batch 500")).ok();
+    assert!(pulled.err.contains(" of at most 3,000 pulled, 0 pushed\n"), "{pulled:?}");
+    let json = place.run(&format!("--json sync --db c.db --node c {url}")).ok();
+    let progress: serde_json::Value =
+        json.err.lines().find_map(|line| serde_json::from_str(line).ok()).expect("a line of JSON");
+    assert_eq!(progress["progress"]["to_pull"], 3_000, "{json:?}");
+    assert_eq!(json.json().len(), 1, "the answer stands alone: {json:?}");
+    assert_eq!(place.run(&format!("sync --db d.db --node d {url}")).ok().err, "");
 }
 
 #[test]
@@ -267,4 +333,45 @@ fn the_demo_keeps_its_files_on_demand() {
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
     place.run("demo --keep kept").fails(1, &["is not empty"]);
     place.run("demo --events 1").fails(2, &["--events"]);
+}
+
+/// Starts a server in this process that answers nothing and hands over the head of each request.
+fn overheard() -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::BufRead;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (heard, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let lines = std::io::BufReader::new(stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            if heard.send(head.join("\n")).is_err() {
+                return;
+            }
+        }
+    });
+    (url, hear)
+}
+
+#[test]
+fn headers_and_users_for_a_proxy_are_sent_with_every_call() {
+    let place = Place::new();
+    note(&place, "a", "note-1", "milk");
+    let (url, heard) = overheard();
+    place.write("user", "ann:open sesame\n");
+    place.write("headers", "X-Team: tills\n\nX-Trace: 7:8\n");
+    let sync = format!("sync --db a.db {url} --timeout 5");
+    let said =
+        place.run_with(&sync, &["--header", "X-One: 1", "--header", "@headers", "--user", "@user"], "");
+    assert_eq!(said.code, Some(4), "{said:?}");
+    let head = heard.recv().expect("a request").to_ascii_lowercase();
+    for header in ["x-one: 1", "x-team: tills", "x-trace: 7:8", "authorization: basic yw5uom9wzw4gc2vzyw1l"] {
+        assert!(head.lines().any(|line| line == header), "{header} is not in {head}");
+    }
+    place.run(&format!("{sync} --user ann")).fails(2, &["no password", "--user USER:PASSWORD"]);
+    let said = place.run(&format!("{sync} --header secret")).fails(2, &["no colon"]);
+    assert!(!said.err.contains("secret"), "{said:?}");
+    place.run(&format!("{sync} --user @none")).fails(1, &["the file of --user cannot be read: none"]);
+    let said = place.run_with(&sync, &["--header", "bad name: secret"], "").fails(1, &[]);
+    assert!(!said.err.contains("secret"), "{said:?}");
 }

@@ -25,7 +25,7 @@ fn a_reader_in_python_settles_a_conflict_by_the_same_event() {
     let mut reader = Running(reader.spawn().expect("starts"));
     let ready = reader.line();
     let id = ready.strip_prefix("ready ").expect("what it is about to settle by");
-    let text = place.run(&format!("sync --db a.db {url}")).ok().out;
+    let text = place.run(&format!("sync --db a.db {url} --rules last-write-wins")).ok().out;
     assert!(text.contains("conflicts: 1 found, 1 settled, 0 left"), "{text}");
     assert_eq!(reader.line(), format!("agreed {id}"));
     assert_eq!(reader.code(), Some(0));

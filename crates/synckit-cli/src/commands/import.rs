@@ -1,6 +1,8 @@
 //! `synckit import`: many events from JSON lines. A bad line is reported and the others are still recorded.
+//! `lines.rs` reads them, `told.rs` reports the bad ones.
 
 mod lines;
+mod told;
 
 use std::fmt;
 use std::fs::File;
@@ -9,13 +11,16 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use synckit::{BoxStore, Error, ErrorKind, NewEvent};
+use serde::de::DeserializeOwned;
+use synckit::{BoxStore, Error, ErrorKind, Event, NewEvent, NodeId};
 
-use crate::commands::{Replica, closing, replica};
+use crate::commands::{Replica, closing, replica, whole};
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::text;
+use crate::waiting::saying;
 use lines::{Batch, Lines};
+use told::Bad;
 
 /// Record many events from JSON lines
 #[derive(Debug, clap::Args)]
@@ -27,7 +32,10 @@ use lines::{Batch, Lines};
     synckit import --db a.db\n\n\
     A line that cannot be recorded is reported on standard error with its number and the reason; all others are \
     recorded, and the exit code is 1 at the end. Lines with an id can be imported again and are recorded once; \
-    without an id each import records new events.")]
+    without an id each import records new events.\n\n\
+    With --exact each line is a whole event, as `synckit export` writes it: it keeps its author, its clock and its time, \
+    and is checked as if a peer had sent it. It can be imported again:\n  \
+    synckit export --db old.db | synckit import --db new.db --node b --exact")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Replica,
@@ -35,10 +43,11 @@ pub(crate) struct Args {
     /// The file; `-`, the default, is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-}
 
-/// The maximum number of bad lines listed with `--json`; all are reported on standard error.
-const LISTED: usize = 1_000;
+    /// Take in whole events with their stamps, as `synckit export` writes them, instead of recording them here
+    #[arg(long)]
+    exact: bool,
+}
 
 #[derive(Debug, Default, Serialize)]
 struct Answer {
@@ -46,14 +55,14 @@ struct Answer {
     recorded: usize,
     /// Lines whose event was recorded before.
     duplicates: usize,
-    bad: usize,
-    bad_lines: Vec<BadLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct BadLine {
-    line: u64,
-    reason: String,
+    #[serde(flatten)]
+    bad: Bad,
+    /// Conflicts that were found in what was taken in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<usize>,
+    /// The fresh name of this replica, where events were written under its name elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renamed_to: Option<NodeId>,
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
@@ -61,12 +70,32 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let (input, size) = open(&args.file)?;
     let store = args.replica.open().await?;
     let bar = bar(size);
-    let imported = import(&store, Lines::new(input), &bar).await;
+    let imported = match args.exact {
+        false => {
+            import(Lines::<NewEvent>::new(input), &bar, async |answer, events| {
+                answer.record(&store, &bar, events).await
+            })
+            .await
+        }
+        true => {
+            import(Lines::<Event>::new(input), &bar, async |answer, events| {
+                answer.take(&store, &bar, events).await
+            })
+            .await
+        }
+    };
     bar.finish_and_clear();
     let answer = closing(&store, imported).await?;
+    answer.bad.tell_rest();
+    if answer.bad.has(STAMPED) {
+        output::message("hint: `synckit import --exact` takes whole events, as `synckit export` writes them");
+    }
     output.answer(&answer)?;
-    Ok(if answer.bad > 0 { Exit::Failed } else { Exit::Done })
+    Ok(if answer.bad.count > 0 { Exit::Failed } else { Exit::Done })
 }
+
+/// How the reason begins for which an event with a stamp is not recorded.
+const STAMPED: &str = "a new event has no dot";
 
 fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path == Path::new("-") {
@@ -102,16 +131,25 @@ fn bar(size: Option<u64>) -> ProgressBar {
     }
 }
 
-async fn import(store: &BoxStore, mut lines: Lines, bar: &ProgressBar) -> Result<Answer, Failure> {
+/// Reads the lines batch by batch, and takes in each batch.
+async fn import<T: DeserializeOwned + Send + 'static>(
+    mut lines: Lines<T>,
+    bar: &ProgressBar,
+    mut take: impl AsyncFnMut(&mut Answer, Vec<(u64, T)>) -> Result<(), Failure>,
+) -> Result<Answer, Failure> {
     let mut answer = Answer::default();
     loop {
-        let read = tokio::task::spawn_blocking(move || lines.next_batch().map(|batch| (lines, batch))).await;
+        let next = tokio::task::spawn_blocking(move || lines.next_batch().map(|batch| (lines, batch)));
+        let read = match answer.lines {
+            0 => saying("the first line of the input", next).await,
+            _ => next.await,
+        };
         let read = read.map_err(|error| failure::system("reading broke off", io::Error::other(error)))?;
         let (rest, batch) = read.map_err(|error| failure::system("the input cannot be read", error))?;
         lines = rest;
         let Batch { events, bad, bytes, last_line, end } = batch;
-        bad.into_iter().for_each(|(line, reason)| answer.refuse(bar, line, reason));
-        answer.record(store, bar, events).await.map_err(|failure| {
+        bad.into_iter().for_each(|(line, reason)| answer.bad.add(bar, line, reason));
+        take(&mut answer, events).await.map_err(|failure| {
             failure.hint(format!(
                 "{} before line {last_line} are recorded; lines with ids can be imported again safely",
                 text::count(answer.recorded, "event")
@@ -147,7 +185,7 @@ impl Answer {
                     self.duplicates += recorded.duplicates.len();
                 }
                 Err(error) if is_about_an_event(&error) => match part.as_slice() {
-                    [(line, _)] => self.refuse(bar, *line, reason(&error)),
+                    [(line, _)] => self.bad.add(bar, *line, reason(&error)),
                     _ => {
                         let right = part.split_off(part.len() / 2);
                         parts.push(right);
@@ -160,12 +198,23 @@ impl Answer {
         Ok(())
     }
 
-    fn refuse(&mut self, bar: &ProgressBar, line: u64, reason: String) {
-        bar.suspend(|| output::message(format_args!("line {line}: {}", text::plain(&reason))));
-        self.bad += 1;
-        if self.bad_lines.len() < LISTED {
-            self.bad_lines.push(BadLine { line, reason });
+    /// Takes in the events of a batch as they are, in one commit.
+    async fn take(
+        &mut self,
+        store: &BoxStore,
+        bar: &ProgressBar,
+        events: Vec<(u64, Event)>,
+    ) -> Result<(), Failure> {
+        let (lines, events): (Vec<u64>, Vec<Event>) = events.into_iter().unzip();
+        let received = whole::take(store, events).await?;
+        self.recorded += received.accepted;
+        self.duplicates += received.duplicates;
+        *self.conflicts.get_or_insert_default() += received.conflicts.len();
+        self.renamed_to = received.renewed.or(self.renamed_to.take());
+        for refused in received.refused {
+            self.bad.add(bar, lines[refused.index], format!("{} (id: {})", refused.message, refused.id));
         }
+        Ok(())
     }
 }
 
@@ -188,8 +237,15 @@ impl fmt::Display for Answer {
         if self.duplicates > 0 {
             write!(f, ", {} known already", text::number(self.duplicates))?;
         }
-        if self.bad > 0 {
-            write!(f, ", {} left out", text::count(self.bad, "bad line"))?;
+        if self.bad.count > 0 {
+            write!(f, ", {} left out", text::count(self.bad.count, "bad line"))?;
+        }
+        if let Some(found) = self.conflicts.filter(|found| *found > 0) {
+            write!(f, "\n{} found; `synckit conflicts` shows them", text::count(found, "conflict"))?;
+        }
+        if let Some(name) = &self.renamed_to {
+            let name = text::plain(name.as_str());
+            write!(f, "\nsome were written under the name of this replica; it goes on as {name}")?;
         }
         Ok(())
     }

@@ -79,9 +79,9 @@ async fn print(store: &BoxStore, args: &Args, output: &mut Output) -> Result<(),
         let page = store.read(query).await?;
         left -= page.events.len();
         for StoredEvent { position, source, event, .. } in page.events {
-            output.answer(&Answer { position, source, event })?;
+            output.answer_waiting(&Answer { position, source, event }).await?;
         }
-        output.flush()?;
+        output.flush_waiting().await?;
         after = page.scanned_to;
         if !page.more && left > 0 {
             if !args.follow {

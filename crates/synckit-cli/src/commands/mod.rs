@@ -1,30 +1,39 @@
 //! The commands, and what they share: opening stores and waiting for the signal to stop.
 
+pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod digest;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod record;
 pub(crate) mod refused;
 pub(crate) mod reidentify;
+pub(crate) mod restore;
 pub(crate) mod rules;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod sync;
+mod whole;
 
+use std::io::Read;
 use std::path::Path;
 
-use synckit::{BoxStore, Error, ErrorKind, EventStore, NodeId};
+use synckit::{
+    BoxStore, Environment, Error, ErrorKind, EventStore, NodeId, SystemEnvironment, plan::Entropy,
+};
 
-use crate::adapters::stores;
+use crate::adapters::{Kept, stores};
 use crate::args::Command;
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
+use crate::text;
+use crate::waiting::saying;
 
 /// Runs the command.
 pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
@@ -32,12 +41,15 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
         Command::Demo(args) => demo::run(args, output).await,
         Command::Serve(args) => serve::run(args, output).await,
         Command::Record(args) => record::run(args, output).await,
+        Command::Export(args) => export::run(args, output).await,
         Command::Import(args) => import::run(args, output).await,
         Command::Sync(args) => sync::run(args, output).await,
         Command::Log(args) => log::run(args, output).await,
         Command::History(args) => history::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,
         Command::Digest(args) => digest::run(args, output).await,
+        Command::Backup(args) => backup::run(args, output).await,
+        Command::Restore(args) => restore::run(args, output).await,
         Command::Doctor(args) => doctor::run(args, output).await,
         Command::Reidentify(args) => reidentify::run(args, output).await,
         Command::Refused(args) => refused::run(args, output).await,
@@ -72,37 +84,84 @@ impl Existing {
         &self.db
     }
 
+    /// Returns which kind of store it is.
+    pub(crate) fn scheme(&self) -> Result<&'static str, Failure> {
+        Ok(stores().locate(&self.db)?.0)
+    }
+
+    /// Returns the file that the store is kept in.
+    pub(crate) fn file(&self) -> Result<&Path, Failure> {
+        Ok(Path::new(stores().locate(&self.db)?.1))
+    }
+
     /// Opens the store; never creates it.
     pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
-        stores().open(&self.db, None, false).await.map_err(|error| {
-            no_replica(
-                error,
-                &self.db,
-                "check the path; `synckit record`, `import` and `sync` create a replica",
-            )
-        })
+        Ok(self.open_kept().await?.store())
+    }
+
+    /// Opens the store as one of its kind; never creates it.
+    pub(crate) async fn open_kept(&self) -> Result<Kept, Failure> {
+        open(&self.db, None, false, "check the path; `synckit record`, `import` and `sync` create a replica")
+            .await
     }
 }
 
 impl Replica {
     /// Opens the store, or creates it if the node is named.
     pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
-        stores().open(&self.db, self.node.clone(), self.node.is_some()).await.map_err(|error| {
-            no_replica(error, &self.db, "to create a replica in this file, name it: --node NAME")
-        })
+        let hint = "to create a replica in this file, name it: --node NAME";
+        Ok(open(&self.db, self.node.clone(), self.node.is_some(), hint).await?.store())
     }
 }
 
-/// Explains what a missing file means for the command line.
-fn no_replica(error: Error, name: &str, hint: &str) -> Failure {
-    let path = stores().locate(name).map_or(Path::new(name), |(_, location)| Path::new(location));
+/// Opens a store, and explains on the command line's terms why it cannot be. `absent` is the hint for a missing file.
+pub(crate) async fn open(
+    name: &str,
+    node: Option<NodeId>,
+    create: bool,
+    absent: &str,
+) -> Result<Kept, Failure> {
+    let waiting = format!("{} to be free: another process has it", text::plain(name));
+    let error = match saying(waiting, Kept::open(name, node, create)).await {
+        Ok(kept) => return Ok(kept),
+        Err(error) => error,
+    };
+    let (scheme, path) = stores().locate(name).map_or(("", name), |found| found);
+    let path = Path::new(path);
     let in_directory = path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir());
-    if error.kind() != ErrorKind::NotFound || !in_directory {
-        return error.into();
+    Err(match error.kind() {
+        ErrorKind::NotFound if in_directory => {
+            let error = Error::new(ErrorKind::NotFound, "there is no replica in this file");
+            Failure::from(error.with("path", path.display())).hint(absent)
+        }
+        ErrorKind::Corrupt => match kind_of_file(path).filter(|kind| *kind != scheme) {
+            Some(kind) => {
+                let error = Error::invalid(format!("this is a {kind} database"));
+                let hint = format!("name it as {kind}:{}", path.display());
+                Failure::from(error.with("path", path.display())).hint(hint)
+            }
+            None => error.into(),
+        },
+        _ => error.into(),
+    })
+}
+
+/// Returns the scheme of the engine that has written a file, as far as its first bytes tell.
+fn kind_of_file(path: &Path) -> Option<&'static str> {
+    let mut first = [0; 16];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).ok()?;
+    match () {
+        () if first.starts_with(b"redb\x1a\x0a\xa9\x0d\x0a") => Some("redb"),
+        () if first == *b"SQLite format 3\0" => Some("sqlite"),
+        () => None,
     }
-    let error =
-        Error::new(ErrorKind::NotFound, "there is no replica in this file").with("path", path.display());
-    Failure::from(error).hint(hint)
+}
+
+/// Draws the randomness of one commit.
+pub(crate) fn entropy() -> Result<Entropy, Failure> {
+    let mut bytes = [0; Entropy::BYTES];
+    SystemEnvironment.fill_random(&mut bytes)?;
+    Ok(Entropy::from_bytes(bytes))
 }
 
 /// Returns the replica in a store, with the default settings.

@@ -10,6 +10,7 @@ use crate::commands::{Replica, clock, closing, replica};
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
 use crate::text;
+use crate::waiting::saying;
 
 /// Record one event; no network is needed
 #[derive(Debug, clap::Args)]
@@ -57,10 +58,16 @@ struct Answer {
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // An event that cannot be recorded must not create a file.
-    let event = event(&args)?;
+    let data = match args.data.as_str() {
+        "-" => saying("the data on standard input", tokio::task::spawn_blocking(input)).await,
+        text => Ok(Ok(text.to_owned())),
+    };
+    let broken = |error| failure::system("reading broke off", io::Error::other(error));
+    let event = event(&args, data.map_err(broken)??)?;
     let store = args.replica.open().await?;
     let recorded = async {
-        let recorded = replica(&store).record([event]).await?;
+        let waiting = "the store to be free: another process writes to it";
+        let recorded = saying(waiting, replica(&store).record([event])).await?;
         Ok((recorded, clock::warning(&replica(&store).status().await?)))
     };
     let (recorded, clock) = closing(&store, recorded.await).await?;
@@ -72,21 +79,32 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-fn event(args: &Args) -> Result<NewEvent, Failure> {
-    let data = match args.data.as_str() {
-        "-" => input()?,
-        text => text.to_owned(),
-    };
-    let json = |option: &'static str, error: Error| error.with("option", option);
-    let data = Data::json(data).map_err(|error| json("--data", error))?;
+fn event(args: &Args, data: String) -> Result<NewEvent, Failure> {
+    let data = Data::json(data).map_err(|error| {
+        let failure = Failure::from(error.with("option", "--data"));
+        match quoted(&args.data) {
+            Some(quoted) => failure.hint(format!("text is JSON in quotes: --data '{quoted}'")),
+            None => failure,
+        }
+    })?;
     let mut event = NewEvent::with_data(&args.event_type, &args.aggregate, data)?;
     if let Some(metadata) = &args.metadata {
-        event = event.with_metadata(Metadata::json(metadata).map_err(|error| json("--metadata", error))?);
+        let metadata = Metadata::json(metadata).map_err(|error| {
+            let example = r#"it is an object, such as --metadata '{"who":"ann"}'"#;
+            Failure::from(error.with("option", "--metadata")).hint(example)
+        })?;
+        event = event.with_metadata(metadata);
     }
     Ok(match &args.id {
         Some(id) => event.with_id(id.clone()),
         None => event,
     })
+}
+
+/// Returns a text as JSON, if it looks like one that was meant as text.
+fn quoted(text: &str) -> Option<String> {
+    let plain = !text.starts_with(['{', '[', '"', '-']) && !text.contains(['\'', '\n']) && text.len() < 200;
+    plain.then(|| serde_json::to_string(text).ok()).flatten()
 }
 
 /// Reads standard input, up to the maximum size of an event.

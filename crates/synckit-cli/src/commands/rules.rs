@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
-use synckit::{Error, RuleResolver};
+use synckit::{
+    Error, FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver,
+    conflict::SharedResolver,
+};
 use synckit_rules::{Format, Mistake, RuleReader};
 
 use crate::failure::{self, Exit, Failure};
@@ -86,13 +89,36 @@ pub(crate) fn reader() -> RuleReader {
     RuleReader::new()
 }
 
-/// Loads the resolver that follows the rules in a file.
-pub(crate) fn load(path: &Path) -> Result<RuleResolver, Failure> {
-    let resolver = reader().read_file(path).and_then(RuleResolver::new);
-    resolver.map_err(|error: Error| {
+/// Returns the resolver of this name. It decides like every other use of it, so it also writes the same events.
+fn named(name: &Path) -> Option<SharedResolver> {
+    Some(match name.to_str()? {
+        "last-write-wins" => SharedResolver::new(LastWriteWins),
+        "first-write-wins" => SharedResolver::new(FirstWriteWins),
+        "keep-all" => SharedResolver::new(KeepAll),
+        "field-merge" => SharedResolver::new(FieldMerge::new()),
+        "review" => SharedResolver::new(ManualReview),
+        _ => return None,
+    })
+}
+
+/// What --rules names: the rules in a file, or one resolver for all conflicts.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) resolver: SharedResolver,
+    /// The rules of the file, which may be replaced.
+    pub(crate) file: Option<RuleResolver>,
+}
+
+/// Loads what --rules names.
+pub(crate) fn load(path: &Path) -> Result<Chosen, Failure> {
+    if let Some(resolver) = named(path) {
+        return Ok(Chosen { resolver, file: None });
+    }
+    let rules = reader().read_file(path).and_then(RuleResolver::new).map_err(|error: Error| {
         Failure::from(error)
             .hint(format!("`synckit rules check {}` reports each mistake on a line", path.display()))
-    })
+    })?;
+    Ok(Chosen { resolver: SharedResolver::new(rules.clone()), file: Some(rules) })
 }
 
 impl fmt::Display for Wrong {

@@ -82,6 +82,20 @@ impl Place {
         (hub, url)
     }
 
+    /// Runs `synckit` here as somebody who owns nothing, if the tests are run by one who may write everything.
+    #[cfg(unix)]
+    pub(crate) fn run_as_reader(&self, line: &str) -> Said {
+        use std::os::unix::fs::MetadataExt;
+        use std::os::unix::process::CommandExt;
+        let mut command = self.command(line);
+        if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+            command.uid(65_534).gid(65_534);
+        }
+        let mut child = command.spawn().expect("starts");
+        drop(child.stdin.take());
+        said(child)
+    }
+
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synckit"));
         command.current_dir(self.0.path()).args(line.split_whitespace());
@@ -148,6 +162,39 @@ impl Said {
     pub(crate) fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
     }
+}
+
+/// Starts a server in this process that gives every request this answer. Returns its URL.
+pub(crate) fn answering(status: u16, body: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = format!(
+        "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            // The client may have gone.
+            std::thread::spawn(move || drop(answer_one(stream, &answer)));
+        }
+    });
+    url
+}
+
+fn answer_one(mut stream: std::net::TcpStream, answer: &str) -> std::io::Result<()> {
+    let (mut length, mut line) = (0, String::new());
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while reader.read_line(&mut line)? > 2 {
+        if let Some((_, value)) =
+            line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        line.clear();
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    stream.write_all(answer.as_bytes())
 }
 
 fn said(child: Child) -> Said {

@@ -165,6 +165,8 @@ impl World {
             .map_err(|error| failure::system("the path of this program is not known", error))?;
         let mut command = Command::new(program);
         command.arg("--json").arg("sync").arg("--db").arg(self.path(node)).arg(&self.url);
+        // All push at the same moment, so no sync is the first to see both sides of a conflict.
+        command.args(["--rules", "last-write-wins"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Ok(command)
     }

@@ -1,86 +1,77 @@
-//! `synckit doctor`: the identity of a replica, and what is wrong with it.
+//! `synckit doctor`: the identity of a replica, what is wrong with it, and what to do.
+//!
+//! - `findings.rs`: what is wrong
+//! - `integrity.rs`: whether everything can be read; `reading.rs`: reading past what cannot
+//! - `salvage.rs`: what can be read goes into a new store
+
+mod findings;
+mod integrity;
+mod reading;
+mod salvage;
 
 use std::fmt;
 
 use serde::Serialize;
 use synckit::{
-    AggregateId, BoxStore, Status, VectorClock,
-    conflict::Heads,
-    store::{Former, Renewal, StoreExt},
+    BoxStore, NodeId, Status,
+    store::{Former, Renewal},
 };
 
-use crate::commands::{Existing, clock, closing, replica};
+use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
+use findings::{About, Finding};
+use integrity::{Checked, Damages};
 
-/// Say who a replica is, under which names it went before and why, and what is wrong with it
+/// Say who a replica is, what is wrong with it and what to do; save what can be read of a damaged one
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: synckit doctor --db a.db\n\nReads what is noted about every aggregate, which takes a while \
-    if there are many. Changes nothing."
-)]
+#[command(after_help = "Examples:\n  \
+    synckit doctor --db a.db\n  \
+    synckit doctor --db a.db --salvage new.db      what can be read of a.db goes into a new replica\n\n\
+    Reads every event and looks it up in each index, which takes a while in a long log. Changes nothing. The exit code is 1 \
+    if the store is damaged, or if --salvage could not save everything.\n\n\
+    A salvaged replica keeps its name and authors under a fresh one. What is known of peers is not carried over: the next \
+    sync compares everything and brings back what they have.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
-}
 
-/// An aggregate with at least this number of names in its clock is reported.
-const MANY: usize = VectorClock::MAX_NODES * 8 / 10;
+    /// Put what can be read into this new store: FILE or sqlite:FILE, redb:FILE
+    #[arg(long, value_name = "NEW")]
+    salvage: Option<String>,
+
+    /// The name of the replica, if the damaged store does not say it any more
+    #[arg(long, value_name = "NAME", requires = "salvage")]
+    node: Option<NodeId>,
+}
 
 #[derive(Debug, Serialize)]
 struct Answer {
     status: Status,
-    /// What is wrong and what to do, each in a sentence.
-    findings: Vec<String>,
+    /// How many events could be read.
+    readable: u64,
+    damage: Damages,
+    findings: Vec<Finding>,
 }
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let store = args.replica.open().await?;
-    let answer = closing(&store, ask(&store).await).await?;
+    if let Some(into) = &args.salvage {
+        let saved = salvage::run(&store, into, args.node, output).await;
+        return closing(&store, saved).await;
+    }
+    let answer = closing(&store, ask(&store, &args.replica).await).await?;
+    let damaged = answer.findings.iter().any(|finding| finding.about == About::Integrity);
     output.answer(&answer)?;
-    Ok(Exit::Done)
+    Ok(if damaged { Exit::Failed } else { Exit::Done })
 }
 
-async fn ask(store: &BoxStore) -> Result<Answer, Failure> {
+async fn ask(store: &BoxStore, existing: &Existing) -> Result<Answer, Failure> {
     let status = replica(store).status().await?;
-    let mut findings: Vec<String> = clock::warning(&status).into_iter().collect();
-    if let Some(at) = status.copy_seen {
-        findings.push(format!(
-            "another copy of this database, or another device named {}, was in use when this replica synced {}: if it is a \
-             copy, run `synckit reidentify` on one of them",
-            text::plain(status.node.as_str()),
-            text::time(at)
-        ));
-    }
-    if status.renumbers {
-        findings.push(
-            "events that nobody else has yet get fresh numbers with the next sync that pushes: sync it"
-                .to_owned(),
-        );
-    }
-    let refused = status.refused_here + status.refused_by_peers;
-    if refused > 0 {
-        let refused = text::count(refused, "event");
-        findings.push(format!("{refused} could not be stored: `synckit refused` lists them"));
-    }
-    if status.conflicts > 0 {
-        let conflicts = text::count(status.conflicts, "conflict");
-        findings.push(format!("{conflicts} not settled: `synckit conflicts` lists them"));
-    }
-    for note in store.notes_under("heads/").await? {
-        let names = Heads::decode(&note.value)?.clock().map_or(VectorClock::MAX_NODES, |clock| clock.len());
-        let aggregate = AggregateId::new(&note.key["heads/".len()..])?;
-        if names >= MANY {
-            findings.push(format!(
-                "{} was written under {} of at most {} names: continue in another aggregate, and name this one in it",
-                text::plain(aggregate.as_str()),
-                text::number(names),
-                text::number(VectorClock::MAX_NODES)
-            ));
-        }
-    }
-    Ok(Answer { status, findings })
+    let checked = Checked::of(store).await?;
+    let findings = findings::of(store, existing.name(), existing.file()?, &status, &checked).await?;
+    Ok(Answer { status, readable: checked.events, damage: checked.damage, findings })
 }
 
 /// Returns in words why a name was given up.

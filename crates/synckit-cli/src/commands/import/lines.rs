@@ -1,8 +1,9 @@
 //! Reading JSON lines: bounded lines, in batches that are one commit each.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::marker::PhantomData;
 
-use synckit::NewEvent;
+use serde::de::DeserializeOwned;
 
 /// The maximum length of a line. An event of 256 KiB is well below it, also if its bytes are written as base64.
 const MAX_LINE: usize = 1 << 20;
@@ -10,16 +11,17 @@ const MAX_LINE: usize = 1 << 20;
 const MAX_EVENTS: usize = 1_000;
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The lines of an input.
-pub(super) struct Lines {
+/// The lines of an input, each the JSON of an event.
+pub(super) struct Lines<T> {
     input: BufReader<Box<dyn Read + Send>>,
     number: u64,
+    events: PhantomData<fn() -> T>,
 }
 
 /// The next events of an input, each with the number of its line.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) events: Vec<(u64, NewEvent)>,
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    pub(super) events: Vec<(u64, T)>,
     /// Lines that are not events, and why.
     pub(super) bad: Vec<(u64, String)>,
     /// The number of bytes of the input that the batch covers.
@@ -36,14 +38,14 @@ enum Line {
     End,
 }
 
-impl Lines {
+impl<T: DeserializeOwned> Lines<T> {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
-        Lines { input: BufReader::with_capacity(1 << 20, input), number: 0 }
+        Lines { input: BufReader::with_capacity(1 << 20, input), number: 0, events: PhantomData }
     }
 
     /// Reads until the batch is full, the input ends, or the next line is not there yet.
-    pub(super) fn next_batch(&mut self) -> io::Result<Batch> {
-        let mut batch = Batch::default();
+    pub(super) fn next_batch(&mut self) -> io::Result<Batch<T>> {
+        let mut batch = Batch { events: Vec::new(), bad: Vec::new(), bytes: 0, last_line: 0, end: false };
         loop {
             match self.next_line(&mut batch.bytes)? {
                 Line::End => {
@@ -109,7 +111,7 @@ impl Lines {
 }
 
 /// Parses the event of a line; returns `None` if the line is blank.
-fn parse(line: &[u8], number: u64) -> Option<Result<NewEvent, String>> {
+fn parse<T: DeserializeOwned>(line: &[u8], number: u64) -> Option<Result<T, String>> {
     let line = match line.strip_prefix("\u{feff}".as_bytes()) {
         Some(rest) if number == 1 => rest,
         _ => line,
@@ -131,11 +133,13 @@ fn parse(line: &[u8], number: u64) -> Option<Result<NewEvent, String>> {
 
 #[cfg(test)]
 mod tests {
+    use synckit::NewEvent;
+
     use super::*;
 
     const GOOD: &str = r#"{"type":"T","aggregate_id":"x","data":1}"#;
 
-    fn read(text: Vec<u8>) -> Batch {
+    fn read(text: Vec<u8>) -> Batch<NewEvent> {
         Lines::new(Box::new(io::Cursor::new(text))).next_batch().expect("readable")
     }
 
@@ -153,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_line_of_any_length_costs_no_more_than_the_limit() {
-        let mut lines = Lines::new(Box::new(io::repeat(b'x').take(64 << 20).chain(io::Cursor::new("\n"))));
+        let mut lines =
+            Lines::<NewEvent>::new(Box::new(io::repeat(b'x').take(64 << 20).chain(io::Cursor::new("\n"))));
         let batch = lines.next_batch().expect("readable");
         assert_eq!(batch.bad.len(), 1);
         assert!(batch.events.is_empty());
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn batches_are_bounded() {
         let text = format!("{GOOD}\n").repeat(MAX_EVENTS + 1);
-        let mut lines = Lines::new(Box::new(io::Cursor::new(text)));
+        let mut lines = Lines::<NewEvent>::new(Box::new(io::Cursor::new(text)));
         assert_eq!(lines.next_batch().expect("readable").events.len(), MAX_EVENTS);
         assert_eq!(lines.next_batch().expect("readable").events.len(), 1);
         assert!(lines.next_batch().expect("readable").end);

@@ -63,6 +63,16 @@ impl Listen {
         matches!(self.wire, Wire::Https | Wire::Grpcs)
     }
 
+    pub(super) fn is_http(self) -> bool {
+        matches!(self.wire, Wire::Http | Wire::Https)
+    }
+
+    /// Returns the same address with TLS.
+    pub(super) fn secure(self) -> Self {
+        let wire = if self.is_http() { Wire::Https } else { Wire::Grpcs };
+        Listen { wire, ..self }
+    }
+
     /// Binds the address, so that a hub that cannot have it creates no store.
     pub(super) async fn bind(self) -> Result<Bound, Failure> {
         let listener = TcpListener::bind(self.address).await.map_err(|error| self.cannot_listen(error))?;

@@ -1,6 +1,7 @@
 //! `synckit serve`: a hub, over any number of protocols at once. `listen.rs` has the protocols, `settle.rs` the rules
-//! by which it settles conflicts.
+//! by which it settles conflicts, `backup.rs` backups on demand.
 
+mod backup;
 mod listen;
 mod settle;
 
@@ -11,19 +12,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use synckit::{
-    BoxStore, BoxTransport, Endpoint, Environment, Error, ErrorKind, NodeId, SystemEnvironment,
-    store::StoreExt,
+    BoxStore, BoxTransport, Endpoint, Environment, ErrorKind, NodeId, SystemEnvironment, store::StoreExt,
 };
 use synckit_go::{GoClients, GoRoutes};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::adapters::stores;
-use crate::commands::{closing, stopped};
+use crate::adapters::{Kept, stores};
+use crate::commands::{self, closing, stopped};
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::text;
 use crate::tls::ServerCertificates;
+use backup::Backups;
 use listen::{Bound, Listen, Wires};
 use settle::Settling;
 
@@ -35,7 +36,8 @@ use settle::Settling;
     synckit serve --db hub.db --listen 127.0.0.1:0 --json   any free port; the URL is printed\n  \
     synckit serve --db hub.db --listen 127.0.0.1:8080 --listen grpc://127.0.0.1:8081\n  \
     synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n  \
-    synckit serve --db hub.db --rules rules.toml            settle conflicts here too\n\n\
+    synckit serve --db hub.db --rules rules.toml            settle conflicts here too\n  \
+    synckit serve --db redb:hub.redb --backup hub.bak       kill -USR1 makes a backup\n\n\
     The store is created if it does not exist. Ctrl-C or SIGTERM ends the hub once the running requests are \
     finished. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
@@ -50,9 +52,13 @@ pub(crate) struct Args {
     listen: Vec<Listen>,
 
     /// Settle conflicts at the hub too, by the rules in this file: .toml, .yaml or .json; it is read again when it
-    /// changes
-    #[arg(long, value_name = "FILE")]
+    /// changes. Or by one rule for all: last-write-wins, first-write-wins, keep-all, field-merge, review
+    #[arg(long, value_name = "FILE|RULE")]
     rules: Option<PathBuf>,
+
+    /// Write a backup of the store to this file at each SIGUSR1, in place of the one before
+    #[arg(long, value_name = "FILE")]
+    backup: Option<PathBuf>,
 
     /// The hub's name; by default, a new store gets `hub-` and random digits
     #[arg(long, value_name = "NAME")]
@@ -99,8 +105,19 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let stop = stopped()?;
     let tls = args.certificates.read()?;
     if let (Some(listen), true) = (args.listen.iter().find(|listen| listen.needs_tls()), tls.is_none()) {
-        let error = Error::invalid("a certificate is needed to listen here").with("address", listen);
-        return Err(Failure::from(error).hint("name it with --tls-cert FILE and --tls-key FILE"));
+        let message = format!("a certificate is needed to listen on {listen}");
+        return Err(Failure::usage(message, "name it with --tls-cert FILE and --tls-key FILE"));
+    }
+    if let (Some(listen), true) = (args.listen.first(), tls.is_some())
+        && !args.listen.iter().any(|listen| listen.needs_tls())
+    {
+        let message = format!("--tls-cert has no effect: {listen} is not encrypted");
+        return Err(Failure::usage(message, format!("write --listen {}", listen.secure())));
+    }
+    let serves_go = args.go_readers || !args.go_client.is_empty();
+    if serves_go && !args.listen.iter().any(|listen| listen.is_http()) {
+        let message = "clients of go-sync-kit speak HTTP, and no --listen is http:// or https://";
+        return Err(Failure::usage(message, "add --listen http://IP:PORT"));
     }
     // An address that is taken, or rules with a mistake, must not create a store.
     let rules = args.rules.as_deref().map(Settling::new).transpose()?;
@@ -108,9 +125,18 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     for listen in &args.listen {
         bound.push(listen.bind().await?);
     }
-    let store = open(&args).await?;
+    let backups = args.backup.clone().map(Backups::new).transpose()?;
+    let (scheme, _) = stores().locate(&args.db)?;
+    let kept = open(&args).await?;
+    let store = kept.store();
     let wires = Wires { tls, go_clients: go_clients(&args, &store).await? };
-    let served = serve(&store, bound, wires, rules, output, stop).await;
+    let served = async {
+        tokio::select! {
+            served = serve(&store, bound, wires, rules, output, stop) => served,
+            () = Backups::run(backups, &kept, scheme) => Ok(()),
+        }
+    };
+    let served = served.await;
     closing(&store, served).await?;
     Ok(Exit::Done)
 }
@@ -169,12 +195,13 @@ fn of_server(ended: Result<synckit::Result<()>, tokio::task::JoinError>) -> Resu
 }
 
 /// Opens the store if it exists, under the name it has unless one is given; otherwise creates it.
-async fn open(args: &Args) -> Result<BoxStore, Failure> {
-    match stores().open(&args.db, args.node.clone(), args.node.is_some()).await {
-        Err(error) if error.kind() == ErrorKind::NotFound && args.node.is_none() => {
-            Ok(stores().open(&args.db, Some(new_name()?), true).await?)
+async fn open(args: &Args) -> Result<Kept, Failure> {
+    let hint = "check the path";
+    match commands::open(&args.db, args.node.clone(), args.node.is_some(), hint).await {
+        Err(failure) if failure.kind() == Some(ErrorKind::NotFound) && args.node.is_none() => {
+            commands::open(&args.db, Some(new_name()?), true, hint).await
         }
-        opened => Ok(opened?),
+        opened => opened,
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use synckit::{BoxStore, EventStore, Replica, RuleResolver};
+use synckit::{BoxStore, EventStore, Replica};
 
-use crate::commands::rules;
+use crate::commands::rules::{self, Chosen};
 use crate::failure::{Failure, describe};
 use crate::output;
 use crate::text;
@@ -17,26 +17,27 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Settling {
     path: PathBuf,
     changed: Option<SystemTime>,
-    rules: RuleResolver,
+    chosen: Chosen,
 }
 
 impl Settling {
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
         // The time is read before the file, so a change in between is noticed later.
         let changed = changed(path);
-        Ok(Settling { path: path.to_owned(), changed, rules: rules::load(path)? })
+        Ok(Settling { path: path.to_owned(), changed, chosen: rules::load(path)? })
     }
 
     /// Loads the rules again if the file has changed, and returns whether it did. If the file has mistakes, the rules
     /// stay as they are.
     fn look(&mut self) -> bool {
+        let Some(rules) = &self.chosen.file else { return false };
         let now = changed(&self.path);
         if now == self.changed {
             return false;
         }
         self.changed = now;
         let path = self.path.display();
-        let replaced = rules::reader().read_file(&self.path).and_then(|rules| self.rules.replace(rules));
+        let replaced = rules::reader().read_file(&self.path).and_then(|read| rules.replace(read));
         match &replaced {
             Ok(()) => output::message(format_args!("the rules in {path} were read again")),
             Err(error) => {
@@ -54,7 +55,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 /// Settles the conflicts that exist, then those that arrive. Ends only if the store fails; without rules never.
 pub(super) async fn run(store: &BoxStore, settling: Option<Settling>) -> Failure {
     let Some(mut settling) = settling else { return std::future::pending().await };
-    let replica = Replica::builder(store.clone()).with_resolver(settling.rules.clone()).build();
+    let replica = Replica::builder(store.clone()).with_resolver(settling.chosen.resolver.clone()).build();
     let mut look = tokio::time::interval(LOOK);
     let mut after = 0;
     loop {

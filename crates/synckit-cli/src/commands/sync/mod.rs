@@ -1,32 +1,42 @@
-//! `synckit sync`: exchanges events with a hub.
+//! `synckit sync`: exchanges events with a hub. `progress.rs` has what is said meanwhile, `unseen.rs` what happens to
+//! conflicts without rules.
+
+mod progress;
+mod unseen;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::{
-    BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, RuleResolver, SyncManager,
-    SyncReport, Transport, store::Renewal,
+    BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport,
+    Transport, store::Renewal,
 };
 
 use crate::adapters::transports;
-use crate::commands::{Replica, clock, closing, rules};
-use crate::failure::{Exit, Failure};
+use crate::commands::rules::{self, Chosen};
+use crate::commands::{Replica, clock, closing};
+use crate::failure::{Exit, Failure, is_of_peer};
+use crate::headers::Headers;
 use crate::output::Output;
 use crate::text;
 use crate::tls::ClientCertificates;
+use progress::{Form, Progress};
+use unseen::Unseen;
 
 /// Exchange events with a hub: pull, settle conflicts, push
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     synckit sync --db a.db http://127.0.0.1:8080\n  \
     synckit sync --db new.db --node b http://127.0.0.1:8080      a new replica: created, then filled\n  \
-    synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n\n\
+    synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n  \
+    synckit sync --db a.db https://hub.example --user @password-file      through a proxy that asks who calls\n\n\
     A sync that breaks off keeps what was done, and the next one continues from there. Events that are refused \
-    never block the others: they are reported, and `synckit refused` lists them. If two edits of one thing were \
-    made without knowledge of each other, the later one stands, or --rules decide; the other stays in the log. \
+    never block the others: they are reported, and `synckit refused` lists them.\n\n\
+    If two edits of one thing were made without knowledge of each other, --rules decide. Without them the later one \
+    stands, but only if this sync is the first to see both; any other conflict may have been left for a person by \
+    somebody's rules, and stays open. What lost stays in the log.\n\n\
     Several --type, --aggregate and --prefix are alternatives.")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -67,8 +77,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     certificates: ClientCertificates,
 
-    /// Settle conflicts by the rules in this file: .toml, .yaml or .json. By default the latest edit stands
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    headers: Headers,
+
+    /// Settle all conflicts by the rules in this file: .toml, .yaml or .json; or by one rule for all: last-write-wins,
+    /// first-write-wins, keep-all, field-merge, review
+    #[arg(long, value_name = "FILE|RULE")]
     rules: Option<PathBuf>,
 
     /// Try again what was refused before
@@ -86,10 +100,15 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // A wrong address or filter must not create a file.
     let filter = args.filter()?;
-    let transport = connect(&args.url, &args.certificates)?;
+    let transport = connect(&args)?;
     let rules = args.rules.as_deref().map(rules::load).transpose()?;
     let store = args.replica.open().await?;
-    let synced = sync(&store, transport, filter, rules, &args).await;
+    let form = match (output.is_json(), output.is_verbose()) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Text,
+        (false, false) => Form::Nothing,
+    };
+    let synced = sync(&store, transport, filter, rules, form, &args).await;
     let report = closing(&store, synced).await?;
     let exit = match report.refused_count + report.refused_before {
         0 if report.held_back_count == 0 && report.gaps.is_empty() => Exit::Done,
@@ -101,8 +120,14 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 }
 
 /// Connects to a hub.
-fn connect(url: &str, certificates: &ClientCertificates) -> Result<BoxTransport, Failure> {
-    transports(certificates.read()?).connect(url).map_err(|error| {
+fn connect(args: &Args) -> Result<BoxTransport, Failure> {
+    let (url, certificates) = (args.url.as_str(), &args.certificates);
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if let (Some(option), "http" | "grpc") = (certificates.given(), scheme) {
+        let message = format!("{option} has no effect on {scheme}://, where everything is sent in clear");
+        return Err(Failure::usage(message, format!("write {scheme}s://, or leave {option} out")));
+    }
+    transports(certificates.read()?, args.headers.read()?).connect(url).map_err(|error| {
         Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
     })
 }
@@ -111,27 +136,22 @@ async fn sync(
     store: &BoxStore,
     transport: BoxTransport,
     filter: Filter,
-    rules: Option<RuleResolver>,
+    rules: Option<Chosen>,
+    form: Form,
     args: &Args,
 ) -> Result<SyncReport, Failure> {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
-        bar.set_style(style);
-    }
-    let shown = bar.clone();
+    let progress = Progress::new(store, &args.url, &filter, form).await?;
+    let shown = progress.clone();
+    let builder = synckit::Replica::builder(store.clone());
     let replica = match rules {
-        Some(rules) => synckit::Replica::builder(store.clone()).with_resolver(rules).build(),
-        None => synckit::Replica::new(store.clone()),
+        Some(rules) => builder.with_resolver(rules.resolver).build(),
+        None => builder.with_resolver(Unseen::of(store).await?).build(),
     };
     let mut builder = SyncManager::builder(replica.clone(), transport.clone())
         .with_direction(args.direction())
         .with_filter(filter)
         .with_address(&args.url)
-        .with_progress(move |report| {
-            let (pulled, pushed) = (text::number(report.pulled), text::number(report.pushed));
-            shown.set_message(format!("{pulled} pulled, {pushed} pushed"));
-            shown.tick();
-        });
+        .with_progress(move |report| shown.moved(report));
     if let Some(batch) = args.batch {
         builder = builder.with_batch_size(batch as usize);
     }
@@ -142,11 +162,10 @@ async fn sync(
     if args.retry_refused {
         replica.retry_refused().await?;
     }
-    let synced = manager.sync().await;
-    bar.finish_and_clear();
+    let synced = progress.watching(manager.sync()).await;
     let closed = transport.close().await;
     let report = synced.map_err(|failed| {
-        let hint = hint(failed.error.kind());
+        let hint = hint(&failed.error);
         let failure = Failure::from(failed.error).after(*failed.report);
         hint.into_iter().fold(failure, Failure::hint)
     })?;
@@ -154,8 +173,11 @@ async fn sync(
     Ok(report)
 }
 
-fn hint(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
+fn hint(error: &Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::Corrupt if is_of_peer(error) => {
+            "this is for whoever runs the hub to mend; nothing is lost here, sync again then"
+        }
         ErrorKind::Unavailable => {
             "`synckit serve --db hub.db` runs a hub; nothing is lost, sync again when it answers"
         }
@@ -195,7 +217,7 @@ impl fmt::Display for Answer {
                 [conflicts.found, conflicts.settled, conflicts.left].map(text::number);
             write!(f, "\nconflicts: {found} found, {settled} settled, {left} left")?;
             if conflicts.left > 0 {
-                f.write_str("; `synckit conflicts` shows them")?;
+                f.write_str("; `synckit conflicts` shows them, `sync --rules` settles them")?;
             }
         }
         for left in conflicts.open.iter().filter(|left| left.failed) {
