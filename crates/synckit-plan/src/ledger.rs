@@ -175,9 +175,9 @@ impl<'a> Ledger<'a> {
         }
         self.list_conflicts(now, entropy, &mut plan)?;
         let full = self.branches.iter().filter(|branches| branches.heads.nodes() >= Heads::MANY);
-        plan.put.extend(full.map(|branches| {
-            put(notes::full(&branches.aggregate), branches.heads.nodes().to_string())
-        }));
+        plan.put.extend(
+            full.map(|branches| put(notes::full(&branches.aggregate), branches.heads.nodes().to_string())),
+        );
         if identity(self.facts)? != self.identity {
             plan.put.push(Note::json(Note::NODE.to_owned(), &self.identity)?);
         }

@@ -96,7 +96,9 @@ pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> 
             }
             for note in page {
                 let aside: RefusedEvent = note.parse()?;
-                let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else { continue };
+                let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else {
+                    continue;
+                };
                 let mut receive = replica.receive(Some(aside.peer), vec![event])?;
                 receive.keep_refused = true;
                 receive.delete.push(note.key);
