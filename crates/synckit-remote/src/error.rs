@@ -1,4 +1,4 @@
-//! Errors on their way to callers, and errors that are no answers of the peer.
+//! Errors on their way to callers, and errors for what is not a peer's.
 
 use std::time::Duration;
 

@@ -7,10 +7,11 @@ use synckit::{
     Access, Conflict, Digest, Direction, Endpoint, ErrorKind, Event, EventStore, Limits, ManualReview,
     Metadata, NewEvent, NodeId, OwnEvents, Replica, Result, RetryPolicy, SyncManager, Transport,
     conflict::{Answer, Closure},
+    plan::notes::{self, PaceNote},
     store::{Renewal, StoreExt},
     transport::{
         Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-        PullResponse, PushRequest, PushResponse, RefusalCode, Traffic,
+        PullResponse, PushRequest, PushResponse, RefusalCode, Traffic, Unreadable,
     },
 };
 use synckit_memory::MemoryStore;
@@ -142,7 +143,7 @@ async fn a_peer_that_never_answers_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn what_a_peer_refused_is_offered_again_on_demand() {
+async fn what_a_peer_refused_for_its_size_is_offered_when_it_takes_it() {
     let (a, hub) = (store("a"), store("hub"));
     let strict = Limits { event_bytes: 1_000, ..Limits::default() };
     let manager = SyncManager::new(a.clone(), Endpoint::new(hub.clone()).with_limits(strict));
@@ -151,13 +152,11 @@ async fn what_a_peer_refused_is_offered_again_on_demand() {
     let report = manager.sync().await.expect("syncs");
     assert_eq!((report.pushed, report.refused_count), (2, 1));
     assert_eq!(manager.replica().status().await.expect("a status").refused_by_peers, 1);
-    manager.sync().await.expect("nothing is blocked");
+    let report = manager.sync().await.expect("nothing is blocked");
+    assert_eq!((report.refused_count, report.refused_before), (0, 1), "it stands, and is said");
 
     let roomy = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));
-    roomy.sync().await.expect("syncs");
-    assert!(!same(&a, &hub).await, "it is not offered again unasked");
-    roomy.replica().retry_refused().await.expect("retried");
-    assert_eq!(roomy.sync().await.expect("syncs").pushed, 1);
+    assert_eq!(roomy.sync().await.expect("syncs").pushed, 1, "the peer takes its size now");
     assert!(same(&a, &hub).await);
     assert!(roomy.replica().refused().await.expect("listed").is_empty());
 }
@@ -470,4 +469,78 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
     let events = Digest::of(&hub).await.expect("a digest").events;
     assert!(events >= 301, "{events}");
     assert_eq!(manager.sync().await.expect("syncs").recovery.renewed, None, "it is over");
+}
+
+/// A transport that spoils one event of its first page.
+struct Spoils<T>(T, std::sync::atomic::AtomicBool);
+
+impl<T: Transport> Transport for Spoils<T> {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.0.hello(request).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        let mut page = self.0.pull(request).await?;
+        if !page.events.is_empty() && !self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            let id = page.events.remove(0).id.to_string();
+            let (code, message) = (RefusalCode::Invalid, "it cannot be read".to_owned());
+            page.unreadable.push(Unreadable { id, code, message, text: "spoilt".to_owned() });
+        }
+        Ok(page)
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        self.0.push(request).await
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.0.missing(request).await
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        self.0.subscribe(request).await
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.0.traffic()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_fetched_once_more_before_it_is_set_aside_for_good() {
+    let (a, hub) = (store("a"), store("hub"));
+    Replica::new(hub.clone()).record([note("x", 1), note("y", 2)]).await.expect("recorded");
+    let spoils = Spoils(Endpoint::new(hub.clone()), Default::default());
+    let manager = SyncManager::new(a.clone(), spoils);
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pulled, report.refused_count), (1, 1));
+    assert_eq!(manager.replica().refused().await.expect("listed").len(), 1);
+    assert_eq!(manager.sync().await.expect("syncs").pulled, 1);
+    assert!(manager.replica().refused().await.expect("listed").is_empty());
+    assert!(same(&a, &hub).await);
+    assert_eq!(manager.sync().await.expect("syncs").round_trips, 1, "it is asked for once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_killed_while_a_page_is_slow_leaves_a_smaller_size_behind() {
+    let (a, hub, plan) = (store("a"), store("hub"), FaultPlan::new());
+    Replica::new(hub.clone()).record((0..300).map(|n| note("x", n))).await.expect("recorded");
+    plan.nth(Call::Pull, 1, Fault::Hang);
+    let transport = FaultyTransport::new(Endpoint::new(hub.clone()), plan);
+    let manager = SyncManager::new(a.clone(), transport);
+    assert!(drop_after(Duration::from_secs(3), manager.sync()).await, "nobody answers");
+    let peer = hub.head().await.expect("a head").store;
+    let left = a.note(notes::pace(peer)).await.expect("read").expect("left behind");
+    assert_eq!(left.parse::<PaceNote>().expect("a pace").pull, Some(250));
+    let report = SyncManager::new(a.clone(), Endpoint::new(hub.clone())).sync().await.expect("syncs");
+    assert_eq!((report.pulled, report.round_trips), (300, 3), "a hello and two pages");
+}
+
+/// Drops a future after some time. Returns whether it was not done by then.
+async fn drop_after(time: Duration, future: impl Future) -> bool {
+    tokio::time::timeout(time, future).await.is_err()
 }

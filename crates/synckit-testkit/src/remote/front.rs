@@ -27,7 +27,7 @@ use super::Wire;
 pub enum Verdict {
     /// Passes it on, with the headers as the rule has left them.
     Pass,
-    /// Answers itself, with this status and a page of HTML.
+    /// Responds in place of the server, with this status and a page of HTML.
     Answer(u16),
 }
 
