@@ -15,6 +15,10 @@ pub struct RedbConfig {
     pub node: Option<NodeId>,
     /// Whether a store is made where there is none; that takes a node id. `true`.
     pub create: bool,
+    /// The id of the machine. `None` takes the one that the system tells, if it does. When a file is opened on another
+    /// machine than before, it goes on under a fresh name, since the file it was copied from may still be in use. Set it
+    /// where the system tells nothing, as on phones.
+    pub machine: Option<String>,
     /// How much of the file is kept in memory at most, in bytes. 64 MiB.
     pub cache_bytes: usize,
 }
@@ -22,7 +26,7 @@ pub struct RedbConfig {
 impl Default for RedbConfig {
     /// Everything but the path, which is empty and cannot be opened.
     fn default() -> Self {
-        RedbConfig { path: PathBuf::new(), node: None, create: true, cache_bytes: 64 << 20 }
+        RedbConfig { path: PathBuf::new(), node: None, create: true, machine: None, cache_bytes: 64 << 20 }
     }
 }
 
@@ -35,6 +39,12 @@ impl RedbConfig {
     /// The node that writes through the store.
     pub fn with_node(mut self, node: NodeId) -> Self {
         self.node = Some(node);
+        self
+    }
+
+    /// The id of the machine that the file is on.
+    pub fn with_machine(mut self, machine: impl Into<String>) -> Self {
+        self.machine = Some(machine.into());
         self
     }
 

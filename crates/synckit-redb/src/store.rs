@@ -54,6 +54,7 @@ impl RedbStore {
     pub async fn open(config: RedbConfig) -> Result<Self> {
         let opening = Opening::new("redb").with_path(&config.path).with_create(config.create);
         let opening = opening.with_node(config.node.clone());
+        let opening = opening.with_machine(config.machine.clone()).with_this_machine();
         RedbStore::start(opening, move |opening| file::file(&config, opening)).await
     }
 

@@ -172,3 +172,21 @@ fn a_configuration_is_plain_text() {
     assert_eq!(again, read);
     assert!(serde_json::from_str::<RedbConfig>(r#"{"path":"x","pth":"y"}"#).is_err());
 }
+
+#[tokio::test]
+async fn a_file_copied_to_another_machine_goes_on_under_a_fresh_name() {
+    let (directory, path) = directory();
+    let copy = directory.path().join("copy.redb");
+    let open = async |path: &Path, machine: &str| {
+        let store = RedbStore::open(config(path).with_machine(machine)).await.expect("opens");
+        let found = (store.identity().await.expect("an identity"), store.head().await.expect("open").store);
+        store.close().await.expect("closes");
+        found
+    };
+    let first = open(&path, "one machine").await;
+    fs::copy(&path, &copy).expect("copies");
+    let moved = open(&copy, "another machine").await;
+    assert!(moved.0.author.as_str().starts_with("n~") && moved.0.suspect && moved.0.was(first.1));
+    assert_eq!(open(&copy, "another machine").await, moved, "once");
+    assert_eq!(open(&path, "one machine").await, first, "the file it was copied from goes on");
+}

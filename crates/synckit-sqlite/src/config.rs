@@ -24,6 +24,10 @@ pub struct SqliteConfig {
     pub node: Option<NodeId>,
     /// Whether a store is made where there is none; that takes a node id. `true`.
     pub create: bool,
+    /// The id of the machine. `None` takes the one that the system tells, if it does. When a file is opened on another
+    /// machine than before, it goes on under a fresh name, since the file it was copied from may still be in use. Set it
+    /// where the system tells nothing, as on phones.
+    pub machine: Option<String>,
     /// When the disk is waited for. [`Synchronous::Full`].
     pub synchronous: Synchronous,
     /// How long to wait for a lock that another process holds. 5 seconds; in milliseconds where it is text.
@@ -45,6 +49,7 @@ impl Default for SqliteConfig {
             path: PathBuf::new(),
             node: None,
             create: true,
+            machine: None,
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             max_connections: 4,
@@ -63,6 +68,12 @@ impl SqliteConfig {
     /// The node that writes through the store.
     pub fn with_node(mut self, node: NodeId) -> Self {
         self.node = Some(node);
+        self
+    }
+
+    /// The id of the machine that the file is on.
+    pub fn with_machine(mut self, machine: impl Into<String>) -> Self {
+        self.machine = Some(machine.into());
         self
     }
 

@@ -53,7 +53,7 @@ const NEWEST: u64 = MIGRATIONS.len() as u64;
 /// Everything is written in one transaction, begun as a writer: of several processes that come at once, one
 /// creates the store and the others find it.
 pub(crate) async fn set_up(connection: &mut SqliteConnection, opening: &Opening) -> Result<Identity> {
-    if found(connection).await? == Found::Store(NEWEST) {
+    if found(connection).await? == Found::Store(NEWEST) && arrival(connection, opening).await?.is_empty() {
         return identity(connection, opening).await;
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(engine)?;
@@ -62,14 +62,32 @@ pub(crate) async fn set_up(connection: &mut SqliteConnection, opening: &Opening)
     let version = if let Found::Store(version) = found { version } else { 0 };
     migrate(&mut transaction, version).await?;
     if !is_store {
-        for Note { key, value } in opening.new_store()? {
-            let insert = sqlx::query("INSERT INTO notes (key, value) VALUES (?, ?)").bind(key).bind(value);
-            insert.execute(&mut *transaction).await.map_err(engine)?;
-        }
+        put(&mut transaction, opening.new_store()?).await?;
     }
+    let arrival = arrival(&mut transaction, opening).await?;
+    put(&mut transaction, arrival).await?;
     let identity = identity(&mut transaction, opening).await?;
     transaction.commit().await.map_err(engine)?;
     Ok(identity)
+}
+
+async fn put(connection: &mut SqliteConnection, notes: impl IntoIterator<Item = Note>) -> Result<()> {
+    for Note { key, value } in notes {
+        let put = "INSERT OR REPLACE INTO notes (key, value) VALUES (?, ?)";
+        sqlx::query(put).bind(key).bind(value).execute(&mut *connection).await.map_err(engine)?;
+    }
+    Ok(())
+}
+
+/// What is to be put when the store is opened: nothing, unless it is on another machine than before.
+async fn arrival(connection: &mut SqliteConnection, opening: &Opening) -> Result<Vec<Note>> {
+    let mut found: [Option<Vec<u8>>; 3] = [const { None }; 3];
+    for (value, key) in found.iter_mut().zip(Opening::ARRIVAL) {
+        let sql = "SELECT value FROM notes WHERE key = ?";
+        let select = sqlx::query_scalar(sql).bind(key).fetch_optional(&mut *connection);
+        *value = select.await.map_err(engine)?;
+    }
+    opening.arrive(found.each_ref().map(Option::as_deref))
 }
 
 /// Who the store belongs to, checked against how it is opened.

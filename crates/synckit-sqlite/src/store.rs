@@ -58,6 +58,7 @@ impl SqliteStore {
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         let opening = Opening::new("sqlite").with_path(&config.path).with_create(config.create);
         let opening = opening.with_node(config.node.clone());
+        let opening = opening.with_machine(config.machine.clone()).with_this_machine();
         let opened = SqliteStore::open_file(config, &opening).await;
         opened.map_err(|error| opening.blame("open", error))
     }

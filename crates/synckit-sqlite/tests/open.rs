@@ -285,3 +285,23 @@ fn a_configuration_is_plain_text() {
     assert_eq!(again, read);
     assert!(serde_json::from_str::<SqliteConfig>(r#"{"path":"x","pth":"y"}"#).is_err());
 }
+
+#[tokio::test]
+async fn a_file_copied_to_another_machine_goes_on_under_a_fresh_name() {
+    let (directory, path) = directory();
+    let copy = directory.path().join("copy.db");
+    let open = async |path: &Path, machine: &str| {
+        let store = SqliteStore::open(config(path).with_machine(machine)).await.expect("opens");
+        let found = (store.identity().await.expect("an identity"), store.head().await.expect("open").store);
+        store.close().await.expect("closes");
+        found
+    };
+    let first = open(&path, "one machine").await;
+    std::fs::copy(&path, &copy).expect("copies");
+    assert_eq!(open(&path, "one machine").await, first);
+    let moved = open(&copy, "another machine").await;
+    assert!(moved.0.author.as_str().starts_with("a~") && moved.0.suspect && moved.0.was(first.1));
+    assert!(moved.1 != first.1 && moved.0.node == first.0.node);
+    assert_eq!(open(&copy, "another machine").await, moved, "once");
+    assert_eq!(open(&path, "one machine").await, first, "the file it was copied from goes on");
+}

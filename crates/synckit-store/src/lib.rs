@@ -5,11 +5,13 @@
 // - `group/`: commits in groups
 // - `page.rs`, `row.rs`: building a page, and the binary form of an event
 // - `opening.rs`, `random.rs`: checks at opening, and the randomness of a new store
+// - `machine.rs`: a file that is opened on another machine than before
 // - `growth.rs`: waiting until a log grows
 
 pub mod group;
 mod growth;
 mod key_value;
+mod machine;
 mod memory_log;
 mod opening;
 mod page;

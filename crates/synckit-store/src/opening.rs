@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use synckit_core::{Error, ErrorKind, Identity, NodeId, Note, Result, Secret, StoreId};
 
-use crate::random_bytes;
+use crate::{machine, random_bytes};
 
 /// What stands where a store is to be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,16 @@ pub struct Opening {
     path: Option<PathBuf>,
     node: Option<NodeId>,
     create: bool,
+    machine: Option<String>,
 }
 
 impl Opening {
+    /// The keys of the notes that [`Opening::arrive`] takes, in their order.
+    pub const ARRIVAL: [&str; 3] = machine::KEYS;
+
     /// Opens an existing store, whosever it is. Errors name this component.
     pub fn new(component: &'static str) -> Self {
-        Opening { component, path: None, node: None, create: true }
+        Opening { component, path: None, node: None, create: true, machine: None }
     }
 
     /// Opens the store of this node, or makes it.
@@ -63,6 +67,34 @@ impl Opening {
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = Some(path.into());
         self
+    }
+
+    /// The id of the machine that the store is on. `None` for a store that no machine has, such as one in memory.
+    #[must_use]
+    pub fn with_machine(mut self, machine: impl Into<Option<String>>) -> Self {
+        self.machine = machine.into();
+        self
+    }
+
+    /// Sets the machine to this one, as far as the system tells its id, unless there is one. Linux and the BSDs do.
+    #[must_use]
+    pub fn with_this_machine(mut self) -> Self {
+        self.machine = self.machine.or_else(machine::this_machine);
+        self
+    }
+
+    /// Returns the notes to put when an existing store is opened, given the values found under
+    /// [`Opening::ARRIVAL`]. Most often there are none. If the store was last opened on another machine, it takes a
+    /// fresh id and a fresh name, since the file it was copied from may still be in use. The notes must be put in one
+    /// transaction in which those values were read.
+    ///
+    /// # Errors
+    /// Same as [`Opening::identity`]; `Corrupt` when another value cannot be read.
+    pub fn arrive(&self, found: [Option<&[u8]>; 3]) -> Result<Vec<Note>> {
+        let [node, store, before] = found;
+        let identity = self.identity(node)?;
+        let Some(machine) = &self.machine else { return Ok(Vec::new()) };
+        machine::notes(machine, &identity, Note::read_store_id(store)?, before)
     }
 
     /// Whether a store may be made.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use synckit::{AggregateId, BoxStore, Status};
 
-use crate::commands::doctor::why;
+use crate::commands::doctor::{nearly_full, why};
 use crate::commands::{Existing, clock, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     replica: Existing,
 }
 
-/// The number of aggregates in conflict that are listed.
+/// The number of aggregates in conflict, and of full ones, that are listed.
 const NAMED: usize = 20;
 
 #[derive(Debug, Serialize)]
@@ -88,6 +88,10 @@ impl fmt::Display for Answer {
                 "\ncopy       another copy of this database was in use {}; see `synckit doctor`",
                 text::time(at)
             )?;
+        }
+        for aggregate in self.status.full.iter().take(NAMED) {
+            let (what, then) = nearly_full(aggregate);
+            write!(f, "\nfull       {what}: {then}")?;
         }
         match clock::warning(&self.status) {
             Some(warning) => write!(f, "\nclock      {warning}"),

@@ -38,6 +38,15 @@ impl<S: Snapshot> Log<'_, S> {
         opening.identity(note.as_ref().map(AsRef::as_ref))
     }
 
+    /// The values that [`Opening::arrive`] takes.
+    pub(crate) fn arrival(&self) -> Result<[Option<Vec<u8>>; 3]> {
+        let mut found = [const { None }; 3];
+        for (value, key) in found.iter_mut().zip(Opening::ARRIVAL) {
+            *value = self.0.get(Tree::Notes, &keys::note(key))?.map(|value| value.as_ref().to_vec());
+        }
+        Ok(found)
+    }
+
     pub(crate) fn last(&self) -> Result<Position> {
         self.0.get(Tree::Notes, keys::LAST)?.map_or(Ok(0), |last| keys::position(last.as_ref()))
     }

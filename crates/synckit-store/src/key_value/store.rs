@@ -71,6 +71,14 @@ impl<E: KeyValue> KeyValueLog<E> {
             }
             engine.write(&batch)?;
         }
+        let arrival = opening.arrive(Log(&engine.snapshot()?).arrival()?.each_ref().map(Option::as_deref))?;
+        if !arrival.is_empty() {
+            let mut batch = Batch::default();
+            for note in arrival {
+                batch.put(Tree::Notes, keys::note(&note.key), note.value);
+            }
+            engine.write(&batch)?;
+        }
         let snapshot = engine.snapshot()?;
         let node = Log(&snapshot).identity(&opening)?.node;
         let growth = Growth::new(Log(&snapshot).head()?.position);

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
-use synckit::{BoxStore, EventStore, Status, VectorClock, plan::notes, store::NoteQuery};
+use synckit::{
+    BoxStore, EventStore, Status, VectorClock, conflict::FullAggregate, plan::notes, store::NoteQuery,
+};
 
 use super::integrity::Checked;
 use crate::commands::clock;
@@ -65,6 +67,16 @@ pub(super) async fn of(
             "if it is a copy, run `synckit reidentify` on one of them".to_owned(),
         );
     }
+    if let Some(at) = status.moved_at {
+        let at = text::time(at);
+        found(
+            About::Identity,
+            format!(
+                "the file came from another machine {at}, and went on under a fresh name in case it is a copy"
+            ),
+            "if it was moved, all is well".to_owned(),
+        );
+    }
     if status.renumbers {
         found(
             About::Identity,
@@ -109,15 +121,23 @@ pub(super) async fn of(
             format!("chmod 600 {}", file.display()),
         );
     }
-    for (aggregate, names) in &checked.crowded {
-        let (names, most) = (text::number(names), text::number(VectorClock::MAX_NODES));
-        found(
-            About::Names,
-            format!("{} was written under {names} of at most {most} names", text::plain(aggregate.as_str())),
-            "continue in another aggregate, and name this one in it".to_owned(),
-        );
+    for full in &status.full {
+        let (what, then) = nearly_full(full);
+        found(About::Names, what, then);
     }
     Ok(findings)
+}
+
+/// Returns what is wrong with an aggregate whose clock is nearly full, and what to do.
+pub(crate) fn nearly_full(full: &FullAggregate) -> (String, String) {
+    let (names, most) = (text::number(full.names), text::number(VectorClock::MAX_NODES));
+    let aggregate = text::plain(full.aggregate.as_str());
+    (
+        format!(
+            "{aggregate} was written under {names} names; above {most} its edits can no longer be settled"
+        ),
+        "continue in another aggregate, and name this one in it".to_owned(),
+    )
 }
 
 /// Returns what nobody else has been offered, if no peer has been offered everything.

@@ -27,12 +27,7 @@ pub(super) struct Checked {
     /// How many events could be read.
     pub(super) events: u64,
     pub(super) damage: Damages,
-    /// Aggregates that were written under almost as many names as there may be, and the number of names.
-    pub(super) crowded: Vec<(AggregateId, usize)>,
 }
-
-/// An aggregate with at least this number of names in its clock is reported.
-const MANY: usize = VectorClock::MAX_NODES * 8 / 10;
 
 /// The maximum number of entries that are listed.
 const LISTED: usize = 1_000;
@@ -72,8 +67,6 @@ impl Checked {
                 Read::Page { after, page } => checked.page(store, after, &page).await?,
             }
         }
-        checked.crowded.sort();
-        checked.crowded.dedup();
         Ok(checked)
     }
 
@@ -126,12 +119,7 @@ impl Checked {
         match facts.note(&notes::heads(&event.aggregate_id)).map(Heads::decode) {
             None => wrong("the heads of its aggregate are missing"),
             Some(Err(_)) => wrong("the heads of its aggregate cannot be read"),
-            Some(Ok(heads)) => {
-                let names = heads.clock().map_or(VectorClock::MAX_NODES, |clock| clock.len());
-                if names >= MANY {
-                    self.crowded.push((event.aggregate_id.clone(), names));
-                }
-            }
+            Some(Ok(_)) => {}
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
+pub(crate) use findings::nearly_full;
 use findings::{About, Finding};
 use integrity::{Checked, Damages};
 
