@@ -6,7 +6,7 @@
 //! - [`store_conformance!`], [`StoreFixture`], [`store_suite`]: what every store must do
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
-//! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`drop_at`]: faults on purpose
+//! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`Turns`], [`drop_at`]: faults on purpose
 //! - `remote`: further tests for transports over a network, with the feature `remote`
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
@@ -35,7 +35,7 @@ pub mod transport_suite;
 mod wire;
 
 pub use case::{CaseResult, Failure, run};
-pub use fault::{Call, DamagedStore, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, drop_at};
+pub use fault::{Call, DamagedStore, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, Turns, drop_at};
 pub use fixture::{Boxed, HubEndpoint, StoreFixture, TransportFixture};
 pub use in_process::InProcess;
 pub use resolver::{Asymmetry, check_resolver};

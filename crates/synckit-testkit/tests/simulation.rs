@@ -22,6 +22,7 @@ fn every_seed_keeps_the_promises() {
         }
         // The runs must include what they are there for.
         assert!(summaries.iter().map(|summary| summary.crashes).sum::<usize>() > 1_000);
+        assert!(summaries.iter().map(|summary| summary.together).sum::<usize>() > 1_000);
         assert!(summaries.iter().map(|summary| summary.restores).sum::<usize>() > 100);
         assert!(summaries.iter().map(|summary| summary.lost_with_a_restore).sum::<usize>() > 100);
         assert!(summaries.iter().map(|summary| summary.resolutions).sum::<usize>() > 1_000);

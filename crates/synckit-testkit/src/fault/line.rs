@@ -36,6 +36,7 @@ impl Line {
         call: Call,
         attempt: impl Fn() -> Attempt<T>,
     ) -> Result<T> {
+        self.plan.turn().await;
         let verdict = self.plan.judge(call);
         if verdict.fault != Some(Fault::Crash) {
             self.deliver(verdict.number).await;

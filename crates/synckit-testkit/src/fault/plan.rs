@@ -7,6 +7,7 @@ use std::time::Duration;
 use synckit_core::ErrorKind;
 use tokio::sync::watch;
 
+use crate::fault::turns::Turns;
 use crate::rng::Rng;
 
 /// A call of a store or of a transport.
@@ -105,6 +106,7 @@ pub struct Fired {
 pub struct FaultPlan {
     state: Arc<Mutex<State>>,
     ended: watch::Sender<u64>,
+    turns: Option<Turns>,
 }
 
 #[derive(Debug, Default)]
@@ -142,7 +144,7 @@ impl Default for FaultPlan {
 impl FaultPlan {
     /// Creates a plan without faults; it only counts.
     pub fn new() -> Self {
-        FaultPlan { state: Arc::default(), ended: watch::Sender::new(0) }
+        FaultPlan { state: Arc::default(), ended: watch::Sender::new(0), turns: None }
     }
 
     /// Creates a plan whose random faults depend on this seed.
@@ -150,6 +152,11 @@ impl FaultPlan {
         let plan = FaultPlan::new();
         plan.locked().random = Some(Rng::new(seed));
         plan
+    }
+
+    /// Makes every call wait for its turn, before it is counted.
+    pub fn with_turns(self, turns: Turns) -> Self {
+        FaultPlan { turns: Some(turns), ..self }
     }
 
     /// Makes this fault happen in `percent` of 100 calls. Without a seed, the seed is 0.
@@ -208,6 +215,13 @@ impl FaultPlan {
     fn add(&self, call: Option<Call>, n: u64, fault: Fault) {
         assert!(n > 0, "calls are counted from 1");
         self.locked().script.push(Rule { call, left: n, fault });
+    }
+
+    /// Waits until it is the turn of a call.
+    pub(super) async fn turn(&self) {
+        if let Some(turns) = &self.turns {
+            turns.wait().await;
+        }
     }
 
     /// Counts a call and decides what happens to it.

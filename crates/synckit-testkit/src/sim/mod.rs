@@ -6,14 +6,23 @@
 //!
 //! It includes everything that people do: the same backup is restored again and again, hubs that author are restored,
 //! copies of one store are in use at the same time, some syncs have filters or go one way, and clocks show 1970 or
-//! 2099. What any store still holds when everything heals must be everywhere in the end.
+//! 2099. Several syncs of one replica, and of others, run at the same moment, call by call. What any store still holds
+//! when everything heals must be everywhere in the end.
 //!
-//! - `world.rs`: the replicas and what happens to them
+//! - `world.rs`: the replicas, and the steps of a run; `topology.rs`: who syncs with whom
+//! - `syncing.rs`: one sync; `together.rs`: several at the same moment
+//! - `replica.rs`: wrong clocks, copies, and restored copies
+//! - `healing.rs`: everything heals, and what must hold then
 //! - `environment.rs`: skewed clocks and seeded randomness
 //! - `resolvers.rs`: resolvers, well-behaved and not
 
 mod environment;
+mod healing;
+mod replica;
 mod resolvers;
+mod syncing;
+mod together;
+mod topology;
 mod world;
 
 use std::fmt;
@@ -33,6 +42,8 @@ pub struct Summary {
     pub lost_with_a_restore: usize,
     /// The number of syncs that succeeded, and that failed.
     pub syncs: (usize, usize),
+    /// How often several syncs ran at the same moment.
+    pub together: usize,
     /// Stores that crashed in the middle of a sync.
     pub crashes: usize,
     /// Replicas restored from an older copy.

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use synckit_core::{EventStore, Limits};
 use synckit_plan::ConflictResolver;
-use tokio::sync::Mutex;
 
 use crate::environment::{Environment, SystemEnvironment};
-use crate::remembered::Remembered;
 use crate::replica::settle::{ConflictHook, ConflictNotice, Resolving};
 use crate::replica::{Inner, Replica};
 use crate::resolvers::LastWriteWins;
@@ -83,7 +81,7 @@ impl<S: EventStore> ReplicaBuilder<S> {
     /// Builds the replica.
     pub fn build(self) -> Replica<S> {
         let ReplicaBuilder { store, settings } = self;
-        let (author, settling, instance) = (Remembered::default(), Mutex::default(), OnceLock::new());
-        Replica { inner: Arc::new(Inner { store, settings, author, settling, instance }) }
+        let (author, settling, instance, peers) = Default::default();
+        Replica { inner: Arc::new(Inner { store, settings, author, settling, instance, peers }) }
     }
 }

@@ -6,6 +6,7 @@
 // - `conflicts.rs`: what people do with conflicts; `settle/`: what resolvers do
 // - `refused.rs`: events that could not be stored
 // - `status.rs`: the state of a replica
+// - `turns.rs`: one exchange with a peer at a time
 
 mod builder;
 mod conflicts;
@@ -13,6 +14,7 @@ mod record;
 mod refused;
 mod settle;
 mod status;
+mod turns;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -24,14 +26,14 @@ use tokio::sync::Mutex;
 pub use builder::ReplicaBuilder;
 pub use conflicts::OpenConflict;
 pub use settle::ConflictNotice;
-pub use status::{PeerStatus, Status};
+pub use status::{FullAggregate, PeerStatus, Status};
 
 use crate::digest::Digest;
 use crate::environment::entropy;
 use crate::remembered::Remembered;
 use builder::Settings;
-pub(crate) use refused::Pages;
 pub(crate) use settle::{Listed, Settled};
+pub(crate) use turns::{PeerTurn, PeerTurns};
 
 /// A store and the node that writes through it: records events, shows histories, settles conflicts. It needs no
 /// network.
@@ -64,6 +66,7 @@ struct Inner<S> {
     settling: Mutex<()>,
     /// A random number, drawn when it is first needed.
     instance: OnceLock<u64>,
+    peers: PeerTurns,
 }
 
 impl<S> Clone for Replica<S> {
@@ -92,6 +95,11 @@ impl<S: EventStore> Replica<S> {
     /// Returns the store.
     pub fn store(&self) -> &S {
         &self.inner.store
+    }
+
+    /// Returns whose turn it is to exchange with which peer.
+    pub(crate) fn peers(&self) -> &PeerTurns {
+        &self.inner.peers
     }
 
     /// Gives a copied store an identity of its own while the original stays in use. It takes a fresh id, and this name

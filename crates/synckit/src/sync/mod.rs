@@ -44,7 +44,7 @@ use session::Session;
 ///
 /// All calls can be dropped at any await: a page of events and its checkpoint are one commit, so the next sync
 /// continues where this one stopped. Syncs of one manager are queued. Managers that share a replica sync concurrently:
-/// an unreachable peer does not delay another.
+/// an unreachable peer does not delay another. With one peer they take turns.
 ///
 /// ```
 /// use synckit::{Endpoint, NewEvent, NodeId, Replica, SyncManager};

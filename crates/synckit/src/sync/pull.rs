@@ -83,6 +83,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     async fn store_together(&mut self, peer: &mut Peer, pages: Vec<Fetched>) -> Result<()> {
         let Some((_, last)) = pages.last() else { return Ok(()) };
+        if pages.iter().any(|(_, page)| page.next.store() != peer.store) {
+            // The peer took a fresh id after the hello. Under the id that it had then, a copy of it may be in use, and
+            // what came from here would count as held by that one.
+            self.is_stranger = true;
+            return Ok(());
+        }
         let note = PullNote::at(last.next.clone(), peer.caller.store, peer.rights.clone());
         let unchanged = peer.pull.as_ref() == Some(&note);
         if unchanged && pages.iter().all(|(_, page)| page.events.is_empty() && page.unreadable.is_empty()) {

@@ -10,7 +10,7 @@ use synckit_plan::{
 };
 
 use crate::remembered::Remembered;
-use crate::replica::{Replica, Settled};
+use crate::replica::{PeerTurn, Replica, Settled};
 use crate::report::{Refusal, SyncError, SyncReport};
 use crate::sync::builder::{Direction, Settings};
 use crate::sync::calls::Calls;
@@ -37,7 +37,8 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) filter: String,
     /// Why this replica took a fresh id and a fresh name in this sync.
     pub(crate) renewed_for: Vec<Renewal>,
-    /// Whether stored events showed that the local log was restored or copied.
+    /// Whether the exchange has to start over: stored events showed that the local log was restored or copied, or the
+    /// peer took a fresh id meanwhile.
     pub(crate) is_stranger: bool,
     /// How often something between the two sides refused a push.
     pub(crate) obstructed: usize,
@@ -113,9 +114,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     /// Runs the steps, and starts over if a log turns out to be another than the other side believes.
     async fn steps(&mut self) -> Result<()> {
-        let mut last = None;
+        let (mut last, mut turn) = (None, None::<PeerTurn>);
         for _ in 0..TRIES {
+            let ended = self.replica.peers().ended();
             let Some(mut peer) = self.meet().await? else { continue };
+            if turn.as_ref().is_none_or(|turn| turn.peer != peer.store) {
+                drop(turn.take());
+                let next = self.replica.peers().with(peer.store, &ended).await;
+                if !turn.insert(next).is_next {
+                    // Another exchange has changed what the hello compared.
+                    continue;
+                }
+            }
             match self.exchange(&mut peer).await {
                 Ok(()) if !std::mem::take(&mut self.is_stranger) => return self.remember(&peer).await,
                 Ok(()) => {}
