@@ -31,9 +31,13 @@ impl Output {
         self.json
     }
 
-    /// Returns whether progress is reported as messages.
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.verbose
+    /// Returns how progress is reported where there is no terminal.
+    pub(crate) fn progress(&self) -> Progress {
+        match (self.json, self.verbose) {
+            (true, _) => Progress::Json,
+            (false, true) => Progress::Text,
+            (false, false) => Progress::Nothing,
+        }
     }
 
     /// Prints an answer in the form that was asked for.
@@ -108,6 +112,25 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     text.push(b'\n');
     Ok(text)
+}
+
+/// How progress is reported on standard error, besides a bar on a terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Progress {
+    Nothing,
+    Text,
+    Json,
+}
+
+impl Progress {
+    /// Reports how far something has come.
+    pub(crate) fn tell(self, now: &(impl Display + Serialize)) {
+        match self {
+            Progress::Nothing => {}
+            Progress::Text => message(now),
+            Progress::Json => message(serde_json::json!({"progress": now})),
+        }
+    }
 }
 
 /// Prints a message for the user. It is not an error if nobody reads it.

@@ -36,6 +36,21 @@ impl Patience {
     }
 }
 
+/// Lets something be said at once, and then at most once a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Often(Option<Instant>);
+
+impl Often {
+    /// Returns whether it is time to say something, which is then taken as said.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|before| before.elapsed() >= Duration::from_secs(1));
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
 /// Does work, and says what is waited for if it takes long.
 pub(crate) async fn saying<T>(what: impl Display, work: impl Future<Output = T>) -> T {
     let mut patience = Patience::new();

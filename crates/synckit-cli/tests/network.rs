@@ -159,7 +159,8 @@ fn progress_has_a_total_and_is_reported_in_pipes() {
     let place = Place::new();
     let (_hub, url) = place.serve("--db hub.db --node hub");
     let line = r#"{"type":"T","aggregate_id":"x","data":1}"#.to_owned() + "\n";
-    place.run_with("import --db a.db --node a", &[], &line.repeat(3_000)).ok();
+    let imported = place.run_with("-v import --db a.db --node a", &[], &line.repeat(3_000)).ok();
+    assert!(imported.err.contains(" lines read, "), "{imported:?}");
     let pushed = place.run(&format!("-v sync --db a.db {url}")).ok();
     assert!(pushed.err.contains(" pushed\n"), "{pushed:?}");
     let pulled = place.run(&format!("-v sync --db b.db --node b {url} --batch 500")).ok();

@@ -3,7 +3,7 @@
 mod support;
 
 use support::{directory, node, one, recorded};
-use synckit_core::{ErrorKind, EventStore};
+use synckit_core::ErrorKind;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use synckit_testkit::plans::content;
 

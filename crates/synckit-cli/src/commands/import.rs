@@ -16,9 +16,9 @@ use synckit::{BoxStore, Error, ErrorKind, Event, NewEvent, NodeId};
 
 use crate::commands::{Replica, closing, replica, whole};
 use crate::failure::{self, Exit, Failure};
-use crate::output::{self, Output};
+use crate::output::{self, Output, Progress};
 use crate::text;
-use crate::waiting::saying;
+use crate::waiting::{Often, saying};
 use lines::{Batch, Lines};
 use told::Bad;
 
@@ -70,15 +70,16 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let (input, size) = open(&args.file)?;
     let store = args.replica.open().await?;
     let bar = bar(size);
+    let progress = output.progress();
     let imported = match args.exact {
         false => {
-            import(Lines::<NewEvent>::new(input), &bar, async |answer, events| {
+            import(Lines::<NewEvent>::new(input), &bar, progress, async |answer, events| {
                 answer.record(&store, &bar, events).await
             })
             .await
         }
         true => {
-            import(Lines::<Event>::new(input), &bar, async |answer, events| {
+            import(Lines::<Event>::new(input), &bar, progress, async |answer, events| {
                 answer.take(&store, &bar, events).await
             })
             .await
@@ -92,6 +93,19 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     }
     output.answer(&answer)?;
     Ok(if answer.bad.count > 0 { Exit::Failed } else { Exit::Done })
+}
+
+/// How far an import has come.
+#[derive(Serialize)]
+struct Now {
+    lines: u64,
+    recorded: usize,
+}
+
+impl fmt::Display for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} read, {} recorded", text::count(self.lines, "line"), text::number(self.recorded))
+    }
 }
 
 /// How the reason begins for which an event with a stamp is not recorded.
@@ -135,9 +149,10 @@ fn bar(size: Option<u64>) -> ProgressBar {
 async fn import<T: DeserializeOwned + Send + 'static>(
     mut lines: Lines<T>,
     bar: &ProgressBar,
+    progress: Progress,
     mut take: impl AsyncFnMut(&mut Answer, Vec<(u64, T)>) -> Result<(), Failure>,
 ) -> Result<Answer, Failure> {
-    let mut answer = Answer::default();
+    let (mut answer, mut often) = (Answer::default(), Often::default());
     loop {
         let next = tokio::task::spawn_blocking(move || lines.next_batch().map(|batch| (lines, batch)));
         let read = match answer.lines {
@@ -157,7 +172,11 @@ async fn import<T: DeserializeOwned + Send + 'static>(
         })?;
         answer.lines = last_line;
         bar.inc(bytes);
-        bar.set_message(format!("{} recorded", text::number(answer.recorded)));
+        let now = Now { lines: answer.lines, recorded: answer.recorded };
+        bar.set_message(now.to_string());
+        if often.is_due() {
+            progress.tell(&now);
+        }
         if end {
             return Ok(answer);
         }

@@ -19,10 +19,10 @@ use crate::commands::rules::{self, Chosen};
 use crate::commands::{Replica, clock, closing};
 use crate::failure::{Exit, Failure, is_of_peer};
 use crate::headers::Headers;
-use crate::output::Output;
+use crate::output::{self, Output, Progress};
 use crate::text;
 use crate::tls::ClientCertificates;
-use progress::{Form, Progress};
+use progress::Watching;
 use unseen::Unseen;
 
 /// Exchange events with a hub: pull, settle conflicts, push
@@ -103,12 +103,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let transport = connect(&args)?;
     let rules = args.rules.as_deref().map(rules::load).transpose()?;
     let store = args.replica.open().await?;
-    let form = match (output.is_json(), output.is_verbose()) {
-        (true, _) => Form::Json,
-        (false, true) => Form::Text,
-        (false, false) => Form::Nothing,
-    };
-    let synced = sync(&store, transport, filter, rules, form, &args).await;
+    let synced = sync(&store, transport, filter, rules, output.progress(), &args).await;
     let report = closing(&store, synced).await?;
     let exit = match report.refused_count + report.refused_before {
         0 if report.held_back_count == 0 && report.gaps.is_empty() => Exit::Done,
@@ -127,7 +122,16 @@ fn connect(args: &Args) -> Result<BoxTransport, Failure> {
         let message = format!("{option} has no effect on {scheme}://, where everything is sent in clear");
         return Err(Failure::usage(message, format!("write {scheme}s://, or leave {option} out")));
     }
-    transports(certificates.read()?, args.headers.read()?).connect(url).map_err(|error| {
+    let headers = args.headers.read()?;
+    let here = ["127.0.0.1", "localhost", "[::1]"];
+    let near = url.split_once("://").is_some_and(|(_, rest)| here.iter().any(|here| rest.starts_with(here)));
+    if !headers.is_empty() && matches!(scheme, "http" | "grpc") && !near {
+        output::message(format_args!(
+            "warning: headers and passwords go to {} in clear; write {scheme}s:// if it can be",
+            text::plain(url)
+        ));
+    }
+    transports(certificates.read()?, headers).connect(url).map_err(|error| {
         Failure::from(error).hint("write it as http://HOST:PORT, such as http://127.0.0.1:8080")
     })
 }
@@ -137,11 +141,11 @@ async fn sync(
     transport: BoxTransport,
     filter: Filter,
     rules: Option<Chosen>,
-    form: Form,
+    form: Progress,
     args: &Args,
 ) -> Result<SyncReport, Failure> {
-    let progress = Progress::new(store, &args.url, &filter, form).await?;
-    let shown = progress.clone();
+    let watching = Watching::new(store, &args.url, &filter, form).await?;
+    let shown = watching.clone();
     let builder = synckit::Replica::builder(store.clone());
     let replica = match rules {
         Some(rules) => builder.with_resolver(rules.resolver).build(),
@@ -162,7 +166,7 @@ async fn sync(
     if args.retry_refused {
         replica.retry_refused().await?;
     }
-    let synced = progress.watching(manager.sync()).await;
+    let synced = watching.until_done(manager.sync()).await;
     let closed = transport.close().await;
     let report = synced.map_err(|failed| {
         let hint = hint(&failed.error);

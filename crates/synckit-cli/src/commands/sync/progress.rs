@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::failure::Failure;
+use crate::output::Progress;
+use crate::text;
+use crate::waiting::{self, Often, Patience};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use synckit::{
@@ -11,21 +15,12 @@ use synckit::{
     plan::notes::{self, PullNote},
     store::StoreExt,
 };
-use tokio::time::Instant;
 
-use crate::failure::Failure;
-use crate::output;
-use crate::text;
-use crate::waiting::{self, Patience};
-
-/// How often progress is reported where there is no terminal.
-const OFTEN: Duration = Duration::from_secs(1);
-
-/// How far a sync has come, on a terminal, as messages, or as JSON on standard error.
+/// How far a sync has come, and what it waits for.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(super) struct Watching {
     url: String,
-    form: Form,
+    form: Progress,
     bar: ProgressBar,
     /// How far peers were pulled before, by the key of the note that says so.
     pulled_to: Arc<BTreeMap<String, Position>>,
@@ -33,19 +28,11 @@ pub(super) struct Progress {
     state: Arc<Mutex<State>>,
 }
 
-/// What is reported besides the bar, which is shown on a terminal only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Nothing,
-    Text,
-    Json,
-}
-
 #[derive(Debug)]
 struct State {
     now: Now,
     patience: Patience,
-    reported: Option<Instant>,
+    often: Often,
 }
 
 /// How far a sync has come.
@@ -57,12 +44,12 @@ struct Now {
     to_pull: Option<Position>,
 }
 
-impl Progress {
+impl Watching {
     pub(super) async fn new(
         store: &BoxStore,
         url: &str,
         filter: &Filter,
-        form: Form,
+        form: Progress,
     ) -> Result<Self, Failure> {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
@@ -73,8 +60,8 @@ impl Progress {
             let position = note.parse::<PullNote>()?.cursor.position();
             pulled_to.insert(note.key, position);
         }
-        let state = State { now: Now::default(), patience: Patience::new(), reported: None };
-        Ok(Progress {
+        let state = State { now: Now::default(), patience: Patience::new(), often: Often::default() };
+        Ok(Watching {
             url: url.to_owned(),
             form,
             bar,
@@ -93,20 +80,15 @@ impl Progress {
         let now = Now { pulled: report.pulled, pushed: report.pushed, to_pull };
         let mut state = self.state();
         (state.now, state.patience) = (now, Patience::new());
-        if state.reported.is_none_or(|before| before.elapsed() >= OFTEN) {
-            state.reported = Some(Instant::now());
-            match self.form {
-                Form::Nothing => {}
-                Form::Text => output::message(now),
-                Form::Json => output::message(serde_json::json!({"progress": now})),
-            }
+        if state.often.is_due() {
+            self.form.tell(&now);
         }
         self.bar.set_message(now.to_string());
         self.bar.tick();
     }
 
     /// Runs a sync, and says what is waited for when nothing moves.
-    pub(super) async fn watching<T>(&self, sync: impl Future<Output = T>) -> T {
+    pub(super) async fn until_done<T>(&self, sync: impl Future<Output = T>) -> T {
         tokio::pin!(sync);
         let done = loop {
             let mut patience = self.state().patience;

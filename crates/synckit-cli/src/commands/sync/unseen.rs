@@ -4,10 +4,10 @@
 //! nobody else can have seen: one side has an event that was recorded here and not given to anybody before this sync.
 
 use synckit::{
-    BoxStore, Conflict, ConflictResolver, Dot, EventStore, LastWriteWins, Position, Result,
+    BoxStore, Conflict, ConflictResolver, Dot, Error, EventStore, LastWriteWins, NodeId, Position, Result,
     conflict::{Answer, Ruling},
-    plan::notes,
-    store::{Query, StoreExt},
+    plan::notes::{self, Latest},
+    store::{Needs, StoreExt},
 };
 
 /// Lets the latest edit stand where nobody else has seen the conflict, and leaves it for review otherwise.
@@ -18,20 +18,39 @@ pub(super) struct Unseen {
 }
 
 impl Unseen {
-    /// Finds out what was not handed out yet.
+    /// Finds out what was not handed out yet, by a few lookups however long the log is.
     pub(super) async fn of(store: &BoxStore) -> Result<Self> {
         let author = store.identity().await?.author;
-        let mut after = handed(store).await?;
-        loop {
-            let page = store.read(Query::after(after)).await?;
-            let dots = page.events.into_iter().filter(|stored| stored.source.is_none());
-            let first = dots.filter_map(|stored| stored.event.dot).find(|dot| dot.node == author);
-            if first.is_some() || !page.more {
-                return Ok(Unseen { first });
+        let handed = handed(store).await?;
+        let Some(latest) = latest(store, &author).await? else { return Ok(Unseen { first: None }) };
+        // Positions grow with counters. Up to `before` all were handed out, from `first` on none.
+        let (mut before, mut first, mut asked) = (0, latest + 1, latest);
+        while before + 1 < first {
+            match position(store, Dot::new(author.clone(), asked)).await? {
+                Some(position) if position > handed => first = asked,
+                _ => before = asked,
             }
-            after = page.scanned_to;
+            asked = before + (first - before) / 2;
         }
+        Ok(Unseen { first: (first <= latest).then(|| Dot::new(author, first)) })
     }
+}
+
+/// Returns the counter of the latest event under a name.
+async fn latest(store: &BoxStore, author: &NodeId) -> Result<Option<u64>> {
+    let key = notes::origin(author);
+    let Some(note) = store.note(key.clone()).await? else { return Ok(None) };
+    let text =
+        str::from_utf8(&note.value).map_err(|_| Error::corrupt("a note cannot be read").with("key", key))?;
+    Ok(Some(text.parse::<Latest>()?.counter))
+}
+
+/// Returns where the event with this dot is.
+async fn position(store: &BoxStore, dot: Dot) -> Result<Option<Position>> {
+    let facts = store.facts(Needs { dots: vec![dot.clone()], ..Needs::default() }).await?;
+    let Some(id) = facts.dots.get(&dot) else { return Ok(None) };
+    let facts = store.facts(Needs { ids: vec![id.clone()], ..Needs::default() }).await?;
+    Ok(facts.held.get(id).map(|held| held.position))
 }
 
 /// Returns the position up to which events were given to anybody.
