@@ -1,7 +1,7 @@
 //! The settings of a replica.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use synckit_core::{EventStore, Limits};

@@ -1,6 +1,6 @@
 //! What is known of the peer, and how far each side has the other's events.
 
-use synckit_core::{Caller, Identity, Limits, Placed, Position, StoreId};
+use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
