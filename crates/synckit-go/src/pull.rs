@@ -111,8 +111,8 @@ async fn rows(
 ) -> Result<Vec<StoredEvent>> {
     if let Some(reason) = record.known.contradicts(row) {
         tracing::warn!(client = %record.author, reason, "an old client starts over");
-        record.start_over(row == 0).await?;
         *contact = Contact::default();
+        record.start_over(row == 0).await?;
     }
     record.known.rows = row;
     record.known.empty |= row == 0;

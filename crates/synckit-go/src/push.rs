@@ -56,8 +56,8 @@ impl GoRoutes {
         let mut follows = rows.follow(record.known.shown.as_ref(), contact.pushed);
         if follows == Follows::Replaced {
             tracing::warn!(client = %author, "the table of an old client is another than before; the hub asks for all of it");
-            record.start_over(false).await?;
             *contact = Contact::default();
+            record.start_over(false).await?;
             follows = rows.follow(None, None);
         }
         let (fresh, shown) = self.take_known(events, refused).await?;

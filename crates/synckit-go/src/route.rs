@@ -109,7 +109,7 @@ impl GoRoutes {
         let (parts, body) = request.into_parts();
         let not_found = || Error::new(ErrorKind::NotFound, "not found");
         let route = Route::at(parts.uri.path()).ok_or_else(not_found)?;
-        let coding = route.check(&parts.method, &parts.headers)?;
+        let coding = route.check(&parts.method, &parts.headers).map_err(fewer)?;
         let query = parts.uri.query().unwrap_or_default();
         if route.call == Call::Stream {
             let mut answer = Response::new(self.stream(&route, query, admission).await?);
@@ -119,16 +119,30 @@ impl GoRoutes {
             return Ok(answer);
         }
         let mut arrival = admission.arrive(None);
-        let body = body_of(body, BODY_BYTES, admission.config().timeouts.idle(), &mut arrival).await?;
+        let idle = admission.config().timeouts.idle();
+        let body = body_of(body, BODY_BYTES, idle, &mut arrival).await.map_err(fewer)?;
         let turn = arrival.begin(None).await?;
         let call = async {
             let unfolded = coding.estimate(body.len());
-            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await?;
+            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await;
+            let body = body.map_err(|error| fewer(error.into()).error)?;
             self.call(&route, query, body).await
         };
         let text = turn.within(call).await?;
         Ok(packed(&parts.headers, "application/json", Format::Json, text).await?)
     }
+}
+
+/// Says what helps against a request that is too large: such a client sends the same batch again and again.
+fn fewer(problem: Problem) -> Problem {
+    if problem.error.kind() != ErrorKind::TooLarge {
+        return problem;
+    }
+    let message = problem.error.message();
+    let message =
+        format!("{message}; let the client push fewer events at a time: lower its SyncOptions.BatchSize");
+    tracing::warn!(%message, "an old client is stuck: it sends too much at a time");
+    Problem { error: Error::too_large(message), ..problem }
 }
 
 impl fmt::Debug for GoRoutes {

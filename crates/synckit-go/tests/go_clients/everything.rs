@@ -1,6 +1,6 @@
 //! Everybody gets everything: two clients with their own tables, and replicas beside them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use synckit_core::EventStore;
 
 use crate::hub::{Hub, event, new_event};

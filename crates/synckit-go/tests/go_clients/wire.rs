@@ -255,7 +255,7 @@ async fn what_is_wrong_with_a_request_is_told_by_its_status() {
     std::io::copy(&mut std::io::Read::take(std::io::repeat(b' '), 100 << 20), &mut packer).unwrap();
     let answer = hub.call("POST", "/clients/ann/push", gzip, &packer.finish().unwrap()).await;
     assert_eq!((answer.status, hub.log().await.len()), (413, 0));
-    answer.error();
+    assert!(answer.error().contains("SyncOptions.BatchSize"), "{}", answer.text());
 }
 
 #[tokio::test]
