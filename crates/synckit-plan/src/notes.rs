@@ -62,8 +62,6 @@ pub const ASKED: &str = "asked";
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
 pub const REFUSED_BY_PEERS: &str = "refused/peer/";
-/// The prefix of the keys of how far callers say they have pushed here.
-pub const PUSHED: &str = "pushed/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
@@ -124,7 +122,7 @@ pub fn push(peer: StoreId, filter: &str) -> String {
 
 /// Returns the key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
-    format!("{PUSHED}{caller}/{filter}")
+    format!("pushed/{caller}/{filter}")
 }
 
 /// Returns the key of the peer that a filter was last synced with, or that it was last synced with at an address.

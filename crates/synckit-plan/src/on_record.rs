@@ -1,7 +1,7 @@
 //! The place in a caller's log up to which it has pushed, as kept here.
 //!
-//! Callers choose their filters and their store ids, so what they cause to be kept is bounded: a few filters each, and
-//! nothing of a caller that has not pushed for long.
+//! Callers choose their filters, so the number of filters that are kept of each is bounded. Places do not expire: a place
+//! is evidence, by which a copy of the caller's log is recognised however late it comes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,14 +34,7 @@ pub struct Pushed {
 impl Pushed {
     /// The maximum number of filters of one caller that are kept. Of more, those that were pushed with least recently
     /// go, except for the one with the furthest place.
-    pub const MAX_FILTERS: usize = 16;
-    /// How long a place is kept after the last push, in milliseconds: 400 days.
-    pub const EXPIRES: u64 = 400 * 24 * 3_600_000;
-
-    /// Returns whether the place need not be kept any longer. A caller that returns later is asked what it has.
-    pub fn has_expired(&self, now: u64) -> bool {
-        now.saturating_sub(self.at) > Self::EXPIRES
-    }
+    pub const MAX_FILTERS: usize = 256;
 }
 
 impl fmt::Display for Pushed {
@@ -101,9 +94,7 @@ impl OnRecord {
             others.remove(at);
             room -= 1;
         }
-        let too_much =
-            others.into_iter().enumerate().filter(|(at, (pushed, _))| *at >= room || pushed.has_expired(now));
-        plan.delete.extend(too_much.map(|(_, (_, key))| key.clone()));
+        plan.delete.extend(others.into_iter().skip(room).map(|(_, key)| key.clone()));
         let pushed = Pushed { place, at: now };
         Ok(Some(Note { key, value: pushed.to_string().into_bytes() }))
     }

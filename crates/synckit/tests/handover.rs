@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use synckit::{
-    Access, Digest, Endpoint, Environment, ErrorKind, Event, EventStore, NewEvent, NodeId, Replica, StoreId,
-    SyncManager, SystemEnvironment, Transport,
-    plan::{Pushed, notes},
-    store::{Cursor, Mark, Note, StoreExt},
+    Access, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, Replica, SyncManager,
+    Transport,
+    store::{Cursor, Mark, StoreExt},
     transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusalCode},
 };
 use synckit_memory::MemoryStore;
@@ -225,29 +224,4 @@ async fn nothing_is_stored_where_the_peer_knows_a_further_place_in_the_callers_l
     assert_eq!((answer.pushed, answer.counter, answer.ahead), (Some(after), 1, None));
     let known: Vec<_> = answer.known.iter().map(Cursor::position).collect();
     assert_eq!(known, [1, 2]);
-}
-
-#[tokio::test]
-async fn places_of_callers_that_are_long_gone_are_forgotten_when_a_stranger_comes() {
-    let hub = store("hub");
-    let (old, recent) = (StoreId::from_bytes([5; 16]), StoreId::from_bytes([6; 16]));
-    let day = 24 * 3_600_000;
-    let now = SystemEnvironment.now();
-    let note = |caller: StoreId, age: u64| Note {
-        key: notes::pushed(caller, "all"),
-        value: Pushed { place: Cursor::at(caller, 1, Mark(1)), at: now - age * day }.to_string().into_bytes(),
-    };
-    hub.edit(vec![note(old, 401), note(recent, 399)], Vec::new()).await.expect("put");
-    let say_hello = async |byte: u8| {
-        let caller =
-            Caller { node: NodeId::new("stranger").expect("valid"), store: StoreId::from_bytes([byte; 16]) };
-        let filter = "all".to_owned();
-        let request = HelloRequest { protocol: PROTOCOL_VERSION, caller, filter, cursor: None, ahead: None };
-        Endpoint::new(hub.clone()).hello(request).await.expect("a response");
-        let kept = hub.notes_under(notes::PUSHED).await.expect("read");
-        kept.into_iter().map(|note| note.key).collect::<Vec<_>>()
-    };
-    // It looks at those that follow the stranger.
-    assert_eq!(say_hello(9).await.len(), 2);
-    assert_eq!(say_hello(1).await, [notes::pushed(recent, "all")]);
 }

@@ -2,10 +2,10 @@
 
 use synckit_core::{
     Ahead, Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Needs, Note,
-    NoteQuery, PROTOCOL_VERSION, PushRequest, PushResponse, Result, StoreId, Stored, Transport,
+    PROTOCOL_VERSION, PushRequest, PushResponse, Result, StoreId, Stored, Transport,
 };
+use synckit_plan::Pushed;
 use synckit_plan::notes::{self, Latest};
-use synckit_plan::{Pushed, StoreExt};
 
 use crate::endpoint::{Endpoint, check_filter};
 use crate::peer_notes::{notes_about, places_in, text};
@@ -43,9 +43,6 @@ impl<S: EventStore> Endpoint<S> {
         if facts.head.store == request.caller.store {
             return Err(same_store().with("node", &request.caller.node).at("endpoint", "hello"));
         }
-        if !facts.notes.keys().any(|key| key.starts_with(&notes::pushed(request.caller.store, ""))) {
-            self.forget_expired(request.caller.store).await?;
-        }
         let ours = |cursor: &Cursor| cursor.store() == facts.head.store || identity.was(cursor.store());
         let latest: Option<Latest> = facts.note(&origin).map(|value| text(&origin, value)).transpose()?;
         let former: Vec<StoreId> = identity.former.iter().map(|former| former.store).collect();
@@ -70,22 +67,6 @@ impl<S: EventStore> Endpoint<S> {
             answer.ahead = self.store_ahead(request.caller, request.filter, ahead).await?;
         }
         Ok(answer)
-    }
-
-    /// Forgets how far callers have pushed that have not done so for long. Looks at a few: those whose ids, which are
-    /// random, follow that of a stranger. So what strangers leave behind is looked at as often as strangers come.
-    async fn forget_expired(&self, stranger: StoreId) -> Result<()> {
-        const LOOKED_AT: usize = 16;
-        let prefix = notes::PUSHED.to_owned();
-        let query = NoteQuery::Prefix { prefix, after: notes::pushed(stranger, ""), limit: LOOKED_AT };
-        let now = self.environment.now();
-        let mut expired = Vec::new();
-        for note in self.store.notes(query).await? {
-            if text::<Pushed>(&note.key, &note.value)?.has_expired(now) {
-                expired.push(note.key);
-            }
-        }
-        if expired.is_empty() { Ok(()) } else { self.store.edit(Vec::new(), expired).await }
     }
 
     /// Stores events that came with a hello, as a push does. Refusals are reported by the push that follows.
