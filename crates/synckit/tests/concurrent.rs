@@ -61,14 +61,46 @@ async fn what_came_from_a_copy_of_the_peer_meanwhile_does_not_count_as_held_by_t
     }
     with_hub.await.expect("it ends").expect("syncs");
     with_copy.await.expect("it ends").expect("syncs");
+    rest(&replica, [&hub, &copy], 4).await;
+}
+
+/// A copy of the hub takes a fresh id between its hello and the pull. What came from it must not count as held by the
+/// hub, which goes on under the id that both had.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_fresh_id_after_its_hello_is_met_again() {
+    let (hub, replica) = (store("hub"), Replica::new(store("r")));
+    replica.record([note("first")]).await.expect("recorded");
+    manager(&replica, &hub, None).sync().await.expect("syncs");
+    let copy = hub.copy();
+    Replica::new(copy.clone()).record([note("x")]).await.expect("recorded");
+
+    let turns = Turns::default();
+    let with_copy = manager(&replica, &copy, Some(&turns));
+    let with_copy = tokio::spawn(async move { with_copy.sync().await });
+    idle().await;
+    assert!(turns.pass(|_| 0), "it says hello, and then pulls");
+    idle().await;
+    Replica::new(copy.clone()).reidentify(None).await.expect("renewed");
+    while !with_copy.is_finished() {
+        turns.pass(|_| 0);
+        idle().await;
+    }
+    with_copy.await.expect("it ends").expect("syncs");
+    replica.record([note("x")]).await.expect("recorded");
+    rest(&replica, [&hub, &copy], 3).await;
+}
+
+/// Syncs with both until nothing is left to do, and checks that all hold this number of recorded events, each after its
+/// causes.
+async fn rest(replica: &Replica<MemoryStore>, peers: [&MemoryStore; 2], recorded: usize) {
     for _ in 0..3 {
-        for peer in [&hub, &copy] {
-            manager(&replica, peer, None).sync().await.expect("syncs");
+        for peer in peers {
+            manager(replica, peer, None).sync().await.expect("syncs");
         }
     }
-    for store in [&hub, &copy, replica.store()] {
+    for store in [peers[0], peers[1], replica.store()] {
         let log = log(store).await;
-        assert_eq!(log.iter().filter(|event| !event.is_derived()).count(), 4);
+        assert_eq!(log.iter().filter(|event| !event.is_derived()).count(), recorded);
         for (at, event) in log.iter().enumerate() {
             let late = log[at..].iter().find(|cause| !cause.is_derived() && event.has_seen(cause));
             assert_eq!(late, None, "it comes after its effect");
