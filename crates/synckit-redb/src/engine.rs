@@ -152,7 +152,7 @@ impl Tables {
         if let Some(table) = opened.get() {
             return Ok(table);
         }
-        let table = guarded(|| Table::open(&self.transaction, tree));
+        let table = guarded(|| Ok(Table::open(&self.transaction, tree)?));
         let table = table.map_err(|error| failed(&self.failed, error))?;
         Ok(opened.get_or_init(|| table))
     }
@@ -163,14 +163,14 @@ impl Snapshot for Tables {
 
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>> {
         let table = self.table(tree)?;
-        guarded(|| table.get(key)).map_err(|error| failed(&self.failed, error))
+        guarded(|| Ok(table.get(key)?)).map_err(|error| failed(&self.failed, error))
     }
 
     fn scan(&self, tree: Tree, keys: Range<Vec<u8>>) -> Result<impl Iterator<Item = Result<(Bytes, Bytes)>>> {
         let table = self.table(tree)?;
-        let mut range = guarded(|| table.range(keys)).map_err(|error| failed(&self.failed, error))?;
+        let mut range = guarded(|| Ok(table.range(keys)?)).map_err(|error| failed(&self.failed, error))?;
         Ok(std::iter::from_fn(move || {
-            let next = guarded(|| range.next().transpose());
+            let next = guarded(|| Ok(range.next().transpose()?));
             next.map_err(|error| failed(&self.failed, error)).transpose()
         }))
     }
