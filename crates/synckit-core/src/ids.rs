@@ -74,12 +74,6 @@ macro_rules! text_name {
             }
         }
 
-        impl std::borrow::Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                self.as_str()
-            }
-        }
-
         impl FromStr for $name {
             type Err = Error;
             fn from_str(text: &str) -> Result<Self> {

@@ -1,7 +1,6 @@
 //! The text of a name. Names are compared and copied all the time, so most of them are kept in place.
 
 use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The longest text that is kept in place, in bytes.
@@ -10,7 +9,7 @@ const IN_PLACE: usize = 22;
 /// Text in place, which compares as an array of a fixed length, or shared.
 ///
 /// **Invariant**: what fits in place is there, followed by zeros, with its length.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
     Short([u8; IN_PLACE], u8),
     Long(Arc<str>),
@@ -64,13 +63,6 @@ impl PartialOrd for Name {
     #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-/// Hashes as text, which stands for a name in lookups.
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
     }
 }
 

@@ -136,17 +136,17 @@ mod tests {
     use futures_util::stream;
     use http_body_util::StreamBody;
     use hyper::body::Frame;
-    use synckit_remote::ServerConfig;
+    use synckit_remote::{Admission, ServerConfig};
 
     use super::*;
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_a_fault_in_transit() {
-        let admission = Admission::new(ServerConfig::default());
-        let turn = admission.begin(None).await.expect("there is room");
+        let mut arrival = Admission::new(ServerConfig::default()).arrive(None);
         let frames = [Ok(Frame::data(Bytes::from_static(b"{"))), Err(io::Error::other("cut"))];
         let body = StreamBody::new(stream::iter(frames));
-        let problem = body_of(body, 100, &admission, &turn).await.expect_err("it broke off");
+        let problem =
+            body_of(body, 100, Duration::from_secs(60), &mut arrival).await.expect_err("it broke off");
         assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(problem.error.is_in_transit() && problem.error.is_retryable(), "{:?}", problem.error);
     }

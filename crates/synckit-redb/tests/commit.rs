@@ -244,16 +244,16 @@ async fn a_page_names_the_marks_at_its_ends_and_facts_those_that_are_asked_for()
     assert!(log[0].mark == log[1].mark && log[1].mark != log[2].mark);
     let page = store.read(Query::after(1).at_most(1, usize::MAX)).await.expect("reads");
     assert_eq!((page.from, page.upto), (Some(log[0].mark), Some(log[1].mark)));
-    let page = store.read(Query::after(2).of_aggregate("y".try_into().expect("valid"))).await.expect("reads");
+    let page = store.read(Query::after(2).of_aggregate("y".parse().expect("valid"))).await.expect("reads");
     assert_eq!((page.from, page.upto), (Some(log[1].mark), Some(log[2].mark)));
     for (after, from) in [(0, None), (4, None), (u64::MAX, None)] {
         assert_eq!(store.read(Query::after(after)).await.expect("reads").from, from);
     }
-    let histories = vec!["y".try_into().expect("valid"), "z".try_into().expect("valid")];
+    let histories = vec!["y".parse().expect("valid"), "z".parse().expect("valid")];
     let needs = Needs { places: vec![0, 3, 4], histories, ..Needs::default() };
     let facts = store.facts(needs).await.expect("reads");
     assert_eq!(facts.places, HashMap::from([(3, log[2].mark)]));
-    let (y, z) = ("y".try_into().expect("valid"), "z".try_into().expect("valid"));
+    let (y, z) = ("y".parse().expect("valid"), "z".parse().expect("valid"));
     assert_eq!(facts.histories, HashMap::from([(y, vec![log[1].clone()]), (z, Vec::new())]));
 }
 

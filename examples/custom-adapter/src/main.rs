@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = SyncManager::new(till.clone(), Endpoint::new(hub.clone())).sync().await?;
     println!("pushed {} events; the hub has {}", report.pushed, hub.head().await?.position);
 
-    let receipt = "receipt-1".try_into()?;
+    let receipt = "receipt-1".parse()?;
     assert_eq!(till.history(&receipt).await?, Replica::new(hub.clone()).history(&receipt).await?);
     assert_eq!((store.head().await?.position, hub.head().await?.position), (2, 2));
     Ok(())

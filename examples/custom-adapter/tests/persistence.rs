@@ -14,7 +14,7 @@ async fn what_was_recorded_is_there_when_the_file_is_opened_again() -> Result<()
 
     let till = Replica::new(open(&path, NodeId::new("till-1")?).await?);
     till.record([NewEvent::new("ItemSold", "receipt-1", "pear")?]).await?;
-    let history = till.history(&"receipt-1".try_into()?).await?;
+    let history = till.history(&"receipt-1".parse()?).await?;
     assert_eq!(history.live().count(), 2);
     Ok(())
 }

@@ -127,7 +127,7 @@ fn any_resolution() -> impl Strategy<Value = Resolution> {
         sides.sort_by(|left, right| left.dot.cmp(&right.dot));
         sides.dedup_by(|left, right| left.dot == right.dot);
         let by = "anybody".to_owned();
-        Resolution { base, sides, decision, by, rule: None, reason: None, round: 0 }
+        Resolution { base, sides, decision, by, rule: None, reason: None, round: 0, overrides: None }
     })
 }
 

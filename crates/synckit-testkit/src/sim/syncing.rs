@@ -41,7 +41,7 @@ impl Crash {
 /// How a sync is made.
 #[derive(Clone)]
 pub(super) struct How {
-    crash: Option<Crash>,
+    pub(super) crash: Option<Crash>,
     /// The chance in a hundred that a message is lost, repeated or late.
     pub(super) loss: usize,
     pub(super) direction: Direction,

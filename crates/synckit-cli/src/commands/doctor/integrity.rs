@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use synckit::{
-    AggregateId, BoxStore, Error, EventStore, Position, VectorClock,
+    BoxStore, Error, EventStore, Position,
     conflict::Heads,
     plan::notes,
     store::{Facts, Needs, Page, StoredEvent},
