@@ -121,7 +121,7 @@ fn an_option_that_would_do_nothing_is_refused() {
     let usage = place.run(&format!("--json serve --db hub.db {tls}")).fails(2, &["--tls-cert"]);
     assert_eq!(usage.json()[0]["error"]["code"], "usage");
     place
-        .run("serve --db hub.db --go-clients --listen grpc://127.0.0.1:0")
+        .run("serve --db hub.db --go-readers --listen grpc://127.0.0.1:0")
         .fails(2, &["go-sync-kit speak HTTP", "hint: add --listen http://"]);
     place.run("serve --db hub.db --go-client x=y --listen grpc://127.0.0.1:0").fails(2, &["go-sync-kit"]);
     for scheme in ["http", "grpc"] {
@@ -253,8 +253,8 @@ fn a_refused_event_is_named_and_the_rest_arrives() {
     let refused = place.run("--json refused --db b.db").ok().json();
     assert_eq!((refused.len(), &refused[0]["id"], &refused[0]["by"]), (1, &"one".into(), &"peer".into()));
     assert!(place.run("refused --db b.db").ok().out.starts_with("one  id_taken  refused by"));
-    // It is tried again only on demand.
-    assert_eq!(place.run(&format!("sync --db b.db {url} --push-only")).code, Some(0));
+    // It is said at every sync, and tried again only on demand.
+    assert_eq!(place.run(&format!("sync --db b.db {url} --push-only")).code, Some(3));
     assert_eq!(place.run(&format!("sync --db b.db {url} --push-only --retry-refused")).code, Some(3));
     place.run("refused --db b.db --drop one").ok();
     assert_eq!(place.run("refused --db b.db").ok().out, "nothing was refused\n");

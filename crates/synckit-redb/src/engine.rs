@@ -35,11 +35,11 @@ struct Opened {
 impl Redb {
     /// Opens the database, and makes the tables where there is nothing yet and a store may be made.
     pub(crate) fn open(open: Open, opening: &Opening) -> Result<Self> {
-        let database = open().map_err(engine)?;
-        let found = found(&database.begin_read().map_err(engine)?).map_err(engine)?;
+        let database = guarded(&*open).map_err(engine)?;
+        let found = guarded(|| found(&database.begin_read()?)).map_err(engine)?;
         if found != Found::Store(1) {
             opening.check(found, 1)?;
-            make_tables(&database).map_err(engine)?;
+            guarded(|| make_tables(&database)).map_err(engine)?;
         }
         let opened = Opened { database: Some(database), failed: Arc::default() };
         Ok(Redb { open, opened: RwLock::new(opened) })
@@ -68,7 +68,7 @@ impl Redb {
         if opened.database.is_none() || opened.failed.load(Ordering::Acquire) {
             // The file is locked as long as the old database is there.
             opened.database = None;
-            opened.database = Some((self.open)().map_err(engine)?);
+            opened.database = Some(guarded(|| (self.open)()).map_err(engine)?);
             opened.failed = Arc::default();
         }
         Ok(())

@@ -19,7 +19,9 @@ fn events(name: &str, of: &str, count: usize) -> Vec<NewEvent> {
 /// Records events at a replica and syncs it with the hub.
 async fn write(hub: &Hub, name: &str, of: &str, count: usize) {
     let replica = hub.replica(name).await;
-    replica.replica().record(events(name, of, count)).await.unwrap();
+    for batch in events(name, of, count).chunks(1_000) {
+        replica.replica().record(batch.to_vec()).await.unwrap();
+    }
     replica.sync().await.unwrap();
 }
 
@@ -121,12 +123,13 @@ async fn a_filter_that_leaves_out_some_events_gets_all_others_and_is_not_thought
     let hub = Hub::start().await;
     let mut ann = Table::new("/clients/ann").with_filter(|event| event["type"] == "Noted");
     let replica = hub.replica("rep").await;
-    let new = (0..2_000).map(|n| {
+    let new = |n: usize| {
         let id = format!("r{n}").parse().unwrap();
         let kind = if n % 3 == 0 { "Noted" } else { "Other" };
         NewEvent::new(kind, format!("a{n}").as_str(), &n).unwrap().with_id(id)
-    });
-    replica.replica().record(new).await.unwrap();
+    };
+    replica.replica().record((0..1_000).map(new)).await.unwrap();
+    replica.replica().record((1_000..2_000).map(new)).await.unwrap();
     replica.sync().await.unwrap();
     for _ in 0..3 {
         ann.sync(&hub).await.unwrap();

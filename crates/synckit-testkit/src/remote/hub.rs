@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use synckit::{
-    Digest, Endpoint, EventStore, Limits, NewEvent, NodeId, RetryPolicy, SyncManager, SyncManagerBuilder,
+    Digest, Endpoint, EventStore, Limits, NewEvent, NodeId, Replica, RetryPolicy, SyncManager,
+    SyncManagerBuilder,
 };
 use synckit_memory::MemoryStore;
 use synckit_remote::{Client, ClientConfig, ServerConfig, serve};
@@ -65,6 +66,13 @@ pub fn builder<W: Wire>(
 ) -> SyncManagerBuilder<MemoryStore, Client<W::Exchange>> {
     let retry = RetryPolicy { base: Duration::from_millis(2), ..RetryPolicy::default() };
     SyncManager::builder(store.clone(), Client::with_config(config).unwrap()).with_retry(retry)
+}
+
+/// Records this number of events, in batches.
+pub(super) async fn record(replica: &Replica<MemoryStore>, count: usize) {
+    for first in (0..count).step_by(1_000) {
+        replica.record(notes(first..count.min(first + 1_000))).await.unwrap();
+    }
 }
 
 /// Returns events with these numbers whose data compresses as text does.

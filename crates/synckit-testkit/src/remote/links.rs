@@ -5,7 +5,7 @@ use synckit_remote::{ClientConfig, Timeouts};
 
 use super::Wire;
 use super::front::{Front, Verdict};
-use super::hub::{Hub, builder, manager, notes, store};
+use super::hub::{Hub, builder, manager, notes, record, store};
 use super::link::{Harm, Link};
 use crate::rng::Rng;
 
@@ -17,7 +17,7 @@ async fn moved<W: Wire>(harm: Harm) -> (u64, u64) {
     let (a, b) = (store("a"), store("b"));
     let link = Link::start::<W>(hub.address, harm).await;
     let from = manager::<W>(&a, link.url());
-    from.replica().record(notes(0..EVENTS)).await.unwrap();
+    record(from.replica(), EVENTS).await;
     synced(&from).await;
     let pushed = link.bytes();
     synced(&manager::<W>(&b, link.url())).await;
@@ -52,7 +52,7 @@ pub async fn a_limit_on_bodies_costs_each_byte_at_most_twice<W: Wire>() {
     let front = Front::start::<W>(hub.address).await;
     let (good, bad) = (store("good"), store("bad"));
     let from = manager::<W>(&good, front.url());
-    from.replica().record(notes(0..5_000)).await.unwrap();
+    record(from.replica(), 5_000).await;
     from.sync().await.unwrap();
     let once = front.bytes();
     front.rule(|_, body| if body.len() > 20_000 { Verdict::Answer(413) } else { Verdict::Pass });

@@ -7,7 +7,7 @@ use synckit_remote::{ClientConfig, ServerConfig};
 
 use super::Wire;
 use super::front::{Front, Verdict};
-use super::hub::{Hub, builder, manager, notes, store};
+use super::hub::{Hub, builder, manager, notes, record, store};
 
 /// How messages are packed, in HTTP and in gRPC.
 const ENCODINGS: [HeaderName; 2] = [http::header::CONTENT_ENCODING, HeaderName::from_static("grpc-encoding")];
@@ -189,7 +189,7 @@ pub async fn a_damaged_row_is_passed_over_and_fetched_when_it_can_be_read<W: Wir
     let hub = Hub::start::<W>().await;
     let front = Front::start::<W>(hub.address).await;
     let from = manager::<W>(&store("a"), front.url());
-    from.replica().record(notes(0..1_500)).await.unwrap();
+    record(from.replica(), 1_500).await;
     from.sync().await.unwrap();
     for row in [1, 700, 1_500] {
         let fresh = store(&format!("fresh-{row}"));
