@@ -42,9 +42,9 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
 }
 
-/// An aggregate that was written under so many names that its clock is full or nearly so: 800 or more of
-/// [`VectorClock::MAX_NODES`](synckit_core::VectorClock::MAX_NODES). Above the limit, edits that do not fit into one clock stand side by side and cannot be
-/// settled. Continue in another aggregate, and name this one in it.
+/// An aggregate whose clock is full or nearly so: it was written under 800 or more names, of at most
+/// [`VectorClock::MAX_NODES`](synckit_core::VectorClock::MAX_NODES). Above the limit, edits that do not fit into one clock
+/// stand side by side and cannot be settled. Continue in another aggregate, and name this one in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FullAggregate {
