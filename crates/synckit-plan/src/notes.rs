@@ -58,6 +58,8 @@ pub const WAITING_CONFLICTS: &str = "waiting/";
 pub const WAITING: &str = "waiting";
 /// The key of the resolver that was asked last.
 pub const ASKED: &str = "asked";
+/// The prefix of the keys of [`PullNote`]s.
+pub const PULLS: &str = "pull/";
 /// The prefix of the keys of foreign events that were set aside.
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
@@ -112,7 +114,12 @@ pub fn waiting(aggregate: &AggregateId) -> String {
 
 /// Returns the key of a [`PullNote`].
 pub fn pull(peer: StoreId, filter: &str) -> String {
-    format!("pull/{peer}/{filter}")
+    format!("{PULLS}{peer}/{filter}")
+}
+
+/// Returns the peer of a [`PullNote`] with this key.
+pub fn pulled_from(key: &str) -> Option<StoreId> {
+    key.strip_prefix(PULLS)?.split('/').next()?.parse().ok()
 }
 
 /// Returns the key of a [`PushNote`].
@@ -178,8 +185,15 @@ pub fn gaps(peer: StoreId) -> String {
 }
 
 /// Returns the prefix of the keys of events that are to be fetched from a peer once more.
+///
+/// The id of the event follows; [`fetched_again`] returns it.
 pub fn fetch_again(peer: StoreId) -> String {
     format!("route/{peer}/again/")
+}
+
+/// Returns the id of an event that is to be fetched from a peer once more, from its key.
+pub fn fetched_again(key: &str) -> Option<&str> {
+    key.strip_prefix("route/")?.split_once("/again/").map(|(_, id)| id)
 }
 
 /// The highest counter held of a node, and the event with that counter. Its text form is `counter event`.

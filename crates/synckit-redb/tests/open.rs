@@ -12,8 +12,8 @@ use synckit_redb::{RedbConfig, RedbStore};
 use synckit_testkit::samples::node;
 use tempfile::TempDir;
 
-/// Where the store keeps everything.
-const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("synckit");
+const EVENTS: TableDefinition<'_, &[u8; 8], &[u8]> = TableDefinition::new("events");
+const NOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("notes");
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -110,7 +110,7 @@ async fn a_newer_format_is_refused() {
     make(&path).await;
     change(&path, |transaction| {
         let format = 2_u64.to_be_bytes();
-        transaction.open_table(ENTRIES).expect("opens").insert(&b"F"[..], &format[..]).expect("inserts");
+        transaction.open_table(NOTES).expect("opens").insert(&b"\xffF"[..], &format[..]).expect("inserts");
     });
     let error = refused(config(&path)).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -126,9 +126,11 @@ async fn a_damaged_row_is_corrupt_and_the_rest_is_read() {
     }
     drop(store);
     change(&path, |transaction| {
-        let key = [&b"e"[..], &2_u64.to_be_bytes()].concat();
-        let mut table = transaction.open_table(ENTRIES).expect("opens");
-        table.insert(key.as_slice(), &b"\x01\x00rubbish"[..]).expect("inserts").expect("the row is there");
+        let mut table = transaction.open_table(EVENTS).expect("opens");
+        table
+            .insert(&2_u64.to_be_bytes(), &b"\x01\x00rubbish"[..])
+            .expect("inserts")
+            .expect("the row is there");
     });
     let store = RedbStore::open(config(&path)).await.expect("opens");
     // The page before it ends there.

@@ -171,7 +171,11 @@ pub(crate) async fn honest(
     let upto = note.cursor.position() as usize;
     let pulled = log(peer).await?.into_iter().take(upto);
     let pulled = pulled.filter(|stored| stored.source != Some(note.held_by) && filter.matches(&stored.event));
-    let missing = store.not_held(pulled.map(|stored| stored.event.id).collect()).await.map_err(failed)?;
+    let mut missing = store.not_held(pulled.map(|stored| stored.event.id).collect()).await.map_err(failed)?;
+    // What is to be fetched again is not taken for held.
+    let again = notes::fetch_again(peer_id);
+    let owed = store.notes_under(&again).await.map_err(failed)?;
+    missing.retain(|id| !owed.iter().any(|note| note.key[again.len()..] == *id.as_str()));
     match missing.first() {
         Some(id) => {
             Err(format!("P5: the checkpoint of {name} at {upto} has passed {id}, which it does not hold"))

@@ -19,7 +19,7 @@ const MOST: usize = 100;
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Requests again what is owed. What still cannot be read stays owed if it is the peer that cannot read it.
     pub(super) async fn collect(&mut self, peer: &mut Peer) -> Result<()> {
-        let (gaps, again) = (notes::gaps(peer.store), notes::fetch_again(peer.store));
+        let gaps = notes::gaps(peer.store);
         let owed = std::mem::take(&mut peer.owed);
         let (places, events): (Vec<Note>, Vec<Note>) =
             owed.into_iter().partition(|note| note.key.starts_with(&gaps));
@@ -42,7 +42,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Err(error) => return Err(error),
             }
         }
-        let id = |note: &Note| note.key.strip_prefix(&again).and_then(|id| EventId::new(id).ok());
+        let id = |note: &Note| notes::fetched_again(&note.key).and_then(|id| EventId::new(id).ok());
         let ids: Vec<EventId> = events.iter().filter_map(id).take(peer.limits.batch_events).collect();
         if !ids.is_empty() {
             let request = self.request(peer, None, Scope::Named(ids));

@@ -117,7 +117,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.start_with_pace(hello.store, facts)?;
         let store = hello.store;
         let (refused, held) = (notes::refused_by(store), notes::held_back(store));
-        let (gaps, again) = (notes::gaps(store), notes::fetch_again(store));
+        let again = hello.former.iter().chain([&store]).map(|store| notes::fetch_again(*store));
+        let owed: Vec<String> = again.chain([notes::gaps(store)]).collect();
         Ok(Peer {
             store: hello.store,
             head: hello.head,
@@ -130,9 +131,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             limits: self.limits.min(hello.limits),
             pull,
             push,
-            again: notes_under(facts, [&refused, &held]),
+            again: notes_under(facts, &[refused, held]),
             holds_back: false,
-            owed: notes_under(facts, [&gaps, &again]),
+            owed: notes_under(facts, &owed),
             ahead: None,
             unsaved: false,
         })
@@ -145,8 +146,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 }
 
 /// Returns the notes whose key has one of these prefixes, sorted by key.
-fn notes_under(facts: &Facts, prefixes: [&String; 2]) -> Vec<Note> {
-    let wanted = |key: &str| prefixes.iter().any(|prefix| key.starts_with(*prefix));
+fn notes_under(facts: &Facts, prefixes: &[String]) -> Vec<Note> {
+    let wanted = |key: &str| prefixes.iter().any(|prefix| key.starts_with(prefix));
     let note = |(key, value): (&String, &Vec<u8>)| Note { key: key.clone(), value: value.clone() };
     let mut notes: Vec<Note> = facts.notes.iter().filter(|(key, _)| wanted(key)).map(note).collect();
     notes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
