@@ -59,7 +59,7 @@ pub async fn a_limit_on_bodies_costs_each_byte_at_most_twice<W: Wire>() {
     let manager = manager::<W>(&bad, front.url());
     manager.pull().await.unwrap();
     front.bytes();
-    manager.replica().record(notes(0..5_000)).await.unwrap();
+    record(manager.replica(), 5_000).await;
     manager.sync().await.unwrap();
     let twice = front.bytes();
     assert!(twice <= 2 * once, "{twice} bytes, {once} without a limit");
