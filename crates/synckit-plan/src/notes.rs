@@ -58,8 +58,6 @@ pub const WAITING_CONFLICTS: &str = "waiting/";
 pub const WAITING: &str = "waiting";
 /// The key of the resolver that was asked last.
 pub const ASKED: &str = "asked";
-/// The prefix of the keys of [`PullNote`]s.
-pub const PULLS: &str = "pull/";
 /// The prefix of the keys of foreign events that were set aside.
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
@@ -114,12 +112,7 @@ pub fn waiting(aggregate: &AggregateId) -> String {
 
 /// Returns the key of a [`PullNote`].
 pub fn pull(peer: StoreId, filter: &str) -> String {
-    format!("{PULLS}{peer}/{filter}")
-}
-
-/// Returns the peer of a [`PullNote`] with this key.
-pub fn pulled_from(key: &str) -> Option<StoreId> {
-    key.strip_prefix(PULLS)?.split('/').next()?.parse().ok()
+    format!("pull/{peer}/{filter}")
 }
 
 /// Returns the key of a [`PushNote`].

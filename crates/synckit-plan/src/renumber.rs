@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use synckit_core::{
     AggregateId, Dot, ErrorKind, Event, EventId, Facts, Identity, Needs, NodeId, Note, Plan, Planner,
-    Position, Renewal, Result, Step, StoreId, StoredEvent, Timestamp, VectorClock,
+    Position, Renewal, Result, Step, StoredEvent, Timestamp, VectorClock,
 };
 
 use crate::Entropy;
@@ -54,8 +54,7 @@ impl Planner for Renumber {
         let aggregates: BTreeSet<&AggregateId> = self.events.values().collect();
         let mut keys = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
         keys.extend(aggregates.iter().map(|aggregate| notes::heads(aggregate)));
-        let histories = aggregates.into_iter().cloned().collect();
-        Needs { notes: keys, histories, under: vec![notes::PULLS.to_owned()], ..Needs::default() }
+        Needs { notes: keys, histories: aggregates.into_iter().cloned().collect(), ..Needs::default() }
     }
 
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Option<Renumbered>>> {
@@ -75,7 +74,6 @@ impl Planner for Renumber {
         let (mut plan, mut heads, mut latest) = (Plan::default(), BTreeMap::<_, Vec<Event>>::new(), None);
         let mut stored: Vec<&StoredEvent> = facts.histories.values().flatten().collect();
         stored.sort_unstable_by_key(|stored| stored.position);
-        let mut given_up = Vec::new();
         let taken: BTreeSet<&EventId> = stored.iter().map(|stored| &stored.event.id).collect();
         for stored in &stored {
             let events = heads.entry(stored.event.aggregate_id.clone()).or_default();
@@ -89,9 +87,6 @@ impl Planner for Renumber {
                         .then(|| Latest { counter: dot.counter, event: event.id.clone() })
                         .or(latest);
                 }
-                if event.id != stored.event.id {
-                    given_up.push(&stored.event.id);
-                }
                 plan.restamp.push((stored.position, event.clone()));
             }
             events.push(moved.unwrap_or_else(|| stored.event.clone()));
@@ -100,8 +95,7 @@ impl Planner for Renumber {
             ledger.set_heads(&aggregate, Heads::among(events.iter()))?;
         }
         let origin = |latest: Latest| put(notes::origin(&identity.author), latest.to_string());
-        let notes = latest.filter(|_| self.taken).map(origin).into_iter();
-        let notes = notes.chain(fetch_again(facts, &given_up));
+        let notes: Vec<Note> = latest.filter(|_| self.taken).map(origin).into_iter().collect();
         let done = Renumbered { events: plan.restamp.len(), author: identity.author.clone() };
         let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         Ok(Step::Write(plan, Some(done)))
@@ -128,17 +122,6 @@ impl Renumber {
         unused.suspect = false;
         Ok(unused)
     }
-}
-
-/// Returns the notes by which every known peer is asked for resolutions whose ids were given up. A copy of this store may
-/// have handed one to a peer, and what has come from there may count it as held.
-fn fetch_again(facts: &Facts, given_up: &[&EventId]) -> Vec<Note> {
-    let peers: BTreeSet<StoreId> = facts.notes.keys().filter_map(|key| notes::pulled_from(key)).collect();
-    let note = |(peer, id): (StoreId, &&EventId)| Note {
-        key: format!("{}{id}", notes::fetch_again(peer)),
-        value: Vec::new(),
-    };
-    peers.into_iter().flat_map(|peer| given_up.iter().map(move |id| (peer, id))).map(note).collect()
 }
 
 /// The mapping from old dots to new ones.
