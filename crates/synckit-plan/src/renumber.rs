@@ -132,8 +132,8 @@ struct Numbering<'a> {
     counters: HashMap<Dot, u64>,
     /// For each aggregate, the old dots of moved events and the dots of local events that stay.
     own: HashMap<&'a AggregateId, (Vec<&'a Dot>, Vec<&'a Dot>)>,
-    /// The new ids of resolutions, by their old ids.
-    resolutions: HashMap<EventId, EventId>,
+    /// The new ids and clocks of resolutions, by their old ids.
+    resolutions: HashMap<EventId, (EventId, VectorClock)>,
     /// The decisions that are overridden by decisions which keep their ids.
     overridden: BTreeSet<EventId>,
 }
@@ -198,16 +198,18 @@ impl<'a> Numbering<'a> {
     /// that.
     fn resolution(&mut self, event: &Event, before: &[Event]) -> Result<Event> {
         let aggregate = &event.aggregate_id;
-        let resolution = Resolution::read(event)?.map_dots(
-            |dot| self.dot(dot),
-            |clock| self.clock(aggregate, clock),
-            |id| self.resolutions.get(id).unwrap_or(id).clone(),
-        )?;
+        // The stamps of others stay, and so does what a resolution repeats of them.
+        let moved = |dot: &Dot, clock: &VectorClock| {
+            let moves = self.counters.contains_key(dot);
+            moves.then(|| Ok((self.dot(dot), self.clock(aggregate, clock)?))).transpose()
+        };
+        let resolution =
+            Resolution::read(event)?.map_stamps(moved, |id| self.resolutions.get(id).cloned())?;
         let time_of = |dot: &Dot| before.iter().find(|event| event.dot.as_ref() == Some(dot));
         let times = resolution.sides.iter().map(|side| time_of(&side.dot).map(|event| event.time));
         let latest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
         let moved = resolution.into_event(aggregate.clone(), latest.map_or(event.time, Timestamp::next))?;
-        self.resolutions.insert(event.id.clone(), moved.id.clone());
+        self.resolutions.insert(event.id.clone(), (moved.id.clone(), moved.clock.clone()));
         Ok(moved)
     }
 

@@ -399,10 +399,11 @@ fn dots_and_clocks_can_be_rewritten() {
             ..event.clone()
         })
         .collect();
+    let stamp = |dot: &Dot, clock: &VectorClock| Ok(Some((moved(dot), moved_clock(clock)?)));
     for answer in [Answer::KeepAll, Answer::Keep(log[0].id.clone()), Answer::Merge(new_event("x"))] {
         let before = settled(&log, answer.clone());
         let resolution = Resolution::read(&before).expect("readable");
-        let resolution = resolution.map_dots(moved, moved_clock, EventId::clone).expect("few nodes");
+        let resolution = resolution.map_stamps(stamp, |_| None).expect("few nodes");
         let after = resolution.into_event(before.aggregate_id.clone(), before.time).expect("few nodes");
         assert_eq!(after, settled(&moved_log, answer));
         assert_ne!(after.id, before.id);
@@ -413,7 +414,8 @@ fn dots_and_clocks_can_be_rewritten() {
     keeps.decision = Decision::Keep(Kept::Resolution(earlier.clone(), clock(&[("a", 2)])));
     keeps.overrides = Some(earlier);
     let later = EventId::new("s").expect("a short id");
-    let keeps = keeps.map_dots(moved, moved_clock, |_| later.clone()).expect("few nodes");
+    let to_later = (later.clone(), clock(&[("a", 1), ("d", 1)]));
+    let keeps = keeps.map_stamps(stamp, |_| Some(to_later.clone())).expect("few nodes");
     assert_eq!(keeps.overrides.as_ref(), Some(&later));
     let expected = Kept::Resolution(later, clock(&[("a", 1), ("d", 1)]));
     assert_eq!(keeps.decision, Decision::Keep(expected));

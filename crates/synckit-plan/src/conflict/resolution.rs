@@ -156,30 +156,42 @@ impl Resolution {
         id(self.round, &event.aggregate_id, event.time, &event.clock, &event.data)
     }
 
-    /// Returns the same decision with other dots for events, other clock entries and other ids for earlier resolutions.
-    /// The sides are sorted again, and the base is recomputed from what all had seen.
+    /// Returns the same decision where some of the events that it names have other stamps. `event` returns the new dot
+    /// and clock of a plain event with this dot and clock, and `resolution` the new id and clock of an earlier
+    /// resolution; `None` for one that keeps its stamp. The sides are sorted again, and the base is recomputed from what
+    /// all had seen.
     ///
     /// # Errors
-    /// Those of `clock`, and `TooLarge` when a side has more than 1,000 nodes.
-    pub fn map_dots(
+    /// Those of `event`, and `TooLarge` when a side has more than 1,000 nodes.
+    pub fn map_stamps(
         &self,
-        dot: impl Fn(&Dot) -> Dot,
-        clock: impl Fn(&VectorClock) -> Result<VectorClock>,
-        resolution: impl Fn(&EventId) -> EventId,
+        event: impl Fn(&Dot, &VectorClock) -> Result<Option<(Dot, VectorClock)>>,
+        resolution: impl Fn(&EventId) -> Option<(EventId, VectorClock)>,
     ) -> Result<Resolution> {
-        let dots: Vec<Dot> = self.sides.iter().map(|side| dot(&side.dot)).collect();
-        let side = |at: usize| clock(&self.sides[at].clock(&self.base)?).map(Cow::Owned);
-        let (base, sides) = factor(&dots, side)?;
+        let new = |dot: &Dot, clock: VectorClock| {
+            Result::Ok(event(dot, &clock)?.unwrap_or_else(|| (dot.clone(), clock)))
+        };
+        let side = |at: usize| new(&self.sides[at].dot, self.sides[at].clock(&self.base)?);
+        let dots = (0..self.sides.len()).map(|at| Ok(side(at)?.0)).collect::<Result<Vec<Dot>>>()?;
+        let (base, sides) = factor(&dots, |at| Ok(Cow::Owned(side(at)?.1)))?;
         let decision = match &self.decision {
-            Decision::Keep(Kept::Side(kept)) => Decision::Keep(Kept::Side(dot(kept))),
-            Decision::Keep(Kept::Seen(kept, own)) => Decision::Keep(Kept::Seen(dot(kept), clock(own)?)),
+            Decision::Keep(Kept::Side(kept)) => {
+                let at = self.sides.iter().position(|side| side.dot == *kept);
+                Decision::Keep(Kept::Side(at.map_or_else(|| kept.clone(), |at| dots[at].clone())))
+            }
+            Decision::Keep(Kept::Seen(kept, own)) => {
+                let (kept, own) = new(kept, own.clone())?;
+                Decision::Keep(Kept::Seen(kept, own))
+            }
             Decision::Keep(Kept::Resolution(id, own)) => {
-                Decision::Keep(Kept::Resolution(resolution(id), clock(own)?))
+                let (id, own) = resolution(id).unwrap_or_else(|| (id.clone(), own.clone()));
+                Decision::Keep(Kept::Resolution(id, own))
             }
             decision @ (Decision::KeepAll | Decision::Merge(_)) => decision.clone(),
         };
         let (by, rule, reason) = (self.by.clone(), self.rule.clone(), self.reason.clone());
-        let overrides = self.overrides.as_ref().map(&resolution);
+        let overrides = self.overrides.as_ref();
+        let overrides = overrides.map(|id| resolution(id).map_or_else(|| id.clone(), |(id, _)| id));
         Ok(Resolution { base, sides, decision, by, rule, reason, round: self.round, overrides })
     }
 }

@@ -171,8 +171,6 @@ pub(crate) async fn honest(
     let upto = note.cursor.position() as usize;
     let pulled = log(peer).await?.into_iter().take(upto);
     let pulled = pulled.filter(|stored| stored.source != Some(note.held_by) && filter.matches(&stored.event));
-    // A resolution that came as one held can be renumbered here afterwards; whether it is there in the end, P3 checks.
-    let pulled = pulled.filter(|stored| !stored.event.is_resolution());
     let mut missing = store.not_held(pulled.map(|stored| stored.event.id).collect()).await.map_err(failed)?;
     // What is to be fetched again is not taken for held.
     let again = notes::fetch_again(peer_id);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use synckit::{Direction, SyncError, SyncReport};
+use synckit::{SyncError, SyncReport};
 use synckit_core::ErrorKind;
 use tokio::task::JoinHandle;
 
@@ -108,7 +108,7 @@ impl World {
         for (from, to) in links {
             // One-way syncs at the same moment still break promises in rare runs: see the limits of the simulator in the
             // architecture.
-            let how = How { direction: Direction::Both, ..self.any_how() };
+            let how = self.any_how();
             let replica = replicas.entry(*from).or_insert_with(|| self.replica(*from, store(self, *from)));
             let replica = replica.clone();
             let network = self.network(how.loss).with_turns(taking.turns.clone());
