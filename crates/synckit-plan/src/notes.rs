@@ -39,8 +39,10 @@ use serde::{Deserialize, Serialize};
 
 use synckit_core::binary::{put_varint, take_varint};
 use synckit_core::{
-    AggregateId, Cursor, Error, EventId, NodeId, Position, RefusalCode, Result, StoreId, VectorClock,
+    AggregateId, Cursor, Error, EventId, Facts, NodeId, Position, RefusalCode, Result, StoreId, VectorClock,
 };
+
+use crate::ledger;
 
 /// The key of the position up to which the local log was handed out.
 pub const HANDED: &str = "handed";
@@ -64,6 +66,14 @@ pub const REFUSED_HERE: &str = "refused/here/";
 pub const REFUSED_BY_PEERS: &str = "refused/peer/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
+
+/// Returns the position up to which the local log was handed out, according to the facts.
+///
+/// # Errors
+/// `Corrupt` when the note cannot be read.
+pub fn handed(facts: &Facts) -> Result<Position> {
+    Ok(ledger::text(facts, HANDED)?.unwrap_or(0))
+}
 
 /// Returns the key of the [`Latest`] of a node.
 pub fn origin(node: &NodeId) -> String {

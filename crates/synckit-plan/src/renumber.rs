@@ -26,7 +26,8 @@ pub struct Renumber {
     pub events: BTreeMap<EventId, AggregateId>,
     /// Whether their dots may be taken; if not, only their times are corrected.
     pub taken: bool,
-    /// The position up to which the log was handed out. Events derived here after it follow the renumbered events.
+    /// The position up to which the log was handed out. Events derived here after it follow the renumbered events. If
+    /// more was handed out since, the plan does nothing.
     pub handed: Position,
     /// The position up to which the log was read. If the log has grown since, the plan does nothing.
     pub head: Position,
@@ -52,7 +53,8 @@ impl Planner for Renumber {
 
     fn needs(&mut self) -> Needs {
         let aggregates: BTreeSet<&AggregateId> = self.events.values().collect();
-        let mut keys = vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()];
+        let mut keys =
+            vec![Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned(), notes::HANDED.to_owned()];
         keys.extend(aggregates.iter().map(|aggregate| notes::heads(aggregate)));
         Needs { notes: keys, histories: aggregates.into_iter().cloned().collect(), ..Needs::default() }
     }
@@ -63,7 +65,7 @@ impl Planner for Renumber {
             let notes = vec![notes::origin(&ledger.identity.author)];
             return Ok(Step::Fetch(Needs { notes, ..Needs::default() }));
         }
-        if facts.head.position != self.head {
+        if facts.head.position != self.head || notes::handed(facts)? > self.handed {
             return Ok(Step::Write(Plan::default(), None));
         }
         if self.taken {
@@ -86,6 +88,9 @@ impl Planner for Renumber {
                     latest = (dot.node == identity.author)
                         .then(|| Latest { counter: dot.counter, event: event.id.clone() })
                         .or(latest);
+                }
+                if event.id != stored.event.id {
+                    plan.remark = plan.remark.or(Some(stored.position));
                 }
                 plan.restamp.push((stored.position, event.clone()));
             }
@@ -179,8 +184,8 @@ impl<'a> Numbering<'a> {
         }
         if follows {
             return match self.resolution(event, before) {
-                // Its clock has no room for the new name.
-                Err(error) if error.kind() == ErrorKind::TooLarge => Ok(None),
+                // Its clock has no room for the new name, or it names events of others by dots that are no longer there.
+                Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid) => Ok(None),
                 moved => Ok(Some(moved?).filter(|moved| moved != event)),
             };
         }
@@ -209,6 +214,7 @@ impl<'a> Numbering<'a> {
         let times = resolution.sides.iter().map(|side| time_of(&side.dot).map(|event| event.time));
         let latest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
         let moved = resolution.into_event(aggregate.clone(), latest.map_or(event.time, Timestamp::next))?;
+        Resolution::check(&moved)?;
         self.resolutions.insert(event.id.clone(), (moved.id.clone(), moved.clock.clone()));
         Ok(moved)
     }

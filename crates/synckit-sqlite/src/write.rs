@@ -40,6 +40,8 @@ const FREE: &str = "UPDATE events SET id = printf('%0300d', position), origin = 
 const RESTAMP: &str =
     "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
 
+const REMARK: &str = "UPDATE events SET mark = ?2 WHERE position >= ?1";
+
 /// Replacing a row takes one search, updating it would take two.
 fn put(key: &str) -> String {
     let value = packed::bytes("?2", "place.value");
@@ -84,6 +86,8 @@ type Row = (Event, Mark, Option<StoreId>);
 #[derive(Default)]
 pub(crate) struct Writing {
     restamp: Vec<(Position, Event)>,
+    /// From which position on events get another mark, and that mark.
+    remark: Option<(Position, Mark)>,
     rows: Vec<Row>,
     put: Vec<Note>,
     delete: Vec<String>,
@@ -91,8 +95,9 @@ pub(crate) struct Writing {
 
 impl From<Plan> for Writing {
     fn from(plan: Plan) -> Self {
-        let Plan { append, source, derived, mark, restamp, put, delete } = plan;
-        let mut writing = Writing { restamp, rows: Vec::new(), put, delete };
+        let Plan { append, source, derived, mark, restamp, remark, put, delete } = plan;
+        let remark = remark.map(|from| (from, mark));
+        let mut writing = Writing { restamp, remark, rows: Vec::new(), put, delete };
         writing.append(append, derived, mark, source);
         writing
     }
@@ -113,7 +118,7 @@ impl Writing {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Writing { restamp, rows, put, delete } = self;
+        let Writing { restamp, remark: _, rows, put, delete } = self;
         restamp.is_empty() && rows.is_empty() && put.is_empty() && delete.is_empty()
     }
 
@@ -137,9 +142,15 @@ pub(crate) async fn write(
     writing: Writing,
     commit: bool,
 ) -> Result<()> {
-    let Writing { restamp, rows, put, delete } = writing;
+    let Writing { restamp, remark, rows, put, delete } = writing;
     let mut binding = Binding::after(head);
     write_stamps(connection, &restamp).await?;
+    if let Some((from, mark)) = remark {
+        let mut arguments = SqliteArguments::default();
+        add(&mut arguments, from.cast_signed())?;
+        add(&mut arguments, mark.0.cast_signed())?;
+        execute(connection, REMARK, arguments).await?;
+    }
     if !delete.is_empty() {
         execute(connection, DELETE, keys(&delete)?).await?;
     }
@@ -192,7 +203,7 @@ pub(crate) const SMALL: usize = LAST;
 
 /// Whether a plan is one visit, if nobody has written meanwhile. What comes with forks and renewals, which are rare, is not.
 pub(crate) fn is_small(plan: &Plan) -> bool {
-    let Plan { append, source: _, derived, mark: _, restamp, put, delete } = plan;
+    let Plan { append, source: _, derived, mark: _, restamp, remark: _, put, delete } = plan;
     let plain = derived.is_empty() && restamp.is_empty() && delete.is_empty();
     plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != Note::STORE)
 }

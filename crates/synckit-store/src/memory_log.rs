@@ -72,6 +72,9 @@ impl MemoryLog {
             self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));
             self.events[at].event = event;
         }
+        if let Some(from) = plan.remark {
+            self.events.iter_mut().skip(from.saturating_sub(1) as usize).for_each(|stored| stored.mark = mark);
+        }
         for (event, source) in rows {
             let at = self.events.len();
             self.by_id.insert(event.id.clone(), at);

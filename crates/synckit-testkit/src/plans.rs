@@ -147,7 +147,8 @@ pub fn event(id: &str, counter: u64) -> Event {
 }
 
 /// Returns two plans for an empty store. The first appends two events from elsewhere. In the second, the two swap
-/// their dots, the first takes another id, and an event that is appended takes the id it gave up.
+/// their dots, the first takes another id, the second another mark, and an event that is appended takes the id that the
+/// first gave up.
 pub fn swap() -> [Plan; 2] {
     let source = Some(store_id(7));
     let append = vec![event("a", 1), event("b", 2)];
@@ -155,7 +156,7 @@ pub fn swap() -> [Plan; 2] {
     let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
     let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
     let put = vec![note("k", "")];
-    let second = Plan { append, source, derived, mark: Mark(5), restamp, put, delete: Vec::new() };
+    let second = Plan { append, source, derived, mark: Mark(5), restamp, remark: Some(2), put, delete: Vec::new() };
     [first, second]
 }
 
@@ -165,7 +166,7 @@ pub fn swapped() -> Vec<StoredEvent> {
     let row = |position, mark, source, event| StoredEvent { position, mark: Mark(mark), source, event };
     vec![
         row(1, u64::MAX, source, event("c", 2)),
-        row(2, u64::MAX, source, event("b", 1)),
+        row(2, 5, source, event("b", 1)),
         row(3, 5, source, event("d", 3)),
         row(4, 5, None, Event { dot: None, ..event("a", 4) }),
     ]

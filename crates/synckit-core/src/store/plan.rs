@@ -118,6 +118,9 @@ pub struct Plan {
     /// Events that keep position, mark and source and get another stamp: id, dot, clock, time and data are replaced.
     /// All of them give up their ids and dots before any takes a new one. Used only when dots turned out to be taken.
     pub restamp: Vec<(Position, Event)>,
+    /// From this position to the end of the log before this commit, events get the mark of this commit: the log is no
+    /// longer the one that cursors there were issued for. Comes only with `restamp`.
+    pub remark: Option<Position>,
     /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,
     /// Keys to delete; none of them is in `put`.

@@ -125,7 +125,7 @@ async fn a_filter_that_leaves_out_some_events_gets_all_others_and_is_not_thought
     let replica = hub.replica("rep").await;
     let new = |n: usize| {
         let id = format!("r{n}").parse().unwrap();
-        let kind = if n % 3 == 0 { "Noted" } else { "Other" };
+        let kind = if n.is_multiple_of(3) { "Noted" } else { "Other" };
         NewEvent::new(kind, format!("a{n}").as_str(), &n).unwrap().with_id(id)
     };
     replica.replica().record((0..1_000).map(new)).await.unwrap();

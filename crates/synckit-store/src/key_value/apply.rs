@@ -21,6 +21,11 @@ pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
     for ((position, event), beside) in plan.restamp.iter().zip(freed) {
         change.put(*position, event, beside)?;
     }
+    for position in plan.remark.map(|from| from.max(1)..=last).into_iter().flatten() {
+        let StoredEvent { source, event, .. } = Log(&change.0).stored(position)?;
+        let row = row::encode(&event, plan.mark, source);
+        change.0.batch.put(Tree::Events, keys::event(position), row);
+    }
     for ((event, source), position) in plan.rows().zip(last + 1..) {
         change.put(position, event, Beside { mark: plan.mark, source })?;
         change.0.batch.put(Tree::Aggregates, keys::place(&event.aggregate_id, position), Vec::new());

@@ -9,7 +9,7 @@ use crate::fixture::StoreFixture;
 use crate::samples::{Author, event_id, new_event, node, store_id};
 
 /// Returns randomness that gives this mark.
-fn drawing(mark: u64) -> Entropy {
+pub(super) fn drawing(mark: u64) -> Entropy {
     let mut bytes = [7; Entropy::BYTES];
     bytes[..8].copy_from_slice(&mark.to_be_bytes());
     Entropy::from_bytes(bytes)

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use synckit_core::{
-    Dot, Event, EventId, EventStore, Held, Limits, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
+    Dot, Event, EventId, EventStore, Held, Limits, Mark, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
 };
 use synckit_plan::{Answer, Conflict, Receive, Renumber};
 
+use super::marks::drawing;
 use super::{contents, log_of, open, receive, record, scan};
 use crate::case::CaseResult;
 use crate::fixture::StoreFixture;
@@ -75,7 +76,7 @@ pub async fn a_dot_that_is_given_up_is_taken_in_the_same_commit<F: StoreFixture>
 }
 
 /// The id of a resolution follows from its content: if that changes, it gets another id at its old position, and the
-/// old id is free.
+/// old id is free. From there on the log is another one, so the places in it get another mark.
 pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     record(&store, vec![new_event("x", "mine")]).await?;
@@ -85,21 +86,26 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
     let settled = conflict.settle(Answer::Keep(event_id("mine")), "suite")?.expect("it is settled");
     let derived = Receive::new(None, vec![settled.clone()], NOW, Limits::default(), entropy());
     store.commit(derived).await?;
+    receive(&store, 1, &[Author::new("other").write("y")]).await?;
     let before = log_of(&store).await?;
     let renumber = Renumber {
         events: BTreeMap::from([(event_id("mine"), aggregate("x"))]),
         taken: true,
         handed: 0,
-        head: 3,
+        head: 4,
         now: NOW,
         drift: Limits::default().drift(),
-        entropy: entropy(),
+        entropy: drawing(77),
     };
     store.commit(renumber).await?.expect("nothing was recorded meanwhile");
     let log = log_of(&store).await?;
     let (old, new) = (&before[2], &log[2]);
     assert!(new.event.is_resolution() && new.event.id != settled.id);
-    assert_eq!((new.position, new.mark, new.source), (old.position, old.mark, old.source));
+    assert_eq!((new.position, new.source), (old.position, old.source));
+    let marks = |log: &[StoredEvent]| log.iter().map(|stored| stored.mark).collect::<Vec<_>>();
+    assert_eq!(marks(&log[..2]), marks(&before[..2]), "places before what has changed keep their marks");
+    assert_eq!(marks(&log[2..4]), [Mark(77), Mark(77)], "places from what has changed on get another mark");
+    assert_eq!((&log[3].event, log[3].source), (&before[3].event, before[3].source));
     assert_ne!(new.event.data, old.event.data);
     let gone = (vec![Dot::new(node("n"), 1)], vec![settled.id.clone()]);
     check_indexes(&store, &log, gone).await?;

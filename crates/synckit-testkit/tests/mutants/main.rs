@@ -149,6 +149,7 @@ mutants! {
     restamps_one_by_one: RestampsOneByOne is caught by restamp::a_dot_that_is_given_up_is_taken_in_the_same_commit;
     restamps_lose_the_source: RestampsLoseTheSource is caught by restamp::a_dot_that_is_given_up_is_taken_in_the_same_commit;
     restamps_leave_the_index_of_sources: RestampsLeaveTheIndexOfSources is caught by restamp::a_dot_that_is_given_up_is_taken_in_the_same_commit;
+    keeps_marks: KeepsMarks is caught by restamp::an_event_may_get_another_id_in_its_place;
     keeps_ids: KeepsIds is caught by restamp::an_event_may_get_another_id_in_its_place;
     cuts_histories: CutsHistories is caught by restamp::asking_tells_whole_histories;
     marks_each_event: MarksEachEvent is caught by marks::a_commit_gives_one_mark_to_what_it_appends;

@@ -54,6 +54,7 @@ pub(crate) enum Mutation {
     RestampsLoseTheSource,
     RestampsLeaveTheIndexOfSources,
     KeepsIds,
+    KeepsMarks,
     MarksEachEvent,
     DerivesInTheNameOfTheSource,
     LosesDeletes,
@@ -219,6 +220,7 @@ impl Mutant {
             M::WritesAnEventTwice => plan.append.extend(plan.append.last().cloned()),
             M::CapsACommit => plan.append.truncate(5_000),
             M::LosesRestamps => plan.restamp.clear(),
+            M::KeepsMarks => plan.remark = None,
             M::KeepsIds => {
                 for (position, event) in &mut plan.restamp {
                     let query = Query::after(*position - 1).at_most(1, usize::MAX);

@@ -107,13 +107,15 @@ impl<S: EventStore> Endpoint<S> {
         self.identity.get_or_try_init(|| self.store.identity()).await
     }
 
-    /// Records that local and derived events up to this position are handed out. Called before they are.
-    async fn hand_out(&self, upto: Position) -> Result<()> {
-        if upto > self.handed.load(Ordering::Relaxed) {
-            let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
-            self.handed.fetch_max(upto, Ordering::Relaxed);
+    /// Records that local and derived events up to this position are handed out. Called before they are. Returns whether
+    /// that was news, so that they are to be read again.
+    async fn hand_out(&self, upto: Position) -> Result<bool> {
+        if upto <= self.handed.load(Ordering::Relaxed) {
+            return Ok(false);
         }
-        Ok(())
+        let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
+        self.handed.fetch_max(upto, Ordering::Relaxed);
+        Ok(true)
     }
 
     fn may_read(&self, caller: &Caller, event: &Event) -> bool {

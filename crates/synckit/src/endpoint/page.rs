@@ -15,16 +15,26 @@ const MAX_SCAN: Position = 50_000;
 
 impl<S: EventStore> Endpoint<S> {
     pub(super) async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
-        match &request.scope {
-            Scope::Others => self.scan(request, None).await,
-            Scope::Sent(stores) => self.scan(request, Some(stores)).await,
-            Scope::Named(ids) => self.named(request, ids).await,
+        loop {
+            let (page, upto) = match &request.scope {
+                Scope::Others => self.scan(request, None).await?,
+                Scope::Sent(stores) => self.scan(request, Some(stores)).await?,
+                Scope::Named(ids) => self.named(request, ids).await?,
+            };
+            // Until it was recorded that they are handed out, a sync of this replica could renumber them.
+            if !self.hand_out(upto).await? {
+                return Ok(page);
+            }
         }
     }
 
     /// Reads a page of the log: the events that did not come from the caller, or the ids of those that came from these
-    /// stores.
-    async fn scan(&self, request: &PullRequest, sent: Option<&[StoreId]>) -> Result<PullResponse> {
+    /// stores. Returns also the position of its last local or derived event.
+    async fn scan(
+        &self,
+        request: &PullRequest,
+        sent: Option<&[StoreId]>,
+    ) -> Result<(PullResponse, Position)> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         // A page of ids has at most as many as it scans places, and nothing beyond is scanned.
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
@@ -78,8 +88,7 @@ impl<S: EventStore> Endpoint<S> {
                     // page.
                     page.next = self.store.cursor_at(stored.position - 1).await?;
                     page.more = true;
-                    self.hand_out(handed).await?;
-                    return Ok(page);
+                    return Ok((page, handed));
                 }
                 handed = if stored.source.is_none() { stored.position } else { handed };
                 bytes += stored.event.size();
@@ -93,12 +102,11 @@ impl<S: EventStore> Endpoint<S> {
                 break;
             }
         }
-        self.hand_out(handed).await?;
-        Ok(page)
+        Ok((page, handed))
     }
 
-    /// Reads these events, as many as fit.
-    async fn named(&self, request: &PullRequest, ids: &[EventId]) -> Result<PullResponse> {
+    /// Reads these events, as many as fit, as [`scan`](Self::scan) does.
+    async fn named(&self, request: &PullRequest, ids: &[EventId]) -> Result<(PullResponse, Position)> {
         self.check_batch(ids.len())?;
         let facts = self.store.facts(Needs { ids: ids.to_vec(), ..Needs::default() }).await?;
         let mut places: Vec<Position> = facts.held.values().map(|held| held.position).collect();
@@ -118,9 +126,9 @@ impl<S: EventStore> Endpoint<S> {
                 }
             }
         }
-        self.hand_out(handed).await?;
         let next = request.cursor.clone().unwrap_or_else(|| Cursor::start(facts.head.store));
-        Ok(PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: false })
+        let page = PullResponse { events, ids: Vec::new(), unreadable: Vec::new(), next, more: false };
+        Ok((page, handed))
     }
 
     /// Checks that a cursor names a place in this log. A cursor that this store issued and whose place is missing shows

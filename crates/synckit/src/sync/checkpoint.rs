@@ -3,8 +3,6 @@
 use synckit_core::{Facts, Needs, Note, Plan, Planner, Position, Result, Step};
 use synckit_plan::notes;
 
-use crate::peer_notes::text;
-
 /// Records up to which position events of this log were handed out, together with other notes. The position never moves
 /// back, even if several sync at the same moment. Returns the position.
 #[derive(Clone, Debug)]
@@ -21,7 +19,7 @@ impl Planner for HandedOut {
     }
 
     fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Position>> {
-        let before = handed(facts)?;
+        let before = notes::handed(facts)?;
         let upto = self.upto.max(before);
         let mut put = std::mem::take(&mut self.put);
         if upto > before {
@@ -30,11 +28,6 @@ impl Planner for HandedOut {
         put.sort_unstable_by(|left, right| left.key.cmp(&right.key));
         Ok(Step::Write(Plan { put, ..Plan::default() }, upto))
     }
-}
-
-/// Returns the position up to which the log was handed out.
-pub(crate) fn handed(facts: &Facts) -> Result<Position> {
-    facts.note(notes::HANDED).map_or(Ok(0), |value| text(notes::HANDED, value))
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What a peer still owes: places in its log that it could not read, and events that could not be read here. Both are
 //! requested again at the next sync.
 
-use synckit_core::{
-    ErrorKind, EventId, EventStore, Note, PullResponse, Result, Scope, Transport, Unreadable,
-};
+use synckit_core::{ErrorKind, EventId, EventStore, Filter, Note, Result, Scope, Transport, Unreadable};
 use synckit_plan::{
     StoreExt,
     notes::{self, Gap},
@@ -32,7 +30,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             };
             match page {
                 Ok(Some(page)) if page.unreadable.iter().all(|entry| gap_in(entry).is_none()) => {
-                    self.take(peer, page, vec![note.key]).await?;
+                    let wanted = page.events.into_iter().filter(|event| self.settings.passes(event));
+                    self.take(peer, wanted.collect(), vec![note.key]).await?;
                 }
                 Ok(_) => self.report.gap(gap.position),
                 // The peer's log is another one now, and is pulled from the beginning.
@@ -43,29 +42,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
         }
         let id = |note: &Note| notes::fetched_again(&note.key).and_then(|id| EventId::new(id).ok());
-        let ids: Vec<EventId> = events.iter().filter_map(id).take(peer.limits.batch_events).collect();
-        if !ids.is_empty() {
-            let request = self.request(peer, None, Scope::Named(ids));
-            let page = self.calls.pull(request, peer.limits.batch_events).await?;
-            let refused = page.events.iter().map(|event| notes::refused_here(peer.store, event.id.as_str()));
-            let done = refused.chain(events.into_iter().map(|note| note.key)).collect();
-            self.take(peer, page, done).await?;
+        let ids: Vec<EventId> = events.iter().filter_map(id).collect();
+        if ids.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Stores the events of a page that moves no checkpoint, and deletes these notes.
-    async fn take(&mut self, peer: &Peer, page: PullResponse, mut delete: Vec<String>) -> Result<()> {
-        let wanted = page.events.into_iter().filter(|event| self.settings.passes(event)).collect();
-        let mut receive = self.replica.receive(Some(peer.store), wanted)?;
-        receive.keep_refused = true;
-        receive.author = Some(peer.identity.author.clone());
-        delete.sort_unstable();
-        delete.dedup();
-        receive.delete = delete;
-        let received = self.store.commit(receive).await?;
-        self.count(received, Vec::new());
-        Ok(())
+        // Another manager of this replica, with another filter, may be the one that needs them.
+        self.fetch(peer, ids, Filter::new()).await?;
+        self.store.edit(Vec::new(), events.into_iter().map(|note| note.key).collect()).await
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use synckit_core::{
-    AggregateId, EventId, EventStore, MissingRequest, Page, Query, Result, StoredEvent, Transport,
+    AggregateId, EventId, EventStore, MissingRequest, Page, Position, Query, Result, StoredEvent, Transport,
 };
 use synckit_plan::{Renumber, StoreExt};
 
+use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
@@ -17,21 +18,17 @@ const TRIES: usize = 8;
 /// No correct clock shows a time before this was written: 1 January 2025, in Unix milliseconds.
 const EARLIEST: u64 = 1_735_689_600_000;
 
+/// Local events that nobody else has, and how far the log was read.
+type Unshared = (BTreeMap<EventId, AggregateId>, Position);
+
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Gives fresh dots to local events that nobody else has, if their dots may be taken: the log was restored, and
     /// what was recorded before that was noticed has dots that name other events elsewhere.
     pub(super) async fn free_dots(&mut self, peer: &mut Peer) -> Result<()> {
         for _ in 0..TRIES {
-            let (mut events, head) = self.never_handed_out(peer, |_| true).await?;
-            let ids: Vec<EventId> = events.keys().cloned().collect();
-            let mut missing = HashSet::new();
-            for ids in ids.chunks(peer.limits.batch_events) {
-                let request = MissingRequest { caller: peer.caller.clone(), ids: ids.to_vec() };
-                missing.extend(self.calls.missing(request).await?.ids);
-            }
-            events.retain(|id, _| missing.contains(id));
+            let (events, head) = self.unshared(peer, |_| true).await?;
             if self.renumber(peer, events, true, head).await? {
-                return Ok(());
+                break;
             }
         }
         Ok(())
@@ -42,10 +39,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn right_times(&mut self, peer: &mut Peer) -> Result<()> {
         for _ in 0..TRIES {
             let (now, drift) = (peer.time, peer.limits.drift());
-            let late = |stored: &StoredEvent| stored.event.time.drifts(now, drift);
-            let (events, head) = self.never_handed_out(peer, late).await?;
+            let (events, head) = self.unshared(peer, |stored| stored.event.time.drifts(now, drift)).await?;
             if events.is_empty() || self.renumber(peer, events, false, head).await? {
-                return Ok(());
+                break;
             }
         }
         Ok(())
@@ -65,7 +61,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         peer: &mut Peer,
         events: BTreeMap<EventId, AggregateId>,
         taken: bool,
-        head: u64,
+        head: Position,
     ) -> Result<bool> {
         let (now, drift) = match knows_the_time(peer) {
             true => (peer.time, peer.limits.drift()),
@@ -74,7 +70,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let entropy = self.replica.entropy()?;
         let handed = peer.handed;
         let renumber = Renumber { events, taken, handed, head, now, drift, entropy };
-        let Some(done) = self.store.commit(renumber).await? else { return Ok(false) };
+        let Some(done) = self.store.commit(renumber).await? else {
+            peer.handed = self.store.commit(HandedOut { upto: peer.handed, put: Vec::new() }).await?;
+            return Ok(false);
+        };
         self.report.recovery.renumbered += done.events;
         if peer.caller.node != done.author {
             self.report.recovery.renamed_to = Some(done.author.clone());
@@ -85,17 +84,36 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(true)
     }
 
-    /// Returns the local events that were never handed out, and how far the log was read.
+    /// Returns the local events that were never handed out and that the peer lacks. If it holds some, a copy of this log
+    /// handed them out, and with them the log up to there.
+    async fn unshared(&self, peer: &mut Peer, wanted: impl Fn(&StoredEvent) -> bool) -> Result<Unshared> {
+        let (mut events, head) = self.never_handed_out(peer, wanted).await?;
+        let ids: Vec<EventId> = events.iter().map(|(_, id, _)| id.clone()).collect();
+        let mut missing = HashSet::new();
+        for ids in ids.chunks(peer.limits.batch_events) {
+            let request = MissingRequest { caller: peer.caller.clone(), ids: ids.to_vec() };
+            missing.extend(self.calls.missing(request).await?.ids);
+        }
+        let shared = events.iter().rev().find(|(_, id, _)| !missing.contains(id));
+        if let Some((upto, ..)) = shared {
+            let upto = HandedOut { upto: *upto, put: Vec::new() };
+            peer.handed = self.store.commit(upto).await?;
+            events.retain(|(position, ..)| *position > peer.handed);
+        }
+        Ok((events.into_iter().map(|(_, id, aggregate)| (id, aggregate)).collect(), head))
+    }
+
+    /// Returns the local events that were never handed out, in the order of the log, and how far it was read.
     async fn never_handed_out(
         &self,
         peer: &Peer,
         wanted: impl Fn(&StoredEvent) -> bool,
-    ) -> Result<(BTreeMap<EventId, AggregateId>, u64)> {
-        let (mut events, mut after) = (BTreeMap::new(), peer.handed);
+    ) -> Result<(Vec<(Position, EventId, AggregateId)>, Position)> {
+        let (mut events, mut after) = (Vec::new(), peer.handed);
         loop {
             let page = self.store.read(Query::after(after)).await?;
             for stored in page.events.into_iter().filter(|stored| is_new(peer, stored) && wanted(stored)) {
-                events.insert(stored.event.id, stored.event.aggregate_id);
+                events.push((stored.position, stored.event.id, stored.event.aggregate_id));
             }
             after = page.scanned_to;
             if !page.more {

@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use synckit_core::{
-    Cursor, ErrorKind, EventId, EventStore, Note, PullRequest, Result, Scope, StoreId, Transport,
+    Cursor, ErrorKind, Event, EventId, EventStore, Filter, Note, PullRequest, Result, Scope, StoreId,
+    Transport,
 };
 use synckit_plan::{
     StoreExt,
@@ -45,7 +46,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let most = peer.limits.batch_events.min(usize::try_from(left).unwrap_or(usize::MAX));
             let page = self.calls.pull(request, most).await?;
             let lacking = self.store.not_held(page.ids).await?;
-            self.fetch(peer, lacking).await?;
+            let accepted = self.fetch(peer, lacking, self.settings.filter.clone()).await?;
+            self.report.recovery.taken_back += accepted;
             reached = Some(page.next.clone());
             if let Some(note) = &mut peer.pull {
                 note.asked = Some(Asked { by: own, rights: rights.clone(), to: page.next });
@@ -84,28 +86,47 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Fetches events by their ids.
-    async fn fetch(&mut self, peer: &Peer, mut ids: Vec<EventId>) -> Result<()> {
+    /// Fetches events by their ids, as far as they pass a filter. Returns how many were stored.
+    pub(super) async fn fetch(
+        &mut self,
+        peer: &Peer,
+        mut ids: Vec<EventId>,
+        filter: Filter,
+    ) -> Result<usize> {
+        let mut accepted = 0;
         while !ids.is_empty() {
             let wanted = ids.iter().take(peer.limits.batch_events).cloned().collect();
-            let page = self
-                .calls
-                .pull(self.request(peer, None, Scope::Named(wanted)), peer.limits.batch_events)
-                .await?;
+            let request =
+                PullRequest { filter: filter.clone(), ..self.request(peer, None, Scope::Named(wanted)) };
+            let page = self.calls.pull(request, peer.limits.batch_events).await?;
             let got: HashSet<EventId> = page.events.iter().map(|event| event.id.clone()).collect();
-            let before = ids.len();
-            ids.retain(|id| !got.contains(id));
-            if ids.len() == before {
+            if got.is_empty() {
                 // The rest is gone, or not readable for this replica.
-                return Ok(());
+                break;
             }
-            let mut receive = self.replica.receive(Some(peer.store), page.events)?;
-            receive.keep_refused = true;
-            receive.author = Some(peer.identity.author.clone());
-            let received = self.store.commit(receive).await?;
-            self.report.recovery.taken_back += received.accepted;
-            self.count(received, Vec::new());
+            ids.retain(|id| !got.contains(id));
+            // One that could not be read or stored before is listed no longer, unless it is refused again.
+            let refused = got.iter().map(|id| notes::refused_here(peer.store, id.as_str())).collect();
+            accepted += self.take(peer, page.events, refused).await?;
         }
-        Ok(())
+        Ok(accepted)
+    }
+
+    /// Stores events that move no checkpoint, and deletes these notes. Returns how many were stored.
+    pub(super) async fn take(
+        &mut self,
+        peer: &Peer,
+        events: Vec<Event>,
+        mut delete: Vec<String>,
+    ) -> Result<usize> {
+        delete.sort_unstable();
+        let mut receive = self.replica.receive(Some(peer.store), events)?;
+        receive.keep_refused = true;
+        receive.author = Some(peer.identity.author.clone());
+        receive.delete = delete;
+        let received = self.store.commit(receive).await?;
+        let accepted = received.accepted;
+        self.count(received, Vec::new());
+        Ok(accepted)
     }
 }

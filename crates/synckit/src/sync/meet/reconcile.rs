@@ -6,7 +6,6 @@ use synckit_core::{
 };
 use synckit_plan::notes::{self, PullNote, PushNote};
 
-use crate::sync::checkpoint::handed;
 use crate::sync::meet::{Prepared, Said};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -126,7 +125,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             cursor_known: hello.cursor_known,
             rights: hello.rights.clone(),
             caller,
-            handed: handed(facts)?,
+            handed: notes::handed(facts)?,
             identity,
             limits: self.limits.min(hello.limits),
             pull,

@@ -1,20 +1,25 @@
 //! Events from a peer. Each is new, already held, or refused with a reason; none stops the others.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, Event, EventId, Facts, Former, Identity, Limits, Needs, NodeId, Note,
+    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note,
     Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
-use crate::conflict::{Heads, Resolution};
+use crate::conflict::Resolution;
 use crate::forks::Forks;
 use crate::ledger::{self, Ledger};
 use crate::notes::{self, RefusedEvent};
 use crate::on_record::OnRecord;
 use crate::restamp::Restamp;
+
+mod batch;
+mod lookups;
+
+use batch::Batch;
+use lookups::Stage;
 
 /// Stores events from elsewhere, together with the checkpoint that they advance.
 #[derive(Clone, Debug)]
@@ -43,16 +48,6 @@ pub struct Receive {
     stage: Stage,
     /// Dots that may name two events.
     doubtful: Vec<Dot>,
-}
-
-/// What the planning has requested so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    #[default]
-    Ids,
-    Dots,
-    Twins,
-    Histories,
 }
 
 /// The result of receiving events.
@@ -111,6 +106,7 @@ impl Planner for Receive {
         if let Some(on_record) = &self.on_record {
             on_record.check(facts)?;
         }
+        let (returned, handed) = (self.returned(facts)?, notes::handed(facts)?);
         let mut events = std::mem::take(&mut self.events);
         let mut ledger = Ledger::open(facts, events.len())?;
         let mut forks = Forks::of(facts)?;
@@ -134,7 +130,7 @@ impl Planner for Receive {
                     forks.add(event)?;
                     received.accepted += 1;
                 }
-                Verdict::Duplicate => received.duplicates += 1,
+                Verdict::Duplicate => { if std::env::var("DBG").is_ok() && event.is_derived() { eprintln!("DUP {:?} {} from {:?} pos {}", ledger.identity.author, event.id, self.source, facts.held.get(&event.id).map_or(0, |h| h.position)); } received.duplicates += 1}
                 Verdict::Restamped => {
                     forks.meet(&event.id, event)?;
                     received.duplicates += 1;
@@ -162,6 +158,9 @@ impl Planner for Receive {
         });
         received.renewed = (ledger.store() != facts.head.store).then(|| ledger.identity.author.clone());
         let mut notes = std::mem::take(&mut self.notes);
+        if let Some(upto) = returned.filter(|upto| *upto > handed) {
+            notes.push(ledger::put(notes::HANDED.to_owned(), upto.to_string()));
+        }
         if let Some(on_record) = self.on_record.take().filter(|_| received.refused.is_empty()) {
             notes.extend(on_record.put(facts, self.now, &mut plan)?);
         }
@@ -195,108 +194,6 @@ impl Receive {
             stage: Stage::default(),
             doubtful: Vec::new(),
         }
-    }
-
-    /// Returns what to request next, which may be nothing; `None` when everything is known. Stages after the first
-    /// request something only when something went wrong: a dot or an id meets another event or stamp.
-    fn next_needs(&mut self, facts: &Facts) -> Result<Option<Needs>> {
-        let (next, needs) = match self.stage {
-            Stage::Ids => {
-                self.doubtful = self.doubtful_dots(facts)?;
-                let notes = self.own_origin(facts)?.into_iter().collect();
-                (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
-            }
-            Stage::Dots => {
-                let twins = self.twins(facts).map(|(_, twin)| twin.clone());
-                (Stage::Twins, Needs { ids: twins.collect(), ..Needs::default() })
-            }
-            Stage::Twins => {
-                let histories: Vec<AggregateId> = self.concerned(facts)?.into_iter().collect();
-                let unknown = |key: &String| !facts.notes.contains_key(key);
-                let notes = histories.iter().map(notes::heads).filter(unknown).collect();
-                (Stage::Histories, Needs { histories, notes, ..Needs::default() })
-            }
-            Stage::Histories => return Ok(None),
-        };
-        self.stage = next;
-        Ok(Some(needs))
-    }
-
-    /// Returns the key of what is known of the local name, if a clock contains that name and it was not requested yet.
-    fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
-        let own = ledger::identity(facts)?.author;
-        let asked = self.author.as_ref() == Some(&own)
-            || self.events.iter().any(|event| event.author() == Some(&own));
-        let needed = !asked && self.events.iter().any(|event| event.clock.counter(&own) > 0);
-        Ok(needed.then(|| notes::origin(&own)))
-    }
-
-    /// Returns the dots that may already name another event: those not beyond the highest counter of their node that is
-    /// held or came before them, and those of events that are held under another stamp.
-    fn doubtful_dots(&self, facts: &Facts) -> Result<Vec<Dot>> {
-        let mut highest: BTreeMap<NodeId, u64> = BTreeMap::new();
-        let mut dots = Vec::new();
-        for event in &self.events {
-            let restamp = event.is_restamp().then(|| Restamp::read(event).ok()).flatten();
-            let Some(dot) = restamp.as_ref().map(|restamp| &restamp.dot).or(event.dot.as_ref()) else {
-                continue;
-            };
-            let known = match highest.entry(dot.node.clone()) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(ledger::counter(facts, &dot.node)?),
-            };
-            if facts.held.get(&event.id).is_some_and(|held| held.digest == event.digest()) {
-                continue;
-            }
-            if restamp.is_some() || dot.counter <= *known || facts.held.contains_key(&event.id) {
-                dots.push(dot.clone());
-            }
-            *known = dot.counter.max(*known);
-        }
-        dots.sort_unstable();
-        dots.dedup();
-        Ok(dots)
-    }
-
-    /// Iterates over the events whose dot names another event that is held, each with that event.
-    fn twins<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = (&'a Event, &'a EventId)> {
-        self.events.iter().filter_map(|event| {
-            let named = match &event.dot {
-                Some(dot) => facts.dots.get(dot)?,
-                None if event.is_restamp() => facts.dots.get(&Restamp::read(event).ok()?.dot)?,
-                None => return None,
-            };
-            (*named != event.id).then_some((event, named))
-        })
-    }
-
-    /// Returns the aggregates in which a dot names two events, or an event has two stamps, as far as can be determined,
-    /// and those in which a decision overrides another.
-    fn concerned(&self, facts: &Facts) -> Result<BTreeSet<AggregateId>> {
-        let mut concerned = BTreeSet::new();
-        for (event, twin) in self.twins(facts) {
-            concerned.insert(event.aggregate_id.clone());
-            concerned.extend(facts.held.get(twin).map(|held| held.aggregate.clone()));
-        }
-        let mut named: HashMap<&Dot, &Event> = HashMap::new();
-        // Most often there is no such note, and no key has to be built.
-        let awaits = facts.notes.values().any(|note| Heads::awaits_in(note));
-        for event in &self.events {
-            let dot = event.dot.as_ref().filter(|dot| self.doubtful.binary_search(dot).is_ok());
-            let twin = dot.and_then(|dot| named.insert(dot, event));
-            if let Some(twin) = twin.filter(|twin| twin.id != event.id) {
-                concerned.extend([twin.aggregate_id.clone(), event.aggregate_id.clone()]);
-            }
-            let awaited =
-                || awaits && facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
-            if match facts.held.get(&event.id) {
-                Some(held) => held.digest != event.digest(),
-                None => event.is_restamp() || awaited() || overrides_held(facts, event),
-            } {
-                concerned.insert(event.aggregate_id.clone());
-            }
-        }
-        Ok(concerned)
     }
 
     fn judge(
@@ -361,12 +258,6 @@ impl Receive {
     }
 }
 
-/// Returns whether an event overrides an event of its aggregate that is held.
-fn overrides_held(facts: &Facts, event: &Event) -> bool {
-    let held = Resolution::overridden(event).and_then(|id| facts.held.get(&id));
-    held.is_some_and(|held| held.aggregate == event.aggregate_id)
-}
-
 /// Checks that the decision which an event overrides is in the log or came before it. It always did if the decision is
 /// genuine: whoever decided held it, and logs keep its order.
 fn check_overridden(facts: &Facts, batch: &mut Batch<'_>, event: &Event) -> Result<()> {
@@ -405,55 +296,6 @@ enum Verdict {
     /// It is held under another stamp.
     Restamped,
     Refused(RefusalCode, String),
-}
-
-/// What a batch has brought so far. As long as ids arrive in ascending order, as one author makes them, no lookup is
-/// needed and no table is built.
-#[derive(Debug)]
-struct Batch<'a> {
-    events: &'a [Event],
-    /// For each event judged so far, whether it is new.
-    new: Vec<bool>,
-    /// The greatest id of a new event.
-    last: Option<&'a EventId>,
-    /// New events by id.
-    ids: Option<HashMap<&'a EventId, &'a Event>>,
-}
-
-impl<'a> Batch<'a> {
-    fn of(events: &'a [Event]) -> Self {
-        Batch { events, new: Vec::with_capacity(events.len()), last: None, ids: None }
-    }
-
-    fn judged(&mut self, event: &'a Event, new: bool) {
-        self.new.push(new);
-        if !new {
-            return;
-        }
-        self.last = self.last.max(Some(&event.id));
-        if let Some(ids) = &mut self.ids {
-            ids.insert(&event.id, event);
-        }
-    }
-
-    /// Returns the new event with this id.
-    fn named(&mut self, id: &EventId) -> Option<&'a Event> {
-        if self.last < Some(id) {
-            return None;
-        }
-        let Batch { events, new, ids, .. } = self;
-        let ids = ids.get_or_insert_with(|| {
-            let mut ids = HashMap::with_capacity(events.len());
-            ids.extend(new_of(events, new).map(|event| (&event.id, event)));
-            ids
-        });
-        ids.get(id).copied()
-    }
-}
-
-/// Iterates over the events judged so far that are new.
-fn new_of<'a>(events: &'a [Event], new: &[bool]) -> impl Iterator<Item = &'a Event> {
-    events.iter().zip(new).filter(|(_, new)| **new).map(|(event, _)| event)
 }
 
 /// Returns whether an event was authored by a copy of this store, or by another device with the same name: under one of
