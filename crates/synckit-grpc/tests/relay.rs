@@ -120,7 +120,7 @@ async fn errors_keep_their_kind_through_a_relay() {
         protocol: PROTOCOL_VERSION,
         caller: caller(),
         filter: "all".into(),
-        cursor: None,
+        known: Vec::new(),
         ahead: None,
     };
     for kind in ErrorKind::ALL {

@@ -95,7 +95,7 @@ mod tests {
             protocol: PROTOCOL_VERSION,
             caller: Caller { node: node("n"), store: store_id(1) },
             filter: "all".to_owned(),
-            cursor: None,
+            known: Vec::new(),
             ahead: None,
         };
         let wire = InProcess::default();

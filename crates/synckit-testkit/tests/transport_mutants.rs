@@ -164,7 +164,7 @@ impl Transport for Mutant {
             M::SaysOtherLimits => answer.limits = Limits::default(),
             M::LosesTheCounter => answer.counter = 0,
             M::LosesThePlaceOnRecord => answer.pushed = None,
-            M::KnowsEveryCursor => answer.cursor_known = true,
+            M::KnowsEveryCursor => answer.all_held = true,
             _ => {}
         }
         Ok(answer)

@@ -536,7 +536,7 @@ fn hello_answer(known: usize, former: usize) -> HelloResponse {
         counter_event: None,
         pushed: None,
         known: vec![Cursor::start(store()); known],
-        cursor_known: true,
+        all_held: true,
         rights: None,
         ahead: None,
     }
@@ -553,6 +553,22 @@ fn places_and_former_ids_in_the_answer_to_a_hello_are_counted() {
                 Err(error) => assert!(!good && error.kind() == ErrorKind::TooLarge, "{format:?} {error}"),
             }
         }
+    }
+}
+
+#[test]
+fn places_in_a_hello_are_counted() {
+    for format in Format::ALL {
+        let hello = |known| HelloRequest {
+            protocol: 1,
+            caller: caller(),
+            filter: "all".into(),
+            known: vec![Cursor::start(store()); known],
+            ahead: None,
+        };
+        let read = |known| HelloRequest::decode(format, &hello(known).encode(format), &limits());
+        assert_eq!(read(1_000).expect("as many as there may be"), hello(1_000));
+        assert_eq!(read(1_001).expect_err("too many").kind(), ErrorKind::TooLarge, "{format:?}");
     }
 }
 
@@ -710,7 +726,7 @@ fn hello_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
         protocol: 1,
         caller: caller(),
         filter: "all".into(),
-        cursor: None,
+        known: Vec::new(),
         ahead: Some(ahead),
     };
     match format {

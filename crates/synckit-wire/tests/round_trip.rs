@@ -117,8 +117,8 @@ fn again<M: Encode + Decode + std::fmt::Debug>(message: &M) -> M {
 
 proptest! {
     #[test]
-    fn hello(caller in caller(), filter in ".*", cursor in option::of(cursor()), protocol: u32, ahead in option::of(ahead())) {
-        let request = HelloRequest { protocol, caller, filter, cursor, ahead };
+    fn hello(caller in caller(), filter in ".*", known in vec(cursor(), 0..4), protocol: u32, ahead in option::of(ahead())) {
+        let request = HelloRequest { protocol, caller, filter, known, ahead };
         prop_assert_eq!(again(&request), request);
     }
 
@@ -127,7 +127,7 @@ proptest! {
         let Caller { node, store } = caller;
         let limits = Limits::default();
         let answer = HelloResponse {
-            protocol: 1, store, former, node, head, limits, time, counter, counter_event: id, known, pushed, cursor_known: head % 2 == 0, rights, ahead: stored,
+            protocol: 1, store, former, node, head, limits, time, counter, counter_event: id, known, pushed, all_held: head % 2 == 0, rights, ahead: stored,
         };
         prop_assert_eq!(again(&answer), answer);
     }

@@ -1,6 +1,6 @@
 //! What the notebook says about another store, read all at once.
 
-use synckit_core::{Cursor, Error, Facts, Note, Result, StoreId};
+use synckit_core::{Cursor, Error, Facts, HelloResponse, Note, Result, StoreId};
 use synckit_plan::Pushed;
 use synckit_plan::notes::{self, PullNote, PushNote};
 
@@ -10,8 +10,8 @@ pub(crate) fn notes_about(other: StoreId) -> [String; 3] {
 }
 
 /// Returns the places known here in another store's log, without duplicates, in log order: pulled from it, pushed here
-/// by it, or returned by it when something was pushed to it. A log that holds the furthest place has lost none before
-/// it, unless a copy diverged.
+/// by it, or returned by it when something was pushed to it. Those that a message has no room for are the earliest. A log
+/// that lacks one was restored, or is a copy that has diverged.
 pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
     let [pull, push, pushed] = [notes::pull(log, ""), notes::push(log, ""), notes::pushed(log, "")];
     let mut places = Vec::new();
@@ -27,6 +27,7 @@ pub(crate) fn places_in(log: StoreId, facts: &Facts) -> Result<Vec<Cursor>> {
     places.retain(|place| place.store() == log && place.position() > 0);
     places.sort_unstable_by_key(|place| (place.position(), place.mark()));
     places.dedup();
+    places.drain(..places.len().saturating_sub(HelloResponse::MAX_KNOWN));
     Ok(places)
 }
 

@@ -179,7 +179,7 @@ async fn another_event_like(
         protocol: PROTOCOL_VERSION,
         caller,
         filter: "all".to_owned(),
-        cursor: None,
+        known: Vec::new(),
         ahead: Some(Ahead { peer, after: after.clone(), latest, events: vec![new], upto }),
     };
     (hello, after)

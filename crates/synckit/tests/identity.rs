@@ -458,10 +458,10 @@ async fn what_a_caller_says_of_stores_is_not_believed() {
         protocol: PROTOCOL_VERSION,
         caller: Caller { node: node("evil"), store: synckit::StoreId::from_bytes([9; 16]) },
         filter: "all".into(),
-        cursor: Some(Cursor::at(id, 99, synckit::store::Mark(7))),
+        known: vec![Cursor::at(id, 99, synckit::store::Mark(7))],
         ahead: None,
     };
-    assert!(!endpoint.hello(hello).await.expect("an answer").cursor_known);
+    assert!(!endpoint.hello(hello).await.expect("an answer").all_held);
     let before = (of_a, id);
     record(&a, &hub, "n").await;
     for _ in 0..2 {

@@ -40,9 +40,9 @@ pub struct HelloRequest {
     pub caller: Caller,
     /// The fingerprint of the filter of this sync.
     pub filter: String,
-    /// The furthest place the caller knows in the log of its expected peer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Cursor>,
+    /// All places in the log of its expected peer that the caller knows, in the order of the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Cursor>,
     /// What the caller would push next. Not in the serde form, like all events of messages.
     #[serde(skip)]
     pub ahead: Option<Ahead>,
@@ -100,8 +100,8 @@ pub struct HelloResponse {
     /// in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Cursor>,
-    /// Whether the caller's cursor names an event of this log; true if it sent none.
-    pub cursor_known: bool,
+    /// Whether this log holds all places that the caller knows; true if it sent none.
+    pub all_held: bool,
     /// A name for what the caller may read here; `None` where everybody may read everything. When the name changes, the
     /// caller may be allowed to read events that were skipped before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ pub struct HelloResponse {
 }
 
 impl HelloResponse {
-    /// The maximum number of places in a response.
+    /// The maximum number of places in a response, and in a request.
     pub const MAX_KNOWN: usize = 1_000;
     /// The maximum number of former ids in a response.
     pub const MAX_FORMER: usize = 16;

@@ -224,7 +224,7 @@ mod tests {
             protocol: PROTOCOL_VERSION,
             caller: caller(),
             filter: "all".to_owned(),
-            cursor: None,
+            known: Vec::new(),
             ahead: None,
         };
         assert_eq!(peer.hello(hello).await.unwrap().head, 0);

@@ -81,9 +81,9 @@ pub async fn when_to_come_again_is_said<W: Wire>() {
 /// A cursor is the same on the other side.
 pub async fn a_cursor_crosses_as_it_is<W: Wire>() {
     let server = Running::<W>::start().await;
-    let cursor = Some(Cursor::at(store(), 3, Mark(3)));
-    let answer = server.client().hello(HelloRequest { cursor: cursor.clone(), ..hello() }).await;
-    assert_eq!(answer.unwrap().pushed, cursor);
+    let known = vec![Cursor::at(store(), 3, Mark(3))];
+    let answer = server.client().hello(HelloRequest { known: known.clone(), ..hello() }).await;
+    assert_eq!(answer.unwrap().known, known);
 }
 
 /// A client is a transport, so a server in front of it is a relay.

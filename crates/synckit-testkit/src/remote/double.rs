@@ -71,9 +71,9 @@ impl Transport for Double {
             time: 1,
             counter: 0,
             counter_event: None,
-            pushed: request.cursor,
-            known: Vec::new(),
-            cursor_known: true,
+            pushed: None,
+            known: request.known,
+            all_held: true,
             rights: None,
             ahead: None,
         })

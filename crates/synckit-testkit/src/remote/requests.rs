@@ -21,7 +21,7 @@ pub fn caller() -> Caller {
 
 /// Returns a hello.
 pub fn hello() -> HelloRequest {
-    HelloRequest { protocol: 1, caller: caller(), filter: "all".into(), cursor: None, ahead: None }
+    HelloRequest { protocol: 1, caller: caller(), filter: "all".into(), known: Vec::new(), ahead: None }
 }
 
 /// Returns a pull of everything.

@@ -20,7 +20,7 @@ fn hello() -> HelloRequest {
         protocol: PROTOCOL_VERSION,
         caller: caller(1),
         filter: "all".to_owned(),
-        cursor: None,
+        known: Vec::new(),
         ahead: None,
     }
 }

@@ -12,7 +12,13 @@ use crate::fixture::TransportFixture;
 use crate::samples::{Author, event_id, node, place, store_id};
 
 fn hello(caller: Caller) -> HelloRequest {
-    HelloRequest { protocol: PROTOCOL_VERSION, caller, filter: "all".to_owned(), cursor: None, ahead: None }
+    HelloRequest {
+        protocol: PROTOCOL_VERSION,
+        caller,
+        filter: "all".to_owned(),
+        known: Vec::new(),
+        ahead: None,
+    }
 }
 
 /// A hello returns protocol, store, node, head, limits and time of the hub.
@@ -24,7 +30,7 @@ pub async fn the_hub_says_who_it_is<F: TransportFixture>(fixture: &F) -> CaseRes
     let direct = hub.endpoint.hello(hello(caller(2))).await?;
     assert_eq!((answer.protocol, answer.head, answer.limits), (PROTOCOL_VERSION, 3, limits));
     assert_eq!((answer.store, answer.node), (hub.store.head().await?.store, node("hub")));
-    assert_eq!((answer.counter, answer.pushed, answer.cursor_known), (0, None, true));
+    assert_eq!((answer.counter, answer.pushed, answer.all_held), (0, None, true));
     assert!(direct.time >= answer.time && direct.time - answer.time < 600_000, "the hub's wall clock");
     Ok(())
 }
@@ -51,7 +57,7 @@ pub async fn what_was_pushed_is_known<F: TransportFixture>(fixture: &F) -> CaseR
     Ok(())
 }
 
-/// A hello returns whether the caller's cursor names an event of the hub's log.
+/// A hello returns whether the hub's log holds all places that the caller knows in it.
 pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
     hub.wire.push(pushing(1, &Author::new("node-1").write_many("x", 3))).await?;
@@ -65,9 +71,12 @@ pub async fn a_cursor_is_known_or_not<F: TransportFixture>(fixture: &F) -> CaseR
         (Cursor::at(store_id(9), 2, mark), false),
         (Cursor::start(store_id(9)), false),
     ];
+    let held = hub.store.cursor_at(3).await?;
     for (cursor, known) in cursors {
-        let request = HelloRequest { cursor: Some(cursor.clone()), ..hello(caller(2)) };
-        assert_eq!(hub.wire.hello(request).await?.cursor_known, known, "{cursor}");
+        for places in [vec![cursor.clone()], vec![cursor.clone(), held.clone()]] {
+            let request = HelloRequest { known: places, ..hello(caller(2)) };
+            assert_eq!(hub.wire.hello(request).await?.all_held, known, "{cursor}");
+        }
     }
     Ok(())
 }
@@ -93,7 +102,7 @@ pub async fn events_come_with_it_where_all_is_as_expected<F: TransportFixture>(f
     ] {
         assert_eq!(hub.wire.hello(saying(wrong)).await?.ahead, None);
     }
-    let elsewhere = HelloRequest { cursor: Some(Cursor::at(peer, 9, Mark(7))), ..saying(ahead.clone()) };
+    let elsewhere = HelloRequest { known: vec![Cursor::at(peer, 9, Mark(7))], ..saying(ahead.clone()) };
     assert_eq!(hub.wire.hello(elsewhere).await?.ahead, None);
     assert_eq!(hub.store.head().await?.position, 2, "nothing was stored");
 

@@ -1,4 +1,4 @@
-//! Hello: `{"protocol":1,"caller":{…},"filter":"all","cursor":"cursor"?}`, and if events come with it, also
+//! Hello: `{"protocol":1,"caller":{…},"filter":"all","known":["cursor"…]?}`, and if events come with it, also
 //! `"events":[…],"peer":"store","after":"cursor","latest":"event"?,"upto":"cursor"`.
 
 use serde::Deserialize;
@@ -36,11 +36,12 @@ impl ToJson for HelloRequest {
 /// The parts of a hello other than its events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HelloForm {
+struct HelloForm<'a> {
     protocol: u32,
     caller: Caller,
     filter: String,
-    cursor: Option<Cursor>,
+    #[serde(borrow)]
+    known: Option<&'a RawValue>,
     peer: Option<StoreId>,
     after: Option<Cursor>,
     latest: Option<EventId>,
@@ -50,11 +51,13 @@ struct HelloForm {
 impl FromJson for HelloRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes.min(WireLimits::PLAIN_BYTES))?;
-        let (texts, form): (_, HelloForm) = split(bytes, limits, Side::Request)?;
-        let HelloForm { protocol, caller, filter, cursor, peer, after, latest, upto } = form;
+        let (texts, form): (_, HelloForm<'_>) = split(bytes, limits, Side::Request)?;
+        let HelloForm { protocol, caller, filter, known, peer, after, latest, upto } = form;
         let events = texts.iter().flatten().map(|text| read_event(text, limits));
         let ahead = ahead(texts.is_some(), events.collect(), peer, after, latest, upto)?;
-        Ok(HelloRequest { protocol, caller, filter, cursor, ahead })
+        let known = known.map(|known| bounded(known, "known places", WireLimits::KNOWN_PLACES, Side::Request));
+        let known = known.transpose()?.unwrap_or_default();
+        Ok(HelloRequest { protocol, caller, filter, known, ahead })
     }
 }
 

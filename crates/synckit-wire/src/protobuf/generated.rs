@@ -21,10 +21,10 @@ pub struct HelloRequest {
     /// The fingerprint of the filter of this sync; `all` for none.
     #[prost(string, tag = "3")]
     pub filter: ::prost::alloc::string::String,
-    /// The furthest place the caller knows in the log of its expected peer.
-    #[prost(string, optional, tag = "4")]
-    pub cursor: ::core::option::Option<::prost::alloc::string::String>,
-    /// What the caller would push next. It is stored only if the response's `store` is `peer`, its `cursor_known` is
+    /// All places in the log of its expected peer that the caller knows, in the order of the log; at most 1,000.
+    #[prost(string, repeated, tag = "4")]
+    pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the caller would push next. It is stored only if the response's `store` is `peer`, its `all_held` is
     /// true, its `pushed` is `after`, all of its `known` are `after`, and its `counter_event` is `latest`, or absent if
     /// `latest` is.
     #[prost(message, repeated, tag = "5")]
@@ -74,9 +74,9 @@ pub struct HelloResponse {
     /// Cursors of the caller's log: all places in it that are on record here, without duplicates. At most 1,000.
     #[prost(string, repeated, tag = "10")]
     pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Whether the cursor of the request names an event of this log; true if there was none.
+    /// Whether this log holds all places that the request names as known; true if there were none.
     #[prost(bool, tag = "11")]
-    pub cursor_known: bool,
+    pub all_held: bool,
     /// The result for the events that came with the hello; absent unless all of them were stored. Everything else in
     /// the response is as it was before.
     #[prost(message, optional, tag = "12")]

@@ -15,6 +15,7 @@ use crate::checks::Side;
 use crate::limits::WireLimits;
 
 const EVENTS: u32 = 5;
+const KNOWN_BY_CALLER: u32 = 4;
 const KNOWN: u32 = 10;
 const FORMER: u32 = 13;
 
@@ -25,7 +26,7 @@ impl ToProtobuf for HelloRequest {
             protocol: self.protocol,
             caller: caller_form(&self.caller),
             filter: self.filter.clone(),
-            cursor: text(self.cursor.as_ref()),
+            known: self.known.iter().map(ToString::to_string).collect(),
             events: Vec::new(),
             peer: text(ahead.map(|ahead| &ahead.peer)),
             after: text(ahead.map(|ahead| &ahead.after)),
@@ -44,6 +45,9 @@ impl FromProtobuf for HelloRequest {
         check_plain(bytes, limits)?;
         let most = limits.limits.batch_events;
         let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
+        let Split { items: known, rest } =
+            split(&rest, &[KNOWN_BY_CALLER], "known places", WireLimits::KNOWN_PLACES, Side::Request)?;
+        let known = names(&known, Side::Request)?;
         let form: form::HelloRequest = parse(&rest, Side::Request)?;
         let mut reader = Reader::new(limits);
         let some = !items.is_empty();
@@ -56,7 +60,7 @@ impl FromProtobuf for HelloRequest {
                 protocol: form.protocol,
                 caller: caller(form.caller)?,
                 filter: form.filter,
-                cursor: cursor(form.cursor)?,
+                known,
                 ahead,
             })
         })
@@ -82,7 +86,7 @@ impl ToProtobuf for HelloResponse {
             counter_event: text(self.counter_event.as_ref()),
             pushed: text(self.pushed.as_ref()),
             known: self.known.iter().map(ToString::to_string).collect(),
-            cursor_known: self.cursor_known,
+            all_held: self.all_held,
             ahead: self.ahead.as_ref().map(|stored| form::Stored {
                 accepted: count(stored.accepted),
                 duplicates: count(stored.duplicates),
@@ -131,7 +135,7 @@ impl FromProtobuf for HelloResponse {
                 counter_event: form.counter_event.map(EventId::new).transpose()?,
                 pushed: cursor(form.pushed)?,
                 known,
-                cursor_known: form.cursor_known,
+                all_held: form.all_held,
                 rights: form.rights,
                 ahead: form.ahead.map(stored).transpose()?,
             })

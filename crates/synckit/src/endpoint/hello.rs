@@ -26,16 +26,15 @@ impl<S: EventStore> Endpoint<S> {
         let needs = Needs {
             notes: vec![Note::NODE.to_owned(), origin.clone()],
             under: notes_about(request.caller.store).into(),
-            places: request.cursor.iter().map(Cursor::position).collect(),
+            places: request.known.iter().map(Cursor::position).collect(),
             ..Needs::default()
         };
         let mut facts = self.store.facts(needs.clone()).await?;
         let mut identity = Note::read_identity(facts.note(Note::NODE))?;
-        if let Some(cursor) = &request.cursor
-            && cursor.store() == facts.head.store
-            && identity.secret.sealed(cursor)
-            && !facts.holds(cursor)
-        {
+        let lacks = |place: &Cursor| {
+            place.store() == facts.head.store && identity.secret.sealed(place) && !facts.holds(place)
+        };
+        if request.known.iter().any(lacks) {
             self.renew(facts.head.store).await?;
             facts = self.store.facts(needs).await?;
             identity = Note::read_identity(facts.note(Note::NODE))?;
@@ -57,9 +56,9 @@ impl<S: EventStore> Endpoint<S> {
             counter: latest.as_ref().map_or(0, |latest| latest.counter),
             counter_event: latest.map(|latest| latest.event),
             pushed: facts.note(&pushed).map(|value| text(&pushed, value)).transpose()?.map(place),
-            known: furthest(places_in(request.caller.store, &facts)?),
+            known: places_in(request.caller.store, &facts)?,
             rights: self.access.as_ref().and_then(|access| access.rights(&request.caller)),
-            cursor_known: request.cursor.as_ref().is_none_or(|cursor| ours(cursor) && facts.holds(cursor)),
+            all_held: request.known.iter().all(|place| ours(place) && facts.holds(place)),
             ahead: None,
             node: identity.author,
         };
@@ -83,12 +82,6 @@ impl<S: EventStore> Endpoint<S> {
     }
 }
 
-/// Returns the furthest places, as many as a message may contain.
-fn furthest(mut places: Vec<Cursor>) -> Vec<Cursor> {
-    places.drain(..places.len().saturating_sub(HelloResponse::MAX_KNOWN));
-    places
-}
-
 fn same_store() -> Error {
     let message = "both sides are the same store: a database was copied, or a replica syncs with itself; give each \
                    replica a store of its own";
@@ -98,7 +91,7 @@ fn same_store() -> Error {
 /// Returns whether everything is as expected by a caller that hands over events with its hello.
 fn is_as_expected(answer: &HelloResponse, ahead: &Ahead) -> bool {
     answer.store == ahead.peer
-        && answer.cursor_known
+        && answer.all_held
         && answer.pushed.as_ref() == Some(&ahead.after)
         && answer.known.iter().all(|known| *known == ahead.after)
         && answer.counter_event == ahead.latest

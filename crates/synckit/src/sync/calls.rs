@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use synckit_core::{
-    Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
+    Cursor, Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Transport,
 };
 use synckit_plan::notes::PaceNote;
@@ -116,7 +116,7 @@ impl<'a, T: Transport> Calls<'a, T> {
                 Err(error) => return Err(error),
                 Ok(page) => {
                     self.got_through(pace, page.events.len(), begun.elapsed());
-                    return Ok(page);
+                    return moves_on(&request, page);
                 }
             }
         }
@@ -206,6 +206,18 @@ impl<'a, T: Transport> Calls<'a, T> {
             tokio::time::sleep(wait).await;
         }
     }
+}
+
+/// Checks that a page which is followed by others ends beyond the place after which it was requested, so that pulling
+/// ends. A peer that has a fresh id counts its places anew.
+fn moves_on(request: &PullRequest, page: PullResponse) -> Result<PullResponse> {
+    let (before, next) = (request.cursor.as_ref(), &page.next);
+    let same_log = before.is_none_or(|before| before.store() == next.store());
+    if page.more && same_log && before.map_or(0, Cursor::position) >= next.position() {
+        let message = "the peer says there is more, but its cursor does not move on; its log or its software is broken";
+        return Err(Error::corrupt(message).with("position", next.position()));
+    }
+    Ok(page)
 }
 
 /// Returns whether an error is the peer's judgement on the content of the batch, so that a part of it may pass.

@@ -12,8 +12,8 @@ pub(crate) struct Peer {
     pub(crate) head: Position,
     /// Its wall clock, in Unix milliseconds.
     pub(crate) time: u64,
-    /// Whether it holds the furthest known place in its log.
-    pub(crate) cursor_known: bool,
+    /// Whether it holds all known places in its log.
+    pub(crate) all_held: bool,
     /// The peer's name for what this replica may read there.
     pub(crate) rights: Option<String>,
     pub(crate) caller: Caller,
@@ -40,7 +40,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Returns whether its whole log was pulled, up to the end that it reported.
     pub(crate) fn has_nothing_new(&self) -> bool {
-        self.cursor_known
+        self.all_held
             && self.pull.as_ref().is_some_and(|note| {
                 note.held_by == self.caller.store
                     && note.cursor.store() == self.store

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, Event, EventStore, Note, PullRequest, PullResponse, Result, Scope, Transport,
-    Unreadable,
+    Cursor, ErrorKind, Event, EventStore, Note, Position, PullRequest, PullResponse, Result, Scope, StoreId,
+    Transport, Unreadable,
 };
 use synckit_plan::{
     Received,
@@ -45,7 +45,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0);
         let request = self.request(peer, reached, Scope::Others);
         let (pages, fetched) = mpsc::channel(AHEAD);
-        let fetch = fetch(self.calls.clone(), request, peer.limits.batch_events, pages);
+        let fetch = fetch(self.calls.clone(), request, (peer.store, peer.head), peer.limits.batch_events, pages);
         let mut stored = pin!(self.store_pages(peer, fetched));
         // Fetching is polled first, so that with a peer and a store that return immediately the calls have a fixed
         // order.
@@ -151,21 +151,20 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// Fetches page after page until the peer has no more, something fails, or nobody receives them.
+/// Fetches page after page up to the end of the peer's log as it was at the hello, so that a peer whose log grows all
+/// the time does not keep a sync busy. Stops early if the peer takes a fresh id, something fails, or nobody receives the
+/// pages.
 async fn fetch<T: Transport>(
     calls: Arc<Calls<'_, T>>,
     mut request: PullRequest,
+    (peer, head): (StoreId, Position),
     most: usize,
     pages: mpsc::Sender<Result<Fetched>>,
 ) {
     loop {
-        let page = match calls.pull(request.clone(), most).await {
-            Ok(page) if page.more && request.cursor.as_ref() == Some(&page.next) => {
-                Err(Error::corrupt("the peer says there is more, but its cursor does not move"))
-            }
-            page => page,
-        };
+        let page = calls.pull(request.clone(), most).await;
         let next = page.as_ref().ok().filter(|page| page.more).map(|page| page.next.clone());
+        let next = next.filter(|next| next.store() == peer && next.position() < head);
         let page = page.map(|page| (request.cursor.clone(), page));
         if pages.send(page).await.is_err() || next.is_none() {
             return;

@@ -95,11 +95,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     ) -> Result<usize> {
         let mut accepted = 0;
         while !ids.is_empty() {
-            let wanted = ids.iter().take(peer.limits.batch_events).cloned().collect();
-            let request =
-                PullRequest { filter: filter.clone(), ..self.request(peer, None, Scope::Named(wanted)) };
-            let page = self.calls.pull(request, peer.limits.batch_events).await?;
-            let got: HashSet<EventId> = page.events.iter().map(|event| event.id.clone()).collect();
+            let wanted: HashSet<EventId> = ids.iter().take(peer.limits.batch_events).cloned().collect();
+            let request = PullRequest {
+                filter: filter.clone(),
+                ..self.request(peer, None, Scope::Named(wanted.iter().cloned().collect()))
+            };
+            let mut events = self.calls.pull(request, peer.limits.batch_events).await?.events;
+            events.retain(|event| wanted.contains(&event.id));
+            let got: HashSet<EventId> = events.iter().map(|event| event.id.clone()).collect();
             if got.is_empty() {
                 // The rest is gone, or not readable for this replica.
                 break;
@@ -107,7 +110,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             ids.retain(|id| !got.contains(id));
             // One that could not be read or stored before is listed no longer, unless it is refused again.
             let refused = got.iter().map(|id| notes::refused_here(peer.store, id.as_str())).collect();
-            accepted += self.take(peer, page.events, refused).await?;
+            accepted += self.take(peer, events, refused).await?;
         }
         Ok(accepted)
     }

@@ -11,7 +11,7 @@ mod prepare;
 mod reconcile;
 
 use synckit_core::{
-    Caller, Cursor, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity,
+    Caller, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity,
     PROTOCOL_VERSION, Renewal, Result, StoreId, Transport,
 };
 use synckit_plan::Renew;
@@ -64,11 +64,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let known: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
         let facts = self.ask_about(&known).await?;
-        let cursor = furthest(hello.store, &facts)?;
-        let hello = match cursor {
-            None => hello,
-            Some(_) => {
-                let request = HelloRequest { cursor, ahead: None, ..prepared.request.clone() };
+        let known = places_in(hello.store, &facts)?;
+        let hello = match known.is_empty() {
+            true => hello,
+            false => {
+                let request = HelloRequest { known, ahead: None, ..prepared.request.clone() };
                 self.calls.hello(request).await?
             }
         };
@@ -86,10 +86,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.renewed(identity.author, why);
         Ok(())
     }
-}
-
-fn furthest(peer: StoreId, facts: &Facts) -> Result<Option<Cursor>> {
-    Ok(places_in(peer, facts)?.pop())
 }
 
 fn checked(hello: HelloResponse) -> Result<HelloResponse> {

@@ -5,9 +5,9 @@ use synckit_core::{
 };
 use synckit_plan::notes;
 
-use crate::peer_notes::notes_about;
+use crate::peer_notes::{notes_about, places_in};
 use crate::replica::Listed;
-use crate::sync::meet::{Prepared, furthest};
+use crate::sync::meet::Prepared;
 use crate::sync::session::Session;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
@@ -34,7 +34,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             protocol: PROTOCOL_VERSION,
             caller: caller.clone(),
             filter: self.filter.clone(),
-            cursor: expected.map_or(Ok(None), |peer| furthest(peer, &facts))?,
+            known: expected.map_or(Ok(Vec::new()), |peer| places_in(peer, &facts))?,
             ahead: expected
                 .zip(page)
                 .and_then(|(peer, page)| self.to_hand_over(peer, &identity, &facts, page)),

@@ -122,7 +122,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             store: hello.store,
             head: hello.head,
             time: hello.time,
-            cursor_known: hello.cursor_known,
+            all_held: hello.all_held,
             rights: hello.rights.clone(),
             caller,
             handed: notes::handed(facts)?,
