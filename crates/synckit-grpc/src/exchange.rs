@@ -12,8 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use synckit_core::{Error, ErrorKind, PullRequest, Result};
 use synckit_net::{Coding, Connector, Counts, LastWords, Protocol};
 use synckit_remote::{
-    Address, Client, ClientConfig, DIGEST, Digest, Exchange, Incoming, Method, Packed, Sign, Timeouts,
-    pack_sealed, subscription_ended,
+    Address, CallNumbers, Client, ClientConfig, DIGEST, Digest, Exchange, Incoming, Method, Packed, Sign,
+    Timeouts, pack_sealed, subscription_ended,
 };
 use synckit_wire::{Encode, Format};
 use tonic::body::Body;
@@ -40,6 +40,7 @@ pub struct GrpcExchange {
     pub(crate) config: Arc<ClientConfig>,
     address: Address,
     headers: HeaderMap,
+    calls: CallNumbers,
     connector: Connector,
     /// The connections to the server: one, as long as it does not break.
     pool: Mutex<legacy::Client<Connector, Body>>,
@@ -72,7 +73,8 @@ impl Exchange for GrpcExchange {
         let connector = Connector::new(GRPC, tls, config.timeouts.connect(), counts).with_proxy(proxy);
         let last_words = connector.last_words();
         let pool = Mutex::new(pool(&config.timeouts, connector.clone()));
-        Ok(GrpcExchange { config, address, headers, connector, pool, last_words })
+        let calls = CallNumbers::new();
+        Ok(GrpcExchange { config, address, headers, calls, connector, pool, last_words })
     }
 
     async fn call(
@@ -144,6 +146,8 @@ impl GrpcExchange {
             let (name, value) = timeout_header(deadline);
             request.headers_mut().insert(name, value);
         }
+        let number = self.calls.next();
+        number.put(request.headers_mut());
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = pool.request(request).await.map_err(|error| {
             let connecting = error.is_connect();
@@ -154,6 +158,7 @@ impl GrpcExchange {
         if !parts.status.is_success() || !content.starts_with(MEDIA_TYPE.as_bytes()) {
             return Err(foreign(parts.status, &parts.headers, body, self.config.timeouts.idle()).await);
         }
+        number.check(&parts.headers)?;
         if let Some(Err(error)) = status::read(&parts.headers) {
             return Err(error);
         }

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{BoxError, Coding, raised};
 use synckit_remote::{
-    Arrival, DIGEST, Digest, Method, Packed, ServerConfig, Service, Turn, pack_sealed, report, shutting_down,
+    Arrival, CallNumber, DIGEST, Digest, Method, Packed, ServerConfig, Service, Turn, pack_sealed, report,
+    shutting_down,
 };
 use synckit_wire::{Encode, Format, ReceivedPush};
 use tokio::sync::watch;
@@ -75,12 +76,14 @@ impl<T: Transport> GrpcService<T> {
             return answer;
         }
         let path = parts.uri.path();
-        self.try_answer(path, &parts.headers, body).await.unwrap_or_else(|error| {
+        let mut answer = self.try_answer(path, &parts.headers, body).await.unwrap_or_else(|error| {
             report(path, &error);
             let mut answer = accepted(Coding::Identity, Body::empty());
             answer.headers_mut().extend(status::failed(error));
             answer
-        })
+        });
+        CallNumber::in_headers(&parts.headers).put(answer.headers_mut());
+        answer
     }
 
     async fn try_answer(&self, path: &str, headers: &HeaderMap, body: Body) -> Result<Response<Body>> {

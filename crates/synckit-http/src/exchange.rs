@@ -12,7 +12,9 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use synckit_core::{Error, ErrorKind, PullRequest, Result};
 use synckit_net::{Coding, Connector, Counts, LastWords, Protocol};
-use synckit_remote::{Address, Client, ClientConfig, DIGEST, Digest, Exchange, Method, Packed, pack};
+use synckit_remote::{
+    Address, CallNumbers, Client, ClientConfig, DIGEST, Digest, Exchange, Method, Packed, pack,
+};
 use synckit_wire::{Encode, Format};
 use tokio::time::{Instant, sleep_until};
 
@@ -43,6 +45,7 @@ pub struct HttpExchange {
     way: Way,
     /// Where the server has moved for good: to TLS at the same host.
     moved: OnceLock<Way>,
+    calls: CallNumbers,
     /// Whether the server has answered in protobuf, so that it is sent protobuf.
     speaks_protobuf: AtomicBool,
 }
@@ -76,7 +79,8 @@ impl Exchange for HttpExchange {
         headers.insert(ACCEPT, accepted_by(config.protobuf));
         let way = Way::to(address, &config, counts.clone())?;
         let speaks_protobuf = AtomicBool::new(false);
-        Ok(HttpExchange { config, headers, counts, way, moved: OnceLock::new(), speaks_protobuf })
+        let (moved, calls) = (OnceLock::new(), CallNumbers::new());
+        Ok(HttpExchange { config, headers, counts, way, moved, calls, speaks_protobuf })
     }
 
     async fn call(
@@ -186,6 +190,8 @@ impl HttpExchange {
         if let Some(coding) = coding_header(packed.coding) {
             request.headers_mut().insert(CONTENT_ENCODING, coding);
         }
+        let number = self.calls.next();
+        number.put(request.headers_mut());
         let mut answer = pin!(way.pool.request(request));
         loop {
             let deadline = progress.last() + timeouts.idle();
@@ -193,11 +199,14 @@ impl HttpExchange {
                 return Err(Error::new(ErrorKind::Timeout, "the server did not answer in time"));
             }
             tokio::select! {
-                answer = &mut answer => return answer.map_err(|error| {
-                    let connecting = error.is_connect();
-                    let broken = "the connection broke off before the answer";
-                    way.last_words.unanswered(error, connecting, broken)
-                }),
+                answer = &mut answer => {
+                    let answer = answer.map_err(|error| {
+                        let connecting = error.is_connect();
+                        let broken = "the connection broke off before the answer";
+                        way.last_words.unanswered(error, connecting, broken)
+                    })?;
+                    return number.check(answer.headers()).map(|()| answer);
+                }
                 () = sleep_until(deadline) => {}
             }
         }

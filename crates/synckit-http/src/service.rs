@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use synckit_core::{Result, Transport};
 use synckit_net::BoxError;
-use synckit_remote::{DIGEST, Digest, Method, Packed, ServerConfig, Service};
+use synckit_remote::{CallNumber, DIGEST, Digest, Method, Packed, ServerConfig, Service};
 use synckit_wire::{Encode, Format};
 use tokio::sync::watch;
 
@@ -77,10 +77,12 @@ impl<T: Transport> HttpService<T> {
         if let Some(routes) = self.routes.as_ref().filter(|_| !path.starts_with(PREFIX)) {
             return routes.answer(request, self.service.admission()).await;
         }
-        let format = of_answer(request.headers());
-        self.try_answer(request, format).await.unwrap_or_else(|problem| {
+        let (format, number) = (of_answer(request.headers()), CallNumber::in_headers(request.headers()));
+        let mut answer = self.try_answer(request, format).await.unwrap_or_else(|problem| {
             problem.answer(&path, media_type(format), ACCEPTED, |error| error.encode(format))
-        })
+        });
+        number.put(answer.headers_mut());
+        answer
     }
 
     async fn try_answer(

@@ -14,6 +14,7 @@
 
 mod address;
 mod admission;
+mod call_number;
 mod client;
 mod config;
 mod digest;
@@ -28,6 +29,7 @@ mod service;
 
 pub use address::Address;
 pub use admission::{Admission, Arrival, Turn, shutting_down};
+pub use call_number::{CallNumber, CallNumbers};
 pub use client::{Client, Exchange};
 pub use config::{ClientConfig, ServerConfig, Timeouts};
 pub use digest::{DIGEST, Digest, seal, unseal};

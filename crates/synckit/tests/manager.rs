@@ -11,7 +11,7 @@ use synckit::{
     store::{Renewal, StoreExt},
     transport::{
         Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-        PullResponse, PushRequest, PushResponse, RefusalCode, Traffic, Unreadable,
+        PullResponse, PushRequest, PushResponse, RefusalCode, Scope, Traffic, Unreadable,
     },
 };
 use synckit_memory::MemoryStore;
@@ -350,6 +350,12 @@ enum Oddity {
     Narrow,
     /// The second page ends where it began, and always promises more.
     Stuck,
+    /// The third page ends where the first did, and always promises more.
+    Turning,
+    /// The log grows by more than a page while a page is read.
+    Growing,
+    /// An event cannot be read, and whoever asks for it gets others.
+    Evasive,
 }
 
 fn in_time(events: usize) -> Result<()> {
@@ -365,9 +371,33 @@ impl Transport for Odd {
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        let reached = request.cursor.clone();
-        let page = self.0.pull(request).await?;
+        let (reached, scope) = (request.cursor.clone(), request.scope.clone());
+        let mut page = self.0.pull(request).await?;
         match (self.1, reached) {
+            (Oddity::Turning, Some(reached)) if reached.position() > 10 => {
+                let next = self.0.store().cursor_at(10).await?;
+                Ok(PullResponse { next, more: true, ..page })
+            }
+            (Oddity::Growing, _) => {
+                let replica = Replica::new(self.0.store().clone());
+                replica.record((0..20).map(|number| note("more", number))).await?;
+                Ok(PullResponse { more: true, ..page })
+            }
+            (Oddity::Evasive, _) if scope != Scope::Others => {
+                page.events = Replica::new(self.0.store().clone()).record([note("other", 1)]).await?.events;
+                Ok(page)
+            }
+            (Oddity::Evasive, _) => {
+                let first = page.events.remove(0);
+                page.unreadable.push(Unreadable {
+                    id: first.id.to_string(),
+                    code: RefusalCode::Invalid,
+                    message: "damaged on the way".to_owned(),
+                    text: String::new(),
+                });
+                Ok(page)
+            }
+            (Oddity::Turning, _) => Ok(page),
             (Oddity::Narrow, _) => in_time(page.events.len()).map(|()| page),
             (Oddity::Stuck, Some(next)) => Ok(PullResponse { next, more: true, ..page }),
             (Oddity::Stuck, None) => Ok(page),
@@ -410,6 +440,43 @@ async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     assert_eq!(report.pulled, 300);
     assert!(report.round_trips < 100, "{report:?}");
     assert!(same(&a, &b).await);
+}
+
+/// A sync ends at the end that the peer's log had when it said hello.
+#[tokio::test]
+async fn a_peer_whose_log_grows_all_the_time_does_not_keep_a_sync_busy() {
+    let (a, hub) = (store("a"), store("hub"));
+    Replica::new(hub.clone()).record((0..30).map(|number| note("first", number))).await.expect("recorded");
+    let growing = Odd(Endpoint::new(hub.clone()), Oddity::Growing);
+    let manager = SyncManager::builder(a.clone(), growing).with_batch_size(10).build();
+    let report = manager.pull().await.expect("pulls");
+    assert_eq!((report.pulled, report.peer_head), (30, 30), "{report:?}");
+    let report = manager.pull().await.expect("pulls what came since");
+    assert_eq!(report.pulled, 60, "{report:?}");
+}
+
+/// Cursors that go back and forth are no progress.
+#[tokio::test]
+async fn a_peer_whose_cursor_goes_back_is_an_error_and_not_the_end() {
+    let (a, hub) = (store("a"), store("hub"));
+    Replica::new(hub.clone()).record((0..100).map(|number| note("first", number))).await.expect("recorded");
+    let turning = Odd(Endpoint::new(hub.clone()), Oddity::Turning);
+    let manager = SyncManager::builder(a.clone(), turning).with_batch_size(10).build();
+    let error = manager.pull().await.expect_err("it does not move on");
+    assert_eq!((error.error.kind(), error.report.pulled), (ErrorKind::Corrupt, 20), "{error}");
+    assert!(error.to_string().contains("does not move on"), "{error}");
+}
+
+/// Only what was asked for is stored, and asking ends when it does not come.
+#[tokio::test]
+async fn a_peer_that_sends_other_events_than_those_asked_for_adds_none() {
+    let (a, hub) = (store("a"), store("hub"));
+    Replica::new(hub.clone()).record((0..3).map(|number| note("first", number))).await.expect("recorded");
+    let manager = SyncManager::new(a.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Evasive));
+    assert_eq!(manager.pull().await.expect("pulls").pulled, 2);
+    let report = manager.pull().await.expect("asks once more");
+    assert_eq!(report.recovery.taken_back, 0, "{report:?}");
+    assert_eq!(hub.head().await.expect("a head").position, 4, "it was asked once");
 }
 
 /// Holds even if the pages before it are still being stored.

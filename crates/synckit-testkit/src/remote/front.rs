@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -29,10 +29,24 @@ pub enum Verdict {
     Pass,
     /// Responds in place of the server, with this status and a page of HTML.
     Answer(u16),
+    /// Passes it on twice, and returns the second answer.
+    Twice,
+    /// Passes on the request before it once more, then this one.
+    Late,
+    /// Passes it on, and responds in place of the server.
+    LoseAnswer,
+    /// Returns the answer to the request of which this was said last, whoever made it. The first gets none.
+    Swap,
+    /// Returns half of the answer as if it were whole.
+    Truncate,
+    /// Changes the headers of the answer.
+    Alter(fn(&mut HeaderMap)),
 }
 
 type Rule = Box<dyn Fn(&mut Parts, &Bytes) -> Verdict + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Whole = Request<Full<Bytes>>;
+type Answer = Response<Collected<Bytes>>;
 type Pool = Client<HttpConnector, Full<Bytes>>;
 
 /// A proxy in front of a server, for every protocol over HTTP.
@@ -48,6 +62,10 @@ struct State {
     rule: Mutex<Arc<Rule>>,
     requests: AtomicU64,
     bytes: AtomicU64,
+    /// The last request.
+    last: Mutex<Option<Whole>>,
+    /// An answer that was held back.
+    held: Mutex<Option<Answer>>,
 }
 
 impl Front {
@@ -63,6 +81,8 @@ impl Front {
             rule: Mutex::new(Arc::new(pass)),
             requests: AtomicU64::default(),
             bytes: AtomicU64::default(),
+            last: Mutex::default(),
+            held: Mutex::default(),
         };
         let state = Arc::new(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,6 +99,11 @@ impl Front {
     /// Passes everything on from now on.
     pub fn heal(&self) {
         self.rule(|_, _| Verdict::Pass);
+    }
+
+    /// Returns the address it listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Returns its URL.
@@ -128,22 +153,68 @@ impl State {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         let rule = self.rule.lock().unwrap().clone();
-        if let Verdict::Answer(status) = rule(&mut parts, &body) {
+        let verdict = rule(&mut parts, &body);
+        if let Verdict::Answer(status) = verdict {
             return page(status);
         }
         let path = parts.uri.path_and_query().unwrap().clone();
         let uri = Uri::builder().scheme("http").authority(self.to.to_string()).path_and_query(path);
         parts.uri = uri.build().unwrap();
-        match self.pool.request(Request::from_parts(parts, Full::new(body))).await {
-            Ok(answer) => answer.map(BodyExt::boxed_unsync),
-            Err(_) => page(502),
+        let request = Request::from_parts(parts, Full::new(body));
+        if verdict == Verdict::Pass {
+            return match self.pool.request(request).await {
+                Ok(answer) => answer.map(BodyExt::boxed_unsync),
+                Err(_) => page(502),
+            };
         }
+        self.harmed(verdict, request).await.unwrap_or_else(|| page(502))
     }
+
+    /// Returns the answer to a request that is not simply passed on, if there is one.
+    async fn harmed(&self, verdict: Verdict, request: Whole) -> Option<Response<Body>> {
+        let before = self.last.lock().unwrap().replace(request.clone());
+        let again = match verdict {
+            Verdict::Twice => Some(request.clone()),
+            Verdict::Late => before,
+            _ => None,
+        };
+        if let Some(again) = again {
+            self.whole(again).await?;
+        }
+        let mut answer = self.whole(request).await?;
+        match verdict {
+            Verdict::LoseAnswer => return None,
+            Verdict::Swap => answer = self.held.lock().unwrap().replace(answer)?,
+            Verdict::Alter(alter) => alter(answer.headers_mut()),
+            Verdict::Truncate => {
+                let (mut parts, body) = answer.into_parts();
+                parts.headers.remove(CONTENT_LENGTH);
+                let mut body = body.to_bytes();
+                body.truncate(body.len() / 2);
+                return Some(Response::from_parts(parts, boxed(Full::new(body))));
+            }
+            _ => {}
+        }
+        Some(answer.map(boxed))
+    }
+
+    /// Passes a request on, and collects its answer.
+    async fn whole(&self, request: Whole) -> Option<Answer> {
+        let (parts, body) = self.pool.request(request).await.ok()?.into_parts();
+        Some(Response::from_parts(parts, body.collect().await.ok()?))
+    }
+}
+
+fn boxed(body: impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Body {
+    body.map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Returns the page of a proxy.
 fn page(status: u16) -> Response<Body> {
     let text = format!("<html><title>{status}</title><body>Blocked by the gateway</body></html>");
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
-    Response::builder().status(status).header(CONTENT_TYPE, "text/html").body(body).unwrap()
+    let mut page = Response::builder().status(status).header(CONTENT_TYPE, "text/html");
+    if (300..400).contains(&status) {
+        page = page.header(LOCATION, "http://127.0.0.1:9/login");
+    }
+    page.body(boxed(Full::new(Bytes::from(text)))).unwrap()
 }

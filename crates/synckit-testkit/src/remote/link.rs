@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use synckit_remote::Exchange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::Wire;
 
@@ -28,6 +29,22 @@ pub enum Harm {
     },
     /// Passes on this number of bytes in each tenth of a second, each way.
     Slow(usize),
+    /// Passes nothing more on a connection after this number of bytes, until the harm is another.
+    Stall(u64),
+    /// Resets each connection after this number of bytes.
+    Reset(u64),
+    /// Changes the first `Content-Length` in each answer to a greater number.
+    WrongLength,
+}
+
+impl Harm {
+    /// Returns the number of bytes after which a connection is not usable any more.
+    fn limit(self) -> Option<u64> {
+        match self {
+            Harm::Cut(most) | Harm::Stall(most) | Harm::Reset(most) => Some(most),
+            _ => None,
+        }
+    }
 }
 
 /// A TCP proxy.
@@ -36,6 +53,7 @@ pub struct Link {
     address: SocketAddr,
     plain: &'static str,
     passed: Arc<Passed>,
+    harm: watch::Sender<Harm>,
 }
 
 /// What passed, over all connections.
@@ -52,13 +70,19 @@ impl Link {
         let address = listener.local_addr().unwrap();
         let passed = Arc::new(Passed::default());
         let all = passed.clone();
+        let (harm, now) = watch::channel(harm);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(to).await else { continue };
-                tokio::spawn(pass(near, far, harm, all.clone()));
+                tokio::spawn(pass(near, far, now.clone(), all.clone()));
             }
         });
-        Link { address, plain: W::Exchange::PROTOCOL.plain, passed }
+        Link { address, plain: W::Exchange::PROTOCOL.plain, passed, harm }
+    }
+
+    /// Sets what it does from now on, also to the connections that are open.
+    pub fn set(&self, harm: Harm) {
+        self.harm.send_replace(harm);
     }
 
     /// Returns its URL.
@@ -78,35 +102,47 @@ impl Link {
 }
 
 /// Passes bytes both ways until one side ends; then ends both.
-async fn pass(near: TcpStream, far: TcpStream, harm: Harm, all: Arc<Passed>) {
-    let (near_read, near_write) = near.into_split();
-    let (far_read, far_write) = far.into_split();
+async fn pass(mut near: TcpStream, mut far: TcpStream, harm: watch::Receiver<Harm>, all: Arc<Passed>) {
     let here = AtomicU64::default();
-    tokio::select! {
-        () = one_way(near_read, far_write, harm, &here, &all.there, false) => {}
-        () = one_way(far_read, near_write, harm, &here, &all.back, true) => {}
+    {
+        let (near_read, near_write) = near.split();
+        let (far_read, far_write) = far.split();
+        tokio::select! {
+            () = one_way(near_read, far_write, harm.clone(), &here, &all.there, false) => {}
+            () = one_way(far_read, near_write, harm.clone(), &here, &all.back, true) => {}
+        }
+    }
+    if matches!(*harm.borrow(), Harm::Reset(_)) {
+        near.set_zero_linger().unwrap();
     }
 }
 
 async fn one_way(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    harm: Harm,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut harm: watch::Receiver<Harm>,
     here: &AtomicU64,
     all: &AtomicU64,
     back: bool,
 ) {
     let mut buffer = vec![0; 16 << 10];
     loop {
-        let room = match harm {
-            Harm::Cut(most) => {
-                let left = most.saturating_sub(here.load(Ordering::Relaxed));
-                usize::try_from(left).unwrap().min(buffer.len())
-            }
+        let now = *harm.borrow_and_update();
+        let room = match now {
             Harm::Slow(step) => step.min(buffer.len()),
-            _ => buffer.len(),
+            _ => match now.limit() {
+                Some(most) => {
+                    let left = most.saturating_sub(here.load(Ordering::Relaxed));
+                    usize::try_from(left).unwrap().min(buffer.len())
+                }
+                None => buffer.len(),
+            },
         };
         if room == 0 {
+            if matches!(now, Harm::Stall(_)) {
+                // Those that sent the change may be gone, and this with them.
+                let _ = harm.changed().await;
+            }
             return;
         }
         let Ok(read) = from.read(&mut buffer[..room]).await else { return };
@@ -115,17 +151,29 @@ async fn one_way(
         }
         here.fetch_add(read as u64, Ordering::Relaxed);
         let start = 8 * all.fetch_add(read as u64, Ordering::Relaxed);
-        if let Harm::Flip { bit, back: here } = harm
+        if let Harm::Flip { bit, back: here } = now
             && here == back
             && let Some(at) = bit.checked_sub(start).filter(|at| *at < 8 * read as u64)
         {
             buffer[(at / 8) as usize] ^= 1 << (at % 8);
         }
-        if matches!(harm, Harm::Slow(_)) {
+        if now == Harm::WrongLength && back {
+            lengthen(&mut buffer[..read]);
+        }
+        if matches!(now, Harm::Slow(_)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
+    }
+}
+
+/// Makes the first digit of a `Content-Length` a nine.
+fn lengthen(bytes: &mut [u8]) {
+    const NAME: &[u8] = b"content-length: ";
+    let at = bytes.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME));
+    if let Some(digit) = at.and_then(|at| bytes.get_mut(at + NAME.len())) {
+        *digit = b'9';
     }
 }

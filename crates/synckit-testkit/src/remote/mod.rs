@@ -6,7 +6,7 @@
 //! - [`Running`], [`Double`]: a server on a free port, in front of a transport that remembers its requests
 //! - [`OnLoopback`], [`OverTls`]: fixtures for the conformance suite and the matrix
 //! - [`remote_obstacle_conformance!`](crate::remote_obstacle_conformance): what lies between the two sides, in
-//!   [`obstacles`] and [`links`]
+//!   [`obstacles`], [`links`] and [`harms`]
 //! - [`Front`], [`Verdict`], [`Link`], [`Harm`], [`Hub`]: proxies, links, and a hub behind them
 //! - [`Authority`], [`requests`]: certificates; requests, answers and events
 #![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
@@ -16,6 +16,7 @@ mod certificates;
 mod double;
 mod fixture;
 mod front;
+pub mod harms;
 mod hub;
 pub mod limits;
 mod link;
@@ -139,6 +140,7 @@ macro_rules! remote_obstacle_conformance {
             links: a_flipped_bit_never_leads_to_replicas_that_differ;
             links: a_link_too_slow_for_pings_moves_everything;
             links: a_sync_with_little_time_makes_progress_on_a_slow_link;
+            harms: every_seed_of_harm_loses_nothing;
         }
     };
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synckit_core::{Dot, EventStore, Held, Limits, Needs, NodeId, Renewal, Result, StoredEvent, Timestamp};
+use synckit_core::{
+    Dot, EventStore, Held, Limits, Needs, NodeId, Note, Renewal, Result, StoredEvent, Timestamp,
+};
 use synckit_plan::{Heads, Renew, Renumber, Renumbered, Restamp, StoreExt, notes};
 
 use super::{contents, counter, log_of, open, receive, record, record_at};
@@ -124,12 +126,18 @@ pub async fn events_far_ahead_get_the_right_time<F: StoreFixture>(fixture: &F) -
     Ok(())
 }
 
-/// If something was recorded since the log was read, nothing changes.
+/// If something was recorded or handed out since the log was read, nothing changes.
 pub async fn a_log_that_moved_on_is_left_alone<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
     log_to_move(&store).await?;
     let stale = from_two(&store).await?;
     record(&store, vec![new_event("x", "more")]).await?;
+    let before = contents(&store).await?;
+    assert_eq!(store.commit(stale).await?, None);
+    assert_eq!(contents(&store).await?, before);
+    let stale = from_two(&store).await?;
+    let handed = Note { key: notes::HANDED.to_owned(), value: b"2".to_vec() };
+    store.edit(vec![handed], Vec::new()).await?;
     let before = contents(&store).await?;
     assert_eq!(store.commit(stale).await?, None);
     assert_eq!(contents(&store).await?, before);

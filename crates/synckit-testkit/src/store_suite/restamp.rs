@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use synckit_core::{
-    Dot, Event, EventId, EventStore, Held, Limits, Mark, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
+    Dot, Event, EventId, EventStore, Held, Limits, Mark, Needs, NodeId, Query, Result, StoredEvent,
+    VectorClock,
 };
-use synckit_plan::{Answer, Conflict, Receive, Renumber};
+use synckit_plan::{Answer, Conflict, Receive, Renumber, Resolution};
 
 use super::marks::drawing;
 use super::{contents, log_of, open, receive, record, scan};
@@ -79,8 +80,10 @@ pub async fn a_dot_that_is_given_up_is_taken_in_the_same_commit<F: StoreFixture>
 /// old id is free. From there on the log is another one, so the places in it get another mark.
 pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: &F) -> CaseResult {
     let store = open(fixture).await?;
-    record(&store, vec![new_event("x", "mine")]).await?;
-    receive(&store, 1, &[Author::new("far").write("x")]).await?;
+    record(&store, vec![new_event("x", "kept"), new_event("x", "mine")]).await?;
+    // The other side has seen an own event that keeps its stamp.
+    let clock = VectorClock::from_entries([(node("far"), 1), (node("n"), 1)])?;
+    receive(&store, 1, &[Event { clock, ..Author::new("far").write("x") }]).await?;
     let events = log_of(&store).await?.into_iter().map(|stored| stored.event);
     let conflict = Conflict::in_history(events)?.expect("there is a conflict");
     let settled = conflict.settle(Answer::Keep(event_id("mine")), "suite")?.expect("it is settled");
@@ -91,23 +94,24 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
     let renumber = Renumber {
         events: BTreeMap::from([(event_id("mine"), aggregate("x"))]),
         taken: true,
-        handed: 0,
-        head: 4,
+        handed: 1,
+        head: 5,
         now: NOW,
         drift: Limits::default().drift(),
         entropy: drawing(77),
     };
     store.commit(renumber).await?.expect("nothing was recorded meanwhile");
     let log = log_of(&store).await?;
-    let (old, new) = (&before[2], &log[2]);
+    let (old, new) = (&before[3], &log[3]);
     assert!(new.event.is_resolution() && new.event.id != settled.id);
+    Resolution::check(&new.event)?;
     assert_eq!((new.position, new.source), (old.position, old.source));
     let marks = |log: &[StoredEvent]| log.iter().map(|stored| stored.mark).collect::<Vec<_>>();
-    assert_eq!(marks(&log[..2]), marks(&before[..2]), "places before what has changed keep their marks");
-    assert_eq!(marks(&log[2..4]), [Mark(77), Mark(77)], "places from what has changed on get another mark");
-    assert_eq!((&log[3].event, log[3].source), (&before[3].event, before[3].source));
+    assert_eq!(marks(&log[..3]), marks(&before[..3]), "places before what has changed keep their marks");
+    assert_eq!(marks(&log[3..5]), [Mark(77), Mark(77)], "places from what has changed on get another mark");
+    assert_eq!((&log[4].event, log[4].source), (&before[4].event, before[4].source));
     assert_ne!(new.event.data, old.event.data);
-    let gone = (vec![Dot::new(node("n"), 1)], vec![settled.id.clone()]);
+    let gone = (vec![Dot::new(node("n"), 2)], vec![settled.id.clone()]);
     check_indexes(&store, &log, gone).await?;
     // Only one event has this content now.
     let before = contents(&store).await?;

@@ -55,7 +55,8 @@ impl FromJson for HelloRequest {
         let HelloForm { protocol, caller, filter, known, peer, after, latest, upto } = form;
         let events = texts.iter().flatten().map(|text| read_event(text, limits));
         let ahead = ahead(texts.is_some(), events.collect(), peer, after, latest, upto)?;
-        let known = known.map(|known| bounded(known, "known places", WireLimits::KNOWN_PLACES, Side::Request));
+        let known =
+            known.map(|known| bounded(known, "known places", WireLimits::KNOWN_PLACES, Side::Request));
         let known = known.transpose()?.unwrap_or_default();
         Ok(HelloRequest { protocol, caller, filter, known, ahead })
     }

@@ -214,7 +214,8 @@ fn moves_on(request: &PullRequest, page: PullResponse) -> Result<PullResponse> {
     let (before, next) = (request.cursor.as_ref(), &page.next);
     let same_log = before.is_none_or(|before| before.store() == next.store());
     if page.more && same_log && before.map_or(0, Cursor::position) >= next.position() {
-        let message = "the peer says there is more, but its cursor does not move on; its log or its software is broken";
+        let message =
+            "the peer says there is more, but its cursor does not move on; its log or its software is broken";
         return Err(Error::corrupt(message).with("position", next.position()));
     }
     Ok(page)

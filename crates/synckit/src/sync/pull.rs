@@ -45,7 +45,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0);
         let request = self.request(peer, reached, Scope::Others);
         let (pages, fetched) = mpsc::channel(AHEAD);
-        let fetch = fetch(self.calls.clone(), request, (peer.store, peer.head), peer.limits.batch_events, pages);
+        let fetch =
+            fetch(self.calls.clone(), request, (peer.store, peer.head), peer.limits.batch_events, pages);
         let mut stored = pin!(self.store_pages(peer, fetched));
         // Fetching is polled first, so that with a peer and a store that return immediately the calls have a fixed
         // order.

@@ -12,7 +12,7 @@ use synckit_core::{
 };
 use synckit_plan::{
     StoreExt,
-    notes::{self, Asked},
+    notes::{self, Asked, PullNote},
 };
 
 use crate::sync::peer::Peer;
@@ -30,16 +30,37 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             true => peer.identity.former.iter().map(|former| former.store).filter(|id| *id != own).collect(),
             false => BTreeSet::new(),
         };
-        let any = note.rights != rights || !stores.is_empty();
-        if any && !self.holds(peer, &note.cursor, &stores).await? {
-            // The part was pulled from a copy of the peer, so this peer is pulled from the start.
-            peer.pull = None;
-            return Ok(());
+        if note.rights != rights || !stores.is_empty() {
+            let taken_back = match self.holds(peer, &note.cursor, &stores).await {
+                Ok(()) => self.take_back_sent(peer, &note, stores).await,
+                lacking => lacking,
+            };
+            match taken_back {
+                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
+                    // The part was pulled from a copy of the peer, so this peer is pulled from the start.
+                    peer.pull = None;
+                }
+                taken_back => taken_back?,
+            }
         }
-        let upto = note.cursor.position();
+        if let Some(note) = &mut peer.pull {
+            (note.held_by, note.rights, note.asked) = (own, rights, None);
+            peer.unsaved = true;
+        }
+        Ok(())
+    }
+
+    /// Takes back what came from these stores, or everything if there are none, from where the last sync stopped.
+    async fn take_back_sent(
+        &mut self,
+        peer: &mut Peer,
+        note: &PullNote,
+        stores: BTreeSet<StoreId>,
+    ) -> Result<()> {
+        let (own, rights, upto) = (peer.caller.store, peer.rights.clone(), note.cursor.position());
         let asked = note.asked.clone().filter(|asked| asked.by == own && asked.rights == rights);
         let mut reached = asked.map(|asked| asked.to);
-        while reached.as_ref().map_or(0, Cursor::position) < upto && any {
+        while reached.as_ref().map_or(0, Cursor::position) < upto {
             let request = self.request(peer, reached.clone(), Scope::Sent(stores.iter().copied().collect()));
             // Not beyond what was pulled: the rest arrives in its order.
             let left = upto - reached.as_ref().map_or(0, Cursor::position);
@@ -58,10 +79,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let note = Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?;
             self.store.edit(vec![note], Vec::new()).await?;
         }
-        if let Some(note) = &mut peer.pull {
-            (note.held_by, note.rights, note.asked) = (own, rights, None);
-            peer.unsaved = true;
-        }
         Ok(())
     }
 
@@ -76,14 +93,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Returns whether the peer's log holds a place.
-    async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<bool> {
+    /// Checks that the peer's log holds a place. `CursorUnknown` if it does not.
+    async fn holds(&self, peer: &Peer, place: &Cursor, stores: &BTreeSet<StoreId>) -> Result<()> {
         let cursor = Some(place.clone()).filter(|place| place.position() > 0);
         let request = self.request(peer, cursor, Scope::Sent(stores.iter().copied().collect()));
-        match self.calls.pull(request, 1).await {
-            Err(error) if error.kind() == ErrorKind::CursorUnknown => Ok(false),
-            answer => answer.map(|_| true),
-        }
+        self.calls.pull(request, 1).await.map(drop)
     }
 
     /// Fetches events by their ids, as far as they pass a filter. Returns how many were stored.

@@ -11,8 +11,8 @@ mod prepare;
 mod reconcile;
 
 use synckit_core::{
-    Caller, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity,
-    PROTOCOL_VERSION, Renewal, Result, StoreId, Transport,
+    Caller, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity, PROTOCOL_VERSION,
+    Renewal, Result, StoreId, Transport,
 };
 use synckit_plan::Renew;
 

@@ -1,0 +1,128 @@
+//! Copies of a replica that are in use at the same time, with peers that cannot judge a clock or know two of them.
+
+use synckit::{
+    Digest, Endpoint, Environment, EventStore, NewEvent, NodeId, Replica, Result, SyncManager,
+    SystemEnvironment, Transport,
+    plan::{Entropy, Renew, notes},
+    store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
+    transport::{Caller, PushRequest},
+};
+use synckit_memory::MemoryStore;
+
+const NOW: u64 = 1_790_000_000_000;
+const YEAR: u64 = 365 * 24 * 3_600_000;
+
+type Manager = SyncManager<MemoryStore, Endpoint<MemoryStore>>;
+
+/// A clock that shows this.
+struct Clock(u64);
+
+impl Environment for Clock {
+    fn now(&self) -> u64 {
+        self.0
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) -> Result<()> {
+        SystemEnvironment.fill_random(buffer)
+    }
+}
+
+fn store(name: &str) -> MemoryStore {
+    MemoryStore::new(NodeId::new(name).expect("valid")).expect("randomness")
+}
+
+fn note(of: &str) -> NewEvent {
+    NewEvent::new("NoteEdited", of, &1).expect("valid")
+}
+
+fn manager(store: &MemoryStore, peer: &MemoryStore) -> Manager {
+    SyncManager::new(store.clone(), Endpoint::new(peer.clone()))
+}
+
+/// A manager whose own clock and whose peer's clock show these times.
+fn at(store: &MemoryStore, here: u64, peer: &MemoryStore, there: u64) -> Manager {
+    let replica = Replica::builder(store.clone()).with_environment(Clock(here)).build();
+    let endpoint = Endpoint::new(peer.clone()).with_environment(Clock(there));
+    SyncManager::builder(replica, endpoint).build()
+}
+
+async fn agree(stores: &[&MemoryStore]) {
+    let mut digests = Vec::new();
+    for store in stores {
+        digests.push(Digest::of(*store).await.expect("a digest"));
+    }
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+/// Makes a replica with two events a year ahead, and a hub that has them from a copy of it. The hub has no clock to
+/// correct them by.
+async fn with_a_copy_that_has_synced() -> (MemoryStore, MemoryStore) {
+    let (one, hub) = (store("phone"), store("hub"));
+    let wrong = Replica::builder(one.clone()).with_environment(Clock(NOW + YEAR)).build();
+    wrong.record([note("x"), note("x")]).await.expect("recorded");
+    let report = at(&one.copy(), NOW, &hub, 0).push().await.expect("pushes");
+    assert_eq!((report.pushed, report.recovery.renumbered), (2, 0), "{report:?}");
+    (one, hub)
+}
+
+/// A copy has handed out what this replica never has: the peer holds it, and its times stay.
+#[tokio::test]
+async fn times_of_events_that_the_peer_has_from_a_copy_stay() {
+    let (one, hub) = with_a_copy_that_has_synced().await;
+    let report = at(&one, NOW, &hub, NOW).push().await.expect("pushes");
+    assert_eq!((report.refused_count, report.recovery.renumbered), (0, 0), "{report:?}");
+    agree(&[&one, &hub]).await;
+}
+
+/// What comes back was handed out by a copy. So its times stay also with a peer that does not hold it.
+#[tokio::test]
+async fn times_of_events_that_came_back_stay() {
+    let ((one, hub), friend, other) = (with_a_copy_that_has_synced().await, store("friend"), store("other"));
+    manager(&friend, &hub).pull().await.expect("pulls");
+    let report = at(&one, NOW, &friend, NOW).pull().await.expect("pulls");
+    assert_eq!(report.duplicates, 2, "{report:?}");
+    let report = at(&one, NOW, &other, NOW).push().await.expect("pushes");
+    assert_eq!((report.pushed, report.recovery.renumbered), (2, 0), "{report:?}");
+    agree(&[&one, &hub, &other]).await;
+}
+
+/// A hub knows places of two copies with one store id. The further one is held; the other shows that they are two.
+#[tokio::test]
+async fn a_place_of_a_copy_before_the_furthest_one_is_evidence_too() {
+    let (one, hub) = (store("phone"), store("hub"));
+    manager(&one, &hub).replica().record([note("x")]).await.expect("recorded");
+    let two = one.copy();
+    manager(&two, &hub).replica().record([note("a"), note("b"), note("c")]).await.expect("recorded");
+    manager(&hub, &two).pull().await.expect("pulls");
+    // The other copy said hello before that, and pushes now.
+    manager(&one, &hub).replica().record([note("y")]).await.expect("recorded");
+    let stored = one.read(Query::after(1)).await.expect("a page").events.remove(0);
+    let caller =
+        Caller { node: NodeId::new("phone").expect("valid"), store: one.head().await.expect("a head").store };
+    let upto = Some(one.cursor_at(2).await.expect("there"));
+    let push = PushRequest { caller, filter: "all".into(), events: vec![stored.event], from: None, upto };
+    Endpoint::new(hub.clone()).push(push).await.expect("is stored");
+    for _ in 0..3 {
+        manager(&hub, &two).sync().await.expect("syncs");
+    }
+    agree(&[&hub, &two]).await;
+}
+
+/// What a copy of the peer was asked half-way means nothing to the peer itself, which is then pulled from the start.
+#[tokio::test]
+async fn a_place_that_a_copy_of_the_peer_was_asked_up_to_is_given_up() {
+    let (one, hub) = (store("phone"), store("hub"));
+    manager(&hub, &one).replica().record([note("x"), note("y")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    let (own, peer) = (one.head().await.expect("a head").store, hub.head().await.expect("a head").store);
+    let entropy = Entropy::from_bytes([5; Entropy::BYTES]);
+    one.commit(Renew::new(own, Renewal::SetBack, NOW, entropy)).await.expect("renewed");
+    let key = notes::pull(peer, "all");
+    let read = one.note(key.clone()).await.expect("notes").expect("it has pulled");
+    let mut pull: notes::PullNote = read.parse().expect("a note");
+    let by = one.head().await.expect("a head").store;
+    pull.asked = Some(notes::Asked { by, rights: None, to: Cursor::at(peer, 1, Mark(7)) });
+    one.edit(vec![Note::json(key, &pull).expect("a note")], Vec::new()).await.expect("written");
+    manager(&one, &hub).sync().await.expect("syncs");
+    agree(&[&one, &hub]).await;
+}
