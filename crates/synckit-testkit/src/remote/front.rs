@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use super::Wire;
 
 /// What a [`Front`] does with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// Passes it on, with the headers as the rule has left them.
     Pass,
@@ -161,7 +161,7 @@ impl State {
         let uri = Uri::builder().scheme("http").authority(self.to.to_string()).path_and_query(path);
         parts.uri = uri.build().unwrap();
         let request = Request::from_parts(parts, Full::new(body));
-        if verdict == Verdict::Pass {
+        if matches!(verdict, Verdict::Pass) {
             return match self.pool.request(request).await {
                 Ok(answer) => answer.map(BodyExt::boxed_unsync),
                 Err(_) => page(502),
