@@ -15,7 +15,7 @@ use synckit::{
     },
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at, forward};
 
 fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
@@ -360,9 +360,7 @@ fn in_time(events: usize) -> Result<()> {
 }
 
 impl Transport for Odd {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
+    forward!(0: hello, missing, subscribe, traffic, close);
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         let reached = request.cursor.clone();
@@ -379,22 +377,6 @@ impl Transport for Odd {
             in_time(request.events.len())?;
         }
         self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 
@@ -475,9 +457,7 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
 struct Spoils<T>(T, std::sync::atomic::AtomicBool);
 
 impl<T: Transport> Transport for Spoils<T> {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
+    forward!(0: hello, push, missing, subscribe, traffic, close);
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         let mut page = self.0.pull(request).await?;
@@ -487,26 +467,6 @@ impl<T: Transport> Transport for Spoils<T> {
             page.unreadable.push(Unreadable { id, code, message, text: "spoilt".to_owned() });
         }
         Ok(page)
-    }
-
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 

@@ -2,8 +2,8 @@
 
 use synckit::{RefusedBy, Replica, SyncManager};
 use synckit_core::{
-    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Facts, Filter, Limits, LogHead, Needs,
-    NewEvent, Note, NoteQuery, Page, Planner, Position, PushRequest, Query, RefusalCode, Transport,
+    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Filter, Limits, NewEvent, Page, PushRequest,
+    Query, RefusalCode, Transport,
 };
 use synckit_plan::Receive;
 
@@ -115,34 +115,12 @@ struct Damaged {
 }
 
 impl EventStore for Damaged {
-    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome, Error> {
-        self.inner.commit(planner).await
-    }
-
-    async fn facts(&self, needs: Needs) -> Result<Facts, Error> {
-        self.inner.facts(needs).await
-    }
+    crate::forward!(inner: commit, facts, notes, head, moved, close);
 
     async fn read(&self, query: Query) -> Result<Page, Error> {
         let mut page = self.inner.read(query).await?;
         let damaged = page.events.iter_mut().filter(|stored| stored.event.id == self.event);
         damaged.for_each(|stored| stored.event.data = self.data.clone());
         Ok(page)
-    }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>, Error> {
-        self.inner.notes(query).await
-    }
-
-    async fn head(&self) -> Result<LogHead, Error> {
-        self.inner.head().await
-    }
-
-    async fn moved(&self, after: Position) -> Result<Position, Error> {
-        self.inner.moved(after).await
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        self.inner.close().await
     }
 }
