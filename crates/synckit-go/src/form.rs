@@ -26,14 +26,17 @@ pub(super) struct Pushed {
     pub(super) event: NewEvent,
 }
 
+/// The events of a push that cannot be stored, each with its place in the push.
+pub(super) type Unstored = Vec<(usize, Refused)>;
+
 /// Reads the events of a push, and returns separately those that cannot be read.
 ///
 /// # Errors
 /// `Invalid` when this is not an array, `TooLarge` for too many events.
-pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Vec<Refused>)> {
+pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Unstored)> {
     let (mut events, mut refused) = (Vec::new(), Vec::new());
     for (index, text) in items(body, MOST)?.into_iter().enumerate() {
-        let bad = |code, message| Refused { index, id: id_of(text), code, message };
+        let bad = |code, message| (index, Refused { id: id_of(text), code, message });
         if text.len() > limits.event_text_bytes() {
             let most = limits.limits.event_bytes;
             refused.push(bad(
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(events[0].event.data.as_json(), Some("1.0"));
         assert_eq!(events[1].event.data.as_json(), Some("null"));
         assert_eq!(
-            refused.iter().map(|one| (one.index, one.id.as_str())).collect::<Vec<_>>(),
+            refused.iter().map(|(index, one)| (*index, one.id.as_str())).collect::<Vec<_>>(),
             [(1, "2"), (2, "")]
         );
         assert!(read(b"{}", &WireLimits::default()).is_err());

@@ -131,8 +131,7 @@ fn the_refused(format: Format, bad: Vec<u8>) -> Refused {
     let received = ReceivedPush::decode(format, &body, &limits()).expect("decodes");
     assert_eq!(received.request.events.len(), 10);
     assert_eq!(received.request.upto, None, "the place after a refused event is not reached");
-    let [refused] = received.refusals.refused() else { panic!("one is refused") };
-    assert_eq!(refused.index, 5);
+    let [refused] = &*received.refused else { panic!("one is refused") };
     let page =
         PullResponse::decode(format, &page_of(format, &eleven(format, bad)), &limits()).expect("decodes");
     let [unreadable] = &*page.unreadable else { panic!("one is unreadable") };
@@ -249,7 +248,7 @@ fn nesting_of_two_million_does_not_overflow_a_small_stack() {
     let read = move || {
         let body = push(std::slice::from_ref(&closed), "");
         let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
-        assert_eq!(received.refusals.refused().len(), 1);
+        assert_eq!(received.refused.len(), 1);
         for body in [deep.clone(), format!(r#"{{"caller":{closed}}}"#), format!(r#"{{"filter":{closed}}}"#)] {
             let body = body.as_bytes();
             assert!(ReceivedPush::from_json(body, &limits()).is_err());
@@ -394,7 +393,7 @@ fn an_event_that_is_only_too_large_is_kept_so_that_it_can_be_read_later() {
 #[test]
 fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     let mut read = PullResponse::from_json(&page(&[text(1, "1")]), &limits()).expect("decodes");
-    let broken = Refused { index: 0, id: String::new(), code: RefusalCode::Invalid, message: String::new() };
+    let broken = Refused { id: String::new(), code: RefusalCode::Invalid, message: String::new() };
     read.unreadable.push(Unreadable {
         id: broken.id,
         code: broken.code,
@@ -403,18 +402,6 @@ fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     });
     let again = PullResponse::from_json(&read.to_json(), &limits()).expect("decodes");
     assert_eq!((again.events, again.unreadable.len()), (read.events, 1));
-}
-
-#[test]
-fn refusals_of_both_sides_are_joined_by_place() {
-    let body = push_of(Format::Json, &eleven(Format::Json, "7".into()));
-    let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
-    let denied = |index| Refused { index, id: "x".into(), code: RefusalCode::Denied, message: String::new() };
-    let answer =
-        PushResponse { accepted: 8, duplicates: 0, refused: vec![denied(4), denied(5)], placed: None };
-    let places: Vec<usize> =
-        received.refusals.join(answer).refused.iter().map(|refused| refused.index).collect();
-    assert_eq!(places, [4, 5, 6]);
 }
 
 #[test]
@@ -482,7 +469,7 @@ fn fields_that_are_not_known_are_ignored_in_protobuf() {
     let mut event = form(Format::Protobuf, &event(1, "1"));
     put_fields(&mut event, 99, &[b"new".to_vec()]);
     let body = push_of(Format::Protobuf, &[event]);
-    assert!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes").refusals.refused().is_empty());
+    assert!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes").refused.is_empty());
 }
 
 #[test]
@@ -773,7 +760,7 @@ fn what_comes_with_hello_is_whole_or_absent() {
 
 #[test]
 fn a_refusal_for_a_reason_that_is_not_known_is_a_refusal() {
-    let refused = r#"{"index":0,"id":"e-1","code":"new_reason","message":"m"}"#;
+    let refused = r#"{"id":"e-1","code":"new_reason","message":"m"}"#;
     let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{refused}]}}"#);
     let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
     assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusalCode::Invalid, "e-1"));

@@ -223,7 +223,7 @@ pub struct PushResponse {
     pub accepted: usize,
     /// The number of events that were already held.
     pub duplicates: usize,
-    /// The events that were not stored, and why.
+    /// The events that were not stored, and why, in any order.
     pub refused: Vec<Refused>,
     /// Where the new events are in the peer's log; `None` if none was new. A caller that had pulled up to the place
     /// before them has now pulled up to the last of them, because they are its own.
@@ -240,11 +240,9 @@ pub struct Placed {
     pub upto: Cursor,
 }
 
-/// An event that was not stored, and why.
+/// An event that was not stored, and why. Its id says which it is: a log never holds two events with one id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// The index in the batch, from 0.
-    pub index: usize,
     /// The id, as far as it could be read.
     pub id: String,
     /// The reason.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note,
-    Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note, Placed,
+    Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
@@ -57,7 +57,7 @@ pub struct Received {
     pub accepted: usize,
     /// The number of events that were already held.
     pub duplicates: usize,
-    /// The events that were not stored, and why.
+    /// The events that were not stored, and why, in the order given.
     pub refused: Vec<Refused>,
     /// Where the new events are in the log.
     pub placed: Option<Placed>,
@@ -112,7 +112,7 @@ impl Planner for Receive {
         let mut forks = Forks::of(facts)?;
         let mut received = Received::default();
         let mut batch = Batch::of(&events);
-        for (index, event) in events.iter().enumerate() {
+        for event in &events {
             let verdict = self.judge(&mut ledger, facts, &mut batch, event)?;
             batch.judged(event, matches!(verdict, Verdict::New { .. }));
             match verdict {
@@ -140,7 +140,7 @@ impl Planner for Receive {
                     if self.keep_refused {
                         self.notes.push(self.refused_note(event, code, &message)?);
                     }
-                    received.refused.push(Refused { index, id, code, message });
+                    received.refused.push(Refused { id, code, message });
                 }
             }
         }
@@ -173,6 +173,20 @@ impl Planner for Receive {
 
 impl Receive {
     /// Creates a planner for events from a peer, without notes.
+    ///
+    /// ```
+    /// use synckit_core::{Limits, NodeId, Secret, StoreId};
+    /// use synckit_plan::{Entropy, Receive};
+    /// use synckit_store::MemoryLog;
+    ///
+    /// # fn main() -> synckit_core::Result<()> {
+    /// let (here, peer) = (StoreId::from_bytes([1; 16]), StoreId::from_bytes([2; 16]));
+    /// let mut log = MemoryLog::new(NodeId::new("till-1")?, here, Secret::from_bytes([3; 16]))?;
+    /// let entropy = Entropy::from_bytes([4; 32]);
+    /// let received = log.commit(Receive::new(Some(peer), Vec::new(), 1_000, Limits::default(), entropy))?;
+    /// assert_eq!((received.accepted, received.head), (0, 0));
+    /// # Ok(()) }
+    /// ```
     pub fn new(
         source: Option<StoreId>,
         events: Vec<Event>,

@@ -107,11 +107,11 @@ impl FromJson for PushResponse {
         let PushAnswer { accepted, duplicates, refused, placed } = parse(bytes, Side::Answer)?;
         let most = limits.limits.batch_events;
         let refused: Vec<RefusedForm<'_>> = bounded(refused, "refusals", most, Side::Answer)?;
-        let refused = refused.into_iter().map(|RefusedForm { index, id, code, message }| {
+        let refused = refused.into_iter().map(|RefusedForm { id, code, message }| {
             let known: Result<_, serde::de::value::Error> =
                 RefusalCode::deserialize(code.into_deserializer());
             let code = known.unwrap_or(RefusalCode::Invalid);
-            Refused { index, id: id.into_owned(), code, message: message.into_owned() }
+            Refused { id: id.into_owned(), code, message: message.into_owned() }
         });
         Ok(PushResponse { accepted, duplicates, refused: refused.collect(), placed })
     }
@@ -130,7 +130,6 @@ struct PushAnswer<'a> {
 /// A refusal. An unknown code is read as `Invalid`: the event was refused, whatever the reason.
 #[derive(Deserialize)]
 struct RefusedForm<'a> {
-    index: usize,
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow)]

@@ -243,16 +243,13 @@ pub struct Placed {
 /// An event that was not stored, and why.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
-    /// The index among the events of the request, from 0.
-    #[prost(uint64, tag = "1")]
-    pub index: u64,
     /// The id, as far as it could be read.
-    #[prost(string, tag = "2")]
+    #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    #[prost(enumeration = "RefusalCode", tag = "3")]
+    #[prost(enumeration = "RefusalCode", tag = "2")]
     pub code: i32,
     /// The reason in words.
-    #[prost(string, tag = "4")]
+    #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
