@@ -154,6 +154,13 @@ fn yes() -> bool {
 impl ClientConfig {
     /// Creates the configuration for the server at this URL, with defaults for everything else. The URL is checked when
     /// the transport is made.
+    ///
+    /// ```
+    /// use synckit_remote::ClientConfig;
+    ///
+    /// let config = ClientConfig::new("https://hub.example").with_bearer("a token").with_compression(false);
+    /// assert_eq!(config.url, "https://hub.example");
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
         ClientConfig {
             url: url.into(),

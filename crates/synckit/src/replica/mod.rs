@@ -88,6 +88,16 @@ impl<S: EventStore> Replica<S> {
     }
 
     /// Creates a builder for a replica with other settings.
+    ///
+    /// ```
+    /// use synckit::{KeepAll, NodeId, Replica};
+    /// use synckit_memory::MemoryStore;
+    ///
+    /// # fn main() -> synckit::Result<()> {
+    /// let store = MemoryStore::new(NodeId::new("till-1")?)?;
+    /// let replica = Replica::builder(store).with_resolver(KeepAll).build();
+    /// # Ok(()) }
+    /// ```
     pub fn builder(store: S) -> ReplicaBuilder<S> {
         ReplicaBuilder::new(store)
     }
