@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use synckit_core::{Data, Event, EventId, Metadata, NewEvent, RefusalCode, Refused, Result};
+use synckit_core::{Data, Event, EventId, Metadata, NewEvent, Refused, RefusedCode, Result};
 use synckit_wire::{WireLimits, items};
 
 use crate::value::Value;
@@ -40,14 +40,14 @@ pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Uns
         if text.len() > limits.event_text_bytes() {
             let most = limits.limits.event_bytes;
             refused.push(bad(
-                RefusalCode::TooLarge,
+                RefusedCode::TooLarge,
                 format!("the event is larger than the {most} bytes allowed"),
             ));
             continue;
         }
         match read_one(text) {
             Ok((version, id, event)) => events.push(Pushed { index, version, id, event }),
-            Err(message) => refused.push(bad(RefusalCode::Invalid, message)),
+            Err(message) => refused.push(bad(RefusedCode::Invalid, message)),
         }
     }
     Ok((events, refused))

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use synckit_core::{
-    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, NodeId, Position, Query, RefusalCode, Refused,
+    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, NodeId, Position, Query, Refused, RefusedCode,
     Result,
 };
 use synckit_net::offload;
@@ -175,14 +175,14 @@ impl GoRoutes {
 fn reads_only(pushed: &Pushed) -> (usize, Refused) {
     let message = "a client without a name only reads; give this one an address of its own, such as \
                    http://HUB/clients/NAME, or let it only pull";
-    refused(pushed, RefusalCode::Invalid, message)
+    refused(pushed, RefusedCode::Invalid, message)
 }
 
 fn taken(pushed: &Pushed) -> (usize, Refused) {
-    refused(pushed, RefusalCode::IdTaken, "the id already names an event with other content")
+    refused(pushed, RefusedCode::IdTaken, "the id already names an event with other content")
 }
 
-fn refused(pushed: &Pushed, code: RefusalCode, message: &str) -> (usize, Refused) {
+fn refused(pushed: &Pushed, code: RefusedCode, message: &str) -> (usize, Refused) {
     (pushed.index, Refused { id: pushed.id.to_string(), code, message: message.to_owned() })
 }
 
@@ -190,8 +190,8 @@ fn refused(pushed: &Pushed, code: RefusalCode, message: &str) -> (usize, Refused
 fn reasons(refused: &[(usize, Refused)], total: usize) -> Error {
     let all = |code| refused.iter().all(|(_, one)| one.code == code);
     let kind = match () {
-        () if all(RefusalCode::IdTaken) => ErrorKind::Conflict,
-        () if all(RefusalCode::TooLarge) => ErrorKind::TooLarge,
+        () if all(RefusedCode::IdTaken) => ErrorKind::Conflict,
+        () if all(RefusedCode::TooLarge) => ErrorKind::TooLarge,
         () => ErrorKind::Invalid,
     };
     let told = refused

@@ -46,7 +46,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{Cursor, Mark, RefusalCode, Refused, StoreId};
+    use synckit_core::{Cursor, Mark, Refused, RefusedCode, StoreId};
 
     use super::*;
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     fn refused(id: &str) -> Refused {
-        Refused { id: id.into(), code: RefusalCode::Denied, message: String::new() }
+        Refused { id: id.into(), code: RefusedCode::Denied, message: String::new() }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use common::{
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use synckit_core::{HelloResponse, PushResponse, RefusalCode, Transport};
+use synckit_core::{HelloResponse, PushResponse, RefusedCode, Transport};
 use synckit_grpc::ServerConfig;
 use synckit_wire::{Decode, Encode, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -128,7 +128,7 @@ async fn an_event_that_is_none_is_refused_and_ten_arrive() {
     body.extend(push((6..=10).map(|counter| event(counter, "1")).collect()).to_protobuf());
     let answer: PushResponse = message(&call(&server, "Push", &[], frame(0, &body)).await);
     assert_eq!((answer.accepted, answer.refused.len()), (10, 1));
-    assert_eq!(answer.refused[0].code, RefusalCode::Invalid);
+    assert_eq!(answer.refused[0].code, RefusedCode::Invalid);
     let arrived = server.double.pushed.lock().unwrap().clone();
     assert_eq!(arrived, (1..=10).map(|counter| event(counter, "1")).collect::<Vec<_>>());
 }

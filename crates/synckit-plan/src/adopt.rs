@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use synckit_core::{
     Dot, Error, ErrorKind, Event, EventId, Facts, Limits, MAX_COUNTER, Needs, NewEvent, NodeId, Note, Plan,
-    Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId, Timestamp, VectorClock,
+    Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId, Timestamp, VectorClock,
 };
 
 use crate::Entropy;
@@ -105,7 +105,7 @@ impl Planner for Adopt {
                 Some(_) => {
                     let message = "the id already names an event with other content".to_owned();
                     let id = adoptee.id.to_string();
-                    adopted.refused.push(Refused { id, code: RefusalCode::IdTaken, message });
+                    adopted.refused.push(Refused { id, code: RefusedCode::IdTaken, message });
                     continue;
                 }
                 None => {}
@@ -119,8 +119,8 @@ impl Planner for Adopt {
                 }
                 Err(error) => {
                     let code = match error.kind() {
-                        ErrorKind::TooLarge => RefusalCode::TooLarge,
-                        ErrorKind::Invalid => RefusalCode::Invalid,
+                        ErrorKind::TooLarge => RefusedCode::TooLarge,
+                        ErrorKind::Invalid => RefusedCode::Invalid,
                         _ => return Err(error),
                     };
                     let (id, message) = (id.to_string(), error.message().to_owned());

@@ -3,7 +3,7 @@
 use synckit_core::{
     Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, EventId, Filter, HelloRequest, HelloResponse,
     Limits, MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest,
-    PushResponse, RefusalCode, Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
+    PushResponse, Refused, RefusedCode, Scope, StoreId, Timestamp, Unreadable, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -147,13 +147,13 @@ fn json(bad: impl Into<String>) -> (Format, Vec<u8>) {
 fn an_unparsable_event_is_refused_and_ten_go_on() {
     let (format, bad) = json(r#"{"id":"bad","type":"T","surprise":1}"#);
     let refused = the_refused(format, bad);
-    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
+    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusedCode::Invalid));
     assert!(refused.message.contains("surprise"), "{}", refused.message);
 
     let mut bad = Vec::new();
     put_fields(&mut bad, 1, &[b"bad".to_vec()]);
     let refused = the_refused(Format::Protobuf, bad);
-    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
+    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusedCode::Invalid));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn an_event_above_its_limit_is_refused_and_ten_go_on() {
     for format in Format::ALL {
         let data = format!("{:?}", "x".repeat(limits().limits.event_bytes));
         let refused = the_refused(format, form(format, &event(99, &data)));
-        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusedCode::TooLarge));
     }
 }
 
@@ -180,7 +180,7 @@ fn an_event_far_above_its_limit_is_refused_before_it_is_parsed() {
     for format in Format::ALL {
         let data = format!("{:?}", "x".repeat(limits().event_text_bytes()));
         let refused = the_refused(format, form(format, &event(99, &data)));
-        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusedCode::TooLarge));
     }
 }
 
@@ -393,7 +393,7 @@ fn an_event_that_is_only_too_large_is_kept_so_that_it_can_be_read_later() {
 #[test]
 fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     let mut read = PullResponse::from_json(&page(&[text(1, "1")]), &limits()).expect("decodes");
-    let broken = Refused { id: String::new(), code: RefusalCode::Invalid, message: String::new() };
+    let broken = Refused { id: String::new(), code: RefusedCode::Invalid, message: String::new() };
     read.unreadable.push(Unreadable {
         id: broken.id,
         code: broken.code,
@@ -763,8 +763,8 @@ fn a_refusal_for_a_reason_that_is_not_known_is_a_refusal() {
     let refused = r#"{"id":"e-1","code":"new_reason","message":"m"}"#;
     let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{refused}]}}"#);
     let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
-    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusalCode::Invalid, "e-1"));
-    for code in [RefusalCode::TooLarge, RefusalCode::IdTaken, RefusalCode::Denied] {
+    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusedCode::Invalid, "e-1"));
+    for code in [RefusedCode::TooLarge, RefusedCode::IdTaken, RefusedCode::Denied] {
         let body = body.replace("new_reason", &code.to_string());
         let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
         assert_eq!(read.refused[0].code, code);

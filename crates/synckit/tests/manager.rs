@@ -9,10 +9,7 @@ use synckit::{
     conflict::{Answer, Closure},
     plan::notes::{self, PaceNote},
     store::{Renewal, StoreExt},
-    transport::{
-        Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-        PullResponse, PushRequest, PushResponse, RefusalCode, Traffic, Unreadable,
-    },
+    transport::{Caller, PullRequest, PullResponse, PushRequest, PushResponse, RefusedCode, Unreadable},
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at, forward};
@@ -328,8 +325,8 @@ async fn callers_read_and_write_only_what_they_may() {
     recorder.replica().record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
 
     let report = manager.sync().await.expect("syncs");
-    let codes: Vec<RefusalCode> = report.refused.iter().map(|refusal| refusal.code).collect();
-    assert_eq!((report.pushed, codes), (2, vec![RefusalCode::Denied, RefusalCode::TooLarge]));
+    let codes: Vec<RefusedCode> = report.refused.iter().map(|refusal| refusal.code).collect();
+    assert_eq!((report.pushed, codes), (2, vec![RefusedCode::Denied, RefusedCode::TooLarge]));
     let listed = manager.replica().refused().await.expect("listed");
     let log = b.read(synckit::store::Query::after(0)).await.expect("read").events;
     for aside in listed {
@@ -463,7 +460,7 @@ impl<T: Transport> Transport for Spoils<T> {
         let mut page = self.0.pull(request).await?;
         if !page.events.is_empty() && !self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
             let id = page.events.remove(0).id.to_string();
-            let (code, message) = (RefusalCode::Invalid, "it cannot be read".to_owned());
+            let (code, message) = (RefusedCode::Invalid, "it cannot be read".to_owned());
             page.unreadable.push(Unreadable { id, code, message, text: "spoilt".to_owned() });
         }
         Ok(page)
@@ -503,4 +500,37 @@ async fn a_sync_that_is_killed_while_a_page_is_slow_leaves_a_smaller_size_behind
 /// Drops a future after some time. Returns whether it was not done by then.
 async fn drop_after(time: Duration, future: impl Future) -> bool {
     tokio::time::timeout(time, future).await.is_err()
+}
+
+/// A peer that cannot read the ids of what it refuses.
+struct Nameless(Endpoint<MemoryStore>);
+
+impl Transport for Nameless {
+    forward!(0: hello, pull, missing, subscribe, traffic, close);
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        let mut answer = self.0.push(request).await?;
+        answer.refused.iter_mut().for_each(|refused| refused.id.clear());
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_refused_event_whose_id_the_peer_could_not_read_is_found_in_halves() {
+    let (a, hub) = (store("a"), store("hub"));
+    let small = Limits { event_bytes: 10_000, ..Limits::default() };
+    let manager = SyncManager::new(a, Nameless(Endpoint::new(hub.clone()).with_limits(small)));
+    let large = note(&"too large ".repeat(3_000), 10).with_id("large".parse().expect("a short id"));
+    let events = (0..10).map(|number| note("fits", number)).chain([large]);
+    manager
+        .replica()
+        .record(events.chain((11..21).map(|number| note("fits", number))))
+        .await
+        .expect("recorded");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.refused_count), (20, 1), "{report:?}");
+    assert_eq!((report.refused[0].id.as_str(), report.refused[0].code), ("large", RefusedCode::TooLarge));
+    let aside = manager.replica().refused().await.expect("listed");
+    assert_eq!((aside.len(), aside[0].position), (1, Some(11)));
+    assert_eq!(Digest::of(&hub).await.expect("a digest").events, 20);
 }

@@ -192,7 +192,7 @@ pub struct Unreadable {
     /// The id, as far as it could be read.
     pub id: String,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
     /// The text as received.
@@ -246,7 +246,7 @@ pub struct Refused {
     /// The id, as far as it could be read.
     pub id: String,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
 }
@@ -255,7 +255,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum RefusalCode {
+pub enum RefusedCode {
     /// It cannot be read, or its parts contradict each other.
     Invalid,
     /// It is larger than the limit.
@@ -266,13 +266,13 @@ pub enum RefusalCode {
     Denied,
 }
 
-impl fmt::Display for RefusalCode {
+impl fmt::Display for RefusedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RefusalCode::Invalid => "invalid",
-            RefusalCode::TooLarge => "too_large",
-            RefusalCode::IdTaken => "id_taken",
-            RefusalCode::Denied => "denied",
+            RefusedCode::Invalid => "invalid",
+            RefusedCode::TooLarge => "too_large",
+            RefusedCode::IdTaken => "id_taken",
+            RefusedCode::Denied => "denied",
         })
     }
 }

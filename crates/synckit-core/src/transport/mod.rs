@@ -15,7 +15,7 @@ use crate::error::Result;
 
 pub use messages::{
     Ahead, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest,
-    PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Stored, Traffic, Unreadable,
+    PullResponse, PushRequest, PushResponse, Refused, RefusedCode, Scope, Stored, Traffic, Unreadable,
 };
 
 /// The version of the protocol that these messages form.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use synckit_core::{
     AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note, Placed,
-    Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    Plan, Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
 use crate::conflict::Resolution;
 use crate::forks::Forks;
 use crate::ledger::{self, Ledger};
-use crate::notes::{self, RefusedEvent};
+use crate::notes::{self, RefusedNote};
 use crate::on_record::OnRecord;
 use crate::restamp::Restamp;
 
@@ -227,7 +227,7 @@ impl Receive {
                 () if digest == event.digest() => Ok(Verdict::Duplicate),
                 () if content == event.content_digest() && !event.is_derived() => Ok(Verdict::Restamped),
                 () => refused(
-                    RefusalCode::IdTaken,
+                    RefusedCode::IdTaken,
                     "the id already names an event with other content".to_owned(),
                 ),
             };
@@ -235,7 +235,7 @@ impl Receive {
         if event.size() > self.limits.event_bytes {
             let limit = self.limits.event_bytes;
             return refused(
-                RefusalCode::TooLarge,
+                RefusedCode::TooLarge,
                 format!("the event has {} bytes; at most {limit} are allowed", event.size()),
             );
         }
@@ -247,19 +247,19 @@ impl Receive {
             None => Resolution::check(event),
         });
         if let Err(error) = checked.and_then(|()| check_overridden(facts, batch, event)) {
-            return refused(RefusalCode::Invalid, error.to_string());
+            return refused(RefusedCode::Invalid, error.to_string());
         }
         Ok(Verdict::New { place: ledger.place(&event.aggregate_id)? })
     }
 
-    fn refused_note(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
+    fn refused_note(&self, event: &Event, code: RefusedCode, message: &str) -> Result<Note> {
         let peer = self.source.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "an event derived here was refused").with("reason", message)
         })?;
         let text = serde_json::to_string(event).map_err(|error| {
             Error::new(ErrorKind::Internal, "an event has no JSON form").with_source(error)
         })?;
-        let refused = RefusedEvent {
+        let refused = RefusedNote {
             id: event.id.to_string(),
             peer,
             code,
@@ -309,7 +309,7 @@ enum Verdict {
     Duplicate,
     /// It is held under another stamp.
     Restamped,
-    Refused(RefusalCode, String),
+    Refused(RefusedCode, String),
 }
 
 /// Returns whether an event was authored by a copy of this store, or by another device with the same name: under one of

@@ -1,6 +1,6 @@
 //! Events by authors who cannot stamp: the store stamps them in their name.
 
-use synckit_core::{Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Query, RefusalCode, Result};
+use synckit_core::{Data, Dot, Event, EventStore, Limits, NewEvent, NodeId, Query, RefusedCode, Result};
 use synckit_plan::{
     Adopt, Adopted, Adoptee, StoreExt,
     notes::{self, Seen},
@@ -133,9 +133,9 @@ pub async fn one_bad_event_does_not_stop_the_rest<F: StoreFixture>(fixture: &F) 
     assert_eq!(
         codes,
         [
-            ("taken", RefusalCode::IdTaken),
-            ("reserved", RefusalCode::Invalid),
-            ("large", RefusalCode::TooLarge)
+            ("taken", RefusedCode::IdTaken),
+            ("reserved", RefusedCode::Invalid),
+            ("large", RefusedCode::TooLarge)
         ]
     );
     assert_eq!(ids(&log_of(&store).await?), ["taken", "1", "2"]);

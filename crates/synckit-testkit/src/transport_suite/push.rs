@@ -1,7 +1,7 @@
 //! Events handed over, once and again.
 
 use synckit_core::{
-    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
+    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusedCode,
     Transport, VectorClock,
 };
 use synckit_plan::{StoreExt, notes};
@@ -74,7 +74,7 @@ pub async fn one_bad_event_of_eleven_is_refused_by_its_id<F: TransportFixture>(f
     let taken = Event { id: first.id.clone(), ..author.write("x") };
     let invalid = Event { clock: VectorClock::new(), ..author.write("x") };
     let codes =
-        [(large, RefusalCode::TooLarge), (taken, RefusalCode::IdTaken), (invalid, RefusalCode::Invalid)];
+        [(large, RefusedCode::TooLarge), (taken, RefusedCode::IdTaken), (invalid, RefusedCode::Invalid)];
     for (round, (bad, code)) in codes.into_iter().enumerate() {
         let mut events = author.write_many("x", 10);
         events.insert(5, bad.clone());

@@ -74,7 +74,7 @@ impl FromProtobuf for PushResponse {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         let most = limits.limits.batch_events;
-        let Split { items, rest } = split(bytes, &[REFUSED], "refusals", most, Side::Answer)?;
+        let Split { items, rest } = split(bytes, &[REFUSED], "refused events", most, Side::Answer)?;
         let form: form::PushResponse = parse(&rest, Side::Answer)?;
         let (Some(accepted), Some(duplicates)) = (form.accepted, form.duplicates) else {
             return Err(Side::Answer.unreadable("it has no `accepted` count"));

@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures_util::stream;
 use synckit_core::{
     Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
-    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
-    Refused, Renewal, Result, Scope, StoreId, Traffic, Transport,
+    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
+    RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
 };
 use synckit_plan::{OnRecord, Receive, Received, Renew, StoreExt, notes};
 use tokio::sync::OnceCell;
@@ -141,7 +141,7 @@ impl<S: EventStore> Endpoint<S> {
             let allowed = access.may_write(caller, event);
             if !allowed {
                 let message = format!("{} may not write this event here", caller.node);
-                denied.push(Refused { id: event.id.to_string(), code: RefusalCode::Denied, message });
+                denied.push(Refused { id: event.id.to_string(), code: RefusedCode::Denied, message });
             }
             allowed
         });

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use synckit_core::{EventStore, Identity, NodeId, Renewal, Result};
-use synckit_plan::{Entropy, Receive, Renew, notes::RefusedEvent};
+use synckit_plan::{Entropy, Receive, Renew, notes::RefusedNote};
 use tokio::sync::Mutex;
 
 pub use builder::ReplicaBuilder;
@@ -146,7 +146,7 @@ impl<S: EventStore> Replica<S> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn refused(&self) -> Result<Vec<RefusedEvent>> {
+    pub async fn refused(&self) -> Result<Vec<RefusedNote>> {
         refused::list(self.store()).await
     }
 

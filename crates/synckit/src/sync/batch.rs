@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventStore, PushRequest, PushResponse, RefusalCode, Refused, StoredEvent,
+    Cursor, Error, ErrorKind, EventStore, PushRequest, PushResponse, Refused, RefusedCode, StoredEvent,
     Transport,
 };
 
@@ -152,8 +152,8 @@ fn named(part: &[StoredEvent], refused: Vec<Refused>) -> Option<Vec<(&StoredEven
 /// Returns why an event is refused that the peer judged as a whole batch.
 fn judged(stored: &StoredEvent, error: &Error) -> Refused {
     let code = match error.kind() {
-        ErrorKind::TooLarge => RefusalCode::TooLarge,
-        _ => RefusalCode::Invalid,
+        ErrorKind::TooLarge => RefusedCode::TooLarge,
+        _ => RefusedCode::Invalid,
     };
     Refused { id: stored.event.id.to_string(), code, message: error.to_string() }
 }

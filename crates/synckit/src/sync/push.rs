@@ -6,10 +6,10 @@ use synckit_core::{
     Cursor, Error, ErrorKind, EventId, EventStore, Limits, MissingRequest, Note, Page, Position, Query,
     Refused, Result, StoreId, StoredEvent, Transport,
 };
-use synckit_plan::notes::{self, HeldBack, PushNote, RefusedEvent};
+use synckit_plan::notes::{self, HeldBack, PushNote, RefusedNote};
 
 use crate::damage::read_over;
-use crate::report::{Refusal, RefusedBy};
+use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::batch::Pushed;
 use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
@@ -125,10 +125,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut notes = Vec::new();
         for (stored, Refused { code, message, .. }) in &pushed.refused {
             let (id, code, message) = (stored.event.id.to_string(), *code, message.clone());
-            self.refuse(Refusal { id: id.clone(), by: RefusedBy::Peer, code, message: message.clone() });
+            self.refuse(RefusedEvent { id: id.clone(), by: RefusedBy::Peer, code, message: message.clone() });
             let position = Some(stored.position);
             let aside =
-                RefusedEvent { position, again: false, id, peer: peer.store, code, message, event: None };
+                RefusedNote { position, again: false, id, peer: peer.store, code, message, event: None };
             notes.push(Note::json(notes::refused_by_peer(peer.store, &stored.event.id), &aside)?);
         }
         for (stored, message) in &pushed.held {

@@ -1,9 +1,9 @@
 //! What did not reach the peer before, or was refused for a reason that may have passed: offered again.
 
-use synckit_core::{EventStore, RefusalCode, Result, StoredEvent, Transport};
+use synckit_core::{EventStore, RefusedCode, Result, StoredEvent, Transport};
 use synckit_plan::{
     StoreExt,
-    notes::{self, HeldBack, RefusedEvent},
+    notes::{self, HeldBack, RefusedNote},
 };
 
 use crate::damage::damaged_row;
@@ -23,15 +23,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for note in std::mem::take(&mut peer.again) {
             let (position, id) = match note.key.starts_with(notes::REFUSED_BY_PEERS) {
                 true => {
-                    let aside: RefusedEvent = note.parse()?;
-                    let passing = matches!(aside.code, RefusalCode::Denied | RefusalCode::TooLarge);
+                    let aside: RefusedNote = note.parse()?;
+                    let passing = matches!(aside.code, RefusedCode::Denied | RefusedCode::TooLarge);
                     unasked += usize::from(!aside.again && passing);
                     let offered = aside.again || (passing && unasked <= UNASKED);
                     let Some(position) = aside.position.filter(|_| offered) else {
                         self.report.refused_before += 1;
                         continue;
                     };
-                    if !aside.again && aside.code == RefusalCode::TooLarge {
+                    if !aside.again && aside.code == RefusedCode::TooLarge {
                         let stored = self.store.stored_at(position).await;
                         if !stored.is_ok_and(|stored| stored.is_some_and(|stored| fits(peer, &stored))) {
                             self.report.refused_before += 1;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use synckit::{
     BoxTransport, Conflict, ConflictResolver, Endpoint, EventStore, FieldMerge, LastWriteWins, ManualReview,
-    Position, Replica, Result, RuleResolver, Rules, SyncManager,
+    Replica, Result, RuleResolver, Rules, SyncManager,
     conflict::{Answer, Clash, Closure, Condition, Fingerprint, Rule, SharedResolver},
     plan::{Asked, Entropy, notes},
-    store::{Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Query, StoreExt},
+    store::{Facts, Needs, Note, NoteQuery, StoreExt},
 };
 use synckit_memory::MemoryStore;
 
