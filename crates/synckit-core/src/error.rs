@@ -90,6 +90,13 @@ impl fmt::Display for ErrorKind {
 /// An error of synckit: kind, message, component, operation, context and source.
 ///
 /// One pointer wide, so that results stay small. The source can be downcast.
+///
+/// ```
+/// use synckit_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Busy, "the file is locked; try again").with("path", "till.db");
+/// assert!(error.is_retryable());
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -64,6 +64,14 @@ impl Identity {
     pub const MAX_FORMER: usize = 256;
 
     /// Creates the identity of a new store.
+    ///
+    /// ```
+    /// use synckit_core::{Identity, NodeId, Secret};
+    ///
+    /// let identity = Identity::new(NodeId::new("till-1")?, Secret::from_bytes([7; 16]));
+    /// assert_eq!(identity.author, identity.node);
+    /// # Ok::<(), synckit_core::Error>(())
+    /// ```
     pub fn new(node: NodeId, secret: Secret) -> Self {
         let author = node.clone();
         Identity {

@@ -87,18 +87,47 @@ macro_rules! text_name {
 
 text_name! {
     /// The name under which a replica authors events.
+    ///
+    /// ```
+    /// use synckit_core::NodeId;
+    ///
+    /// assert_eq!(NodeId::new("till-1")?.as_str(), "till-1");
+    /// assert!(NodeId::new("").is_err());
+    /// # Ok::<(), synckit_core::Error>(())
+    /// ```
     NodeId, "a node id"
 }
 text_name! {
     /// The id of one event, the same on every replica. A UUIDv7 unless the caller chooses another.
+    ///
+    /// ```
+    /// use synckit_core::EventId;
+    ///
+    /// assert_eq!(EventId::new("receipt-7")?, "receipt-7".parse()?);
+    /// # Ok::<(), synckit_core::Error>(())
+    /// ```
     EventId, "an event id"
 }
 text_name! {
     /// The id of the aggregate that an event is about.
+    ///
+    /// ```
+    /// use synckit_core::AggregateId;
+    ///
+    /// assert_eq!(AggregateId::new("note-1")?, "note-1".parse()?);
+    /// # Ok::<(), synckit_core::Error>(())
+    /// ```
     AggregateId, "an aggregate id"
 }
 text_name! {
     /// The kind of fact an event states, such as `NoteEdited`.
+    ///
+    /// ```
+    /// use synckit_core::EventType;
+    ///
+    /// assert_eq!(EventType::new("NoteEdited")?, "NoteEdited".parse()?);
+    /// # Ok::<(), synckit_core::Error>(())
+    /// ```
     EventType, "an event type"
 }
 

@@ -42,6 +42,6 @@ pub use store::{
 pub use timestamp::Timestamp;
 pub use transport::{
     Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,
-    PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
-    Refused, Scope, Stored, Traffic, Transport, Unreadable,
+    PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
+    RefusedCode, Scope, Stored, Traffic, Transport, Unreadable,
 };

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use synckit_core::{Data, Event, EventId, Metadata, NewEvent, RefusalCode, Refused, Result};
+use synckit_core::{Data, Event, EventId, Metadata, NewEvent, Refused, RefusedCode, Result};
 use synckit_wire::{WireLimits, items};
 
 use crate::value::Value;
@@ -26,25 +26,28 @@ pub(super) struct Pushed {
     pub(super) event: NewEvent,
 }
 
+/// The events of a push that cannot be stored, each with its place in the push.
+pub(super) type Unstored = Vec<(usize, Refused)>;
+
 /// Reads the events of a push, and returns separately those that cannot be read.
 ///
 /// # Errors
 /// `Invalid` when this is not an array, `TooLarge` for too many events.
-pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Vec<Refused>)> {
+pub(super) fn read(body: &[u8], limits: &WireLimits) -> Result<(Vec<Pushed>, Unstored)> {
     let (mut events, mut refused) = (Vec::new(), Vec::new());
     for (index, text) in items(body, MOST)?.into_iter().enumerate() {
-        let bad = |code, message| Refused { index, id: id_of(text), code, message };
+        let bad = |code, message| (index, Refused { id: id_of(text), code, message });
         if text.len() > limits.event_text_bytes() {
             let most = limits.limits.event_bytes;
             refused.push(bad(
-                RefusalCode::TooLarge,
+                RefusedCode::TooLarge,
                 format!("the event is larger than the {most} bytes allowed"),
             ));
             continue;
         }
         match read_one(text) {
             Ok((version, id, event)) => events.push(Pushed { index, version, id, event }),
-            Err(message) => refused.push(bad(RefusalCode::Invalid, message)),
+            Err(message) => refused.push(bad(RefusedCode::Invalid, message)),
         }
     }
     Ok((events, refused))
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(events[0].event.data.as_json(), Some("1.0"));
         assert_eq!(events[1].event.data.as_json(), Some("null"));
         assert_eq!(
-            refused.iter().map(|one| (one.index, one.id.as_str())).collect::<Vec<_>>(),
+            refused.iter().map(|(index, one)| (*index, one.id.as_str())).collect::<Vec<_>>(),
             [(1, "2"), (2, "")]
         );
         assert!(read(b"{}", &WireLimits::default()).is_err());

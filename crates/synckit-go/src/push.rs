@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use synckit_core::{
-    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, NodeId, Position, Query, RefusalCode, Refused,
+    AggregateId, Error, ErrorKind, EventId, EventStore, Needs, NodeId, Position, Query, Refused, RefusedCode,
     Result,
 };
 use synckit_net::offload;
@@ -13,7 +13,7 @@ use synckit_plan::{Adopt, Adoptee};
 use synckit_wire::WireLimits;
 
 use crate::client::{Contact, Follows, Record, Rows, Sight};
-use crate::form::{Pushed, read};
+use crate::form::{Pushed, Unstored, read};
 use crate::same_content::same_content;
 use crate::{Client, GoRoutes, REMEMBERED, entropy, now};
 
@@ -38,7 +38,7 @@ impl GoRoutes {
         if refused.is_empty() {
             return Ok(b"{\"status\":\"ok\"}\n".to_vec());
         }
-        refused.sort_by_key(|one| one.index);
+        refused.sort_by_key(|(index, _)| *index);
         let error = reasons(&refused, total);
         tracing::warn!(
             client = %client, %error,
@@ -48,7 +48,7 @@ impl GoRoutes {
     }
 
     /// Stores what can be stored, and records what the client holds according to the push.
-    async fn take(&self, author: &NodeId, events: Vec<Pushed>, refused: &mut Vec<Refused>) -> Result<()> {
+    async fn take(&self, author: &NodeId, events: Vec<Pushed>, refused: &mut Unstored) -> Result<()> {
         let mut contacts = self.0.contacts.lock().await;
         let contact = contacts.entry(author.clone()).or_default();
         let mut record = Record::open(&self.0.store, author).await?;
@@ -67,7 +67,7 @@ impl GoRoutes {
         adopted.into_iter().chain(shown.into_keys()).for_each(|place| record.add(place));
         record.known.pushed |= follows != Follows::Apart;
         if follows == Follows::On {
-            let stored = refused.iter().map(|one| one.index).min().unwrap_or(usize::MAX);
+            let stored = refused.iter().map(|(index, _)| *index).min().unwrap_or(usize::MAX);
             if let Some(row) = rows.before(stored).filter(|row| row.number >= record.known.shown_rows()) {
                 contact.pushed = Some(row.number);
                 record.known.shown = Some(row);
@@ -81,7 +81,7 @@ impl GoRoutes {
     async fn take_known(
         &self,
         events: Vec<Pushed>,
-        refused: &mut Vec<Refused>,
+        refused: &mut Unstored,
     ) -> Result<(Vec<Pushed>, HashMap<Position, usize>)> {
         let ids = events.iter().map(|pushed| pushed.id.clone()).collect();
         let held = self.0.store.facts(Needs { ids, ..Needs::default() }).await?.held;
@@ -139,67 +139,65 @@ impl GoRoutes {
         record: &mut Record<'_>,
         shown: &HashMap<Position, usize>,
         fresh: Vec<Pushed>,
-        refused: &mut Vec<Refused>,
+        refused: &mut Unstored,
     ) -> Result<Vec<Position>> {
         let aggregates = fresh.iter().map(|pushed| pushed.event.aggregate_id.clone()).collect();
         let mut sight = Sight::read(record, aggregates, shown).await?;
-        let mut adoptees = Vec::with_capacity(fresh.len());
+        let (mut adoptees, mut indexes) = (Vec::with_capacity(fresh.len()), HashMap::new());
         for Pushed { index, id, event, .. } in fresh {
             let seen = sight.before(&event.aggregate_id, index)?;
-            adoptees.push((index, Adoptee { id, event, seen }));
+            indexes.entry(id.to_string()).or_insert(index);
+            adoptees.push(Adoptee { id, event, seen });
         }
         let source = Adopt::source(record.author, self.0.store.head().await?.store);
         let most = self.0.limits.batch_events.max(1);
         let mut places = Vec::with_capacity(adoptees.len());
         while !adoptees.is_empty() {
             let rest = adoptees.split_off(adoptees.len().min(most));
-            let (indexes, events): (Vec<usize>, Vec<Adoptee>) = adoptees.into_iter().unzip();
             let adopt = Adopt {
                 author: record.author.clone(),
                 source,
-                events,
+                events: adoptees,
                 now: now(),
                 limits: self.0.limits,
                 entropy: entropy()?,
             };
             let adopted = self.0.store.commit(adopt).await?;
             places.extend(adopted.head - adopted.events.len() as Position + 1..=adopted.head);
-            refused.extend(adopted.refused.into_iter().map(|one| {
-                let index = indexes.get(one.index).copied().unwrap_or(one.index);
-                Refused { index, ..one }
-            }));
+            // Of events with one id, the place of the first: the client is held to have pushed what is before it.
+            refused.extend(adopted.refused.into_iter().map(|one| (indexes[&one.id], one)));
             adoptees = rest;
         }
         Ok(places)
     }
 }
 
-fn reads_only(pushed: &Pushed) -> Refused {
+fn reads_only(pushed: &Pushed) -> (usize, Refused) {
     let message = "a client without a name only reads; give this one an address of its own, such as \
                    http://HUB/clients/NAME, or let it only pull";
-    Refused {
-        index: pushed.index,
-        id: pushed.id.to_string(),
-        code: RefusalCode::Invalid,
-        message: message.to_owned(),
-    }
+    refused(pushed, RefusedCode::Invalid, message)
 }
 
-fn taken(pushed: &Pushed) -> Refused {
-    let message = "the id already names an event with other content".to_owned();
-    Refused { index: pushed.index, id: pushed.id.to_string(), code: RefusalCode::IdTaken, message }
+fn taken(pushed: &Pushed) -> (usize, Refused) {
+    refused(pushed, RefusedCode::IdTaken, "the id already names an event with other content")
+}
+
+fn refused(pushed: &Pushed, code: RefusedCode, message: &str) -> (usize, Refused) {
+    (pushed.index, Refused { id: pushed.id.to_string(), code, message: message.to_owned() })
 }
 
 /// Returns the error for a push of which not everything is stored.
-fn reasons(refused: &[Refused], total: usize) -> Error {
-    let all = |code| refused.iter().all(|one| one.code == code);
+fn reasons(refused: &[(usize, Refused)], total: usize) -> Error {
+    let all = |code| refused.iter().all(|(_, one)| one.code == code);
     let kind = match () {
-        () if all(RefusalCode::IdTaken) => ErrorKind::Conflict,
-        () if all(RefusalCode::TooLarge) => ErrorKind::TooLarge,
+        () if all(RefusedCode::IdTaken) => ErrorKind::Conflict,
+        () if all(RefusedCode::TooLarge) => ErrorKind::TooLarge,
         () => ErrorKind::Invalid,
     };
-    let told =
-        refused.iter().take(REASONS).map(|one| format!("event {} {:?}: {}", one.index, one.id, one.message));
+    let told = refused
+        .iter()
+        .map(|(index, one)| format!("event {index} {:?}: {}", one.id, one.message))
+        .take(REASONS);
     let told: Vec<String> = told.collect();
     let more = refused.len().saturating_sub(REASONS);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };

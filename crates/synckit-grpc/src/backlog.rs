@@ -12,10 +12,20 @@ use crate::method::Rpc;
 use crate::outgoing::outgoing;
 
 /// Calls that gRPC has beyond those of every transport.
+///
+/// ```
+/// use futures_util::stream;
+/// use synckit_core::{PushRequest, PushResponse, Result};
+/// use synckit_grpc::{GrpcTransport, PushStream};
+///
+/// async fn hand_over(hub: &GrpcTransport, backlog: Vec<PushRequest>) -> Result<PushResponse> {
+///     hub.push_stream(stream::iter(backlog)).await
+/// }
+/// ```
 pub trait PushStream {
     /// Sends batches one after another in one call, for backlogs: it does not wait for a round trip between them. Each
     /// is stored as by [`Transport::push`](synckit_core::Transport::push), and one answer covers them all: counts are
-    /// sums, and the index of a refused event is its place in the whole stream.
+    /// sums, and it names all that are refused.
     ///
     /// The next batch is taken from the stream when the one before is on its way. There is no limit on the total time;
     /// the server waits [`Timeouts::idle_ms`](crate::Timeouts::idle_ms) for each batch. Dropping the call ends it; the

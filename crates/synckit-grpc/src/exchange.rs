@@ -68,9 +68,7 @@ impl Exchange for GrpcExchange {
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.extend(Digest::Inside.header().map(|inside| (DIGEST, inside)));
-        let tls = address.dialer(GRPC, &config.tls)?;
-        let proxy = config.proxy_to(&address)?;
-        let connector = Connector::new(GRPC, tls, config.timeouts.connect(), counts).with_proxy(proxy);
+        let connector = config.connector(&address, GRPC, counts)?;
         let last_words = connector.last_words();
         let pool = Mutex::new(pool(&config.timeouts, connector.clone()));
         let calls = CallNumbers::new();

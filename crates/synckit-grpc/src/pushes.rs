@@ -9,18 +9,16 @@ const MOST_REFUSED: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Sum {
     answer: PushResponse,
-    /// How many events were offered.
-    offered: usize,
     /// Whether other events came between the new ones, so that their places are not consecutive.
     parted: bool,
 }
 
 impl Sum {
-    /// Adds the answer to the next batch, which had this number of events.
+    /// Adds the answer to the next batch.
     ///
     /// # Errors
     /// `TooLarge` when there are too many refusals for one answer.
-    pub(crate) fn add(&mut self, events: usize, answer: PushResponse) -> Result<()> {
+    pub(crate) fn add(&mut self, answer: PushResponse) -> Result<()> {
         let sum = &mut self.answer;
         sum.accepted += answer.accepted;
         sum.duplicates += answer.duplicates;
@@ -29,12 +27,7 @@ impl Sum {
                 "more than {MOST_REFUSED} events of this stream are refused; send fewer in one stream"
             )));
         }
-        let offered = self.offered;
-        sum.refused.extend(answer.refused.into_iter().map(|mut refused| {
-            refused.index += offered;
-            refused
-        }));
-        self.offered += events;
+        sum.refused.extend(answer.refused);
         if let Some(placed) = answer.placed {
             match &mut sum.placed {
                 None => sum.placed = Some(placed),
@@ -53,7 +46,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{Cursor, Mark, RefusalCode, Refused, StoreId};
+    use synckit_core::{Cursor, Mark, Refused, RefusedCode, StoreId};
 
     use super::*;
 
@@ -61,23 +54,23 @@ mod tests {
         Some(Placed { after, upto: Cursor::at(StoreId::from_bytes([7; 16]), upto, Mark(1)) })
     }
 
-    fn refused(index: usize) -> Refused {
-        Refused { index, id: "e".into(), code: RefusalCode::Denied, message: String::new() }
+    fn refused(id: &str) -> Refused {
+        Refused { id: id.into(), code: RefusedCode::Denied, message: String::new() }
     }
 
     #[test]
-    fn counts_are_added_and_places_are_those_in_the_stream() {
+    fn counts_are_added_and_refused_events_collected() {
         let mut sum = Sum::default();
         let first =
-            PushResponse { accepted: 2, duplicates: 1, refused: vec![refused(3)], placed: placed(4, 6) };
+            PushResponse { accepted: 2, duplicates: 1, refused: vec![refused("a")], placed: placed(4, 6) };
         let second =
-            PushResponse { accepted: 1, duplicates: 0, refused: vec![refused(0)], placed: placed(6, 7) };
-        sum.add(4, first).expect("fits");
-        sum.add(0, PushResponse::default()).expect("fits");
-        sum.add(2, second).expect("fits");
+            PushResponse { accepted: 1, duplicates: 0, refused: vec![refused("b")], placed: placed(6, 7) };
+        sum.add(first).expect("fits");
+        sum.add(PushResponse::default()).expect("fits");
+        sum.add(second).expect("fits");
         let answer = sum.answer();
         assert_eq!((answer.accepted, answer.duplicates), (3, 1));
-        assert_eq!(answer.refused, [refused(3), refused(4)]);
+        assert_eq!(answer.refused, [refused("a"), refused("b")]);
         assert_eq!(answer.placed, placed(4, 7));
     }
 
@@ -86,7 +79,7 @@ mod tests {
         let mut sum = Sum::default();
         for (after, upto) in [(0, 2), (3, 4), (4, 5)] {
             let answer = PushResponse { placed: placed(after, upto), ..PushResponse::default() };
-            sum.add(2, answer).expect("fits");
+            sum.add(answer).expect("fits");
         }
         assert_eq!(sum.answer().placed, None);
     }
@@ -94,9 +87,9 @@ mod tests {
     #[test]
     fn no_refusal_is_lost() {
         let mut sum = Sum::default();
-        let full = PushResponse { refused: vec![refused(0); MOST_REFUSED], ..PushResponse::default() };
-        sum.add(MOST_REFUSED, full).expect("fits");
-        let one = PushResponse { refused: vec![refused(0)], ..PushResponse::default() };
-        assert!(sum.add(1, one).is_err());
+        let full = PushResponse { refused: vec![refused("a"); MOST_REFUSED], ..PushResponse::default() };
+        sum.add(full).expect("fits");
+        let one = PushResponse { refused: vec![refused("b")], ..PushResponse::default() };
+        assert!(sum.add(one).is_err());
     }
 }

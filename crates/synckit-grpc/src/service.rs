@@ -189,10 +189,10 @@ impl<T: Transport> GrpcService<T> {
             };
             let Some(message) = next else { break };
             let turn = admission.begin(call.deadline).await?;
-            let ReceivedPush { request, refusals } = turn.within(self.0.read(message)).await?;
-            let offered = request.events.len() + refusals.refused().len();
-            let answer = turn.within(self.0.transport().push(request)).await?;
-            sum.add(offered, refusals.join(answer))?;
+            let ReceivedPush { request, refused } = turn.within(self.0.read(message)).await?;
+            let mut answer = turn.within(self.0.transport().push(request)).await?;
+            answer.refused.extend(refused);
+            sum.add(answer)?;
         }
         let turn = admission.begin(call.deadline).await?;
         self.whole(call.reply, turn, std::future::ready(Ok(sum.answer().to_protobuf()))).await

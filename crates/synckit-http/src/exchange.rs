@@ -60,8 +60,7 @@ struct Way {
 
 impl Way {
     fn to(address: Address, config: &ClientConfig, counts: Arc<Counts>) -> Result<Self> {
-        let (tls, proxy) = (address.dialer(HTTP, &config.tls)?, config.proxy_to(&address)?);
-        let connector = Connector::new(HTTP, tls, config.timeouts.connect(), counts).with_proxy(proxy);
+        let connector = config.connector(&address, HTTP, counts)?;
         let last_words = connector.last_words();
         let pool =
             legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);

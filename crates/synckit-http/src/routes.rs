@@ -26,6 +26,22 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
 
 /// Routes at paths that do not begin with `/v1/`.
+///
+/// ```
+/// use http::{Request, Response};
+/// use http_body_util::{BodyExt, Full};
+/// use synckit_http::routes::{Answering, RequestBody, Routes};
+/// use synckit_remote::Admission;
+///
+/// /// Says hello at every path.
+/// struct Hello;
+///
+/// impl Routes for Hello {
+///     fn answer<'a>(&'a self, _: Request<RequestBody>, _: &'a Admission) -> Answering<'a> {
+///         Box::pin(async { Response::new(Full::from("hello").boxed_unsync()) })
+///     }
+/// }
+/// ```
 pub trait Routes: Send + Sync + 'static {
     /// Makes the answer to a request. The implementation takes room in `admission` for everything it does.
     fn answer<'a>(&'a self, request: Request<RequestBody>, admission: &'a Admission) -> Answering<'a>;

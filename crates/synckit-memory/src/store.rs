@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
-    Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Plan, Planner, Position, Query,
+    Error, EventStore, Facts, LogHead, Needs, NodeId, Note, NoteQuery, Page, Planner, Position, Query,
     Result, Secret, StoreId,
 };
 use synckit_store::{Growth, MemoryLog, closed, random_bytes};
@@ -32,9 +32,7 @@ impl MemoryStore {
     /// # Errors
     /// `Invalid` when the node id has a `~`, `Internal` when the system has no randomness.
     pub fn with_id(node: NodeId, id: StoreId) -> Result<Self> {
-        let mut log = MemoryLog::default();
-        let first = Note::of_new_store(node, id, Secret::from_bytes(random_bytes()?))?;
-        log.apply(Plan { put: first.into(), ..Plan::default() })?;
+        let log = MemoryLog::new(node, id, Secret::from_bytes(random_bytes()?))?;
         let growth = Growth::new(log.last());
         Ok(MemoryStore { log: Arc::new(Mutex::new(log)), growth: Arc::new(growth) })
     }
@@ -64,8 +62,7 @@ impl MemoryStore {
 impl EventStore for MemoryStore {
     async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
         let mut log = self.open("commit")?;
-        let (plan, outcome) = log.plan(planner)?;
-        log.apply(plan)?;
+        let outcome = log.commit(planner)?;
         let last = log.last();
         drop(log);
         self.growth.grown_to(last);

@@ -14,6 +14,17 @@ use tokio::time::{sleep, timeout};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of one server, each in a task of its own. Dropping them closes them at once.
+///
+/// ```
+/// use synckit_net::Connections;
+/// use tokio::net::TcpListener;
+///
+/// /// Accepts up to 100 connections at once, and closes each.
+/// async fn run(listener: TcpListener) {
+///     let mut connections = Connections::new(100);
+///     connections.accept(listener, |stream| async { drop(stream) }, std::future::pending()).await;
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Connections {
     slots: Arc<Semaphore>,

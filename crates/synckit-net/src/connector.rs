@@ -72,6 +72,18 @@ impl Observe for LastWords {
 }
 
 /// Opens the connections of a hyper pool.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use synckit_net::{Connector, Counts, Protocol};
+///
+/// const QUIET: Protocol = Protocol { alpn: "quiet/1", plain: "quiet://", secure: "quiets://" };
+///
+/// let connector = Connector::new(QUIET, None, Duration::from_secs(10), Arc::new(Counts::default()));
+/// let last_words = connector.last_words();
+/// ```
 #[derive(Clone)]
 pub struct Connector {
     tcp: HttpConnector,

@@ -21,6 +21,15 @@ use crate::tls::Acceptor;
 const HANDSHAKE: u8 = 22;
 
 /// What every accepted connection passes: guards and, with TLS, a handshake.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use synckit_net::{Entrance, Guards};
+///
+/// let guards = Guards { stall: Some(Duration::from_secs(30)), ..Guards::default() };
+/// let entrance = Entrance::new(None, guards, Duration::from_secs(10));
+/// ```
 #[derive(Clone)]
 pub struct Entrance {
     acceptor: Option<Acceptor>,

@@ -11,11 +11,41 @@ use synckit_core::Traffic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection, with or without TLS.
+///
+/// ```
+/// use synckit_net::Stream;
+/// use tokio::io::AsyncWriteExt;
+///
+/// async fn greet(mut stream: impl Stream) -> std::io::Result<()> {
+///     stream.write_all(b"hello").await
+/// }
+/// ```
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// An observer that sees what happens to a stream, and may change the outcome.
+///
+/// ```
+/// use std::io;
+/// use std::task::{Context, Poll};
+///
+/// use synckit_net::{Observe, Observed};
+///
+/// /// Adds up the bytes received.
+/// struct Sum(usize);
+///
+/// impl Observe for Sum {
+///     fn read(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+///         if let Poll::Ready(Ok(bytes)) = &polled {
+///             self.0 += bytes;
+///         }
+///         polled
+///     }
+/// }
+///
+/// let stream = Observed::new(tokio::io::empty(), Sum(0));
+/// ```
 pub trait Observe: Send + Unpin {
     /// Sees the result of a read, the number of bytes received, and returns the result to report.
     fn read(&mut self, _: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

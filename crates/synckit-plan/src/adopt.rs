@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use synckit_core::{
     Dot, Error, ErrorKind, Event, EventId, Facts, Limits, MAX_COUNTER, Needs, NewEvent, NodeId, Note, Plan,
-    Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId, Timestamp, VectorClock,
+    Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId, Timestamp, VectorClock,
 };
 
 use crate::Entropy;
@@ -55,7 +55,7 @@ pub struct Adopted {
     pub events: Vec<Event>,
     /// The number of events that were already held with the same content.
     pub duplicates: usize,
-    /// The events that were not stored, and why.
+    /// The events that were not stored, and why, in the order given.
     pub refused: Vec<Refused>,
     /// The last position of the log.
     pub head: Position,
@@ -94,7 +94,7 @@ impl Planner for Adopt {
         let mut adopted = Adopted::default();
         let mut batch = HashMap::new();
         let mut seen = HashMap::new();
-        for (index, adoptee) in std::mem::take(&mut self.events).into_iter().enumerate() {
+        for adoptee in std::mem::take(&mut self.events) {
             let content = adoptee.event.content_digest(&adoptee.id);
             let held = facts.held.get(&adoptee.id).map(|held| held.content);
             match batch.get(&adoptee.id).copied().or(held) {
@@ -105,7 +105,7 @@ impl Planner for Adopt {
                 Some(_) => {
                     let message = "the id already names an event with other content".to_owned();
                     let id = adoptee.id.to_string();
-                    adopted.refused.push(Refused { index, id, code: RefusalCode::IdTaken, message });
+                    adopted.refused.push(Refused { id, code: RefusedCode::IdTaken, message });
                     continue;
                 }
                 None => {}
@@ -119,12 +119,12 @@ impl Planner for Adopt {
                 }
                 Err(error) => {
                     let code = match error.kind() {
-                        ErrorKind::TooLarge => RefusalCode::TooLarge,
-                        ErrorKind::Invalid => RefusalCode::Invalid,
+                        ErrorKind::TooLarge => RefusedCode::TooLarge,
+                        ErrorKind::Invalid => RefusedCode::Invalid,
                         _ => return Err(error),
                     };
                     let (id, message) = (id.to_string(), error.message().to_owned());
-                    adopted.refused.push(Refused { index, id, code, message });
+                    adopted.refused.push(Refused { id, code, message });
                 }
             }
         }

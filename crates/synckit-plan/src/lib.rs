@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // - `record.rs`: new local events
-// - `receive.rs`: events from a peer
+// - `receive/`: events from a peer
 // - `on_record.rs`: how far others have pushed here
 // - `adopt.rs`: events by authors that cannot stamp
 // - `forks.rs`, `restamp.rs`: two events under one dot, and one event under two stamps
@@ -10,7 +10,7 @@
 // - `recount.rs`: recomputed heads
 // - `asked.rs`: the conflicts that wait for a resolver
 // - `ledger.rs`: identity, heads and counters, as they change during a plan
-// - `conflict/`: heads, sides, resolutions, history
+// - `conflict/`: heads, sides, resolvers, resolutions, history
 // - `notes.rs`: the keys of the notebook
 // - `store_ext.rs`: more calls for users of a store, on top of its contract
 

@@ -22,8 +22,8 @@
 //! | `pushed/<caller>/<filter>` | [`Pushed`](crate::Pushed): how far a caller says it has pushed here, as text |
 //! | `last/<filter>`, `last/<filter>/<address>` | the peer that a filter was last synced with, in all or at an address: a store id as JSON text |
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
-//! | `refused/here/<peer>/<event>` | [`RefusedEvent`]: a foreign event that could not be stored |
-//! | `refused/peer/<peer>/<event>` | [`RefusedEvent`]: an event the peer refused |
+//! | `refused/here/<peer>/<event>` | [`RefusedNote`]: a foreign event that could not be stored |
+//! | `refused/peer/<peer>/<event>` | [`RefusedNote`]: an event the peer refused |
 //! | `route/<peer>/pace` | [`PaceNote`]: how large a message to the peer may be |
 //! | `route/<peer>/held/<position>` | [`HeldBack`]: a local event that does not reach the peer |
 //! | `route/<peer>/gap/<position>` | [`Gap`]: a place in the peer's log that the peer could not read |
@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use synckit_core::binary::{put_varint, take_varint};
 use synckit_core::{
-    AggregateId, Cursor, Error, EventId, Facts, NodeId, Position, RefusalCode, Result, StoreId, VectorClock,
+    AggregateId, Cursor, Error, EventId, Facts, NodeId, Position, RefusedCode, Result, StoreId, VectorClock,
 };
 
 use crate::ledger;
@@ -326,15 +326,15 @@ pub struct PeerNote {
     pub clock_skew_millis: i64,
 }
 
-/// An event that could not be stored, here or at a peer.
+/// What is kept of a refused event, here or at a peer, so that it can be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedEvent {
+pub struct RefusedNote {
     /// The event's id, as far as it could be read.
     pub id: String,
     /// The peer it came from or that refused it.
     pub peer: StoreId,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
     /// Its position in the local log, if it is there.

@@ -49,6 +49,19 @@ impl Planner for Renew {
 
 impl Renew {
     /// Creates a planner that gives up this id.
+    ///
+    /// ```
+    /// use synckit_core::{NodeId, Renewal, Secret, StoreId};
+    /// use synckit_plan::{Entropy, Renew};
+    /// use synckit_store::MemoryLog;
+    ///
+    /// # fn main() -> synckit_core::Result<()> {
+    /// let id = StoreId::from_bytes([1; 16]);
+    /// let mut log = MemoryLog::new(NodeId::new("till-1")?, id, Secret::from_bytes([2; 16]))?;
+    /// let identity = log.commit(Renew::new(id, Renewal::Asked, 1_000, Entropy::from_bytes([3; 32])))?;
+    /// assert!(identity.author.as_str().starts_with("till-1~"));
+    /// # Ok(()) }
+    /// ```
     pub fn new(store: StoreId, why: Renewal, now: u64, entropy: Entropy) -> Self {
         Renew { store, why, node: None, now, entropy }
     }

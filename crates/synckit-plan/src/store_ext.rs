@@ -10,6 +10,17 @@ use synckit_core::{
 use crate::conflict::History;
 
 /// More calls on top of the [`EventStore`] contract. Every store has them. Each fails as the calls it makes do.
+///
+/// ```
+/// use synckit_core::{EventStore, Note, Result};
+/// use synckit_plan::StoreExt;
+///
+/// /// Keeps a word in the notebook of a store, and reads it back.
+/// async fn remember(store: &impl EventStore, word: &str) -> Result<Option<Note>> {
+///     store.edit(vec![Note::json("app/word".to_owned(), &word)?], Vec::new()).await?;
+///     store.note("app/word".to_owned()).await
+/// }
+/// ```
 pub trait StoreExt: EventStore {
     /// Changes notes only.
     fn edit(&self, put: Vec<Note>, delete: Vec<String>) -> impl Future<Output = Result<()>> + Send {

@@ -2,8 +2,7 @@
 #![allow(clippy::expect_used, reason = "in tests a panic is the report")]
 
 use synckit_core::{
-    Dot, ErrorKind, Event, EventId, Limits, NewEvent, NodeId, Note, Plan, Planner, Query, Secret, StoreId,
-    Timestamp, VectorClock,
+    Dot, ErrorKind, Event, EventId, Limits, NewEvent, NodeId, Query, Secret, StoreId, Timestamp, VectorClock,
 };
 use synckit_plan::{
     Answer, Conflict, Decision, Entropy, Heads, History, Receive, Received, Record, Recount, Resolution,
@@ -36,37 +35,20 @@ fn event(name: &str, counter: u64, seen: &VectorClock, millis: u64) -> Event {
 /// Creates a resolution that makes up two sides with one counter each.
 fn made_up(a: u64, b: u64, millis: u64) -> Event {
     let side = |name: &str, counter| Side { dot: Dot::new(node(name), counter), above: VectorClock::new() };
-    let resolution = Resolution {
-        base: VectorClock::new(),
-        sides: vec![side("a", a), side("b", b)],
-        decision: Decision::KeepAll,
-        by: "eve".to_owned(),
-        rule: None,
-        reason: None,
-        round: 0,
-        overrides: None,
-    };
+    let sides = vec![side("a", a), side("b", b)];
+    let resolution = Resolution::new(VectorClock::new(), sides, Decision::KeepAll, "eve");
     let aggregate = NewEvent::new("T", "x", &1).expect("valid").aggregate_id;
     resolution.into_event(aggregate, Timestamp::from_millis(millis)).expect("two nodes")
 }
 
 fn new_log() -> MemoryLog {
-    let mut log = MemoryLog::default();
-    let secret = Secret::from_bytes([8; 16]);
-    let put = Note::of_new_store(node("here"), StoreId::from_bytes([7; 16]), secret).expect("valid");
-    log.apply(Plan { put: put.into(), ..Plan::default() }).expect("applies");
-    log
-}
-
-fn run<P: Planner>(log: &mut MemoryLog, planner: P) -> P::Outcome {
-    let (plan, outcome) = log.plan(planner).expect("plans");
-    log.apply(plan).expect("applies");
-    outcome
+    MemoryLog::new(node("here"), StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16])).expect("valid")
 }
 
 fn receive(log: &mut MemoryLog, events: &[Event]) -> Received {
     let source = Some(StoreId::from_bytes([1; 16]));
-    let received = run(log, Receive::new(source, events.to_vec(), 9, Limits::default(), entropy()));
+    let received =
+        log.commit(Receive::new(source, events.to_vec(), 9, Limits::default(), entropy())).expect("commits");
     assert_eq!(received.refused, []);
     received
 }
@@ -76,7 +58,7 @@ fn record(log: &mut MemoryLog, id: &str) -> Event {
     let author = log.identity().expect("it has one").author;
     let limits = Limits::default();
     let record = Record { author, events, now: 9, limits, entropy: entropy(), expect: Vec::new() };
-    run(log, record).events.remove(0)
+    log.commit(record).expect("commits").events.remove(0)
 }
 
 fn heads_note(log: &MemoryLog) -> Vec<u8> {
@@ -108,7 +90,7 @@ fn settle(log: &mut MemoryLog) -> Event {
     let conflict = conflict(log).expect("readable").expect("there is one");
     let settled = conflict.settle(Answer::KeepAll, "test").expect("good").expect("a decision");
     let receive = Receive::new(None, vec![settled.clone()], 9, Limits::default(), entropy());
-    assert_eq!(run(log, receive).accepted, 1);
+    assert_eq!(log.commit(receive).expect("commits").accepted, 1);
     settled
 }
 
@@ -216,7 +198,7 @@ fn of_too_many_heads_the_last_are_kept_and_the_conflict_stays_listed() {
     assert_eq!(settled, [1_000, 500]);
     assert_eq!(conflict(&log).expect_err("they do not fit").kind(), ErrorKind::TooLarge);
     let aggregates = [all[0].aggregate_id.clone()].into();
-    run(&mut log, Recount { aggregates, now: 9, entropy: entropy() });
+    log.commit(Recount { aggregates, now: 9, entropy: entropy() }).expect("commits");
     assert_eq!((heads(&log).len(), noted(&log, notes::CONFLICTS)), (2, 1));
     let more = record(&mut log, "more");
     assert_eq!(more.clock.len(), 501, "it goes on top of the smaller one");

@@ -1,6 +1,6 @@
 //! What a caller can cause to be kept about how far it has pushed.
 
-use synckit_core::{Cursor, Limits, Mark, NodeId, Note, NoteQuery, Plan, Planner, Secret, StoreId};
+use synckit_core::{Cursor, Limits, Mark, NodeId, NoteQuery, Secret, StoreId};
 use synckit_plan::{Entropy, OnRecord, Pushed, Receive, notes};
 use synckit_store::MemoryLog;
 
@@ -8,18 +8,9 @@ fn caller() -> StoreId {
     StoreId::from_bytes([9; 16])
 }
 
-fn run<P: Planner>(log: &mut MemoryLog, planner: P) -> P::Outcome {
-    let (plan, outcome) = log.plan(planner).expect("plans");
-    log.apply(plan).expect("applies");
-    outcome
-}
-
 fn log() -> MemoryLog {
-    let mut log = MemoryLog::default();
     let (node, secret) = (NodeId::new("hub").expect("valid"), Secret::from_bytes([8; 16]));
-    let put = Note::of_new_store(node, StoreId::from_bytes([7; 16]), secret).expect("valid");
-    log.apply(Plan { put: put.into(), ..Plan::default() }).expect("applies");
-    log
+    MemoryLog::new(node, StoreId::from_bytes([7; 16]), secret).expect("valid")
 }
 
 /// Pushes nothing under this filter, up to a place in the caller's log.
@@ -28,7 +19,7 @@ fn push(log: &mut MemoryLog, filter: &str, position: u64, now: u64) {
     let mut receive = Receive::new(Some(caller()), Vec::new(), now, Limits::default(), entropy);
     let upto = Some(Cursor::at(caller(), position, Mark(1)));
     receive.on_record = Some(OnRecord { key: notes::pushed(caller(), filter), from: None, upto });
-    run(log, receive);
+    log.commit(receive).expect("commits");
 }
 
 /// Returns the filters on record, sorted.

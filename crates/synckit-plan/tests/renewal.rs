@@ -1,9 +1,7 @@
 //! When a replica takes a fresh name.
 #![allow(clippy::expect_used, reason = "in tests a panic is the report")]
 
-use synckit_core::{
-    Dot, Event, Limits, NewEvent, NodeId, Note, Plan, Planner, Secret, StoreId, Timestamp, VectorClock,
-};
+use synckit_core::{Dot, Event, Limits, NewEvent, NodeId, Secret, StoreId, Timestamp, VectorClock};
 use synckit_plan::{Entropy, Receive, Received, Record};
 use synckit_store::MemoryLog;
 
@@ -15,22 +13,14 @@ fn entropy(byte: u8) -> Entropy {
     Entropy::from_bytes([byte; Entropy::BYTES])
 }
 
-fn run<P: Planner>(log: &mut MemoryLog, planner: P) -> P::Outcome {
-    let (plan, outcome) = log.plan(planner).expect("plans");
-    log.apply(plan).expect("applies");
-    outcome
-}
-
 /// Returns the log of `a`, which has recorded one event about `x`.
 fn log() -> MemoryLog {
-    let mut log = MemoryLog::default();
-    let secret = Secret::from_bytes([8; 16]);
-    let put = Note::of_new_store(node("a"), StoreId::from_bytes([7; 16]), secret).expect("valid");
-    log.apply(Plan { put: put.into(), ..Plan::default() }).expect("applies");
+    let (id, secret) = (StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]));
+    let mut log = MemoryLog::new(node("a"), id, secret).expect("valid");
     let event = ("e-1".parse().expect("valid"), NewEvent::new("T", "x", &1).expect("valid"));
     let (author, limits, events) = (node("a"), Limits::default(), vec![event]);
     let record = Record { author, events, now: 1, limits, entropy: entropy(1), expect: Vec::new() };
-    run(&mut log, record);
+    log.commit(record).expect("commits");
     log
 }
 
@@ -49,7 +39,7 @@ fn received(log: &mut MemoryLog, seen: u64) -> Received {
     };
     let source = Some(StoreId::from_bytes([9; 16]));
     let receive = Receive::new(source, vec![event], 3, Limits::default(), entropy(2));
-    run(log, receive)
+    log.commit(receive).expect("commits")
 }
 
 #[test]

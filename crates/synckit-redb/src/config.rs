@@ -30,30 +30,9 @@ impl Default for RedbConfig {
     }
 }
 
+synckit_store::file_config!(RedbConfig);
+
 impl RedbConfig {
-    /// The store in this file, with the defaults.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        RedbConfig { path: path.into(), ..RedbConfig::default() }
-    }
-
-    /// The node that writes through the store.
-    pub fn with_node(mut self, node: NodeId) -> Self {
-        self.node = Some(node);
-        self
-    }
-
-    /// The id of the machine that the file is on.
-    pub fn with_machine(mut self, machine: impl Into<String>) -> Self {
-        self.machine = Some(machine.into());
-        self
-    }
-
-    /// Whether a store is made where there is none.
-    pub fn with_create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
     /// How much of the file is kept in memory at most, in bytes.
     pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;

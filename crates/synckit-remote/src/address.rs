@@ -81,7 +81,7 @@ impl Address {
     ///
     /// # Errors
     /// `Invalid` for settings that cannot be used, `Unsupported` without the feature `tls`.
-    pub fn dialer(&self, protocol: Protocol, tls: &ClientTls) -> Result<Option<Dialer>> {
+    pub(crate) fn dialer(&self, protocol: Protocol, tls: &ClientTls) -> Result<Option<Dialer>> {
         self.secure.then(|| Dialer::new(protocol, tls, self.authority.host())).transpose()
     }
 }

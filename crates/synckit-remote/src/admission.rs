@@ -10,6 +10,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config::ServerConfig;
 
 /// The room for calls, the deadlines and the limits of one server. Clones share the room.
+///
+/// ```
+/// use synckit_remote::{Admission, ServerConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> synckit_core::Result<()> {
+/// let admission = Admission::new(ServerConfig { requests: 1, ..ServerConfig::default() });
+/// let turn = admission.begin(None).await?;
+/// assert_eq!(turn.within(async { Ok(7) }).await?, 7);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admission {
     config: Arc<ServerConfig>,

@@ -24,6 +24,16 @@ use crate::packing::Packing;
 ///
 /// The client limits the time of a call, drops the exchange when it is closed, and adds the transport and the call to
 /// errors.
+///
+/// ```
+/// use synckit_core::{Result, Transport};
+/// use synckit_remote::{Client, Exchange};
+///
+/// /// Makes a transport of any exchange.
+/// fn transport<E: Exchange>(url: &str) -> Result<impl Transport> {
+///     Client::<E>::new(url)
+/// }
+/// ```
 pub trait Exchange: Sized + Send + Sync + 'static {
     /// The name of the transport in errors.
     const NAME: &'static str;
@@ -71,6 +81,16 @@ pub trait Exchange: Sized + Send + Sync + 'static {
 /// timer. After a call is dropped, the server has carried it out in full or not at all.
 ///
 /// `traffic` counts every byte of every connection, TLS and headers included.
+///
+/// ```
+/// use synckit_core::{MissingRequest, Result, Transport};
+/// use synckit_remote::{Client, Exchange};
+///
+/// async fn ask<E: Exchange>(url: &str, request: MissingRequest) -> Result<usize> {
+///     let hub = Client::<E>::new(url)?;
+///     Ok(hub.missing(request).await?.ids.len())
+/// }
+/// ```
 pub struct Client<E>(Arc<Inner<E>>);
 
 struct Inner<E> {

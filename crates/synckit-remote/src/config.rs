@@ -1,6 +1,7 @@
 //! What a deployment can set, on each side.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,7 +10,7 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use synckit_core::{Error, Result};
-use synckit_net::{ClientTls, Coding, Proxy};
+use synckit_net::{ClientTls, Coding, Connector, Counts, Protocol, Proxy};
 use synckit_wire::WireLimits;
 
 use crate::address::Address;
@@ -154,6 +155,13 @@ fn yes() -> bool {
 impl ClientConfig {
     /// Creates the configuration for the server at this URL, with defaults for everything else. The URL is checked when
     /// the transport is made.
+    ///
+    /// ```
+    /// use synckit_remote::ClientConfig;
+    ///
+    /// let config = ClientConfig::new("https://hub.example").with_bearer("a token").with_compression(false);
+    /// assert_eq!(config.url, "https://hub.example");
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
         ClientConfig {
             url: url.into(),
@@ -224,11 +232,18 @@ impl ClientConfig {
         self
     }
 
-    /// Returns the proxy through which a server is reached.
+    /// Creates what opens the connections to a server: with TLS if its URL asks for it, and through the proxy if there is
+    /// one.
     ///
     /// # Errors
-    /// `Invalid` for a proxy that cannot be used. Its URL is not in the error.
-    pub fn proxy_to(&self, address: &Address) -> Result<Option<Proxy>> {
+    /// `Invalid` for settings of TLS and a proxy that cannot be used; the URL of the proxy is not in the error.
+    /// `Unsupported` for TLS without the feature `tls`.
+    pub fn connector(&self, address: &Address, protocol: Protocol, counts: Arc<Counts>) -> Result<Connector> {
+        let (tls, proxy) = (address.dialer(protocol, &self.tls)?, self.proxy_to(address)?);
+        Ok(Connector::new(protocol, tls, self.timeouts.connect(), counts).with_proxy(proxy))
+    }
+
+    fn proxy_to(&self, address: &Address) -> Result<Option<Proxy>> {
         match &self.proxy {
             Some(url) => Proxy::parse(url).map(Some),
             None if self.proxy_from_environment && address.secure => {

@@ -14,6 +14,22 @@ use crate::client::closed;
 use crate::message::Packed;
 
 /// The incoming parts of a subscription, piece by piece.
+///
+/// ```
+/// use std::collections::VecDeque;
+///
+/// use synckit_core::Result;
+/// use synckit_remote::{Incoming, Packed, Sign, subscription_ended};
+///
+/// /// Pages that have all arrived.
+/// struct Arrived(VecDeque<Packed>);
+///
+/// impl Incoming for Arrived {
+///     async fn next(&mut self) -> Result<Sign> {
+///         self.0.pop_front().map(Sign::Page).ok_or_else(subscription_ended)
+///     }
+/// }
+/// ```
 pub trait Incoming: Send + 'static {
     /// Waits for the next page, or for anything else that shows that the subscription is alive. The future is dropped
     /// only with the whole subscription.

@@ -10,6 +10,17 @@ use tokio::sync::watch;
 use crate::config::ServerConfig;
 
 /// A service that can have its own listener: the answering side of a transport over TCP.
+///
+/// ```
+/// use synckit_core::Result;
+/// use synckit_remote::{Serve, serve};
+/// use tokio::net::TcpListener;
+///
+/// /// Runs a service until the program ends.
+/// async fn run(service: impl Serve, listener: TcpListener) -> Result<()> {
+///     serve(listener, service, std::future::pending()).await
+/// }
+/// ```
 pub trait Serve: Sized + Send {
     /// The name of the transport in errors.
     const NAME: &'static str;
@@ -37,6 +48,23 @@ pub trait Serve: Sized + Send {
 }
 
 /// The part of a server that answers on connections.
+///
+/// ```
+/// use synckit_net::Stream;
+/// use synckit_remote::Answer;
+/// use tokio::io::AsyncWriteExt;
+/// use tokio::sync::watch;
+///
+/// /// Says hello on each connection, and ends it.
+/// #[derive(Clone)]
+/// struct Hello;
+///
+/// impl Answer for Hello {
+///     async fn connection(self, mut stream: Box<dyn Stream>, _: watch::Receiver<bool>) {
+///         let _ = stream.write_all(b"hello").await;
+///     }
+/// }
+/// ```
 pub trait Answer: Clone + Send + 'static {
     /// Serves this connection until the caller ends it, or until the flag is raised and running calls are done.
     fn connection(

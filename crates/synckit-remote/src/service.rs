@@ -14,6 +14,16 @@ use crate::method::Method;
 use crate::pump::Pump;
 
 /// A transport and its limits. Clones share both.
+///
+/// ```
+/// use synckit_core::Transport;
+/// use synckit_remote::{ServerConfig, Service};
+///
+/// /// Puts a transport on the wire, for at most ten calls at once.
+/// fn small<T: Transport>(transport: T) -> Service<T> {
+///     Service::new(transport).with_config(ServerConfig { requests: 10, ..ServerConfig::default() })
+/// }
+/// ```
 pub struct Service<T> {
     transport: Arc<T>,
     admission: Admission,
@@ -75,8 +85,10 @@ impl<T: Transport> Service<T> {
             }
             Method::Pull => transport.pull(self.read(message).await?).await?.encode(format),
             Method::Push => {
-                let ReceivedPush { request, refusals } = self.read(message).await?;
-                refusals.join(transport.push(request).await?).encode(format)
+                let ReceivedPush { request, refused } = self.read(message).await?;
+                let mut answer = transport.push(request).await?;
+                answer.refused.extend(refused);
+                answer.encode(format)
             }
             Method::Missing => transport.missing(self.read(message).await?).await?.encode(format),
             Method::Subscribe => {

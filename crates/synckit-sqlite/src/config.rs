@@ -59,30 +59,9 @@ impl Default for SqliteConfig {
     }
 }
 
+synckit_store::file_config!(SqliteConfig);
+
 impl SqliteConfig {
-    /// The store in this file, with the defaults.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        SqliteConfig { path: path.into(), ..SqliteConfig::default() }
-    }
-
-    /// The node that writes through the store.
-    pub fn with_node(mut self, node: NodeId) -> Self {
-        self.node = Some(node);
-        self
-    }
-
-    /// The id of the machine that the file is on.
-    pub fn with_machine(mut self, machine: impl Into<String>) -> Self {
-        self.machine = Some(machine.into());
-        self
-    }
-
-    /// Whether a store is made where there is none.
-    pub fn with_create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
     /// When the disk is waited for.
     pub fn with_synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;

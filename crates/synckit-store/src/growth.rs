@@ -4,6 +4,17 @@ use synckit_core::{Error, ErrorKind, Position, Result};
 use tokio::sync::watch;
 
 /// The last position of a log, for those who wait until it grows. Ends when the store closes.
+///
+/// ```
+/// use synckit_store::Growth;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> synckit_core::Result<()> {
+/// let growth = Growth::new(3);
+/// growth.grown_to(5);
+/// assert_eq!(growth.moved(3).await?, 5);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Growth(watch::Sender<State>);
 

@@ -5,9 +5,11 @@
 // - `group/`: commits in groups
 // - `page.rs`, `row.rs`: building a page, and the binary form of an event
 // - `opening.rs`, `random.rs`: checks at opening, and the randomness of a new store
+// - `file_config.rs`: what the settings of stores in files have in common
 // - `machine.rs`: a file that is opened on another machine than before
 // - `growth.rs`: waiting until a log grows
 
+mod file_config;
 pub mod group;
 mod growth;
 mod key_value;
@@ -24,3 +26,5 @@ pub use memory_log::MemoryLog;
 pub use opening::{Found, Opening};
 pub use page::PageBuilder;
 pub use random::random_bytes;
+#[doc(hidden)]
+pub use synckit_core::NodeId as __NodeId;

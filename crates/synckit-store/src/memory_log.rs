@@ -5,25 +5,23 @@ use std::fmt;
 use std::ops::Bound;
 
 use synckit_core::{
-    AggregateId, Dot, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page,
-    Plan, Planner, Planning, Position, Query, Result, StoreId, StoredEvent,
+    AggregateId, Dot, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, NodeId, Note, NoteQuery,
+    Page, Plan, Planner, Planning, Position, Query, Result, Secret, StoreId, StoredEvent,
 };
 
 use crate::PageBuilder;
 
 /// A log and its notebook in memory, for stores that answer from there: what the plans of its commits add up to.
 ///
-/// A new one is empty; its first plan puts [`Note::of_new_store`]. It is no store by itself: whoever plans and
-/// applies must let no other commit in between, and make the plan durable before it is applied.
+/// One made by `default` is empty, until a plan puts [`Note::of_new_store`]. It is no store by itself: whoever plans
+/// and applies must let no other commit in between, and make the plan durable before it is applied.
 ///
 /// ```
-/// use synckit_core::{Edit, NodeId, Note, Plan, Secret, StoreId};
+/// use synckit_core::{Edit, NodeId, Secret, StoreId};
 /// use synckit_store::MemoryLog;
 /// # fn main() -> synckit_core::Result<()> {
-/// let mut log = MemoryLog::default();
-/// let first = Note::of_new_store(NodeId::new("a")?, StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]))?;
-/// log.apply(Plan { put: first.into(), ..Plan::default() })?;
-///
+/// let (id, secret) = (StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]));
+/// let mut log = MemoryLog::new(NodeId::new("a")?, id, secret)?;
 /// let (plan, ()) = log.plan(Edit { put: Vec::new(), delete: vec!["k".to_owned()] })?;
 /// log.apply(plan)?;
 /// assert_eq!(log.head()?.position, 0);
@@ -40,6 +38,27 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
+    /// Creates the log of a new store. Id and secret must be random.
+    ///
+    /// # Errors
+    /// `Invalid` when the node id has a `~`.
+    pub fn new(node: NodeId, id: StoreId, secret: Secret) -> Result<Self> {
+        let mut log = MemoryLog::default();
+        let first = Note::of_new_store(node, id, secret)?;
+        log.apply(Plan { put: first.into(), ..Plan::default() })?;
+        Ok(log)
+    }
+
+    /// Plans a commit and applies the plan, for a log that is kept nowhere else.
+    ///
+    /// # Errors
+    /// As [`MemoryLog::plan`] and [`MemoryLog::apply`].
+    pub fn commit<P: Planner>(&mut self, planner: P) -> Result<P::Outcome> {
+        let (plan, outcome) = self.plan(planner)?;
+        self.apply(plan)?;
+        Ok(outcome)
+    }
+
     /// Plans a commit.
     ///
     /// # Errors

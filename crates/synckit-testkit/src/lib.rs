@@ -7,6 +7,7 @@
 //! - [`transport_conformance!`], [`TransportFixture`], [`transport_suite`]: what every transport must do
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
 //! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`Turns`], [`drop_at`]: faults on purpose
+//! - [`forward!`]: the methods that a wrapper leaves as they are
 //! - `remote`: further tests for transports over a network, with the feature `remote`
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
@@ -18,6 +19,7 @@ mod case;
 mod check;
 mod fault;
 mod fixture;
+mod forward;
 mod in_process;
 pub mod matrix;
 pub mod plans;
@@ -41,4 +43,6 @@ pub use in_process::InProcess;
 pub use resolver::{Asymmetry, check_resolver};
 pub use rng::Rng;
 pub use rule::Rule;
+#[doc(hidden)]
+pub use synckit_core as __core;
 pub use wire::{Loopback, Server, Stopped, WireFixture};

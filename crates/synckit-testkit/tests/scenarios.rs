@@ -9,13 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use synckit_core::{
-    BoxTransport, Error, ErrorKind, EventStore, Facts, Filter, HelloRequest, HelloResponse, LogHead,
-    MissingRequest, MissingResponse, Needs, NodeId, Note, NoteQuery, Page, PageStream, Plan, Planner,
-    Position, PullRequest, PullResponse, PushRequest, PushResponse, Query, Result, Step, Traffic, Transport,
+    BoxTransport, Error, ErrorKind, EventStore, Facts, Filter, HelloRequest, HelloResponse, Needs, NodeId,
+    Note, Plan, Planner, PushRequest, PushResponse, Result, Step, Transport,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::scenario::{self, AnyStore, AnyWire, Cell, Ended};
-use synckit_testkit::{InProcess, Server, StoreFixture, WireFixture};
+use synckit_testkit::{InProcess, Server, StoreFixture, WireFixture, forward};
 
 fn right_store() -> AnyStore {
     AnyStore::new(memory::fixture)
@@ -108,6 +107,8 @@ struct BuggyStore {
 }
 
 impl EventStore for BuggyStore {
+    forward!(inner: facts, read, notes, head, moved, close);
+
     async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
         *self.before.lock().expect("no panic while it is held") = Some(self.inner.copy());
         let died = Arc::new(AtomicBool::new(false));
@@ -116,30 +117,6 @@ impl EventStore for BuggyStore {
             true => Err(Error::new(ErrorKind::Unavailable, "the process has died in between")),
             false => Ok(outcome),
         }
-    }
-
-    async fn facts(&self, needs: Needs) -> Result<Facts> {
-        self.inner.facts(needs).await
-    }
-
-    async fn read(&self, query: Query) -> Result<Page> {
-        self.inner.read(query).await
-    }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        self.inner.notes(query).await
-    }
-
-    async fn head(&self) -> Result<LogHead> {
-        self.inner.head().await
-    }
-
-    async fn moved(&self, after: Position) -> Result<Position> {
-        self.inner.moved(after).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }
 
@@ -211,6 +188,8 @@ impl WireFixture for BuggyWire {
 struct BuggyHub(WireBug, BoxTransport);
 
 impl Transport for BuggyHub {
+    forward!(1: pull, missing, subscribe, traffic, close);
+
     async fn hello(&self, mut request: HelloRequest) -> Result<HelloResponse> {
         if self.0 == WireBug::TakesAllFiltersForOne {
             request.filter = Filter::new().fingerprint();
@@ -228,10 +207,6 @@ impl Transport for BuggyHub {
         Ok(answer)
     }
 
-    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        self.1.pull(request).await
-    }
-
     async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
         if self.0 == WireBug::TakesAllFiltersForOne {
             request.filter = Filter::new().fingerprint();
@@ -241,22 +216,6 @@ impl Transport for BuggyHub {
             answer.refused.clear();
         }
         Ok(answer)
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.1.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.1.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.1.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.1.close().await
     }
 }
 

@@ -395,7 +395,7 @@ mutants! {
     reordered: ReordersAPush is caught by push::events_arrive_byte_for_byte;
     character_pushed: LosesACharacter is caught by push::every_character_arrives;
     no_duplicates: ForgetsDuplicates is caught by push::pushing_twice_is_pushing_once;
-    no_refusals: LosesRefusals is caught by push::one_bad_event_of_eleven_is_refused_by_its_index;
+    no_refusals: LosesRefusals is caught by push::one_bad_event_of_eleven_is_refused_by_its_id;
     large_pushed: CutsBytes is caught by push::the_largest_event_arrives;
     half_a_batch: CutsLargeBatches is caught by push::a_full_batch_arrives;
     two_batches: SendsLargeBatchesByHalves is caught by push::a_batch_above_the_limit_is_too_large;

@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! - [`Encode`], [`Decode`], [`Format`]: the operations of every message
-//! - [`ReceivedPush`], [`Refusals`]: a push, with its unreadable events separated
+//! - [`ReceivedPush`]: a push, with its unreadable events separated
 //! - [`items`]: arrays of other forms, read with the same care
 //! - [`WireLimits`]: the maximum sizes of messages
 //! - `json`, `protobuf`: the two forms of every message
@@ -21,4 +21,4 @@ mod push;
 pub use json::items;
 pub use limits::WireLimits;
 pub use message::{Decode, Encode, Format};
-pub use push::{ReceivedPush, Refusals};
+pub use push::ReceivedPush;

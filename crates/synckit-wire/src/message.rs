@@ -28,6 +28,13 @@ impl Format {
 ///
 /// Implemented by the messages of [`synckit_core::Transport`] and by [`synckit_core::Error`]. An error carries its kind
 /// and its message, its context only if the caller is at fault, and never its source.
+///
+/// ```
+/// use synckit_core::MissingResponse;
+/// use synckit_wire::{Encode, Format};
+///
+/// assert_eq!(MissingResponse::default().encode(Format::Json), br#"{"ids":[]}"#);
+/// ```
 pub trait Encode {
     /// Returns the JSON form. It may contain line breaks if the data of an event does.
     fn to_json(&self) -> Vec<u8>;
@@ -51,6 +58,15 @@ pub trait Encode {
 ///
 /// Unknown keys and fields are ignored, except in the JSON form of requests and events, where they are refused: there
 /// they are likely typing errors.
+///
+/// ```
+/// use synckit_core::MissingResponse;
+/// use synckit_wire::{Decode, Format, WireLimits};
+///
+/// let read = MissingResponse::decode(Format::Json, br#"{"ids":["e-1"]}"#, &WireLimits::default())?;
+/// assert_eq!(read.ids[0].as_str(), "e-1");
+/// # Ok::<(), synckit_core::Error>(())
+/// ```
 pub trait Decode: Sized {
     /// Reads the JSON form.
     ///

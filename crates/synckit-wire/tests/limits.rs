@@ -3,7 +3,7 @@
 use synckit_core::{
     Ahead, Caller, Cursor, Data, Dot, Error, ErrorKind, Event, EventId, Filter, HelloRequest, HelloResponse,
     Limits, MissingRequest, MissingResponse, NewEvent, NodeId, PullRequest, PullResponse, PushRequest,
-    PushResponse, RefusalCode, Refused, Scope, StoreId, Timestamp, Unreadable, VectorClock,
+    PushResponse, Refused, RefusedCode, Scope, StoreId, Timestamp, Unreadable, VectorClock,
 };
 use synckit_wire::{Decode, Encode, Format, ReceivedPush, WireLimits};
 
@@ -131,8 +131,7 @@ fn the_refused(format: Format, bad: Vec<u8>) -> Refused {
     let received = ReceivedPush::decode(format, &body, &limits()).expect("decodes");
     assert_eq!(received.request.events.len(), 10);
     assert_eq!(received.request.upto, None, "the place after a refused event is not reached");
-    let [refused] = received.refusals.refused() else { panic!("one is refused") };
-    assert_eq!(refused.index, 5);
+    let [refused] = &*received.refused else { panic!("one is refused") };
     let page =
         PullResponse::decode(format, &page_of(format, &eleven(format, bad)), &limits()).expect("decodes");
     let [unreadable] = &*page.unreadable else { panic!("one is unreadable") };
@@ -148,13 +147,13 @@ fn json(bad: impl Into<String>) -> (Format, Vec<u8>) {
 fn an_unparsable_event_is_refused_and_ten_go_on() {
     let (format, bad) = json(r#"{"id":"bad","type":"T","surprise":1}"#);
     let refused = the_refused(format, bad);
-    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
+    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusedCode::Invalid));
     assert!(refused.message.contains("surprise"), "{}", refused.message);
 
     let mut bad = Vec::new();
     put_fields(&mut bad, 1, &[b"bad".to_vec()]);
     let refused = the_refused(Format::Protobuf, bad);
-    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusalCode::Invalid));
+    assert_eq!((refused.id.as_str(), refused.code), ("bad", RefusedCode::Invalid));
 }
 
 #[test]
@@ -172,7 +171,7 @@ fn an_event_above_its_limit_is_refused_and_ten_go_on() {
     for format in Format::ALL {
         let data = format!("{:?}", "x".repeat(limits().limits.event_bytes));
         let refused = the_refused(format, form(format, &event(99, &data)));
-        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusedCode::TooLarge));
     }
 }
 
@@ -181,7 +180,7 @@ fn an_event_far_above_its_limit_is_refused_before_it_is_parsed() {
     for format in Format::ALL {
         let data = format!("{:?}", "x".repeat(limits().event_text_bytes()));
         let refused = the_refused(format, form(format, &event(99, &data)));
-        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusalCode::TooLarge));
+        assert_eq!((refused.id.as_str(), refused.code), ("e-99", RefusedCode::TooLarge));
     }
 }
 
@@ -249,7 +248,7 @@ fn nesting_of_two_million_does_not_overflow_a_small_stack() {
     let read = move || {
         let body = push(std::slice::from_ref(&closed), "");
         let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
-        assert_eq!(received.refusals.refused().len(), 1);
+        assert_eq!(received.refused.len(), 1);
         for body in [deep.clone(), format!(r#"{{"caller":{closed}}}"#), format!(r#"{{"filter":{closed}}}"#)] {
             let body = body.as_bytes();
             assert!(ReceivedPush::from_json(body, &limits()).is_err());
@@ -394,7 +393,7 @@ fn an_event_that_is_only_too_large_is_kept_so_that_it_can_be_read_later() {
 #[test]
 fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     let mut read = PullResponse::from_json(&page(&[text(1, "1")]), &limits()).expect("decodes");
-    let broken = Refused { index: 0, id: String::new(), code: RefusalCode::Invalid, message: String::new() };
+    let broken = Refused { id: String::new(), code: RefusedCode::Invalid, message: String::new() };
     read.unreadable.push(Unreadable {
         id: broken.id,
         code: broken.code,
@@ -403,18 +402,6 @@ fn text_of_an_unreadable_event_that_is_not_json_is_passed_on_as_a_string() {
     });
     let again = PullResponse::from_json(&read.to_json(), &limits()).expect("decodes");
     assert_eq!((again.events, again.unreadable.len()), (read.events, 1));
-}
-
-#[test]
-fn refusals_of_both_sides_are_joined_by_place() {
-    let body = push_of(Format::Json, &eleven(Format::Json, "7".into()));
-    let received = ReceivedPush::from_json(&body, &limits()).expect("decodes");
-    let denied = |index| Refused { index, id: "x".into(), code: RefusalCode::Denied, message: String::new() };
-    let answer =
-        PushResponse { accepted: 8, duplicates: 0, refused: vec![denied(4), denied(5)], placed: None };
-    let places: Vec<usize> =
-        received.refusals.join(answer).refused.iter().map(|refused| refused.index).collect();
-    assert_eq!(places, [4, 5, 6]);
 }
 
 #[test]
@@ -482,7 +469,7 @@ fn fields_that_are_not_known_are_ignored_in_protobuf() {
     let mut event = form(Format::Protobuf, &event(1, "1"));
     put_fields(&mut event, 99, &[b"new".to_vec()]);
     let body = push_of(Format::Protobuf, &[event]);
-    assert!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes").refusals.refused().is_empty());
+    assert!(ReceivedPush::from_protobuf(&body, &limits()).expect("decodes").refused.is_empty());
 }
 
 #[test]
@@ -789,11 +776,11 @@ fn what_comes_with_hello_is_whole_or_absent() {
 
 #[test]
 fn a_refusal_for_a_reason_that_is_not_known_is_a_refusal() {
-    let refused = r#"{"index":0,"id":"e-1","code":"new_reason","message":"m"}"#;
+    let refused = r#"{"id":"e-1","code":"new_reason","message":"m"}"#;
     let body = format!(r#"{{"accepted":0,"duplicates":0,"refused":[{refused}]}}"#);
     let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
-    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusalCode::Invalid, "e-1"));
-    for code in [RefusalCode::TooLarge, RefusalCode::IdTaken, RefusalCode::Denied] {
+    assert_eq!((read.refused[0].code, read.refused[0].id.as_str()), (RefusedCode::Invalid, "e-1"));
+    for code in [RefusedCode::TooLarge, RefusedCode::IdTaken, RefusedCode::Denied] {
         let body = body.replace("new_reason", &code.to_string());
         let read = PushResponse::from_json(body.as_bytes(), &limits()).expect("reads");
         assert_eq!(read.refused[0].code, code);

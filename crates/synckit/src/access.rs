@@ -7,6 +7,24 @@ use synckit_plan::Restamp;
 ///
 /// A caller names itself. Proving that it is who it claims to be is up to the layer that knows its credentials: one
 /// that checks a token and compares it with the caller in the message, or that gives each tenant a separate endpoint.
+///
+/// ```
+/// use synckit::transport::Caller;
+/// use synckit::{Access, Event};
+///
+/// /// Everybody reads; only devices of the staff write.
+/// struct Staff;
+///
+/// impl Access for Staff {
+///     fn may_read(&self, _: &Caller, _: &Event) -> bool {
+///         true
+///     }
+///
+///     fn may_write(&self, caller: &Caller, _: &Event) -> bool {
+///         caller.node.as_str().starts_with("staff-")
+///     }
+/// }
+/// ```
 pub trait Access: Send + Sync + 'static {
     /// Returns whether the caller may read this event. What it may not read is skipped, as by a filter. Judge a
     /// resolution by its aggregate: a decision that overrides another can be stored only where that one was read.

@@ -1,7 +1,7 @@
 //! Rows of a log that cannot be read: passed over, and named to those who need them.
 
 use serde::Deserialize;
-use synckit_core::{Error, ErrorKind, EventStore, Page, Position, Query, RefusalCode, Result, Unreadable};
+use synckit_core::{Error, ErrorKind, EventStore, Page, Position, Query, RefusedCode, Result, Unreadable};
 
 /// Returns the position of the row that cannot be read, if the error is about one.
 pub(crate) fn damaged_row(error: &Error) -> Option<Position> {
@@ -38,7 +38,7 @@ struct GapForm {
 pub(crate) fn gap(position: Position) -> Unreadable {
     Unreadable {
         id: String::new(),
-        code: RefusalCode::Invalid,
+        code: RefusedCode::Invalid,
         message: format!("the peer cannot read position {position} of its log"),
         text: format!("{{\"unreadable\":{position}}}"),
     }

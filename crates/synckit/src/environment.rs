@@ -6,6 +6,24 @@ use synckit_core::{Error, ErrorKind, Result};
 use synckit_plan::Entropy;
 
 /// The source of time and random bytes.
+///
+/// ```
+/// use synckit::{Environment, Result};
+///
+/// /// A clock that stands still, and bytes that are all alike: for tests.
+/// struct Still;
+///
+/// impl Environment for Still {
+///     fn now(&self) -> u64 {
+///         1_764_000_000_000
+///     }
+///
+///     fn fill_random(&self, buffer: &mut [u8]) -> Result<()> {
+///         buffer.fill(7);
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Environment: Send + Sync + 'static {
     /// Returns the wall clock, in Unix milliseconds.
     fn now(&self) -> u64;

@@ -33,7 +33,7 @@ pub use digest::{Digest, SetHash};
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
 pub use replica::{PeerStatus, Replica, ReplicaBuilder, Status};
-pub use report::{Recovery, Refusal, RefusedBy, SyncError, SyncReport};
+pub use report::{Recovery, RefusedBy, RefusedEvent, SyncError, SyncReport};
 pub use resolvers::{FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver, Rules};
 pub use retry::RetryPolicy;
 pub use sync::{Direction, SyncManager, SyncManagerBuilder};
@@ -72,8 +72,8 @@ pub mod store {
 pub mod transport {
     pub use synckit_core::{
         Ahead, BoxTransport, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse,
-        PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse,
-        RefusalCode, Refused, Scope, Stored, Traffic, Transport, Unreadable,
+        PROTOCOL_VERSION, PageStream, Placed, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
+        RefusedCode, Scope, Stored, Traffic, Transport, Unreadable,
     };
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use synckit_core::{AggregateId, Error, NodeId, Position, RefusalCode, Renewal, StoreId};
+use synckit_core::{AggregateId, Error, NodeId, Position, RefusedCode, Renewal, StoreId};
 use synckit_plan::notes::HeldBack;
 
 /// What a sync did, even if it failed half-way.
@@ -23,7 +23,7 @@ pub struct SyncReport {
     /// The number of events that one side received but already held.
     pub duplicates: usize,
     /// Events that could not be stored, here or at the peer, at most [`SyncReport::MAX_REFUSED`] of them.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedEvent>,
     /// The total number of events that could not be stored.
     pub refused_count: usize,
     /// The number of local events that the peer refused in earlier syncs and that were not offered again in this one.
@@ -60,10 +60,10 @@ impl SyncReport {
     /// The maximum number of refused events that one report lists.
     pub const MAX_REFUSED: usize = 1_000;
 
-    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, refused: RefusedEvent) {
         self.refused_count += 1;
         if self.refused.len() < Self::MAX_REFUSED {
-            self.refused.push(refusal);
+            self.refused.push(refused);
         }
     }
 
@@ -81,15 +81,15 @@ impl SyncReport {
     }
 }
 
-/// An event that could not be stored.
+/// A refused event, in the report of a sync: why, and by which side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub struct RefusedEvent {
     /// The event's id, as far as it could be read.
     pub id: String,
     /// Which side refused it.
     pub by: RefusedBy,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
 }

@@ -6,7 +6,7 @@ use synckit::{
     Access, Digest, Endpoint, ErrorKind, Event, EventStore, NewEvent, NodeId, Replica, SyncManager,
     Transport,
     store::{Cursor, Mark, StoreExt},
-    transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusalCode},
+    transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusedCode},
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
@@ -156,7 +156,7 @@ async fn an_event_that_is_refused_with_a_hello_is_told_of_and_the_others_are_hel
     manager.replica().record([note(3)]).await.expect("recorded");
     let report = manager.sync().await.expect("syncs");
     assert_eq!(report.refused.len(), 1, "{report:?}");
-    assert_eq!(report.refused[0].code, RefusalCode::Denied);
+    assert_eq!(report.refused[0].code, RefusedCode::Denied);
     assert_eq!((report.pushed + report.duplicates, hub.head().await.expect("a head").position), (1, 2));
 }
 

@@ -10,12 +10,11 @@ use synckit::{
     plan::notes::{self, PaceNote},
     store::{Renewal, StoreExt},
     transport::{
-        Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PageStream, PullRequest,
-        PullResponse, PushRequest, PushResponse, RefusalCode, Scope, Traffic, Unreadable,
+        Caller, PullRequest, PullResponse, PushRequest, PushResponse, RefusedCode, Scope, Unreadable,
     },
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at};
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, drop_at, forward};
 
 fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
@@ -328,8 +327,8 @@ async fn callers_read_and_write_only_what_they_may() {
     recorder.replica().record([note("for b", 3).with_metadata(secret), large]).await.expect("recorded");
 
     let report = manager.sync().await.expect("syncs");
-    let codes: Vec<RefusalCode> = report.refused.iter().map(|refusal| refusal.code).collect();
-    assert_eq!((report.pushed, codes), (2, vec![RefusalCode::Denied, RefusalCode::TooLarge]));
+    let codes: Vec<RefusedCode> = report.refused.iter().map(|refusal| refusal.code).collect();
+    assert_eq!((report.pushed, codes), (2, vec![RefusedCode::Denied, RefusedCode::TooLarge]));
     let listed = manager.replica().refused().await.expect("listed");
     let log = b.read(synckit::store::Query::after(0)).await.expect("read").events;
     for aside in listed {
@@ -366,9 +365,7 @@ fn in_time(events: usize) -> Result<()> {
 }
 
 impl Transport for Odd {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
+    forward!(0: hello, missing, subscribe, traffic, close);
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         let (reached, scope) = (request.cursor.clone(), request.scope.clone());
@@ -391,7 +388,7 @@ impl Transport for Odd {
                 let first = page.events.remove(0);
                 page.unreadable.push(Unreadable {
                     id: first.id.to_string(),
-                    code: RefusalCode::Invalid,
+                    code: RefusedCode::Invalid,
                     message: "damaged on the way".to_owned(),
                     text: String::new(),
                 });
@@ -409,22 +406,6 @@ impl Transport for Odd {
             in_time(request.events.len())?;
         }
         self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 
@@ -542,38 +523,16 @@ async fn a_recovery_that_breaks_off_again_and_again_comes_to_its_end() {
 struct Spoils<T>(T, std::sync::atomic::AtomicBool);
 
 impl<T: Transport> Transport for Spoils<T> {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.0.hello(request).await
-    }
+    forward!(0: hello, push, missing, subscribe, traffic, close);
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         let mut page = self.0.pull(request).await?;
         if !page.events.is_empty() && !self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
             let id = page.events.remove(0).id.to_string();
-            let (code, message) = (RefusalCode::Invalid, "it cannot be read".to_owned());
+            let (code, message) = (RefusedCode::Invalid, "it cannot be read".to_owned());
             page.unreadable.push(Unreadable { id, code, message, text: "spoilt".to_owned() });
         }
         Ok(page)
-    }
-
-    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        self.0.push(request).await
-    }
-
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.0.missing(request).await
-    }
-
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
-        self.0.subscribe(request).await
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 
@@ -610,4 +569,37 @@ async fn a_sync_that_is_killed_while_a_page_is_slow_leaves_a_smaller_size_behind
 /// Drops a future after some time. Returns whether it was not done by then.
 async fn drop_after(time: Duration, future: impl Future) -> bool {
     tokio::time::timeout(time, future).await.is_err()
+}
+
+/// A peer that cannot read the ids of what it refuses.
+struct Nameless(Endpoint<MemoryStore>);
+
+impl Transport for Nameless {
+    forward!(0: hello, pull, missing, subscribe, traffic, close);
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        let mut answer = self.0.push(request).await?;
+        answer.refused.iter_mut().for_each(|refused| refused.id.clear());
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_refused_event_whose_id_the_peer_could_not_read_is_found_in_halves() {
+    let (a, hub) = (store("a"), store("hub"));
+    let small = Limits { event_bytes: 10_000, ..Limits::default() };
+    let manager = SyncManager::new(a, Nameless(Endpoint::new(hub.clone()).with_limits(small)));
+    let large = note(&"too large ".repeat(3_000), 10).with_id("large".parse().expect("a short id"));
+    let events = (0..10).map(|number| note("fits", number)).chain([large]);
+    manager
+        .replica()
+        .record(events.chain((11..21).map(|number| note("fits", number))))
+        .await
+        .expect("recorded");
+    let report = manager.sync().await.expect("syncs");
+    assert_eq!((report.pushed, report.refused_count), (20, 1), "{report:?}");
+    assert_eq!((report.refused[0].id.as_str(), report.refused[0].code), ("large", RefusedCode::TooLarge));
+    let aside = manager.replica().refused().await.expect("listed");
+    assert_eq!((aside.len(), aside[0].position), (1, Some(11)));
+    assert_eq!(Digest::of(&hub).await.expect("a digest").events, 20);
 }

@@ -7,10 +7,12 @@
 //! - [`bans`]: which crates may not be in the lock file
 //! - [`manifests`]: what every package must declare
 //! - [`files`]: what stands at the top level, and what no file may contain
+//! - [`examples`]: what has an example in its documentation
 //! - [`sizes`]: how large the files and the core may be
 //! - [`repository`]: the files and packages the rules are applied to
 
 mod bans;
+mod examples;
 mod files;
 mod graph;
 mod language;

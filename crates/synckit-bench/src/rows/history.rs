@@ -32,9 +32,7 @@ fn row(events: usize) -> Measured<Vec<Event>> {
             let base = seen.meet(&clock);
             let mut sides = vec![side(other, &seen, &base)?, side(dot, &clock, &base)?];
             sides.sort_by(|left, right| left.dot.cmp(&right.dot));
-            let (decision, by) = (Decision::KeepAll, "bench".to_owned());
-            let resolution =
-                Resolution { base, sides, decision, by, rule: None, reason: None, round: 0, overrides: None };
+            let resolution = Resolution::new(base, sides, Decision::KeepAll, "bench");
             let resolution = resolution.into_event(aggregate.clone(), time.next())?;
             tops.push(resolution.clock.clone());
             log.push(resolution);

@@ -4,6 +4,7 @@
 mod lines;
 mod told;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -224,14 +225,16 @@ impl Answer {
         bar: &ProgressBar,
         events: Vec<(u64, Event)>,
     ) -> Result<(), Failure> {
-        let (lines, events): (Vec<u64>, Vec<Event>) = events.into_iter().unzip();
+        // Of lines with one id, the first may be stored and the last is refused.
+        let lines: HashMap<_, _> = events.iter().map(|(line, event)| (event.id.to_string(), *line)).collect();
+        let events = events.into_iter().map(|(_, event)| event).collect();
         let received = whole::take(store, events).await?;
         self.recorded += received.accepted;
         self.duplicates += received.duplicates;
         *self.conflicts.get_or_insert_default() += received.conflicts.len();
         self.renamed_to = received.renewed.or(self.renamed_to.take());
         for refused in received.refused {
-            self.bad.add(bar, lines[refused.index], format!("{} (id: {})", refused.message, refused.id));
+            self.bad.add(bar, lines[&refused.id], format!("{} (id: {})", refused.message, refused.id));
         }
         Ok(())
     }

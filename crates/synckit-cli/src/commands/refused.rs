@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use synckit::{BoxStore, Error, ErrorKind, NodeId, plan::notes::RefusedEvent};
+use synckit::{BoxStore, Error, ErrorKind, NodeId, plan::notes::RefusedNote};
 
 use crate::commands::{Existing, closing, replica};
 use crate::failure::{Exit, Failure};
@@ -37,7 +37,7 @@ struct Answer {
     /// The name of the peer, if a sync with it has succeeded.
     peer_node: Option<NodeId>,
     #[serde(flatten)]
-    aside: RefusedEvent,
+    aside: RefusedNote,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ async fn forget(store: &BoxStore, id: &str, output: &mut Output) -> Result<(), F
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RefusedEvent { id, peer, code, message, .. } = &self.aside;
+        let RefusedNote { id, peer, code, message, .. } = &self.aside;
         let (id, message) = (text::plain(id), text::plain(message));
         let peer = self.peer_node.as_ref().map_or_else(|| peer.to_string(), ToString::to_string);
         let peer = text::plain(&peer);

@@ -13,6 +13,15 @@ use crate::store::query::{LogHead, NoteQuery, Page, Query};
 
 boxed! {
     /// Any [`EventStore`], chosen at run time. Clones share the store.
+    ///
+    /// ```
+    /// use synckit_core::{BoxStore, EventStore};
+    ///
+    /// /// Puts two kinds of stores into one list.
+    /// fn both(first: impl EventStore, second: impl EventStore) -> [BoxStore; 2] {
+    ///     [BoxStore::new(first), BoxStore::new(second)]
+    /// }
+    /// ```
     BoxStore: EventStore, DynStore: DynCommit {
         async fn facts(needs: Needs) -> Facts;
         async fn read(query: Query) -> Page;

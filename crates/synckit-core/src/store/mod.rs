@@ -40,6 +40,23 @@ use crate::error::Result;
 ///
 /// The conformance suite of `synckit-testkit` checks all of this. `docs/writing-an-adapter.md` builds a whole store,
 /// step by step. `synckit-memory` is the shortest store to read.
+///
+/// ```
+/// use synckit_core::{EventStore, Query, Result};
+///
+/// /// Counts the events of a log about one aggregate, page by page.
+/// async fn count(store: &impl EventStore, aggregate: &str) -> Result<usize> {
+///     let (mut query, mut count) = (Query::after(0).of_aggregate(aggregate.parse()?), 0);
+///     loop {
+///         let page = store.read(query.clone()).await?;
+///         count += page.events.len();
+///         if !page.more {
+///             return Ok(count);
+///         }
+///         query.after = page.scanned_to;
+///     }
+/// }
+/// ```
 pub trait EventStore: Send + Sync + 'static {
     /// Fetches what the planner needs, plans, persists, and returns the outcome once it is durable. This is the only
     /// write.

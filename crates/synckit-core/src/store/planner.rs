@@ -148,6 +148,13 @@ impl Planner for Edit {
 
 /// Any [`Planner`], chosen at run time, for stores that queue commits or are used behind a pointer. Its outcome is that
 /// of the inner planner.
+///
+/// ```
+/// use synckit_core::{BoxPlanner, Edit, Planner};
+///
+/// let mut planner = BoxPlanner::new(Edit::default());
+/// assert_eq!(planner.needs(), Edit::default().needs());
+/// ```
 pub struct BoxPlanner(Box<dyn DynPlanner>);
 
 impl BoxPlanner {

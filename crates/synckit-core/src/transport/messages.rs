@@ -192,7 +192,7 @@ pub struct Unreadable {
     /// The id, as far as it could be read.
     pub id: String,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
     /// The text as received.
@@ -223,7 +223,7 @@ pub struct PushResponse {
     pub accepted: usize,
     /// The number of events that were already held.
     pub duplicates: usize,
-    /// The events that were not stored, and why.
+    /// The events that were not stored, and why, in any order.
     pub refused: Vec<Refused>,
     /// Where the new events are in the peer's log; `None` if none was new. A caller that had pulled up to the place
     /// before them has now pulled up to the last of them, because they are its own.
@@ -240,15 +240,13 @@ pub struct Placed {
     pub upto: Cursor,
 }
 
-/// An event that was not stored, and why.
+/// An event that was not stored, and why. Its id says which it is: a log never holds two events with one id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// The index in the batch, from 0.
-    pub index: usize,
     /// The id, as far as it could be read.
     pub id: String,
     /// The reason.
-    pub code: RefusalCode,
+    pub code: RefusedCode,
     /// The reason in words.
     pub message: String,
 }
@@ -257,7 +255,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum RefusalCode {
+pub enum RefusedCode {
     /// It cannot be read, or its parts contradict each other.
     Invalid,
     /// It is larger than the limit.
@@ -268,13 +266,13 @@ pub enum RefusalCode {
     Denied,
 }
 
-impl fmt::Display for RefusalCode {
+impl fmt::Display for RefusedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RefusalCode::Invalid => "invalid",
-            RefusalCode::TooLarge => "too_large",
-            RefusalCode::IdTaken => "id_taken",
-            RefusalCode::Denied => "denied",
+            RefusedCode::Invalid => "invalid",
+            RefusedCode::TooLarge => "too_large",
+            RefusedCode::IdTaken => "id_taken",
+            RefusedCode::Denied => "denied",
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::error::Result;
 
 pub use messages::{
     Ahead, Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest,
-    PullResponse, PushRequest, PushResponse, RefusalCode, Refused, Scope, Stored, Traffic, Unreadable,
+    PullResponse, PushRequest, PushResponse, Refused, RefusedCode, Scope, Stored, Traffic, Unreadable,
 };
 
 /// The version of the protocol that these messages form.
@@ -30,6 +30,15 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// - An error of the peer MUST keep its kind in transit.
 /// - Dropping any future at any await MUST leave the peer as it was before the call or as it is after it.
 /// - Incoming data MUST be checked against limits before it is held in memory.
+///
+/// ```
+/// use synckit_core::{Caller, EventId, MissingRequest, Result, Transport};
+///
+/// /// Returns whether a peer holds an event.
+/// async fn holds(peer: &impl Transport, caller: Caller, id: EventId) -> Result<bool> {
+///     Ok(peer.missing(MissingRequest { caller, ids: vec![id] }).await?.ids.is_empty())
+/// }
+/// ```
 pub trait Transport: Send + Sync + 'static {
     /// Introduces the caller to the peer, and learns who the peer is and how far each knows the other. Events that come
     /// with the hello are stored as by [`Transport::push`], if everything is as the caller expects.
@@ -80,6 +89,15 @@ pub type PageStream = Pin<Box<dyn Stream<Item = Result<PullResponse>> + Send>>;
 
 boxed! {
     /// Any [`Transport`], chosen at run time. Clones share the transport.
+    ///
+    /// ```
+    /// use synckit_core::{BoxTransport, Transport};
+    ///
+    /// /// Puts two kinds of transports into one list.
+    /// fn both(first: impl Transport, second: impl Transport) -> [BoxTransport; 2] {
+    ///     [BoxTransport::new(first), BoxTransport::new(second)]
+    /// }
+    /// ```
     BoxTransport: Transport, DynTransport: DynTraffic {
         async fn hello(request: HelloRequest) -> HelloResponse;
         async fn pull(request: PullRequest) -> PullResponse;

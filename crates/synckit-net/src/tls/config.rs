@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 /// What one side identifies itself with: a chain of certificates and the private key of the first. `Debug` does not
 /// show the key.
+///
+/// ```
+/// use synckit_net::TlsIdentity;
+///
+/// fn identity() -> std::io::Result<TlsIdentity> {
+///     Ok(TlsIdentity::new(std::fs::read_to_string("chain.pem")?, std::fs::read_to_string("key.pem")?))
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsIdentity {
@@ -31,6 +39,15 @@ impl fmt::Debug for TlsIdentity {
 
 /// Whom the calling side trusts, and what it shows to a server that asks. Used with a URL that asks for TLS, such as
 /// one of `https` or `grpcs`.
+///
+/// ```
+/// use synckit_net::ClientTls;
+///
+/// /// Trusts the authority of a company and nobody else.
+/// fn private(authority: &str) -> ClientTls {
+///     ClientTls::new().with_public_roots(false).with_roots(authority)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientTls {
@@ -77,6 +94,15 @@ impl ClientTls {
 }
 
 /// What the answering side shows, and whether it asks callers for certificates.
+///
+/// ```
+/// use synckit_net::{ServerTls, TlsIdentity};
+///
+/// /// Lets in callers whose certificates this authority signed.
+/// fn guarded(identity: TlsIdentity, authority: &str) -> ServerTls {
+///     ServerTls::new(identity).with_required_clients(authority)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {

@@ -1,6 +1,7 @@
 //! Concurrent edits: how they are presented to a resolver, and how its answer becomes an event.
 //!
-//! - this file: [`Conflict`], [`Branch`], [`Ruling`] and the [`ConflictResolver`] contract
+//! - this file: [`Conflict`] and [`Branch`]
+//! - `resolver.rs`: the [`ConflictResolver`] contract, [`Answer`] and [`Ruling`]
 //! - `resolution.rs`: the decision as written into an event; `side.rs`: what it states about each side; `form.rs`: its
 //!   JSON form; `check.rs`: the checks of a foreign one
 //! - `heads.rs`: the events of an aggregate that no other has seen
@@ -12,20 +13,20 @@ mod form;
 mod heads;
 mod history;
 mod resolution;
+mod resolver;
 mod side;
 
 pub use heads::{Head, Heads};
 pub use history::{Entry, History, Standing};
 pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};
+pub use resolver::{Answer, ConflictResolver, Fingerprint, Ruling};
 pub use side::Side;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, Event, EventId, NewEvent, Result, Timestamp, VectorClock,
-};
+use synckit_core::{AggregateId, Dot, Error, ErrorKind, Event, EventId, Result, Timestamp, VectorClock};
 
 use crate::conflict::events::Events;
 use crate::conflict::heads::{fitting, tops};
@@ -63,78 +64,8 @@ pub struct Branch {
     pub events: Vec<Arc<Event>>,
 }
 
-/// A resolver's answer to a conflict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// This event stands, with everything it had seen. It must be an event that a branch stands for.
-    Keep(EventId),
-    /// All branches stand side by side.
-    KeepAll,
-    /// This event takes the place of all branches.
-    Merge(NewEvent),
-    /// A person must decide; the conflict stays listed.
-    Review,
-}
-
-/// An answer, and why it was given. The reasons are part of the recorded decision, so they must be as pure as the
-/// answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruling {
-    /// What happens to the conflict.
-    pub answer: Answer,
-    /// The rule that matched, if the resolver uses rules.
-    pub rule: Option<String>,
-    /// The reason, in words.
-    pub reason: Option<String>,
-}
-
-impl From<Answer> for Ruling {
-    fn from(answer: Answer) -> Self {
-        Ruling { answer, rule: None, reason: None }
-    }
-}
-
-impl Ruling {
-    /// Sets the reason.
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
-    }
-}
-
 const DECIDED_TOO_OFTEN: &str =
     "people have decided here 65,535 times; record an event on top of the decision instead";
-
-/// Settles conflicts.
-///
-/// A resolver MUST be pure: the same conflict gives the same ruling on every replica, whoever asks. Decide by
-/// timestamps, ids and content, never by which replica is local. An impure resolver still converges, by the canonical
-/// order of the differing answers, but at the price of extra events.
-pub trait ConflictResolver: Send + Sync {
-    /// Returns the name under which decisions are recorded.
-    fn name(&self) -> &str;
-
-    /// Tells this resolver from others of its name. A conflict that one has left for a person is not handed to it
-    /// again until the conflict changes, but to every other resolver. By default nothing is known of others.
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::Passing(0)
-    }
-
-    /// Decides a conflict.
-    ///
-    /// # Errors
-    /// An error leaves the conflict listed and stops nothing else.
-    fn resolve(&self, conflict: &Conflict) -> Result<Ruling>;
-}
-
-/// Tells a resolver from others of its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fingerprint {
-    /// All resolvers of this name and with this text decide alike, in every process.
-    Lasting(String),
-    /// Others of this name may decide otherwise, and so may this one when the number changes.
-    Passing(u64),
-}
 
 impl Conflict {
     /// Returns the conflict in the history of an aggregate, if there is one. The events may come in any order.
@@ -248,7 +179,7 @@ impl Conflict {
         let time = times.chain(settled_by.map(|before| before.time)).max().unwrap_or(Timestamp::ZERO);
         let overrides = settled_by.filter(|_| round > 1).map(|before| before.id.clone());
         let resolution =
-            Resolution { base, sides, decision, by: by.to_owned(), rule, reason, round, overrides };
+            Resolution { rule, reason, round, overrides, ..Resolution::new(base, sides, decision, by) };
         let clock = resolution.clock()?;
         let mut heads = self.branches.iter().map(|branch| &*branch.head).chain(settled_by);
         if resolution.sides.len() < 2 || !heads.all(|head| head.clock.is_covered_by(&clock)) {

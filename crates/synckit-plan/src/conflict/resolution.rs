@@ -95,6 +95,32 @@ impl fmt::Display for Kept {
 }
 
 impl Resolution {
+    /// Creates the decision of a resolver on these sides, sorted by dot, that gives neither a rule nor a reason.
+    ///
+    /// ```
+    /// use synckit_core::{Dot, NodeId, Timestamp, VectorClock};
+    /// use synckit_plan::{Decision, Resolution, Side};
+    /// # fn main() -> synckit_core::Result<()> {
+    /// let side = |node: &str| Ok(Side { dot: Dot::new(NodeId::new(node)?, 1), above: VectorClock::new() });
+    /// let sides = ["a", "b"].into_iter().map(side).collect::<synckit_core::Result<_>>()?;
+    /// let resolution = Resolution::new(VectorClock::new(), sides, Decision::KeepAll, "example");
+    /// let event = resolution.into_event("note-1".parse()?, Timestamp::from_millis(5))?;
+    /// assert_eq!(event.clock.len(), 2);
+    /// # Ok(()) }
+    /// ```
+    pub fn new(base: VectorClock, sides: Vec<Side>, decision: Decision, by: impl Into<String>) -> Self {
+        Resolution {
+            base,
+            sides,
+            decision,
+            by: by.into(),
+            rule: None,
+            reason: None,
+            round: 0,
+            overrides: None,
+        }
+    }
+
     /// Reads the decision from a resolution event.
     ///
     /// # Errors

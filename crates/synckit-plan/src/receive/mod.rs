@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use synckit_core::{
     AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note, Placed,
-    Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    Plan, Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
 use crate::conflict::Resolution;
 use crate::forks::Forks;
 use crate::ledger::{self, Ledger};
-use crate::notes::{self, RefusedEvent};
+use crate::notes::{self, RefusedNote};
 use crate::on_record::OnRecord;
 use crate::restamp::Restamp;
 
@@ -57,7 +57,7 @@ pub struct Received {
     pub accepted: usize,
     /// The number of events that were already held.
     pub duplicates: usize,
-    /// The events that were not stored, and why.
+    /// The events that were not stored, and why, in the order given.
     pub refused: Vec<Refused>,
     /// Where the new events are in the log.
     pub placed: Option<Placed>,
@@ -112,7 +112,7 @@ impl Planner for Receive {
         let mut forks = Forks::of(facts)?;
         let mut received = Received::default();
         let mut batch = Batch::of(&events);
-        for (index, event) in events.iter().enumerate() {
+        for event in &events {
             let verdict = self.judge(&mut ledger, facts, &mut batch, event)?;
             batch.judged(event, matches!(verdict, Verdict::New { .. }));
             match verdict {
@@ -130,18 +130,7 @@ impl Planner for Receive {
                     forks.add(event)?;
                     received.accepted += 1;
                 }
-                Verdict::Duplicate => {
-                    if std::env::var("DBG").is_ok() && event.is_derived() {
-                        eprintln!(
-                            "DUP {:?} {} from {:?} pos {}",
-                            ledger.identity.author,
-                            event.id,
-                            self.source,
-                            facts.held.get(&event.id).map_or(0, |h| h.position)
-                        );
-                    }
-                    received.duplicates += 1
-                }
+                Verdict::Duplicate => received.duplicates += 1,
                 Verdict::Restamped => {
                     forks.meet(&event.id, event)?;
                     received.duplicates += 1;
@@ -151,7 +140,7 @@ impl Planner for Receive {
                     if self.keep_refused {
                         self.notes.push(self.refused_note(event, code, &message)?);
                     }
-                    received.refused.push(Refused { index, id, code, message });
+                    received.refused.push(Refused { id, code, message });
                 }
             }
         }
@@ -184,6 +173,20 @@ impl Planner for Receive {
 
 impl Receive {
     /// Creates a planner for events from a peer, without notes.
+    ///
+    /// ```
+    /// use synckit_core::{Limits, NodeId, Secret, StoreId};
+    /// use synckit_plan::{Entropy, Receive};
+    /// use synckit_store::MemoryLog;
+    ///
+    /// # fn main() -> synckit_core::Result<()> {
+    /// let (here, peer) = (StoreId::from_bytes([1; 16]), StoreId::from_bytes([2; 16]));
+    /// let mut log = MemoryLog::new(NodeId::new("till-1")?, here, Secret::from_bytes([3; 16]))?;
+    /// let entropy = Entropy::from_bytes([4; 32]);
+    /// let received = log.commit(Receive::new(Some(peer), Vec::new(), 1_000, Limits::default(), entropy))?;
+    /// assert_eq!((received.accepted, received.head), (0, 0));
+    /// # Ok(()) }
+    /// ```
     pub fn new(
         source: Option<StoreId>,
         events: Vec<Event>,
@@ -224,7 +227,7 @@ impl Receive {
                 () if digest == event.digest() => Ok(Verdict::Duplicate),
                 () if content == event.content_digest() && !event.is_derived() => Ok(Verdict::Restamped),
                 () => refused(
-                    RefusalCode::IdTaken,
+                    RefusedCode::IdTaken,
                     "the id already names an event with other content".to_owned(),
                 ),
             };
@@ -232,7 +235,7 @@ impl Receive {
         if event.size() > self.limits.event_bytes {
             let limit = self.limits.event_bytes;
             return refused(
-                RefusalCode::TooLarge,
+                RefusedCode::TooLarge,
                 format!("the event has {} bytes; at most {limit} are allowed", event.size()),
             );
         }
@@ -244,19 +247,19 @@ impl Receive {
             None => Resolution::check(event),
         });
         if let Err(error) = checked.and_then(|()| check_overridden(facts, batch, event)) {
-            return refused(RefusalCode::Invalid, error.to_string());
+            return refused(RefusedCode::Invalid, error.to_string());
         }
         Ok(Verdict::New { place: ledger.place(&event.aggregate_id)? })
     }
 
-    fn refused_note(&self, event: &Event, code: RefusalCode, message: &str) -> Result<Note> {
+    fn refused_note(&self, event: &Event, code: RefusedCode, message: &str) -> Result<Note> {
         let peer = self.source.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "an event derived here was refused").with("reason", message)
         })?;
         let text = serde_json::to_string(event).map_err(|error| {
             Error::new(ErrorKind::Internal, "an event has no JSON form").with_source(error)
         })?;
-        let refused = RefusedEvent {
+        let refused = RefusedNote {
             id: event.id.to_string(),
             peer,
             code,
@@ -306,7 +309,7 @@ enum Verdict {
     Duplicate,
     /// It is held under another stamp.
     Restamped,
-    Refused(RefusalCode, String),
+    Refused(RefusedCode, String),
 }
 
 /// Returns whether an event was authored by a copy of this store, or by another device with the same name: under one of

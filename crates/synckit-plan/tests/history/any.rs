@@ -126,8 +126,7 @@ fn any_resolution() -> impl Strategy<Value = Resolution> {
     (any_clock(), prop::collection::vec(side, 2..4), decision).prop_map(|(base, mut sides, decision)| {
         sides.sort_by(|left, right| left.dot.cmp(&right.dot));
         sides.dedup_by(|left, right| left.dot == right.dot);
-        let by = "anybody".to_owned();
-        Resolution { base, sides, decision, by, rule: None, reason: None, round: 0, overrides: None }
+        Resolution::new(base, sides, decision, "anybody")
     })
 }
 

@@ -34,9 +34,7 @@ fn row(edits: usize, decide: impl Fn(usize, Dot) -> Decision) -> Vec<Event> {
             };
             let mut sides = vec![side(&other, &seen), side(&dot, &clock)];
             sides.sort_by(|left, right| left.dot.cmp(&right.dot));
-            let (decision, by) = (decide(number, dot), "test".to_owned());
-            let resolution =
-                Resolution { base, sides, decision, by, rule: None, reason: None, round: 0, overrides: None };
+            let resolution = Resolution::new(base, sides, decide(number, dot), "test");
             let resolution = resolution.into_event(aggregate.clone(), time.next()).expect("few nodes");
             tops.push(resolution.clock.clone());
             log.push(resolution);

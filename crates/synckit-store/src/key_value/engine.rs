@@ -91,6 +91,15 @@ pub trait KeyValue: Send + Sync + 'static {
 /// The entries of an engine at one moment.
 ///
 /// See [`KeyValue`] for an example.
+///
+/// ```
+/// use synckit_store::{Snapshot, Tree};
+///
+/// /// Counts the events of a log.
+/// fn events(snapshot: &impl Snapshot) -> synckit_core::Result<usize> {
+///     Ok(snapshot.scan(Tree::Events, vec![]..vec![0xff; 9])?.count())
+/// }
+/// ```
 pub trait Snapshot {
     /// Bytes as the engine holds them.
     type Bytes: AsRef<[u8]>;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synckit_core::{
-    Error, EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Position, Query, Result,
-};
+use synckit_core::{Error, EventStore, Page, Position, Query, Result};
 
 /// A store with a damaged row. Clones share the store.
 #[derive(Clone, Debug)]
@@ -27,13 +25,7 @@ impl<S: EventStore> DamagedStore<S> {
 }
 
 impl<S: EventStore> EventStore for DamagedStore<S> {
-    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
-        self.inner.commit(planner).await
-    }
-
-    async fn facts(&self, needs: Needs) -> Result<Facts> {
-        self.inner.facts(needs).await
-    }
+    crate::forward!(inner: commit, facts, notes, head, moved, close);
 
     /// Ends a page before the row; fails where it would be the first.
     async fn read(&self, query: Query) -> Result<Page> {
@@ -51,21 +43,5 @@ impl<S: EventStore> EventStore for DamagedStore<S> {
         events.retain(|stored| stored.position < row);
         let end = self.inner.read(Query::after(row - 1).at_most(0, 0)).await?;
         Ok(Page { events, scanned_to: row - 1, upto: end.from, more: true, ..page })
-    }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
-        self.inner.notes(query).await
-    }
-
-    async fn head(&self) -> Result<LogHead> {
-        self.inner.head().await
-    }
-
-    async fn moved(&self, after: Position) -> Result<Position> {
-        self.inner.moved(after).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }

@@ -1,7 +1,7 @@
 //! What lies between a client and a server: proxies, firewalls and damaged rows. None of it judges an event.
 
 use http::HeaderName;
-use synckit::transport::RefusalCode;
+use synckit::transport::RefusedCode;
 use synckit::{ErrorKind, EventStore, Limits, NewEvent};
 use synckit_remote::{ClientConfig, ServerConfig};
 
@@ -173,7 +173,7 @@ pub async fn what_was_refused_for_its_size_is_offered_when_the_hub_takes_it<W: W
     manager.replica().record(notes(0..2).chain([large])).await.unwrap();
     let report = manager.sync().await.unwrap();
     assert_eq!((report.pushed, report.refused_count), (2, 1));
-    assert_eq!(report.refused[0].code, RefusalCode::TooLarge);
+    assert_eq!(report.refused[0].code, RefusedCode::TooLarge);
     let report = manager.sync().await.unwrap();
     assert_eq!((report.refused_count, report.refused_before), (0, 1));
 

@@ -2,8 +2,8 @@
 
 use synckit::{RefusedBy, Replica, SyncManager};
 use synckit_core::{
-    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Facts, Filter, Limits, LogHead, Needs,
-    NewEvent, Note, NoteQuery, Page, Planner, Position, PushRequest, Query, RefusalCode, Transport,
+    BoxStore, Caller, Data, Error, Event, EventId, EventStore, Filter, Limits, NewEvent, Page, PushRequest,
+    Query, RefusedCode, Transport,
 };
 use synckit_plan::Receive;
 
@@ -24,7 +24,7 @@ async fn assert_only_one_is_refused(
     hub: &Hub,
     replica: &Log,
     bad: &EventId,
-    code: RefusalCode,
+    code: RefusedCode,
 ) -> ScenarioResult {
     let manager = hub.manager(replica).await?;
     let report = manager.push().await?;
@@ -62,7 +62,7 @@ async fn too_large_for_the_hub(cell: &Cell) -> ScenarioResult {
     let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
     events[5] = NewEvent::new("NoteEdited", "note-5", &"x".repeat(300 << 10))?;
     let recorded = local.replica().record(events).await?.events;
-    assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusalCode::TooLarge).await
+    assert_only_one_is_refused(&hub, &a, &recorded[5].id, RefusedCode::TooLarge).await
 }
 
 /// Returns a replica that holds eleven events of an author elsewhere, as a relay does, and the id of the sixth.
@@ -88,7 +88,7 @@ async fn an_id_that_names_another_event(cell: &Cell) -> ScenarioResult {
     let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();
     events[5] = note("another", 5).with_id(taken.clone());
     hub.manager(&a).await?.replica().record(events).await?;
-    assert_only_one_is_refused(&hub, &a, &taken, RefusalCode::IdTaken).await
+    assert_only_one_is_refused(&hub, &a, &taken, RefusedCode::IdTaken).await
 }
 
 async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {
@@ -102,7 +102,7 @@ async fn data_that_is_no_json(cell: &Cell) -> ScenarioResult {
             // Without a network nobody reads the text, so nobody can see that it is broken.
             return Ok(Ended::Well);
         }
-        assert_only_one_is_refused(&hub, &relay, &bad, RefusalCode::Invalid).await?;
+        assert_only_one_is_refused(&hub, &relay, &bad, RefusedCode::Invalid).await?;
     }
     Ok(Ended::Well)
 }
@@ -115,34 +115,12 @@ struct Damaged {
 }
 
 impl EventStore for Damaged {
-    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome, Error> {
-        self.inner.commit(planner).await
-    }
-
-    async fn facts(&self, needs: Needs) -> Result<Facts, Error> {
-        self.inner.facts(needs).await
-    }
+    crate::forward!(inner: commit, facts, notes, head, moved, close);
 
     async fn read(&self, query: Query) -> Result<Page, Error> {
         let mut page = self.inner.read(query).await?;
         let damaged = page.events.iter_mut().filter(|stored| stored.event.id == self.event);
         damaged.for_each(|stored| stored.event.data = self.data.clone());
         Ok(page)
-    }
-
-    async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>, Error> {
-        self.inner.notes(query).await
-    }
-
-    async fn head(&self) -> Result<LogHead, Error> {
-        self.inner.head().await
-    }
-
-    async fn moved(&self, after: Position) -> Result<Position, Error> {
-        self.inner.moved(after).await
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        self.inner.close().await
     }
 }

@@ -52,7 +52,7 @@ macro_rules! transport_conformance {
             5 push: events_arrive_byte_for_byte;
             5 push: every_character_arrives;
             7 push: pushing_twice_is_pushing_once;
-            7 push: one_bad_event_of_eleven_is_refused_by_its_index;
+            7 push: one_bad_event_of_eleven_is_refused_by_its_id;
             5 push: the_largest_event_arrives;
             7 push: a_full_batch_arrives;
             4 push: a_batch_above_the_limit_is_too_large;

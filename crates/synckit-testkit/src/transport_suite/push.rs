@@ -1,7 +1,7 @@
 //! Events handed over, once and again.
 
 use synckit_core::{
-    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusalCode,
+    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusedCode,
     Transport, VectorClock,
 };
 use synckit_plan::{StoreExt, notes};
@@ -63,8 +63,8 @@ pub async fn pushing_twice_is_pushing_once<F: TransportFixture>(fixture: &F) -> 
     Ok(())
 }
 
-/// Ten of eleven arrive; the answer gives the place of the other, its id and the reason.
-pub async fn one_bad_event_of_eleven_is_refused_by_its_index<F: TransportFixture>(fixture: &F) -> CaseResult {
+/// Ten of eleven arrive; the answer gives the id of the other and the reason.
+pub async fn one_bad_event_of_eleven_is_refused_by_its_id<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect_with(fixture, Limits { event_bytes: 10_000, ..Limits::default() }).await?;
     let mut author = Author::new("node-1");
     let first = author.write("x");
@@ -74,14 +74,14 @@ pub async fn one_bad_event_of_eleven_is_refused_by_its_index<F: TransportFixture
     let taken = Event { id: first.id.clone(), ..author.write("x") };
     let invalid = Event { clock: VectorClock::new(), ..author.write("x") };
     let codes =
-        [(large, RefusalCode::TooLarge), (taken, RefusalCode::IdTaken), (invalid, RefusalCode::Invalid)];
+        [(large, RefusedCode::TooLarge), (taken, RefusedCode::IdTaken), (invalid, RefusedCode::Invalid)];
     for (round, (bad, code)) in codes.into_iter().enumerate() {
         let mut events = author.write_many("x", 10);
         events.insert(5, bad.clone());
         let answer = hub.wire.push(pushing(1, &events)).await?;
         assert_eq!((answer.accepted, answer.duplicates), (10, 0));
         let refused = &answer.refused[0];
-        assert_eq!((refused.index, refused.id.as_str(), refused.code), (5, bad.id.as_str(), code));
+        assert_eq!((refused.id.as_str(), refused.code), (bad.id.as_str(), code));
         assert!(answer.refused.len() == 1 && !refused.message.is_empty());
         assert_eq!(hub.store.head().await?.position, 11 + 10 * round as u64);
     }

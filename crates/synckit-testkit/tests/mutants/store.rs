@@ -457,15 +457,8 @@ impl Kept {
         Kept { mutation, log: Mutex::new(None) }
     }
 
-    fn new_store(&self, node: &NodeId, id: u8) -> Result<Plan> {
-        let (id, secret) = (StoreId::from_bytes([id; 16]), Secret::from_bytes([id; 16]));
-        Ok(Plan { put: Note::of_new_store(node.clone(), id, secret)?.into(), ..Plan::default() })
-    }
-
-    fn first(&self, node: &NodeId, id: u8) -> Result<MemoryLog> {
-        let mut log = MemoryLog::default();
-        log.apply(self.new_store(node, id)?)?;
-        Ok(log)
+    fn first(&self, node: &NodeId) -> Result<MemoryLog> {
+        MemoryLog::new(node.clone(), StoreId::from_bytes([200; 16]), Secret::from_bytes([200; 16]))
     }
 }
 
@@ -476,7 +469,7 @@ impl StoreFixture for Kept {
         let mut kept = self.log.lock().expect("no case panics while it holds the lock");
         let state = match kept.take() {
             Some(state) if self.mutation != M::ForgetsWhatItHeld => state,
-            _ => Arc::new(Mutex::new(State { log: self.first(node, 200)?, ..State::default() })),
+            _ => Arc::new(Mutex::new(State { log: self.first(node)?, ..State::default() })),
         };
         let opened_as = {
             let mut open = state.lock().expect("no case panics while it holds the lock");
@@ -487,7 +480,8 @@ impl StoreFixture for Kept {
                 log.identity()?.expect(node).inspect_err(|_| *kept = Some(state.clone()))?;
             }
             if reopened && self.mutation == M::TakesANewIdWhenReopened {
-                log.apply(self.new_store(node, 201)?)?;
+                let put = vec![Note::of_store_id(StoreId::from_bytes([201; 16]))];
+                log.apply(Plan { put, ..Plan::default() })?;
             }
             if reopened && self.mutation == M::ForgetsNotesWhenReopened {
                 let prefix = "origin/".to_owned();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use synckit_core::{Event, RefusalCode, Result, Unreadable};
+use synckit_core::{Event, RefusedCode, Result, Unreadable};
 
 use crate::checks::{Side, brief, check_length, too_many};
 use crate::limits::WireLimits;
@@ -162,7 +162,7 @@ pub(super) fn read_event(raw: &RawValue, limits: &WireLimits) -> Result<Event, U
     let too_large = |id: String| {
         bad(
             id,
-            RefusalCode::TooLarge,
+            RefusedCode::TooLarge,
             format!("the event is larger than the {} bytes allowed", limits.limits.event_bytes),
         )
     };
@@ -172,7 +172,7 @@ pub(super) fn read_event(raw: &RawValue, limits: &WireLimits) -> Result<Event, U
     let event: Event = serde_json::from_str(text).map_err(|error| {
         bad(
             id_of(text),
-            RefusalCode::Invalid,
+            RefusedCode::Invalid,
             format!("the event cannot be read: {}", brief(&error.to_string())),
         )
     })?;

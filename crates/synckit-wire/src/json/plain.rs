@@ -9,7 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use synckit_core::{
     Caller, Cursor, HelloResponse, MissingRequest, MissingResponse, Placed, PullRequest, PushResponse,
-    RefusalCode, Refused, Result, Scope,
+    Refused, RefusedCode, Result, Scope,
 };
 
 use super::batch::bounded;
@@ -106,18 +106,18 @@ impl FromJson for PushResponse {
         synckit_core::json::check_depth(bytes)?;
         let PushAnswer { accepted, duplicates, refused, placed } = parse(bytes, Side::Answer)?;
         let most = limits.limits.batch_events;
-        let refused: Vec<RefusedForm<'_>> = bounded(refused, "refusals", most, Side::Answer)?;
-        let refused = refused.into_iter().map(|RefusedForm { index, id, code, message }| {
+        let refused: Vec<RefusedForm<'_>> = bounded(refused, "refused events", most, Side::Answer)?;
+        let refused = refused.into_iter().map(|RefusedForm { id, code, message }| {
             let known: Result<_, serde::de::value::Error> =
-                RefusalCode::deserialize(code.into_deserializer());
-            let code = known.unwrap_or(RefusalCode::Invalid);
-            Refused { index, id: id.into_owned(), code, message: message.into_owned() }
+                RefusedCode::deserialize(code.into_deserializer());
+            let code = known.unwrap_or(RefusedCode::Invalid);
+            Refused { id: id.into_owned(), code, message: message.into_owned() }
         });
         Ok(PushResponse { accepted, duplicates, refused: refused.collect(), placed })
     }
 }
 
-/// The parts of the response to a push, with its refusals still as text.
+/// The parts of the response to a push, with the refused events still as text.
 #[derive(Deserialize)]
 struct PushAnswer<'a> {
     accepted: usize,
@@ -127,10 +127,9 @@ struct PushAnswer<'a> {
     placed: Option<Placed>,
 }
 
-/// A refusal. An unknown code is read as `Invalid`: the event was refused, whatever the reason.
+/// A refused event. An unknown code is read as `Invalid`: the event was refused, whatever the reason.
 #[derive(Deserialize)]
 struct RefusedForm<'a> {
-    index: usize,
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow)]

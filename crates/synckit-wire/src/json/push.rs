@@ -9,7 +9,7 @@ use super::batch::{put_events, read_event, split};
 use super::{FromJson, ToJson, put, put_field, put_name};
 use crate::checks::Side;
 use crate::limits::WireLimits;
-use crate::push::{ReceivedPush, Refusals};
+use crate::push::ReceivedPush;
 
 impl ToJson for PushRequest {
     fn to_json(&self) -> Vec<u8> {
@@ -44,21 +44,16 @@ impl FromJson for ReceivedPush {
         let (texts, form): (_, PushForm<'_>) = split(bytes, limits, Side::Request)?;
         let texts = texts.ok_or_else(|| Side::Request.unreadable("missing field `events`"))?;
         let mut events = Vec::with_capacity(texts.len());
-        let mut refusals = Refusals::default();
-        for (index, text) in texts.into_iter().enumerate() {
+        let mut refused = Vec::new();
+        for text in texts {
             match read_event(text, limits) {
-                Ok(event) => {
-                    events.push(event);
-                    refusals.places.push(index);
-                }
-                Err(Unreadable { id, code, message, .. }) => {
-                    refusals.refused.push(Refused { index, id, code, message });
-                }
+                Ok(event) => events.push(event),
+                Err(Unreadable { id, code, message, .. }) => refused.push(Refused { id, code, message }),
             }
         }
-        let upto = form.upto.filter(|_| refusals.refused.is_empty());
+        let upto = form.upto.filter(|_| refused.is_empty());
         let PushForm { caller, filter, from, .. } = form;
         let request = PushRequest { caller, filter: filter.into_owned(), events, from, upto };
-        Ok(ReceivedPush { request, refusals })
+        Ok(ReceivedPush { request, refused })
     }
 }

@@ -189,7 +189,7 @@ pub struct Unreadable {
     /// The id, as far as it could be read.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    #[prost(enumeration = "RefusalCode", tag = "2")]
+    #[prost(enumeration = "RefusedCode", tag = "2")]
     pub code: i32,
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
@@ -243,16 +243,13 @@ pub struct Placed {
 /// An event that was not stored, and why.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
-    /// The index among the events of the request, from 0.
-    #[prost(uint64, tag = "1")]
-    pub index: u64,
     /// The id, as far as it could be read.
-    #[prost(string, tag = "2")]
+    #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    #[prost(enumeration = "RefusalCode", tag = "3")]
+    #[prost(enumeration = "RefusedCode", tag = "2")]
     pub code: i32,
     /// The reason in words.
-    #[prost(string, tag = "4")]
+    #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -376,7 +373,7 @@ impl Scope {
 /// Why an event was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
-pub enum RefusalCode {
+pub enum RefusedCode {
     /// A reason that has no name in this version.
     Unspecified = 0,
     /// It cannot be read, or its parts contradict each other.
@@ -388,28 +385,28 @@ pub enum RefusalCode {
     /// The caller may not write it.
     Denied = 6,
 }
-impl RefusalCode {
+impl RefusedCode {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
     /// The values are not transformed in any way and thus are considered stable
     /// (if the ProtoBuf definition does not change) and safe for programmatic use.
     pub fn as_str_name(&self) -> &'static str {
         match self {
-            Self::Unspecified => "REFUSAL_CODE_UNSPECIFIED",
-            Self::Invalid => "REFUSAL_CODE_INVALID",
-            Self::TooLarge => "REFUSAL_CODE_TOO_LARGE",
-            Self::IdTaken => "REFUSAL_CODE_ID_TAKEN",
-            Self::Denied => "REFUSAL_CODE_DENIED",
+            Self::Unspecified => "REFUSED_CODE_UNSPECIFIED",
+            Self::Invalid => "REFUSED_CODE_INVALID",
+            Self::TooLarge => "REFUSED_CODE_TOO_LARGE",
+            Self::IdTaken => "REFUSED_CODE_ID_TAKEN",
+            Self::Denied => "REFUSED_CODE_DENIED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
-            "REFUSAL_CODE_UNSPECIFIED" => Some(Self::Unspecified),
-            "REFUSAL_CODE_INVALID" => Some(Self::Invalid),
-            "REFUSAL_CODE_TOO_LARGE" => Some(Self::TooLarge),
-            "REFUSAL_CODE_ID_TAKEN" => Some(Self::IdTaken),
-            "REFUSAL_CODE_DENIED" => Some(Self::Denied),
+            "REFUSED_CODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REFUSED_CODE_INVALID" => Some(Self::Invalid),
+            "REFUSED_CODE_TOO_LARGE" => Some(Self::TooLarge),
+            "REFUSED_CODE_ID_TAKEN" => Some(Self::IdTaken),
+            "REFUSED_CODE_DENIED" => Some(Self::Denied),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use synckit_core::{Caller, Cursor, Error, NodeId, Placed, RefusalCode, Result};
+use synckit_core::{Caller, Cursor, Error, NodeId, Placed, RefusedCode, Result};
 
 use super::generated as form;
 use super::write::put_bytes;
@@ -67,22 +67,22 @@ pub(super) fn text(of: Option<&impl ToString>) -> Option<String> {
 }
 
 /// Returns the number of a code. A code without a number is written as the unspecified one.
-pub(super) fn code_of(code: RefusalCode) -> form::RefusalCode {
+pub(super) fn code_of(code: RefusedCode) -> form::RefusedCode {
     match code {
-        RefusalCode::Invalid => form::RefusalCode::Invalid,
-        RefusalCode::TooLarge => form::RefusalCode::TooLarge,
-        RefusalCode::IdTaken => form::RefusalCode::IdTaken,
-        RefusalCode::Denied => form::RefusalCode::Denied,
-        _ => form::RefusalCode::Unspecified,
+        RefusedCode::Invalid => form::RefusedCode::Invalid,
+        RefusedCode::TooLarge => form::RefusedCode::TooLarge,
+        RefusedCode::IdTaken => form::RefusedCode::IdTaken,
+        RefusedCode::Denied => form::RefusedCode::Denied,
+        _ => form::RefusedCode::Unspecified,
     }
 }
 
 /// Returns the code of a number. An unknown number is read as `Invalid`: the event was refused, whatever the reason.
-pub(super) fn code(number: i32) -> RefusalCode {
-    match form::RefusalCode::try_from(number).unwrap_or_default() {
-        form::RefusalCode::Unspecified | form::RefusalCode::Invalid => RefusalCode::Invalid,
-        form::RefusalCode::TooLarge => RefusalCode::TooLarge,
-        form::RefusalCode::IdTaken => RefusalCode::IdTaken,
-        form::RefusalCode::Denied => RefusalCode::Denied,
+pub(super) fn code(number: i32) -> RefusedCode {
+    match form::RefusedCode::try_from(number).unwrap_or_default() {
+        form::RefusedCode::Unspecified | form::RefusedCode::Invalid => RefusedCode::Invalid,
+        form::RefusedCode::TooLarge => RefusedCode::TooLarge,
+        form::RefusedCode::IdTaken => RefusedCode::IdTaken,
+        form::RefusedCode::Denied => RefusedCode::Denied,
     }
 }

@@ -10,7 +10,7 @@ use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
 use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
-use crate::push::{ReceivedPush, Refusals};
+use crate::push::ReceivedPush;
 
 const EVENTS: u32 = 3;
 const REFUSED: u32 = 3;
@@ -39,28 +39,22 @@ impl FromProtobuf for ReceivedPush {
         let form::PushRequest { caller: who, filter, upto, from, .. } = parse(&rest, Side::Request)?;
         let (caller, from, upto) = request(|| Ok((caller(who)?, cursor(from)?, cursor(upto)?)))?;
         let mut events = Vec::with_capacity(items.len());
-        let mut refusals = Refusals::default();
+        let mut refused = Vec::new();
         let mut reader = Reader::new(limits);
-        for (index, (_, item)) in items.into_iter().enumerate() {
+        for (_, item) in items {
             match reader.read(item) {
-                Ok(event) => {
-                    events.push(event);
-                    refusals.places.push(index);
-                }
-                Err(Unreadable { id, code, message, .. }) => {
-                    refusals.refused.push(Refused { index, id, code, message });
-                }
+                Ok(event) => events.push(event),
+                Err(Unreadable { id, code, message, .. }) => refused.push(Refused { id, code, message }),
             }
         }
-        let upto = upto.filter(|_| refusals.refused.is_empty());
-        Ok(ReceivedPush { request: PushRequest { caller, filter, events, from, upto }, refusals })
+        let upto = upto.filter(|_| refused.is_empty());
+        Ok(ReceivedPush { request: PushRequest { caller, filter, events, from, upto }, refused })
     }
 }
 
 impl ToProtobuf for PushResponse {
     fn to_protobuf(&self) -> Vec<u8> {
         let refused = self.refused.iter().map(|refused| form::Refused {
-            index: count(refused.index),
             id: refused.id.clone(),
             code: code_of(refused.code).into(),
             message: refused.message.clone(),
@@ -80,15 +74,15 @@ impl FromProtobuf for PushResponse {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         check_length(bytes, limits.decoded_bytes)?;
         let most = limits.limits.batch_events;
-        let Split { items, rest } = split(bytes, &[REFUSED], "refusals", most, Side::Answer)?;
+        let Split { items, rest } = split(bytes, &[REFUSED], "refused events", most, Side::Answer)?;
         let form: form::PushResponse = parse(&rest, Side::Answer)?;
         let (Some(accepted), Some(duplicates)) = (form.accepted, form.duplicates) else {
             return Err(Side::Answer.unreadable("it has no `accepted` count"));
         };
         let mut refused = Vec::with_capacity(items.len());
         for (_, item) in items {
-            let form::Refused { index, id, code: number, message } = parse(item, Side::Answer)?;
-            refused.push(Refused { index: size(index), id, code: code(number), message });
+            let form::Refused { id, code: number, message } = parse(item, Side::Answer)?;
+            refused.push(Refused { id, code: code(number), message });
         }
         let placed = answer(|| placed(form.placed))?;
         Ok(PushResponse { accepted: size(accepted), duplicates: size(duplicates), refused, placed })

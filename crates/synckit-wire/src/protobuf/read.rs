@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 use synckit_core::{
-    Dot, Error, Event, EventId, EventType, Metadata, NodeId, RefusalCode, Result, Timestamp, Unreadable,
+    Dot, Error, Event, EventId, EventType, Metadata, NodeId, RefusedCode, Result, Timestamp, Unreadable,
     VectorClock,
 };
 
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
         }
         if self.parts.size() > most {
             let message = format!("the event is larger than the {most} bytes allowed");
-            let bad = |text| Unreadable { id: id_of(bytes), code: RefusalCode::TooLarge, message, text };
+            let bad = |text| Unreadable { id: id_of(bytes), code: RefusedCode::TooLarge, message, text };
             return Err(bad(self.event().map_or_else(|_| raw(bytes), |event| text_of(&event))));
         }
         self.event().map_err(|error| {
@@ -111,7 +111,7 @@ impl<T: AsRef<str> + Clone + FromStr<Err = Error>> Names<T> {
 }
 
 fn unreadable(bytes: &[u8], message: String) -> Unreadable {
-    Unreadable { id: id_of(bytes), code: RefusalCode::Invalid, message, text: raw(bytes) }
+    Unreadable { id: id_of(bytes), code: RefusedCode::Invalid, message, text: raw(bytes) }
 }
 
 /// Returns bytes that are not an event, wrapped in a JSON object.

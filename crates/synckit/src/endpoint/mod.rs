@@ -15,10 +15,10 @@ use std::time::Duration;
 use futures_util::stream;
 use synckit_core::{
     Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
-    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, RefusalCode,
-    Refused, Renewal, Result, Scope, StoreId, Traffic, Transport,
+    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
+    RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
 };
-use synckit_plan::{OnRecord, Receive, Renew, StoreExt, notes};
+use synckit_plan::{OnRecord, Receive, Received, Renew, StoreExt, notes};
 use tokio::sync::OnceCell;
 
 use crate::access::Access;
@@ -32,6 +32,16 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 ///
 /// Serve it over the network with a server adapter, or pass it to a manager in the same process. Every call is
 /// cancel-safe: a push that is dropped is stored as a whole or not at all.
+///
+/// ```
+/// use synckit::{Endpoint, Limits, NodeId};
+/// use synckit_memory::MemoryStore;
+///
+/// # fn main() -> synckit::Result<()> {
+/// let hub = MemoryStore::new(NodeId::new("hub")?)?;
+/// let endpoint = Endpoint::new(hub).with_limits(Limits { batch_events: 100, ..Limits::default() });
+/// # Ok(()) }
+/// ```
 pub struct Endpoint<S> {
     store: Arc<S>,
     limits: Limits,
@@ -125,15 +135,14 @@ impl<S: EventStore> Endpoint<S> {
     /// Removes from a push what its caller may not write.
     fn take_denied(&self, request: &mut PushRequest) -> Vec<Refused> {
         let Some(access) = &self.access else { return Vec::new() };
-        let (mut denied, mut index) = (Vec::new(), 0);
+        let mut denied = Vec::new();
         let caller = &request.caller;
         request.events.retain(|event| {
             let allowed = access.may_write(caller, event);
             if !allowed {
                 let message = format!("{} may not write this event here", caller.node);
-                denied.push(Refused { index, id: event.id.to_string(), code: RefusalCode::Denied, message });
+                denied.push(Refused { id: event.id.to_string(), code: RefusedCode::Denied, message });
             }
-            index += 1;
             allowed
         });
         denied
@@ -171,7 +180,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
     async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
         self.check_batch(request.events.len())?;
         check_filter(&request.filter)?;
-        let denied = self.take_denied(&mut request);
+        let mut refused = self.take_denied(&mut request);
         let caller = request.caller.store;
         let PushRequest { events, from, upto, .. } = request;
         if from.iter().chain(&upto).any(|place| place.store() != caller) {
@@ -182,17 +191,14 @@ impl<S: EventStore> Transport for Endpoint<S> {
         let mut receive = Receive::new(Some(caller), events, now, self.limits, entropy);
         let key = notes::pushed(caller, &request.filter);
         receive.author = Some(self.known().await?.author.clone());
-        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| denied.is_empty()) });
+        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| refused.is_empty()) });
         let received = self.store.commit(receive).await?;
         if let Some(name) = &received.renewed {
             tracing::warn!(%name, "received an unknown event under this store's name; it took a fresh name");
         }
-        Ok(PushResponse {
-            accepted: received.accepted,
-            duplicates: received.duplicates,
-            refused: in_one_order(denied, received.refused),
-            placed: received.placed,
-        })
+        let Received { accepted, duplicates, placed, .. } = received;
+        refused.extend(received.refused);
+        Ok(PushResponse { accepted, duplicates, refused, placed })
     }
 
     async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
@@ -241,18 +247,6 @@ impl<S: EventStore> Transport for Endpoint<S> {
     async fn close(&self) -> Result<()> {
         self.store.close().await
     }
-}
-
-/// Merges the denied events with those that the store refused of the rest, by index in the whole batch.
-fn in_one_order(mut denied: Vec<Refused>, refused: Vec<Refused>) -> Vec<Refused> {
-    let taken: Vec<usize> = denied.iter().map(|one| one.index).collect();
-    denied.extend(refused.into_iter().map(|one| {
-        // Each denied event before this one shifts its index by one.
-        let index = taken.iter().fold(one.index, |index, place| index + usize::from(*place <= index));
-        Refused { index, ..one }
-    }));
-    denied.sort_by_key(|one| one.index);
-    denied
 }
 
 fn check_filter(fingerprint: &str) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use synckit_core::{
-    AggregateId, Error, ErrorKind, Event, EventId, EventStore, Note, Position, RefusalCode, Result,
+    AggregateId, Error, ErrorKind, Event, EventId, EventStore, Note, Position, RefusedCode, Result,
 };
 use synckit_plan::{Conflict, Heads, History, Ruling, StoreExt, notes};
 
@@ -95,7 +95,7 @@ impl<S: EventStore> Replica<S> {
         let received = self.store().commit(receive).await?;
         if let Some(refused) = received.refused.into_iter().next() {
             let kind = match refused.code {
-                RefusalCode::TooLarge => ErrorKind::TooLarge,
+                RefusedCode::TooLarge => ErrorKind::TooLarge,
                 _ => ErrorKind::Invalid,
             };
             return Err(Error::new(kind, refused.message)

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use synckit_core::{EventStore, Identity, NodeId, Renewal, Result};
-use synckit_plan::{Entropy, Receive, Renew, notes::RefusedEvent};
+use synckit_plan::{Entropy, Receive, Renew, notes::RefusedNote};
 use tokio::sync::Mutex;
 
 pub use builder::ReplicaBuilder;
@@ -88,6 +88,16 @@ impl<S: EventStore> Replica<S> {
     }
 
     /// Creates a builder for a replica with other settings.
+    ///
+    /// ```
+    /// use synckit::{KeepAll, NodeId, Replica};
+    /// use synckit_memory::MemoryStore;
+    ///
+    /// # fn main() -> synckit::Result<()> {
+    /// let store = MemoryStore::new(NodeId::new("till-1")?)?;
+    /// let replica = Replica::builder(store).with_resolver(KeepAll).build();
+    /// # Ok(()) }
+    /// ```
     pub fn builder(store: S) -> ReplicaBuilder<S> {
         ReplicaBuilder::new(store)
     }
@@ -136,7 +146,7 @@ impl<S: EventStore> Replica<S> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn refused(&self) -> Result<Vec<RefusedEvent>> {
+    pub async fn refused(&self) -> Result<Vec<RefusedNote>> {
         refused::list(self.store()).await
     }
 

@@ -5,7 +5,7 @@
 use synckit_core::{Event, EventStore, Note, NoteQuery, Result};
 use synckit_plan::{
     StoreExt,
-    notes::{self, RefusedEvent},
+    notes::{self, RefusedNote},
 };
 
 use crate::replica::Replica;
@@ -41,7 +41,7 @@ impl Pages {
     }
 }
 
-pub(super) async fn list(store: &impl EventStore) -> Result<Vec<RefusedEvent>> {
+pub(super) async fn list(store: &impl EventStore) -> Result<Vec<RefusedNote>> {
     let mut all = Vec::new();
     for prefix in [notes::REFUSED_HERE, notes::REFUSED_BY_PEERS] {
         for note in store.notes_under(prefix).await? {
@@ -72,7 +72,7 @@ pub(super) async fn forget(store: &impl EventStore, id: &str) -> Result<bool> {
                 break;
             }
             for note in page {
-                if note.parse::<RefusedEvent>()?.id == id {
+                if note.parse::<RefusedNote>()?.id == id {
                     keys.push(note.key);
                 }
             }
@@ -95,7 +95,7 @@ pub(super) async fn retry<S: EventStore>(replica: &Replica<S>) -> Result<usize> 
                 break;
             }
             for note in page {
-                let aside: RefusedEvent = note.parse()?;
+                let aside: RefusedNote = note.parse()?;
                 let Some(Ok(event)) = aside.event.as_deref().map(serde_json::from_str::<Event>) else {
                     continue;
                 };
@@ -123,7 +123,7 @@ async fn offer_again(store: &impl EventStore) -> Result<()> {
         }
         let mut marked = Vec::new();
         for note in page {
-            let aside = RefusedEvent { again: true, ..note.parse()? };
+            let aside = RefusedNote { again: true, ..note.parse()? };
             marked.push(Note::json(note.key, &aside)?);
         }
         store.edit(marked, Vec::new()).await?;

@@ -32,6 +32,17 @@ use synckit_core::{Error, Event, Result};
 use synckit_plan::{Answer, Conflict, ConflictResolver, Fingerprint, Ruling};
 
 /// A resolver that is shared, such as one chosen by name at run time.
+///
+/// ```
+/// use synckit::conflict::SharedResolver;
+/// use synckit::{ConflictResolver, KeepAll, LastWriteWins};
+///
+/// let chosen = |all: bool| match all {
+///     true => SharedResolver::new(KeepAll),
+///     false => SharedResolver::new(LastWriteWins),
+/// };
+/// assert_eq!(chosen(true).name(), "keep-all");
+/// ```
 #[derive(Clone)]
 pub struct SharedResolver(Arc<dyn ConflictResolver>);
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventStore, PushRequest, PushResponse, RefusalCode, Refused, StoredEvent,
+    Cursor, Error, ErrorKind, EventStore, PushRequest, PushResponse, Refused, RefusedCode, StoredEvent,
     Transport,
 };
 
@@ -17,11 +17,11 @@ const MOST_OBSTRUCTED: usize = 64;
 
 /// What became of a batch.
 #[derive(Default)]
-pub(super) struct Pushed {
-    /// What the peer refused, by index in the batch.
-    pub(super) refused: Vec<Refused>,
-    /// The indexes of the events that did not get through although others did, and why.
-    pub(super) held: Vec<(usize, String)>,
+pub(super) struct Pushed<'a> {
+    /// What the peer refused, and why.
+    pub(super) refused: Vec<(&'a StoredEvent, Refused)>,
+    /// The events that did not get through although others did, and why.
+    pub(super) held: Vec<(&'a StoredEvent, String)>,
     /// The number of events that were dealt with, from the start of the batch.
     pub(super) done: usize,
     /// Why the rest was not.
@@ -36,12 +36,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// With `record`, the place reached by the whole batch, the peer records how far each part reaches, so that nothing
     /// is sent again after a sync that breaks off. It does not while events are held back: a record covers all before
     /// it.
-    pub(super) async fn push_batch(
+    pub(super) async fn push_batch<'a>(
         &mut self,
         peer: &mut Peer,
-        batch: &[StoredEvent],
+        batch: &'a [StoredEvent],
         record: Option<&Cursor>,
-    ) -> Pushed {
+    ) -> Pushed<'a> {
         let mut pushed = Pushed::default();
         let whole = Some(0..batch.len()).filter(|whole| !whole.is_empty());
         let mut parts: Vec<Range<usize>> = whole.into_iter().collect();
@@ -67,10 +67,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let error = match self.noting_pace(peer.store, calls.push(request)).await {
                 Ok(response) => {
                     self.count_pushed(peer, &batch[part.clone()], &response, upto);
-                    let index = |one: Refused| Refused { index: one.index.saturating_add(part.start), ..one };
-                    pushed.refused.extend(response.refused.into_iter().map(index));
-                    pushed.done = part.end;
-                    continue;
+                    if let Some(refused) = named(&batch[part.clone()], response.refused) {
+                        pushed.refused.extend(refused);
+                        pushed.done = part.end;
+                        continue;
+                    }
+                    Error::invalid("the peer refuses an event that was not pushed")
                 }
                 Err(error) => error,
             };
@@ -90,9 +92,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 continue;
             }
             if spoiled(&error) {
-                pushed.refused.push(judged(part.start, &batch[part.start], &error));
+                pushed.refused.push((&batch[part.start], judged(&batch[part.start], &error)));
             } else {
-                pushed.held.push((part.start, error.to_string()));
+                pushed.held.push((&batch[part.start], error.to_string()));
             }
             pushed.done = part.end;
         }
@@ -139,11 +141,19 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 }
 
-/// Returns the refusal of an event that the peer judged as a whole batch.
-fn judged(index: usize, stored: &StoredEvent, error: &Error) -> Refused {
+/// Finds the refused events by their ids; `None` if one is not there. An event that was pushed alone is the refused one,
+/// whatever the peer could read of its id.
+fn named(part: &[StoredEvent], refused: Vec<Refused>) -> Option<Vec<(&StoredEvent, Refused)>> {
+    let alone = part.first().filter(|_| part.len() == 1);
+    let of = |id: &str| part.iter().find(|stored| stored.event.id.as_str() == id).or(alone);
+    refused.into_iter().map(|one| Some((of(&one.id)?, one))).collect()
+}
+
+/// Returns why an event is refused that the peer judged as a whole batch.
+fn judged(stored: &StoredEvent, error: &Error) -> Refused {
     let code = match error.kind() {
-        ErrorKind::TooLarge => RefusalCode::TooLarge,
-        _ => RefusalCode::Invalid,
+        ErrorKind::TooLarge => RefusedCode::TooLarge,
+        _ => RefusedCode::Invalid,
     };
-    Refused { index, id: stored.event.id.to_string(), code, message: error.to_string() }
+    Refused { id: stored.event.id.to_string(), code, message: error.to_string() }
 }

@@ -88,6 +88,17 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     }
 
     /// Creates a builder for a manager with other settings.
+    ///
+    /// ```
+    /// use synckit::{Direction, Endpoint, NodeId, SyncManager};
+    /// use synckit_memory::MemoryStore;
+    ///
+    /// # fn main() -> synckit::Result<()> {
+    /// let (till, hub) = (MemoryStore::new(NodeId::new("till-1")?)?, MemoryStore::new(NodeId::new("hub")?)?);
+    /// let manager =
+    ///     SyncManager::builder(till, Endpoint::new(hub)).with_direction(Direction::PullOnly).build();
+    /// # Ok(()) }
+    /// ```
     pub fn builder(replica: impl Into<Replica<S>>, transport: T) -> SyncManagerBuilder<S, T> {
         SyncManagerBuilder::new(replica.into(), transport)
     }

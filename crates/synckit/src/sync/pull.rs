@@ -9,12 +9,12 @@ use synckit_core::{
 };
 use synckit_plan::{
     Received,
-    notes::{self, Gap, PullNote, RefusedEvent},
+    notes::{self, Gap, PullNote, RefusedNote},
 };
 use tokio::sync::mpsc;
 
 use crate::damage::gap_in;
-use crate::report::{Refusal, RefusedBy};
+use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::calls::Calls;
 use crate::sync::owed::once_more;
 use crate::sync::peer::Peer;
@@ -144,10 +144,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.conflicts.found += received.conflicts.len();
         let by = RefusedBy::Here;
         for refused in received.refused {
-            self.refuse(Refusal { id: refused.id, by, code: refused.code, message: refused.message });
+            self.refuse(RefusedEvent { id: refused.id, by, code: refused.code, message: refused.message });
         }
         for Unreadable { id, code, message, .. } in unreadable {
-            self.refuse(Refusal { id, by, code, message });
+            self.refuse(RefusedEvent { id, by, code, message });
         }
     }
 }
@@ -180,7 +180,7 @@ fn aside(peer: &Peer, position: u64, index: usize, unreadable: &Unreadable) -> R
     } else {
         unreadable.id.clone()
     };
-    let aside = RefusedEvent {
+    let aside = RefusedNote {
         id: id.clone(),
         peer: peer.store,
         code: unreadable.code,

@@ -6,10 +6,11 @@ use synckit_core::{
     Cursor, Error, ErrorKind, EventId, EventStore, Limits, MissingRequest, Note, Page, Position, Query,
     Refused, Result, StoreId, StoredEvent, Transport,
 };
-use synckit_plan::notes::{self, HeldBack, PushNote, RefusedEvent};
+use synckit_plan::notes::{self, HeldBack, PushNote, RefusedNote};
 
 use crate::damage::read_over;
-use crate::report::{Refusal, RefusedBy};
+use crate::report::{RefusedBy, RefusedEvent};
+use crate::sync::batch::Pushed;
 use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -114,21 +115,27 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Pushes events, and notes what was refused or did not get through.
     async fn offer(&mut self, peer: &mut Peer, batch: Vec<StoredEvent>, upto: Cursor) -> Result<Offered> {
         let pushed = self.push_batch(peer, &batch, Some(&upto)).await;
-        let mut notes = Vec::new();
-        for refused in pushed.refused {
-            let stored = batch.get(refused.index);
-            self.report_refused(&refused);
-            if let Some(aside) = stored.map(|stored| refused_event(peer.store, refused, stored)) {
-                let key = notes::refused_by_peer(peer.store, &EventId::new(&aside.id)?);
-                notes.push(Note::json(key, &aside)?);
-            }
-        }
-        for (index, message) in pushed.held {
-            let (id, position) = (batch[index].event.id.to_string(), batch[index].position);
-            notes.push(self.hold_back(peer, HeldBack { id, position, message })?);
-        }
+        let notes = self.note_kept(peer, &pushed)?;
         let reached = pushed.done.checked_sub(1).map(|last| batch[last].position);
         Ok(Offered { notes, stopped: pushed.stopped.map(|error| (reached, error)) })
+    }
+
+    /// Reports what the peer refused, and what did not get through. Returns the notes of both.
+    pub(super) fn note_kept(&mut self, peer: &mut Peer, pushed: &Pushed<'_>) -> Result<Vec<Note>> {
+        let mut notes = Vec::new();
+        for (stored, Refused { code, message, .. }) in &pushed.refused {
+            let (id, code, message) = (stored.event.id.to_string(), *code, message.clone());
+            self.refuse(RefusedEvent { id: id.clone(), by: RefusedBy::Peer, code, message: message.clone() });
+            let position = Some(stored.position);
+            let aside =
+                RefusedNote { position, again: false, id, peer: peer.store, code, message, event: None };
+            notes.push(Note::json(notes::refused_by_peer(peer.store, &stored.event.id), &aside)?);
+        }
+        for (stored, message) in &pushed.held {
+            let (id, position) = (stored.event.id.to_string(), stored.position);
+            notes.push(self.hold_back(peer, HeldBack { id, position, message: message.clone() })?);
+        }
+        Ok(notes)
     }
 
     /// Reports an event that does not reach the peer. Returns its note.
@@ -145,11 +152,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(note)
     }
 
-    pub(super) fn report_refused(&mut self, refused: &Refused) {
-        let Refused { id, code, message, .. } = refused.clone();
-        self.refuse(Refusal { id, by: RefusedBy::Peer, code, message });
-    }
-
     /// Saves how far each side has the other's events, together with other notes.
     pub(super) async fn save(&self, peer: &Peer, mut put: Vec<Note>) -> Result<()> {
         put.push(Note::json(notes::push(peer.store, &self.filter), &peer.push)?);
@@ -164,17 +166,4 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 pub(super) fn damaged_here(position: Position) -> HeldBack {
     let message = "the event cannot be read in the local log".to_owned();
     HeldBack { id: String::new(), position, message }
-}
-
-/// Returns the note of an event that the peer refused.
-pub(super) fn refused_event(peer: StoreId, refused: Refused, stored: &StoredEvent) -> RefusedEvent {
-    RefusedEvent {
-        position: Some(stored.position),
-        again: false,
-        id: stored.event.id.to_string(),
-        peer,
-        code: refused.code,
-        message: refused.message,
-        event: None,
-    }
 }

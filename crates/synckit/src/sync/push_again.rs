@@ -1,14 +1,14 @@
 //! What did not reach the peer before, or was refused for a reason that may have passed: offered again.
 
-use synckit_core::{EventStore, Note, RefusalCode, Result, StoredEvent, Transport};
+use synckit_core::{EventStore, RefusedCode, Result, StoredEvent, Transport};
 use synckit_plan::{
     StoreExt,
-    notes::{self, HeldBack, RefusedEvent},
+    notes::{self, HeldBack, RefusedNote},
 };
 
 use crate::damage::damaged_row;
 use crate::sync::peer::Peer;
-use crate::sync::push::{damaged_here, refused_event};
+use crate::sync::push::damaged_here;
 use crate::sync::session::Session;
 
 /// The maximum number of events that are offered again in one sync without anybody asking for it.
@@ -23,15 +23,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for note in std::mem::take(&mut peer.again) {
             let (position, id) = match note.key.starts_with(notes::REFUSED_BY_PEERS) {
                 true => {
-                    let aside: RefusedEvent = note.parse()?;
-                    let passing = matches!(aside.code, RefusalCode::Denied | RefusalCode::TooLarge);
+                    let aside: RefusedNote = note.parse()?;
+                    let passing = matches!(aside.code, RefusedCode::Denied | RefusedCode::TooLarge);
                     unasked += usize::from(!aside.again && passing);
                     let offered = aside.again || (passing && unasked <= UNASKED);
                     let Some(position) = aside.position.filter(|_| offered) else {
                         self.report.refused_before += 1;
                         continue;
                     };
-                    if !aside.again && aside.code == RefusalCode::TooLarge {
+                    if !aside.again && aside.code == RefusedCode::TooLarge {
                         let stored = self.store.stored_at(position).await;
                         if !stored.is_ok_and(|stored| stored.is_some_and(|stored| fits(peer, &stored))) {
                             self.report.refused_before += 1;
@@ -74,25 +74,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         mut keys: Vec<String>,
     ) -> Result<()> {
         let pushed = self.push_batch(peer, batch, None).await;
-        let (mut put, mut kept) = (Vec::new(), Vec::new());
-        for refused in pushed.refused {
-            let Some(stored) = batch.get(refused.index) else { continue };
-            self.report_refused(&refused);
-            let key = notes::refused_by_peer(peer.store, &stored.event.id);
-            kept.extend((keys[refused.index] == key).then_some(refused.index));
-            put.push(Note::json(key, &refused_event(peer.store, refused, stored))?);
-        }
-        for (index, message) in pushed.held {
-            let stored = &batch[index];
-            let held = HeldBack { id: stored.event.id.to_string(), position: stored.position, message };
-            let note = self.hold_back(peer, held)?;
-            kept.extend((keys[index] == note.key).then_some(index));
-            put.push(note);
-        }
+        let put = self.note_kept(peer, &pushed)?;
         keys.truncate(pushed.done);
-        let done = |(index, key)| (!kept.contains(&index)).then_some(key);
-        let delete = keys.into_iter().enumerate().filter_map(done).collect();
-        self.store.edit(put, delete).await?;
+        keys.retain(|key| put.iter().all(|note| note.key != *key));
+        self.store.edit(put, keys).await?;
         match pushed.stopped {
             Some(error) => Err(error),
             None => Ok(()),

@@ -11,7 +11,7 @@ use synckit_plan::{
 
 use crate::remembered::Remembered;
 use crate::replica::{PeerTurn, Replica, Settled};
-use crate::report::{Refusal, SyncError, SyncReport};
+use crate::report::{RefusedEvent, SyncError, SyncReport};
 use crate::sync::builder::{Direction, Settings};
 use crate::sync::calls::Calls;
 use crate::sync::peer::Peer;
@@ -209,9 +209,9 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         self.report.recovery.renamed_to = Some(name);
     }
 
-    pub(crate) fn refuse(&mut self, refusal: Refusal) {
-        tracing::warn!(event = refusal.id, code = %refusal.code, reason = refusal.message, "an event was refused");
-        self.report.refuse(refusal);
+    pub(crate) fn refuse(&mut self, refused: RefusedEvent) {
+        tracing::warn!(event = refused.id, code = %refused.code, reason = refused.message, "an event was refused");
+        self.report.refuse(refused);
     }
 
     pub(crate) fn progress(&self) {

@@ -4,7 +4,7 @@ use synckit::{
     ErrorKind, EventStore, Expect, ManualReview, NodeId, Replica, StoreId, SyncManager, Transport,
     conflict::{Answer, Decision, Kept, Resolution, Ruling},
     store::StoreExt,
-    transport::{Caller, PushRequest, RefusalCode},
+    transport::{Caller, PushRequest, RefusedCode},
 };
 use synckit_sqlite::SqliteStore;
 
@@ -131,7 +131,7 @@ async fn a_made_up_round_overrules_nobody() {
     let push = PushRequest { caller, filter: "all".into(), events, from: None, upto: None };
     let pushed = synckit::Endpoint::new(hub.clone()).push(push).await.unwrap();
     assert_eq!((pushed.accepted, pushed.refused.len()), (0, 3), "{pushed:?}");
-    assert!(pushed.refused.iter().all(|refused| refused.code == RefusalCode::Invalid));
+    assert!(pushed.refused.iter().all(|refused| refused.code == RefusedCode::Invalid));
     assert_eq!(live(&hub, "note-00000").await.iter().map(|event| &event.id).collect::<Vec<_>>(), [&kept]);
     // The person can still decide otherwise.
     let (_, _, kept) = decide(1).await;

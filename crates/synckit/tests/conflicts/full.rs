@@ -26,16 +26,8 @@ fn dot(name: &str, counter: u64) -> synckit::Dot {
 /// Creates a resolution of `note` that makes up its sides.
 fn made_up(a: u64, b: u64) -> Event {
     let side = |name: &str, counter| Side { dot: dot(name, counter), above: VectorClock::new() };
-    let resolution = Resolution {
-        base: VectorClock::new(),
-        sides: vec![side("eve-1", a), side("eve-2", b)],
-        decision: Decision::KeepAll,
-        by: "eve".to_owned(),
-        rule: None,
-        reason: None,
-        round: 0,
-        overrides: None,
-    };
+    let sides = vec![side("eve-1", a), side("eve-2", b)];
+    let resolution = Resolution::new(VectorClock::new(), sides, Decision::KeepAll, "eve");
     resolution.into_event(id("note"), Timestamp::from_millis(5)).unwrap()
 }
 

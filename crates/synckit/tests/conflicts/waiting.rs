@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use synckit::{
     BoxTransport, Conflict, ConflictResolver, Endpoint, EventStore, FieldMerge, LastWriteWins, ManualReview,
-    Position, Replica, Result, RuleResolver, Rules, SyncManager,
+    Replica, Result, RuleResolver, Rules, SyncManager,
     conflict::{Answer, Clash, Closure, Condition, Fingerprint, Rule, SharedResolver},
     plan::{Asked, Entropy, notes},
-    store::{Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Query, StoreExt},
+    store::{Facts, Needs, Note, NoteQuery, StoreExt},
 };
 use synckit_memory::MemoryStore;
 
@@ -172,9 +172,7 @@ fn rules_are_told_apart_by_what_they_say() {
 struct Counted(MemoryStore, Arc<AtomicU64>);
 
 impl EventStore for Counted {
-    async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
-        self.0.commit(planner).await
-    }
+    synckit_testkit::forward!(0: commit, read, head, moved, close);
 
     async fn facts(&self, needs: Needs) -> Result<Facts> {
         let facts = self.0.facts(needs).await?;
@@ -182,26 +180,10 @@ impl EventStore for Counted {
         Ok(facts)
     }
 
-    async fn read(&self, query: Query) -> Result<Page> {
-        self.0.read(query).await
-    }
-
     async fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
         let notes = self.0.notes(query).await?;
         self.1.fetch_add(notes.len() as u64, Ordering::Relaxed);
         Ok(notes)
-    }
-
-    async fn head(&self) -> Result<LogHead> {
-        self.0.head().await
-    }
-
-    async fn moved(&self, after: Position) -> Result<Position> {
-        self.0.moved(after).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 

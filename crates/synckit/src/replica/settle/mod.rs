@@ -240,7 +240,8 @@ impl<S: EventStore> Settling<'_, S> {
         }
         let (resolutions, deciders): (Vec<Event>, Vec<String>) = settled.into_iter().unzip();
         // A resolution has seen all heads. If another event arrived in the meantime, the conflict stays listed.
-        let aggregates: Vec<_> = resolutions.iter().map(|event| event.aggregate_id.clone()).collect();
+        let about: Vec<_> =
+            resolutions.iter().map(|event| (event.id.clone(), event.aggregate_id.clone())).collect();
         // Copied only if there is a hook to call.
         let told = self.replica.settings().conflict_hook.as_ref().map(|_| resolutions.clone());
         let received = self.replica.store().commit(self.replica.receive(None, resolutions)?).await?;
@@ -249,8 +250,8 @@ impl<S: EventStore> Settling<'_, S> {
         self.done.copy_seen |= stored.copy_seen;
         self.done.renewed = stored.renewed.or(self.done.renewed.take());
         let mut refused = received.refused.into_iter().peekable();
-        for (index, (aggregate, by)) in aggregates.into_iter().zip(deciders).enumerate() {
-            match refused.next_if(|refused| refused.index == index) {
+        for (index, ((id, aggregate), by)) in about.into_iter().zip(deciders).enumerate() {
+            match refused.next_if(|refused| refused.id == id.as_str()) {
                 None => {
                     self.report.settled += 1;
                     *self.report.settled_by.entry(by).or_default() += 1;

@@ -29,6 +29,15 @@ use three_way::Merge;
 ///
 /// Sides that are not all objects of one event type go to another resolver, which is [`ManualReview`] by default. If a
 /// filter left out what the sides share, the conflict is left to a replica that holds it.
+///
+/// ```
+/// use synckit::FieldMerge;
+/// use synckit::conflict::Clash;
+///
+/// # fn main() -> synckit::Result<()> {
+/// let merge = FieldMerge::new().with_field("tags".parse()?, Clash::Union).with_clash(Clash::Latest);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct FieldMerge {
     clash: Clash,

@@ -20,6 +20,16 @@ use crate::resolvers::SharedResolver;
 use condition::Case;
 
 /// A name, a condition, and what to do when the condition holds.
+///
+/// ```
+/// use synckit::conflict::{Condition, Rule};
+/// use synckit::{LastWriteWins, ManualReview, RuleResolver, Rules};
+///
+/// # fn main() -> synckit::Result<()> {
+/// let prices = Rule::new("prices", Condition::FieldChanged("price".parse()?), ManualReview);
+/// let resolver = RuleResolver::new(Rules::new(LastWriteWins).with_rule(prices))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rule {
     name: String,
@@ -84,6 +94,12 @@ fn print_resolver(resolver: &SharedResolver, text: &mut String, passing: &mut Op
 }
 
 /// Ordered rules, and a fallback for when none matches.
+///
+/// ```
+/// use synckit::{KeepAll, Rules};
+///
+/// assert!(Rules::new(KeepAll).mistakes().is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
