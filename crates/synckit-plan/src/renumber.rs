@@ -19,13 +19,18 @@ use crate::ledger::{Ledger, put};
 use crate::notes::{self, Latest};
 use crate::restamp::Restamp;
 
-/// Gives fresh dots to local events that were never handed out, in one commit.
+/// Gives fresh dots to local events that were never handed out, in one commit. Many events take several: each has whole
+/// aggregates, because clocks say nothing of other aggregates.
 #[derive(Clone, Debug)]
 pub struct Renumber {
     /// The events, with their aggregates.
     pub events: BTreeMap<EventId, AggregateId>,
     /// Whether their dots may be taken; if not, only their times are corrected.
     pub taken: bool,
+    /// The fresh name that an earlier part took.
+    pub name: Option<NodeId>,
+    /// Whether this is the last part. Until then, the log counts as one whose dots may be taken.
+    pub last: bool,
     /// The position up to which the log was handed out. Events derived here after it follow the renumbered events. If
     /// more was handed out since, the plan does nothing.
     pub handed: Position,
@@ -46,6 +51,8 @@ pub struct Renumbered {
     pub events: usize,
     /// The name this replica authors under now.
     pub author: NodeId,
+    /// The last position of the log.
+    pub head: Position,
 }
 
 impl Planner for Renumber {
@@ -101,7 +108,8 @@ impl Planner for Renumber {
         }
         let origin = |latest: Latest| put(notes::origin(&identity.author), latest.to_string());
         let notes: Vec<Note> = latest.filter(|_| self.taken).map(origin).into_iter().collect();
-        let done = Renumbered { events: plan.restamp.len(), author: identity.author.clone() };
+        let head = facts.head.position + plan.appends() as Position;
+        let done = Renumbered { events: plan.restamp.len(), author: identity.author.clone(), head };
         let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         Ok(Step::Write(plan, Some(done)))
     }
@@ -118,13 +126,13 @@ impl Renumber {
         let identity = ledger.identity.clone();
         let mut unused = match ledger.counter(&identity.author)? {
             0 => identity,
-            _ if self.events.is_empty() => identity,
+            _ if self.events.is_empty() || self.name.as_ref() == Some(&identity.author) => identity,
             _ => {
                 let why = identity.former.last().map_or(Renewal::SetBack, |former| former.why);
                 identity.renewed(facts.head.store, why, self.now, self.entropy.suffix())
             }
         };
-        unused.suspect = false;
+        unused.suspect &= !self.last;
         Ok(unused)
     }
 }

@@ -135,6 +135,8 @@ fn renumbered_decisions_name_each_other_under_their_new_ids() {
     let renumber = |head: Position| Renumber {
         events: [(all[0].id.clone(), all[0].aggregate_id.clone())].into(),
         taken: true,
+        name: None,
+        last: true,
         handed: 0,
         head,
         now: 9,

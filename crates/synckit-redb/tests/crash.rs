@@ -49,6 +49,8 @@ async fn after_a_power_cut_there_is_all_that_was_acknowledged_and_nothing_by_hal
     let renumber = Renumber {
         events: [(last.id.clone(), last.aggregate_id.clone())].into(),
         taken: true,
+        name: None,
+        last: true,
         handed: from - 1,
         head: log.len() as u64,
         now: NOW,

@@ -72,6 +72,8 @@ async fn renumbering_keeps_places_and_ids() {
         Renumber {
             events,
             taken: true,
+            name: None,
+            last: true,
             handed: 1,
             head,
             now: NOW,

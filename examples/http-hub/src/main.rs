@@ -66,7 +66,7 @@ async fn greet(server: &str, url: &str) -> Result {
         protocol: PROTOCOL_VERSION,
         caller,
         filter: "all".to_owned(),
-        cursor: None,
+        known: Vec::new(),
         ahead: None,
     };
     let hub = HttpTransport::new(url)?;

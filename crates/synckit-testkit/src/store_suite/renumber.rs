@@ -34,6 +34,8 @@ pub(super) async fn from_two(store: &impl EventStore) -> Result<Renumber> {
     Ok(Renumber {
         events: BTreeMap::from([(event_id("moved"), aggregate("x")), (event_id("alone"), aggregate("y"))]),
         taken: true,
+        name: None,
+        last: true,
         handed: 1,
         head: store.head().await?.position,
         now: NOW,
@@ -48,7 +50,7 @@ pub async fn events_get_dots_of_an_unused_name<F: StoreFixture>(fixture: &F) -> 
     let name = log_to_move(&store).await?;
     let before = log_of(&store).await?;
     let done = store.commit(from_two(&store).await?).await?;
-    assert_eq!(done, Some(Renumbered { events: 2, author: name.clone() }));
+    assert_eq!(done, Some(Renumbered { events: 2, author: name.clone(), head: 7 }));
     let after = log_of(&store).await?;
     assert_eq!(after[..3], before[..3]);
     for (at, counter) in [(3, 1), (4, 2)] {
@@ -108,8 +110,17 @@ pub async fn events_far_ahead_get_the_right_time<F: StoreFixture>(fixture: &F) -
     let right = async |drift| {
         let events = BTreeMap::from(late.clone());
         let head = store.head().await?.position;
-        let renumber =
-            Renumber { events, taken: false, handed: 1, head, now: NOW + 5, drift, entropy: entropy() };
+        let renumber = Renumber {
+            events,
+            taken: false,
+            name: None,
+            last: true,
+            handed: 1,
+            head,
+            now: NOW + 5,
+            drift,
+            entropy: entropy(),
+        };
         store.commit(renumber).await
     };
     assert_eq!(right(Duration::MAX).await?.map(|done| done.events), Some(0), "nothing is too far ahead");

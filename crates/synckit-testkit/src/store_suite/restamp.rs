@@ -94,6 +94,8 @@ pub async fn an_event_may_get_another_id_in_its_place<F: StoreFixture>(fixture: 
     let renumber = Renumber {
         events: BTreeMap::from([(event_id("mine"), aggregate("x"))]),
         taken: true,
+        name: None,
+        last: true,
         handed: 1,
         head: 5,
         now: NOW,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use synckit_core::{
-    AggregateId, EventId, EventStore, MissingRequest, Page, Position, Query, Result, StoredEvent, Transport,
+    AggregateId, EventId, EventStore, MissingRequest, NodeId, Page, Position, Query, Result, StoredEvent,
+    Transport,
 };
 use synckit_plan::{Renumber, StoreExt};
 
@@ -25,9 +26,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Gives fresh dots to local events that nobody else has, if their dots may be taken: the log was restored, and
     /// what was recorded before that was noticed has dots that name other events elsewhere.
     pub(super) async fn free_dots(&mut self, peer: &mut Peer) -> Result<()> {
+        let mut fresh = None;
         for _ in 0..TRIES {
-            let (events, head) = self.unshared(peer, |_| true).await?;
-            if self.renumber(peer, events, true, head).await? {
+            let done = fresh.clone();
+            let wanted = |stored: &StoredEvent| stored.event.author() != done.as_ref();
+            let unshared = self.unshared(peer, wanted).await?;
+            if self.renumber(peer, unshared, true, &mut fresh).await? {
                 break;
             }
         }
@@ -39,8 +43,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn right_times(&mut self, peer: &mut Peer) -> Result<()> {
         for _ in 0..TRIES {
             let (now, drift) = (peer.time, peer.limits.drift());
-            let (events, head) = self.unshared(peer, |stored| stored.event.time.drifts(now, drift)).await?;
-            if events.is_empty() || self.renumber(peer, events, false, head).await? {
+            let unshared = self.unshared(peer, |stored| stored.event.time.drifts(now, drift)).await?;
+            if unshared.0.is_empty() || self.renumber(peer, unshared, false, &mut None).await? {
                 break;
             }
         }
@@ -56,31 +60,38 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         knows_the_time(peer) && page.events.iter().any(late)
     }
 
+    /// Renumbers events, part by part. Returns false if the log has changed meanwhile. `fresh` is the name that was taken,
+    /// also then.
     async fn renumber(
         &mut self,
         peer: &mut Peer,
-        events: BTreeMap<EventId, AggregateId>,
+        (events, mut head): Unshared,
         taken: bool,
-        head: Position,
+        fresh: &mut Option<NodeId>,
     ) -> Result<bool> {
         let (now, drift) = match knows_the_time(peer) {
             true => (peer.time, peer.limits.drift()),
             false => (self.replica.now(), Duration::MAX),
         };
-        let entropy = self.replica.entropy()?;
-        let handed = peer.handed;
-        let renumber = Renumber { events, taken, handed, head, now, drift, entropy };
-        let Some(done) = self.store.commit(renumber).await? else {
-            peer.handed = self.store.commit(HandedOut { upto: peer.handed, put: Vec::new() }).await?;
-            return Ok(false);
-        };
-        self.report.recovery.renumbered += done.events;
-        if peer.caller.node != done.author {
-            self.report.recovery.renamed_to = Some(done.author.clone());
-            peer.caller.node = done.author;
+        let mut parts = parts(events, peer.limits.batch_events).into_iter().peekable();
+        while let Some(events) = parts.next() {
+            let (name, last) = (fresh.clone(), parts.peek().is_none());
+            let (handed, entropy) = (peer.handed, self.replica.entropy()?);
+            let renumber = Renumber { events, taken, name, last, handed, head, now, drift, entropy };
+            let Some(done) = self.store.commit(renumber).await? else {
+                peer.handed = self.store.commit(HandedOut { upto: peer.handed, put: Vec::new() }).await?;
+                return Ok(false);
+            };
+            head = done.head;
+            self.report.recovery.renumbered += done.events;
+            if peer.caller.node != done.author {
+                self.report.recovery.renamed_to = Some(done.author.clone());
+                peer.caller.node = done.author.clone();
+            }
+            *fresh = Some(done.author);
+            peer.identity = self.store.identity().await?;
+            peer.ahead = None;
         }
-        peer.identity = self.store.identity().await?;
-        peer.ahead = None;
         Ok(true)
     }
 
@@ -121,6 +132,24 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             }
         }
     }
+}
+
+/// Divides events into parts of about `most`, each with whole aggregates; at least one part.
+fn parts(events: BTreeMap<EventId, AggregateId>, most: usize) -> Vec<BTreeMap<EventId, AggregateId>> {
+    let mut aggregates: BTreeMap<AggregateId, Vec<EventId>> = BTreeMap::new();
+    for (id, aggregate) in events {
+        aggregates.entry(aggregate).or_default().push(id);
+    }
+    let mut parts = vec![BTreeMap::new()];
+    for (aggregate, ids) in aggregates {
+        if parts.last().is_some_and(|part| !part.is_empty() && part.len() + ids.len() > most) {
+            parts.push(BTreeMap::new());
+        }
+        parts.last_mut().into_iter().for_each(|part| {
+            part.extend(ids.iter().map(|id| (id.clone(), aggregate.clone())));
+        });
+    }
+    parts
 }
 
 /// Returns whether an event was recorded here and never handed out.
