@@ -166,7 +166,8 @@ impl<'a> Ledger<'a> {
         more: impl IntoIterator<Item = Note>,
     ) -> Result<Plan> {
         // A plan that appends nothing draws no mark: one that changes nothing is the default.
-        plan.mark = if plan.appends() > 0 || plan.remark.is_some() { entropy.mark() } else { Mark::default() };
+        plan.mark =
+            if plan.appends() > 0 || plan.remark.is_some() { entropy.mark() } else { Mark::default() };
         // Sorted, and kind by kind: the notes are then nearly in the order of their keys.
         self.branches.sort_unstable_by(|left, right| left.aggregate.cmp(&right.aggregate));
         plan.put.reserve(self.branches.len() + 16);

@@ -73,7 +73,10 @@ impl MemoryLog {
             self.events[at].event = event;
         }
         if let Some(from) = plan.remark {
-            self.events.iter_mut().skip(from.saturating_sub(1) as usize).for_each(|stored| stored.mark = mark);
+            self.events
+                .iter_mut()
+                .skip(from.saturating_sub(1) as usize)
+                .for_each(|stored| stored.mark = mark);
         }
         for (event, source) in rows {
             let at = self.events.len();

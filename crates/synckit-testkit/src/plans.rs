@@ -156,7 +156,8 @@ pub fn swap() -> [Plan; 2] {
     let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
     let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
     let put = vec![note("k", "")];
-    let second = Plan { append, source, derived, mark: Mark(5), restamp, remark: Some(2), put, delete: Vec::new() };
+    let second =
+        Plan { append, source, derived, mark: Mark(5), restamp, remark: Some(2), put, delete: Vec::new() };
     [first, second]
 }
 

@@ -62,7 +62,8 @@ impl Receive {
     /// not by this log, then by a copy of it.
     pub(super) fn returned(&self, facts: &Facts) -> Result<Option<Position>> {
         let identity = ledger::identity(facts)?;
-        let local = self.events.iter().filter(|event| event.author().is_some_and(|name| identity.is_own(name)));
+        let local =
+            self.events.iter().filter(|event| event.author().is_some_and(|name| identity.is_own(name)));
         Ok(local.filter_map(|event| facts.held.get(&event.id)).map(|held| held.position).max())
     }
 

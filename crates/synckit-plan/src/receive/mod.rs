@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note,
-    Placed, Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
+    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note, Placed,
+    Plan, Planner, Position, RefusalCode, Refused, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
@@ -130,7 +130,7 @@ impl Planner for Receive {
                     forks.add(event)?;
                     received.accepted += 1;
                 }
-                Verdict::Duplicate => { if std::env::var("DBG").is_ok() && event.is_derived() { eprintln!("DUP {:?} {} from {:?} pos {}", ledger.identity.author, event.id, self.source, facts.held.get(&event.id).map_or(0, |h| h.position)); } received.duplicates += 1}
+                Verdict::Duplicate => received.duplicates += 1,
                 Verdict::Restamped => {
                     forks.meet(&event.id, event)?;
                     received.duplicates += 1;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use synckit_core::{
-    Dot, Event, EventId, EventStore, Held, Limits, Mark, Needs, NodeId, Query, Result, StoredEvent, VectorClock,
+    Dot, Event, EventId, EventStore, Held, Limits, Mark, Needs, NodeId, Query, Result, StoredEvent,
+    VectorClock,
 };
 use synckit_plan::{Answer, Conflict, Receive, Renumber};
 
