@@ -18,6 +18,7 @@ mod client;
 mod config;
 mod digest;
 mod error;
+mod health;
 mod incoming;
 mod message;
 mod method;
