@@ -29,7 +29,7 @@ impl Health {
         let arrived = Instant::now();
         let mut last = self.0.lock().await;
         let began = Instant::now();
-        if last.as_ref().is_none_or(|last| last.began < arrived) {
+        if last.as_ref().is_none_or(|last| last.began <= arrived) {
             let trouble = ask(transport).await.err().map(|error| (error.kind(), error.message().to_owned()));
             let was = last.take().and_then(|asked| asked.trouble);
             match (&was, &trouble) {
