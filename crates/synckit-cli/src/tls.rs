@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use synckit::{Error, ErrorKind, Result};
-use synckit_net::{ClientTls, ServerTls, TlsIdentity};
+use synckit_net::{ClientTls, ServerTls, TlsFiles, TlsIdentity};
 
 /// The authorities that a command trusts when it calls a hub, and the certificate it shows to a hub that asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -24,11 +24,11 @@ pub(crate) struct ClientCertificates {
 /// The certificate that a hub shows, and whether it asks callers for theirs.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerCertificates {
-    /// The certificate (PEM, with its chain) shown where --listen is https:// or grpcs://
+    /// The certificate (PEM, with its chain) shown where --listen is https:// or grpcs://; read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert (PEM)
+    /// The private key of --tls-cert (PEM); read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
@@ -50,22 +50,29 @@ impl ClientCertificates {
             tls = tls.with_roots(&read(roots)?);
         }
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-            tls = tls.with_identity(TlsIdentity::new(read(cert)?, read(key)?));
+            tls = tls.with_identity(identity(cert, key)?);
         }
         Ok(tls)
     }
 }
 
 impl ServerCertificates {
-    /// Reads the certificates; returns `None` if none is named.
+    /// Checks that the certificates can be read, and returns settings that read them again when they change; `None` if
+    /// none is named.
     pub(crate) fn read(&self) -> Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let tls = ServerTls::new(TlsIdentity::new(read(cert)?, read(key)?));
+        let files = TlsFiles::new(cert, key);
+        files.read()?;
+        let tls = ServerTls::of_files(files);
         Ok(Some(match &self.client_ca {
             Some(roots) => tls.with_required_clients(read(roots)?),
             None => tls,
         }))
     }
+}
+
+fn identity(cert: &Path, key: &Path) -> Result<TlsIdentity> {
+    TlsFiles::new(cert, key).read()
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -108,6 +108,25 @@ fn a_hub_speaks_every_wire_at_once() {
 }
 
 #[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let place = Place::new();
+    certificates(&place);
+    let mut hub = place
+        .start("--json serve --db hub.db --listen https://127.0.0.1:0 --tls-cert hub.pem --tls-key hub.key");
+    let answer: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
+    let url = answer["urls"][0].as_str().expect("a URL").to_owned();
+    note(&place, "a", "note-1", "milk");
+    place.run(&format!("sync --db a.db {url} --ca ca.pem")).ok();
+    std::fs::rename(place.path("ca.pem"), place.path("old.pem")).expect("renames");
+    certificates(&place);
+    let started = std::time::Instant::now();
+    while place.run(&format!("sync --db a.db {url} --ca ca.pem")).code != Some(0) {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "the old certificate is shown");
+    }
+    place.run(&format!("sync --db a.db {url} --ca old.pem")).fails(1, &["authority"]);
+}
+
+#[test]
 fn an_option_that_would_do_nothing_is_refused() {
     let place = Place::new();
     certificates(&place);

@@ -8,6 +8,7 @@
 mod client;
 mod config;
 mod form;
+mod large;
 mod pull;
 mod push;
 mod route;
@@ -32,12 +33,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use synckit_core::{BoxStore, Error, ErrorKind, Limits, NodeId, Result};
 use synckit_plan::Entropy;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::client::{Contact, Known};
+use crate::large::Batch;
 use crate::route::{Call, Route};
 
 /// The most contents found alike that are remembered at a time. Beyond that, they are forgotten and found again.
@@ -79,13 +80,19 @@ impl fmt::Display for Client {
 
 impl GoRoutes {
     /// Carries out the call of a path whose method is right.
-    pub(crate) async fn call(&self, route: &Route, query: &str, body: Bytes) -> Result<Vec<u8>> {
+    pub(crate) async fn call(&self, route: &Route, query: &str, body: Batch) -> Result<Vec<u8>> {
         let client = self.client(route)?;
         match route.call {
             Call::LatestVersion => self.latest_version(&client).await,
-            Call::Push => self.push(&client, body).await,
+            Call::Push => match body {
+                Batch::Whole(body) => self.push(&client, body).await,
+                Batch::Part(part) => self.push_part(&client, part).await,
+            },
             Call::Pull => self.pull(&client, query).await,
-            Call::PullCursor => self.pull_cursor(&client, &body).await,
+            Call::PullCursor => match body {
+                Batch::Whole(body) => self.pull_cursor(&client, &body).await,
+                Batch::Part(_) => Err(Error::too_large("the request for a page is too large")),
+            },
             Call::Stream => Err(Error::new(ErrorKind::Internal, "a stream is answered on its own")),
         }
     }

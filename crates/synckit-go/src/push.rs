@@ -14,6 +14,7 @@ use synckit_wire::WireLimits;
 
 use crate::client::{Contact, Follows, Record, Rows, Sight};
 use crate::form::{Pushed, Unstored, read};
+use crate::large::Part;
 use crate::same_content::same_content;
 use crate::{Client, GoRoutes, REMEMBERED, entropy, now};
 
@@ -44,6 +45,16 @@ impl GoRoutes {
             client = %client, %error,
             "an old client is stuck: it pushes nothing after a refused event, until that is corrected or deleted in its table"
         );
+        Err(error)
+    }
+
+    /// Stores the events of a push that fit.
+    pub(super) async fn push_part(&self, client: &Client, part: Part) -> Result<Vec<u8>> {
+        if part.count > 0 {
+            self.push(client, part.events.clone()).await?;
+        }
+        let error = part.error();
+        tracing::warn!(client = %client, event = part.next, %error, "an old client is stuck: it sends too much at a time");
         Err(error)
     }
 

@@ -1,6 +1,8 @@
 //! Paths, and the form of an error.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -14,6 +16,7 @@ use synckit_remote::Admission;
 use synckit_wire::Format;
 
 use crate::GoRoutes;
+use crate::large::{Batch, Start};
 use crate::stream::MEDIA_TYPE;
 
 /// The most bytes of a body, compressed as well as unpacked: what go-sync-kit's own server accepts.
@@ -81,7 +84,10 @@ impl Route {
             Ok(coding @ (Coding::Identity | Coding::Gzip)) => coding,
             _ => return Err(unsupported("unsupported content encoding: send gzip or none")),
         };
-        check_announced(headers, BODY_BYTES)?;
+        // A push that is too large is taken as far as it fits.
+        if self.call != Call::Push {
+            check_announced(headers, BODY_BYTES)?;
+        }
         Ok(coding)
     }
 }
@@ -109,7 +115,7 @@ impl GoRoutes {
         let (parts, body) = request.into_parts();
         let not_found = || Error::new(ErrorKind::NotFound, "not found");
         let route = Route::at(parts.uri.path()).ok_or_else(not_found)?;
-        let coding = route.check(&parts.method, &parts.headers).map_err(fewer)?;
+        let coding = route.check(&parts.method, &parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         if route.call == Call::Stream {
             let mut answer = Response::new(self.stream(&route, query, admission).await?);
@@ -120,29 +126,18 @@ impl GoRoutes {
         }
         let mut arrival = admission.arrive(None);
         let idle = admission.config().timeouts.idle();
-        let body = body_of(body, BODY_BYTES, idle, &mut arrival).await.map_err(fewer)?;
+        let cut = Arc::new(AtomicBool::new(false));
+        let body = body_of(Start::of(body, cut.clone()), BODY_BYTES, idle, &mut arrival).await?;
         let turn = arrival.begin(None).await?;
         let call = async {
             let unfolded = coding.estimate(body.len());
-            let body = offload(unfolded, move || coding.unpack(body, DECODED_BYTES)).await;
-            let body = body.map_err(|error| fewer(error.into()).error)?;
+            let cut = cut.load(Ordering::Relaxed);
+            let body = offload(unfolded, move || Batch::unpack(coding, body, cut)).await?;
             self.call(&route, query, body).await
         };
         let text = turn.within(call).await?;
         Ok(packed(&parts.headers, "application/json", Format::Json, text).await?)
     }
-}
-
-/// Says what helps against a request that is too large: such a client sends the same batch again and again.
-fn fewer(problem: Problem) -> Problem {
-    if problem.error.kind() != ErrorKind::TooLarge {
-        return problem;
-    }
-    let message = problem.error.message();
-    let message =
-        format!("{message}; let the client push fewer events at a time: lower its SyncOptions.BatchSize");
-    tracing::warn!(%message, "an old client is stuck: it sends too much at a time");
-    Problem { error: Error::too_large(message), ..problem }
 }
 
 impl fmt::Debug for GoRoutes {

@@ -4,7 +4,7 @@
 //!
 //! - [`GrpcTransport`], [`PushStream`], [`ClientConfig`]: the calling side
 //! - [`GrpcService`], [`serve`], [`serve_tls`], [`ServerConfig`]: the answering side
-//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`]: TLS on each side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], [`TlsFiles`]: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -14,6 +14,7 @@ mod deadline;
 mod error;
 mod exchange;
 mod frame;
+mod health;
 mod method;
 mod outgoing;
 mod pages;
@@ -25,7 +26,7 @@ mod status;
 pub use backlog::PushStream;
 pub use exchange::{GrpcExchange, GrpcPages, GrpcTransport};
 pub use service::GrpcService;
-pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsFiles, TlsIdentity};
 pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls};
 
 // - `method`, `deadline`: the calls and their paths, and when a caller gives up

@@ -8,10 +8,10 @@ use synckit_net::{Guards, Protocol, Stream, run_connection};
 use synckit_remote::{Answer, Serve, ServerConfig};
 use tokio::sync::watch;
 use tonic::service::Routes;
-use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
 
 use crate::GRPC;
-use crate::method::SERVICE;
+use crate::health::Watched;
 use crate::service::GrpcService;
 
 /// The size of what every HTTP/2 caller sends first, whatever it wants: the preface and the header of a frame.
@@ -37,20 +37,12 @@ impl<T: Transport> Serve for GrpcService<T> {
         Guards { opening: Some((OPENING, config.timeouts.connect())), ..Guards::default() }
     }
 
-    async fn start(self, mut closing: watch::Receiver<bool>) -> Result<impl Answer> {
+    async fn start(self, closing: watch::Receiver<bool>) -> Result<impl Answer> {
         let config = *self.config();
-        let (mut health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status(SERVICE, ServingStatus::Serving).await;
-        let routes = Routes::new(self.with_closing(closing.clone())).add_service(health_service);
+        // Whoever watches the health is let go, which would otherwise keep its connection open.
+        let health = HealthServer::new(Watched::new(self.0.clone(), closing.clone()));
+        let routes = Routes::new(self.with_closing(closing)).add_service(health);
         let routes = reflection(routes)?.prepare();
-        tokio::spawn(async move {
-            // It ends with the server, also when the server is dropped.
-            let _ = closing.wait_for(|closing| *closing).await;
-            // Otherwise a caller that watches the health would keep its connection open.
-            for name in ["", SERVICE] {
-                health.clear_service_status(name).await;
-            }
-        });
         Ok(GrpcRoutes { routes, config })
     }
 }

@@ -5,8 +5,10 @@ mod common;
 
 use common::{Double, Server, event, hello, kind, pull, push};
 use futures_util::{StreamExt, stream};
-use synckit_core::{ErrorKind, Transport};
+use synckit_core::{ErrorKind, EventStore, Transport};
 use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcService, GrpcTransport, PushStream};
+use synckit_testkit::remote::store;
+use synckit_testkit::{Fault, FaultPlan, FaultyStore};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -45,6 +47,61 @@ async fn health_is_answered_and_its_watchers_do_not_hold_up_a_shutdown() {
     assert_eq!(watching.message().await.unwrap().unwrap().status().as_str_name(), "SERVING");
     server.stop();
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn health_fails_with_the_store_and_recovers_with_it() {
+    let plan = FaultPlan::new();
+    let store = FaultyStore::new(store("hub"), plan.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let service = GrpcService::new(synckit::Endpoint::new(store.clone()));
+    tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
+    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let mut check = async |service: &str| {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        let reason = answer.metadata().get("reason").map(|reason| reason.to_str().unwrap().to_owned());
+        (answer.get_ref().status().as_str_name().to_owned(), reason)
+    };
+    let serving = ("SERVING".to_owned(), None);
+    for service in ["", "synckit.v1.Sync"] {
+        assert_eq!(check(service).await, serving);
+        plan.nth_of_all(1, Fault::Crash);
+        for _ in 0..3 {
+            let (status, reason) = check(service).await;
+            assert!(status == "NOT_SERVING" && reason.is_some_and(|reason| !reason.is_empty()), "{status}");
+        }
+        plan.heal();
+        assert_eq!(check(service).await, serving);
+    }
+    store.inner().close().await.unwrap();
+    assert_eq!(check("").await.0, "NOT_SERVING");
+}
+
+#[tokio::test]
+async fn a_watcher_sees_the_store_fail_and_recover() {
+    let plan = FaultPlan::new();
+    let store = FaultyStore::new(store("hub"), plan.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let service = GrpcService::new(synckit::Endpoint::new(store));
+    tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
+    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let watching = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap();
+    let mut watching = watching.into_inner();
+    let mut next = async || watching.message().await.unwrap().unwrap().status().as_str_name().to_owned();
+    assert_eq!(next().await, "SERVING");
+    plan.nth_of_all(1, Fault::Crash);
+    assert_eq!(next().await, "NOT_SERVING");
+    plan.heal();
+    assert_eq!(next().await, "SERVING");
+    let unknown = health.check(HealthCheckRequest { service: "other".into() }).await.unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+    let mut unknown =
+        health.watch(HealthCheckRequest { service: "other".into() }).await.unwrap().into_inner();
+    assert_eq!(unknown.message().await.unwrap().unwrap().status().as_str_name(), "SERVICE_UNKNOWN");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //!
 //! - [`HttpTransport`], [`ClientConfig`]: the calling side
 //! - [`HttpService`], [`serve`], [`serve_tls`], [`ServerConfig`]: the answering side
-//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`]: TLS on each side
+//! - [`ClientTls`], [`ServerTls`], [`TlsIdentity`], [`TlsFiles`]: TLS on each side
 //! - [`Timeouts`]: how long each side waits for the other
 //! - [`routes`]: further routes beside synckit's own
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -24,7 +24,7 @@ mod service;
 pub use exchange::{HttpExchange, HttpTransport};
 pub use pages::HttpPages;
 pub use service::{HttpService, ResponseBody};
-pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use synckit_net::{ClientTls, ClientsTls, ServerTls, TlsFiles, TlsIdentity};
 pub use synckit_remote::{ClientConfig, ServerConfig, Timeouts, serve, serve_tls};
 
 // - `format`: JSON or protobuf, and how both sides agree

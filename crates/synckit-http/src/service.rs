@@ -94,6 +94,8 @@ impl<T: Transport> HttpService<T> {
         let route = Route::at(parts.uri.path())?;
         route.check(&parts.method)?;
         let Route::Call(method) = route else {
+            let unavailable = |error| Problem { status: StatusCode::SERVICE_UNAVAILABLE, error, allow: None };
+            self.service.check_health().await.map_err(unavailable)?;
             let status = Bytes::from_static(b"{\"status\":\"ok\"}\n");
             return Ok(reply(StatusCode::OK, media_type(Format::Json), status));
         };

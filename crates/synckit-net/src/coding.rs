@@ -103,6 +103,31 @@ impl Coding {
             Err(error) => Err(Error::invalid(format!("the message cannot be unpacked: {error}"))),
         }
     }
+
+    /// Unpacks the start of a message that may be larger than `most` bytes, or cut off. Never allocates more than that
+    /// and the window.
+    pub fn unpack_start(self, body: &Bytes, most: usize) -> Bytes {
+        let start = match self {
+            Coding::Identity => return body.slice(..body.len().min(most)),
+            Coding::Gzip => read_start(flate2::read::MultiGzDecoder::new(&**body), most),
+            Coding::Zstd => {
+                let decoder = zstd::Decoder::with_buffer(&**body).and_then(|mut decoder| {
+                    decoder.window_log_max(WINDOW_LOG)?;
+                    Ok(decoder)
+                });
+                decoder.map_or_else(|_| Vec::new(), |decoder| read_start(decoder, most))
+            }
+        };
+        start.into()
+    }
+}
+
+/// Reads to the end, or until it fails, but no more than allowed.
+fn read_start(reader: impl Read, most: usize) -> Vec<u8> {
+    let mut start = Vec::new();
+    // What came before an error is kept.
+    let _ = reader.take(most as u64).read_to_end(&mut start);
+    start
 }
 
 fn too_large(most: usize) -> Error {

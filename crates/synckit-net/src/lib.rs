@@ -2,7 +2,7 @@
 //!
 //! # Map
 //!
-//! - [`ClientTls`], [`ServerTls`], [`ClientsTls`], [`TlsIdentity`]: what a deployment sets about TLS
+//! - [`ClientTls`], [`ServerTls`], [`ClientsTls`], [`TlsIdentity`], [`TlsFiles`]: what a deployment sets about TLS
 //! - [`Protocol`], [`Dialer`], [`Acceptor`]: handshakes
 //! - [`Coding`]: zstd and gzip, with limits
 //! - [`Stream`], [`Counts`], [`Observe`], [`Observed`]: connections of any kind, counted and observed
@@ -36,4 +36,4 @@ pub use guards::Guards;
 pub use proxy::Proxy;
 pub use stream::{Counts, Observe, Observed, Stream};
 pub use tasks::{offload, raised};
-pub use tls::{Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsIdentity};
+pub use tls::{Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsFiles, TlsIdentity};

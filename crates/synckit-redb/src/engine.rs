@@ -38,7 +38,7 @@ impl Redb {
         let database = guarded(&*open).map_err(engine)?;
         let found = guarded(|| found(&database.begin_read()?)).map_err(engine)?;
         if found != Found::Store(1) {
-            opening.check(found, 1)?;
+            opening.check(found, 1..=1)?;
             guarded(|| make_tables(&database)).map_err(engine)?;
         }
         let opened = Opened { database: Some(database), failed: Arc::default() };

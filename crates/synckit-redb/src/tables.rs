@@ -1,6 +1,7 @@
 //! The table of each tree. Keys and values of 8 bytes have that length in their type, so that redb keeps no offsets.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::{
     AccessGuard, Error, Key, ReadOnlyTable, ReadTransaction, StorageError, TableDefinition, TableError,
@@ -40,10 +41,10 @@ impl Table {
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         Ok(match self {
-            Table::Events(table) => table.get(&short(key))?.map(Bytes::Long),
+            Table::Events(table) => table.get(&short(key))?.map(Bytes::row),
             Table::Places(table) => table.get(key)?.map(Bytes::short),
             Table::Aggregates(table) => table.get(key)?.map(|_| Bytes::Nothing),
-            Table::Notes(table) => table.get(key)?.map(Bytes::Long),
+            Table::Notes(table) => table.get(key)?.map(Bytes::long),
         })
     }
 
@@ -52,11 +53,11 @@ impl Table {
         Ok(match self {
             Table::Events(table) => {
                 let range = table.range::<&[u8; 8]>(&short(&keys.start)..&short(&keys.end))?;
-                entries(range, Bytes::short, Bytes::Long)
+                entries(range, Bytes::short, Bytes::row)
             }
-            Table::Places(table) => entries(table.range(long)?, Bytes::Long, Bytes::short),
-            Table::Aggregates(table) => entries(table.range(long)?, Bytes::Long, |_| Bytes::Nothing),
-            Table::Notes(table) => entries(table.range(long)?, Bytes::Long, Bytes::Long),
+            Table::Places(table) => entries(table.range(long)?, Bytes::long, Bytes::short),
+            Table::Aggregates(table) => entries(table.range(long)?, Bytes::long, |_| Bytes::Nothing),
+            Table::Notes(table) => entries(table.range(long)?, Bytes::long, Bytes::long),
         })
     }
 }
@@ -77,6 +78,18 @@ pub(crate) enum Bytes {
 }
 
 impl Bytes {
+    /// Looks at the bytes once: where a damaged page says that they are beyond its end, redb panics here and not later.
+    fn long(bytes: AccessGuard<'static, Long>) -> Self {
+        let _ = bytes.value();
+        Bytes::Long(bytes)
+    }
+
+    /// The row of an event. What a damaged page says to be beyond its end is a row of no bytes, which is damaged, so that
+    /// the other rows can be read.
+    fn row(bytes: AccessGuard<'static, Long>) -> Self {
+        catch_unwind(AssertUnwindSafe(|| Bytes::long(bytes))).unwrap_or(Bytes::Nothing)
+    }
+
     fn short(bytes: AccessGuard<'_, Short>) -> Self {
         Bytes::Short(*bytes.value())
     }

@@ -105,16 +105,18 @@ async fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused() {
+async fn a_newer_or_older_format_is_refused() {
     let (_directory, path) = directory();
     make(&path).await;
-    change(&path, |transaction| {
-        let format = 2_u64.to_be_bytes();
-        transaction.open_table(NOTES).expect("opens").insert(&b"\xffF"[..], &format[..]).expect("inserts");
-    });
-    let error = refused(config(&path)).await;
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("upgrade"), "{error}");
+    for (format, advice) in [(1_u64, "export"), (99, "upgrade")] {
+        change(&path, |transaction| {
+            let mut notes = transaction.open_table(NOTES).expect("opens");
+            notes.insert(&b"\xffF"[..], &format.to_be_bytes()[..]).expect("inserts");
+        });
+        let error = refused(config(&path)).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
 }
 
 #[tokio::test]

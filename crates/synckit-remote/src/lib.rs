@@ -19,6 +19,7 @@ mod client;
 mod config;
 mod digest;
 mod error;
+mod health;
 mod incoming;
 mod message;
 mod method;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::config::ServerConfig;
+use crate::health::Health;
 use crate::message::Packed;
 use crate::method::Method;
 use crate::pump::Pump;
@@ -27,12 +28,17 @@ use crate::pump::Pump;
 pub struct Service<T> {
     transport: Arc<T>,
     admission: Admission,
+    health: Arc<Health>,
 }
 
 impl<T: Transport> Service<T> {
     /// Creates a service that puts a transport on the wire.
     pub fn new(transport: T) -> Self {
-        Service { transport: Arc::new(transport), admission: Admission::new(ServerConfig::default()) }
+        Service {
+            transport: Arc::new(transport),
+            admission: Admission::new(ServerConfig::default()),
+            health: Arc::default(),
+        }
     }
 
     /// Sets limits and timeouts, for this clone and those made from it.
@@ -98,6 +104,17 @@ impl<T: Transport> Service<T> {
         })
     }
 
+    /// Checks that calls can be answered: asks the transport, which looks into its store, within 5 s. Needs no room
+    /// among the calls that run; of those who ask at the same time, one asks the transport.
+    ///
+    /// Can be dropped at any time.
+    ///
+    /// # Errors
+    /// Those of the transport, except `Denied`, by which a transport that knows its callers turns this one away.
+    pub async fn check_health(&self) -> Result<()> {
+        self.health.check(self.transport()).await
+    }
+
     /// Starts a subscription that writes its pages in this form.
     ///
     /// # Errors
@@ -112,7 +129,11 @@ impl<T: Transport> Service<T> {
 
 impl<T> Clone for Service<T> {
     fn clone(&self) -> Self {
-        Service { transport: self.transport.clone(), admission: self.admission.clone() }
+        Service {
+            transport: self.transport.clone(),
+            admission: self.admission.clone(),
+            health: self.health.clone(),
+        }
     }
 }
 

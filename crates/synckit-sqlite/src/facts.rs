@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 use synckit_core::{
     AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Note, Position, Query, Result,
     StoredEvent,
@@ -77,17 +77,27 @@ pub(crate) async fn all(
 ) -> Result<(Facts, i64)> {
     let Asked { mut facts, large, version } = ask(connection, begin, needs).await?;
     for (id, position) in large {
-        let sql = format!("SELECT CAST({} AS BLOB) FROM events WHERE position = ?", packed::EVENT);
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(position.cast_signed());
-        let row = query.fetch_one(&mut *connection).await.map_err(engine)?;
-        let mut fields = Fields::new(row.try_get(0).map_err(engine)?);
-        let stored = fields.stored().map_err(|(position, error)| unreadable(position, error))?;
+        let stored = stored(connection, position).await?;
+        let stored = stored.ok_or_else(|| Error::corrupt("the log has a gap").with("position", position))?;
         facts.held.insert(id, Held::of(position, &stored.event));
     }
     for aggregate in &needs.histories {
         facts.histories.insert(aggregate.clone(), history(connection, aggregate).await?);
     }
     Ok((facts, version))
+}
+
+/// The event at a position, if there is one.
+pub(crate) async fn stored(
+    connection: &mut SqliteConnection,
+    position: Position,
+) -> Result<Option<StoredEvent>> {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT CAST({} AS BLOB) FROM events WHERE position = ?", packed::EVENT));
+    let query = sqlx::query(SQL.as_str()).bind(position.cast_signed());
+    let Some(row) = query.fetch_optional(connection).await.map_err(engine)? else { return Ok(None) };
+    let mut fields = Fields::new(row.try_get(0).map_err(engine)?);
+    fields.stored().map(Some).map_err(|(position, error)| unreadable(position, error))
 }
 
 /// All events of an aggregate, in log order.

@@ -14,11 +14,12 @@ use synckit_core::{
     AggregateId, Data, Dot, Error, ErrorKind, Event, EventId, EventType, Mark, Metadata, NodeId, Result,
     StoreId, StoredEvent, Timestamp, VectorClock,
 };
+use synckit_store::checksum;
 
 const END: u8 = 0xff;
 
 /// A row of `events` as one value, in the order in which [`Fields::stored`] reads it.
-pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.mark, events.id, events.type, events.aggregate, \
+pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.mark, events.checksum, events.id, events.type, events.aggregate, \
      ifnull(events.origin, ''), ifnull(events.counter, ''), events.time, typeof(events.data), octet_length(events.data), \
      octet_length(events.clock), ifnull(octet_length(events.source), ''), events.metadata, events.data, events.clock, \
      ifnull(events.source, ''))";
@@ -98,6 +99,7 @@ impl<'a> Fields<'a> {
 
     fn event(&mut self) -> Result<(Mark, Option<StoreId>, Event), Unreadable> {
         let mark = self.mark()?;
+        let sum: u32 = self.number()?;
         let id = EventId::new(self.text()?)?;
         let event_type = EventType::new(self.text()?)?;
         let aggregate_id = AggregateId::new(self.text()?)?;
@@ -117,7 +119,7 @@ impl<'a> Fields<'a> {
             other => return Err(format!("data of type {other}").into()),
         };
         self.end()?;
-        let mut clock = self.bytes(clock)?;
+        let clock = self.bytes(clock)?;
         self.end()?;
         let source = match from_elsewhere {
             true => Some(StoreId::from_bytes(self.bytes(16)?.try_into()?)),
@@ -130,12 +132,12 @@ impl<'a> Fields<'a> {
             data,
             metadata,
             dot,
-            clock: VectorClock::decode(&mut clock)?,
+            clock: VectorClock::decode(&mut &*clock)?,
             time,
         };
-        match clock.is_empty() {
+        match sum == checksum::of(&event, clock, mark, source) {
             true => Ok((mark, source, event)),
-            false => Err("bytes after the clock".into()),
+            false => Err("the checksum of the row is another".into()),
         }
     }
 }

@@ -19,8 +19,8 @@ const APPLICATION_ID: i64 = 0x5359_4e4b;
 
 /// The steps from each schema version to the next. A step, once released, never changes.
 ///
-/// In `events`, `mark` and `time` have the bits of the mark and of the timestamp, and the type of `data` is the kind of data: TEXT is JSON,
-/// BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
+/// In `events`, `mark` and `time` have the bits of the mark and of the timestamp, `checksum` is over all that the row says of
+/// the event ([`checksum`](synckit_store::checksum)), and the type of `data` is the kind of data: TEXT is JSON, BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
 ///
 /// The index of aggregates goes by stretches of the log: new entries stay together however long the log is, and reading
 /// an aggregate looks into each stretch.
@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &["
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
     mark INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     aggregate TEXT NOT NULL,
@@ -45,8 +46,10 @@ CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT R
 PRAGMA application_id = 0x53594e4b;
 "];
 
+/// The version of the schema after the first step. No store has an older one.
+const OLDEST: u64 = 2;
 /// The version of the schema after all steps.
-const NEWEST: u64 = MIGRATIONS.len() as u64;
+const NEWEST: u64 = OLDEST - 1 + MIGRATIONS.len() as u64;
 
 /// Checks that this is a store, of the node if one is given; creates or migrates it where that is needed.
 ///
@@ -58,7 +61,7 @@ pub(crate) async fn set_up(connection: &mut SqliteConnection, opening: &Opening)
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(engine)?;
     let found = found(&mut transaction).await?;
-    let is_store = opening.check(found, NEWEST)?;
+    let is_store = opening.check(found, OLDEST..=NEWEST)?;
     let version = if let Found::Store(version) = found { version } else { 0 };
     migrate(&mut transaction, version).await?;
     if !is_store {
@@ -115,7 +118,7 @@ pub(crate) async fn write_ahead(connection: &mut SqliteConnection, patience: Dur
 }
 
 async fn migrate(connection: &mut SqliteConnection, from: u64) -> Result<()> {
-    for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > from) {
+    for (version, step) in (OLDEST..).zip(MIGRATIONS).filter(|(version, _)| *version > from) {
         raw_sql(*step).execute(&mut *connection).await.map_err(engine)?;
         let version = format!("PRAGMA user_version = {version}");
         raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut *connection).await.map_err(engine)?;

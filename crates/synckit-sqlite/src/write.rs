@@ -10,8 +10,10 @@ use std::sync::{Arc, LazyLock};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
 use synckit_core::{Data, Error, Event, Mark, Note, Plan, Position, Result, StoreId};
+use synckit_store::checksum;
 
 use crate::error::engine;
+use crate::facts;
 use crate::packed::{self, Bytes};
 
 /// How many rows a statement by itself inserts.
@@ -30,17 +32,20 @@ static WHOLE: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_f
 const COMMIT: &str = "; COMMIT";
 
 const DELETE: &str = "DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
-const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, id, type, aggregate, origin, counter, time, source, clock, \
+const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, checksum, id, type, aggregate, origin, counter, time, source, clock, \
      metadata, data) VALUES ";
-const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const COLUMNS: usize = 12;
+const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const COLUMNS: usize = 13;
 /// The ids that the rows have in between are longer than an id may be.
 const FREE: &str = "UPDATE events SET id = printf('%0300d', position), origin = NULL, counter = NULL \
      WHERE position IN (SELECT value FROM json_each(?1))";
-const RESTAMP: &str =
-    "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ? WHERE position = ?";
-
-const REMARK: &str = "UPDATE events SET mark = ?2 WHERE position >= ?1";
+const RESTAMP: &str = "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ?, checksum = ? \
+     WHERE position = ?";
+/// As [`checksum::remarked`].
+const REMARK: &str = "UPDATE events SET mark = ?2, checksum = (checksum \
+         - (mark & 4294967295) - ((mark >> 32) & 4294967295) + (?2 & 4294967295) + ((?2 >> 32) & 4294967295)) \
+         & 4294967295 \
+     WHERE position >= ?1";
 
 /// Replacing a row takes one search, updating it would take two.
 fn put(key: &str) -> String {
@@ -118,8 +123,8 @@ impl Writing {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Writing { restamp, remark: _, rows, put, delete } = self;
-        restamp.is_empty() && rows.is_empty() && put.is_empty() && delete.is_empty()
+        let Writing { restamp, remark, rows, put, delete } = self;
+        restamp.is_empty() && remark.is_none() && rows.is_empty() && put.is_empty() && delete.is_empty()
     }
 
     /// How many rows it appends.
@@ -179,19 +184,26 @@ async fn write_stamps(connection: &mut SqliteConnection, restamp: &[(Position, E
     if restamp.is_empty() {
         return Ok(());
     }
+    let mut beside = Vec::with_capacity(restamp.len());
+    for (position, _) in restamp {
+        let Some(stored) = facts::stored(connection, *position).await? else {
+            return Err(Error::corrupt("a plan changes an event that is not there"));
+        };
+        beside.push((stored.mark, stored.source));
+    }
     let mut arguments = SqliteArguments::default();
     add(&mut arguments, packed::array(restamp.iter().map(|(position, _)| position.cast_signed()))?)?;
-    let freed = sqlx::query_with(FREE, arguments).execute(&mut *connection).await.map_err(engine)?;
-    if freed.rows_affected() != restamp.len() as u64 {
-        return Err(Error::corrupt("a plan changes an event that is not there"));
-    }
-    for (position, event) in restamp {
+    execute(connection, FREE, arguments).await?;
+    for ((position, event), (mark, source)) in restamp.iter().zip(beside) {
         let mut arguments = SqliteArguments::default();
         add(&mut arguments, Arc::<str>::from(event.id.as_str()))?;
         let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
         bind_stamp(&mut arguments, event, origin)?;
-        add(&mut arguments, clock(event))?;
+        let clock = clock(event);
+        let sum = checksum::of(event, &clock, mark, source);
+        add(&mut arguments, clock)?;
         bind_data(&mut arguments, &event.data)?;
+        add(&mut arguments, i64::from(sum))?;
         add(&mut arguments, position.cast_signed())?;
         execute(connection, RESTAMP, arguments).await?;
     }
@@ -203,8 +215,8 @@ pub(crate) const SMALL: usize = LAST;
 
 /// Whether a plan is one visit, if nobody has written meanwhile. What comes with forks and renewals, which are rare, is not.
 pub(crate) fn is_small(plan: &Plan) -> bool {
-    let Plan { append, source: _, derived, mark: _, restamp, remark: _, put, delete } = plan;
-    let plain = derived.is_empty() && restamp.is_empty() && delete.is_empty();
+    let Plan { append, source: _, derived, mark: _, restamp, remark, put, delete } = plan;
+    let plain = derived.is_empty() && restamp.is_empty() && remark.is_none() && delete.is_empty();
     plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != Note::STORE)
 }
 
@@ -288,13 +300,15 @@ impl Binding {
             self.last += 1;
             add(arguments, self.last)?;
             add(arguments, mark.0.cast_signed())?;
+            let clock = clock(&event);
+            add(arguments, i64::from(checksum::of(&event, &clock, mark, source)))?;
             add(arguments, Arc::<str>::from(event.id.as_str()))?;
             add(arguments, self.name(0, event.event_type.as_str()))?;
             add(arguments, Arc::<str>::from(event.aggregate_id.as_str()))?;
             let origin = event.dot.as_ref().map(|dot| self.name(1, dot.node.as_str()));
             bind_stamp(arguments, &event, origin)?;
             add(arguments, source.map(|source| source.as_bytes().to_vec()))?;
-            add(arguments, clock(&event))?;
+            add(arguments, clock)?;
             add(arguments, event.metadata.shared_json())?;
             bind_data(arguments, &event.data)?;
         }

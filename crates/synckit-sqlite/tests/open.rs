@@ -53,13 +53,15 @@ async fn a_database_of_another_application_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_with_advice() {
+async fn a_newer_or_older_schema_is_refused_with_advice() {
     let (_directory, path) = directory();
     SqliteStore::open(config(&path)).await.expect("opens").close().await.expect("closes");
-    sql(&path, "PRAGMA user_version = 99").await;
-    let error = refused(config(&path)).await;
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.message().contains("upgrade"), "{error}");
+    for (version, advice) in [(1, "export"), (99, "upgrade")] {
+        sql(&path, &format!("PRAGMA user_version = {version}")).await;
+        let error = refused(config(&path)).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(advice), "{error}");
+    }
 }
 
 #[tokio::test]

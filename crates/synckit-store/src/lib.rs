@@ -4,11 +4,13 @@
 // - `key_value/`: a store over any ordered key-value engine
 // - `group/`: commits in groups
 // - `page.rs`, `row.rs`: building a page, and the binary form of an event
+// - `checksum.rs`: the checksum over what a store keeps of an event
 // - `opening.rs`, `random.rs`: checks at opening, and the randomness of a new store
 // - `file_config.rs`: what the settings of stores in files have in common
 // - `machine.rs`: a file that is opened on another machine than before
 // - `growth.rs`: waiting until a log grows
 
+pub mod checksum;
 mod file_config;
 pub mod group;
 mod growth;

@@ -1,5 +1,6 @@
 //! What is checked when a store is opened: whose it is, in which format, and whether one may be made.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use synckit_core::{Error, ErrorKind, Identity, NodeId, Note, Result, Secret, StoreId};
@@ -24,10 +25,10 @@ pub enum Found {
 /// use synckit_store::{Found, Opening};
 /// # fn main() -> synckit_core::Result<()> {
 /// let opening = Opening::new("files").with_node(NodeId::new("laptop")?);
-/// assert!(!opening.check(Found::Nothing, 1)?);
+/// assert!(!opening.check(Found::Nothing, 1..=1)?);
 /// let [identity, _] = opening.new_store()?;
 /// assert_eq!(opening.identity(Some(&identity.value))?.node.as_str(), "laptop");
-/// assert_eq!(opening.check(Found::Foreign, 1).map_err(|error| error.kind()), Err(ErrorKind::Conflict));
+/// assert_eq!(opening.check(Found::Foreign, 1..=1).map_err(|error| error.kind()), Err(ErrorKind::Conflict));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -107,13 +108,13 @@ impl Opening {
         self.path.as_ref()
     }
 
-    /// Checks what was found, and returns whether it is a store; otherwise one is to be made. `newest` is the newest
-    /// format that can be read; the oldest is 1.
+    /// Checks what was found, and returns whether it is a store; otherwise one is to be made. `known` are the
+    /// formats that can be read.
     ///
     /// # Errors
-    /// `Conflict` for what is not a store, `Unsupported` for a newer format, `Corrupt` for one that cannot be, and those
+    /// `Conflict` for what is not a store, `Unsupported` for a newer or an older format, `Corrupt` for one that cannot be, and those
     /// of [`Opening::new_store`] where there is nothing and nothing may be made.
-    pub fn check(&self, found: Found, newest: u64) -> Result<bool> {
+    pub fn check(&self, found: Found, known: RangeInclusive<u64>) -> Result<bool> {
         match found {
             Found::Nothing if self.may_create() => Ok(false),
             Found::Nothing => Err(self.absent()),
@@ -123,10 +124,16 @@ impl Opening {
                 Err(Error::new(ErrorKind::Conflict, message))
             }
             Found::Store(0) => Err(Error::corrupt("the format of this store makes no sense")),
-            Found::Store(format) if format > newest => {
+            Found::Store(format) if format > *known.end() => {
                 let message = "this store was made by a newer synckit; upgrade synckit to open it";
                 let error = Error::new(ErrorKind::Unsupported, message);
-                Err(error.with("format", format).with("newest known", newest))
+                Err(error.with("format", format).with("newest known", known.end()))
+            }
+            Found::Store(format) if format < *known.start() => {
+                let message = "this store was made by an older synckit, whose format this one does not read; export it \
+                               with that one and import it into a new store";
+                let error = Error::new(ErrorKind::Unsupported, message);
+                Err(error.with("format", format).with("oldest known", known.start()))
             }
             Found::Store(_) => Ok(true),
         }
@@ -181,9 +188,10 @@ mod tests {
 
     #[test]
     fn only_what_is_a_store_in_a_known_format_is_opened() {
-        let kind = |found| opening().check(found, 2).map_err(|error| error.kind());
-        assert_eq!((kind(Found::Store(1)), kind(Found::Store(2))), (Ok(true), Ok(true)));
-        assert_eq!(kind(Found::Store(3)), Err(ErrorKind::Unsupported));
+        let kind = |found| opening().check(found, 2..=3).map_err(|error| error.kind());
+        assert_eq!((kind(Found::Store(2)), kind(Found::Store(3))), (Ok(true), Ok(true)));
+        assert_eq!(kind(Found::Store(1)), Err(ErrorKind::Unsupported));
+        assert_eq!(kind(Found::Store(4)), Err(ErrorKind::Unsupported));
         assert_eq!(kind(Found::Store(0)), Err(ErrorKind::Corrupt));
         assert_eq!(kind(Found::Foreign), Err(ErrorKind::Conflict));
         assert_eq!(kind(Found::Nothing), Ok(false));
@@ -192,7 +200,7 @@ mod tests {
     #[test]
     fn nothing_is_made_unless_it_is_asked_for() {
         for opening in [Opening::new("test"), opening().with_create(false)] {
-            assert_eq!(opening.check(Found::Nothing, 1).expect_err("none").kind(), ErrorKind::NotFound);
+            assert_eq!(opening.check(Found::Nothing, 1..=1).expect_err("none").kind(), ErrorKind::NotFound);
             assert_eq!(opening.new_store().expect_err("none").kind(), ErrorKind::NotFound);
         }
         let named = NodeId::new("a~1").expect("valid");

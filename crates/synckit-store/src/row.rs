@@ -1,9 +1,12 @@
 //! The binary form of an event in a log.
 //!
-//! A version byte, a byte of flags, the mark (8 bytes, big-endian), the source (16 bytes, if there is one), the time (8
-//! bytes, big-endian), then id, type, aggregate, the dot if there is one (node and counter), clock, metadata, and to the
+//! A version byte, a byte of flags, the mark (8 bytes, big-endian), the checksum (4 bytes, big-endian), the
+//! source (16 bytes, if there is one), the time (8 bytes, big-endian), then id, type, aggregate, the dot if there is one (node and counter), clock, metadata, and to the
 //! end the data. A text is its length and its bytes; lengths and the counter are LEB128; the clock is in its own binary
 //! form. A form, once released, never changes: another one gets another version byte, and the old is still read.
+//!
+//! The checksum is the CRC-32 of the flags and of all that follows it, to which both halves of the mark are added, as in
+//! [`checksum`](crate::checksum). It is checked where an event is read, and not by [`beside`].
 //!
 //! ```
 //! use synckit_core::{Event, Mark};
@@ -18,13 +21,18 @@
 //! # Ok(()) }
 //! ```
 
+use std::ops::{Range, RangeFrom};
+
+use crc32fast::Hasher;
 use synckit_core::binary::{put_bytes, put_varint, take_text, take_varint};
 use synckit_core::{
     AggregateId, Data, Dot, Error, Event, EventId, EventType, Mark, Metadata, NodeId, Position, Result,
     StoreId, StoredEvent, Timestamp, VectorClock,
 };
 
-const VERSION: u8 = 1;
+use crate::checksum;
+
+const VERSION: u8 = 2;
 
 /// The data is JSON, not bytes.
 const JSON: u8 = 1;
@@ -40,6 +48,7 @@ pub fn encode(event: &Event, mark: Mark, source: Option<StoreId>) -> Vec<u8> {
     let mut row = Vec::with_capacity(event.size() + 64);
     row.extend_from_slice(&[VERSION, flags]);
     row.extend_from_slice(&mark.0.to_be_bytes());
+    row.extend_from_slice(&[0; 4]);
     if let Some(source) = source {
         row.extend_from_slice(source.as_bytes());
     }
@@ -54,7 +63,16 @@ pub fn encode(event: &Event, mark: Mark, source: Option<StoreId>) -> Vec<u8> {
     event.clock.encode(&mut row);
     put_bytes(&mut row, event.metadata.as_json().as_bytes());
     row.extend_from_slice(event.data.as_bytes());
+    let sum = checksum(flags, mark, &row[REST]);
+    row[SUM].copy_from_slice(&sum.to_be_bytes());
     row
+}
+
+/// Gives a row another mark. A damaged row stays damaged, and one of another form stays as it is.
+pub fn remark(row: &mut [u8], mark: Mark) {
+    let Ok(Parts { beside, sum, .. }) = parts(row) else { return };
+    row[MARK].copy_from_slice(&mark.0.to_be_bytes());
+    row[SUM].copy_from_slice(&checksum::remarked(sum, beside.mark, mark).to_be_bytes());
 }
 
 /// Reads the row at a position.
@@ -62,9 +80,14 @@ pub fn encode(event: &Event, mark: Mark, source: Option<StoreId>) -> Vec<u8> {
 /// # Errors
 /// `Corrupt`, naming the position.
 pub fn decode(position: Position, row: &[u8]) -> Result<StoredEvent> {
-    let read = beside_and_rest(row).and_then(|(beside, flags, rest)| Ok((beside, event(flags, rest)?)));
-    let (Beside { mark, source }, event) = read.map_err(|error| unreadable(position, error))?;
-    Ok(StoredEvent { position, mark, source, event })
+    let read = || {
+        let Parts { beside: Beside { mark, source }, flags, sum, rest } = parts(row)?;
+        if sum != checksum(flags, mark, &row[REST]) {
+            return Err(Error::invalid("the checksum of the row is another"));
+        }
+        Ok(StoredEvent { position, mark, source, event: event(flags, rest)? })
+    };
+    read().map_err(|error| unreadable(position, error))
 }
 
 /// Reads the row at a position, unless it came from this store.
@@ -92,23 +115,43 @@ pub struct Beside {
 /// # Errors
 /// `Corrupt`, naming the position.
 pub fn beside(position: Position, row: &[u8]) -> Result<Beside> {
-    beside_and_rest(row).map(|(beside, ..)| beside).map_err(|error| unreadable(position, error))
+    parts(row).map(|parts| parts.beside).map_err(|error| unreadable(position, error))
 }
 
 fn unreadable(position: Position, error: Error) -> Error {
     Error::corrupt("an event of the log cannot be read").with("position", position).with_source(error)
 }
 
-/// The parts before the event, the flags, and the bytes of the event.
-fn beside_and_rest(mut row: &[u8]) -> Result<(Beside, u8, &[u8])> {
+/// What a row has before the event, and the bytes of the event.
+struct Parts<'r> {
+    beside: Beside,
+    flags: u8,
+    sum: u32,
+    rest: &'r [u8],
+}
+
+/// Where the mark stands in a row, where its checksum, and what follows that.
+const MARK: Range<usize> = 2..10;
+const SUM: Range<usize> = 10..14;
+const REST: RangeFrom<usize> = 14..;
+
+fn checksum(flags: u8, mark: Mark, rest: &[u8]) -> u32 {
+    let mut crc = Hasher::new();
+    crc.update(&[flags]);
+    crc.update(rest);
+    checksum::with_mark(crc.finalize(), mark)
+}
+
+fn parts(mut row: &[u8]) -> Result<Parts<'_>> {
     let row = &mut row;
     let [version, flags] = take_array(row)?;
     if version != VERSION {
         return Err(Error::invalid(format!("the form of the row has version {version}, not {VERSION}")));
     }
     let mark = Mark(u64::from_be_bytes(take_array(row)?));
+    let sum = u32::from_be_bytes(take_array(row)?);
     let source = if flags & HAS_SOURCE == 0 { None } else { Some(StoreId::from_bytes(take_array(row)?)) };
-    Ok((Beside { mark, source }, flags, row))
+    Ok(Parts { beside: Beside { mark, source }, flags, sum, rest: row })
 }
 
 fn event(flags: u8, mut row: &[u8]) -> Result<Event> {
@@ -184,13 +227,56 @@ mod tests {
     fn a_row_cut_short_or_of_another_version_is_corrupt() {
         let event = &samples()[0];
         let row = encode(event, Mark(5), None);
-        for length in 0..row.len() - event.data.as_bytes().len() {
+        for length in 0..row.len() {
             let error = decode(3, &row[..length]).expect_err("is cut short");
             assert_eq!(error.kind(), synckit_core::ErrorKind::Corrupt);
             assert_eq!(error.context(), [("position", "3".to_owned())]);
         }
         let mut newer = row;
-        newer[0] = 2;
-        assert!(decode(3, &newer).expect_err("is newer").to_string().contains("version 2"));
+        newer[0] = VERSION + 1;
+        assert!(decode(3, &newer).expect_err("is newer").to_string().contains("version 3"));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        for event in samples() {
+            for source in [None, Some(StoreId::from_bytes([9; 16]))] {
+                let row = encode(&event, Mark(5 << 40), source);
+                for bit in 0..row.len() * 8 {
+                    let mut flipped = row.clone();
+                    flipped[bit / 8] ^= 1 << (bit % 8);
+                    let error = decode(3, &flipped).expect_err("is another");
+                    assert_eq!(error.kind(), synckit_core::ErrorKind::Corrupt);
+                    assert_eq!(error.context(), [("position", "3".to_owned())]);
+                }
+                for byte in 0..row.len() {
+                    for other in (0..=u8::MAX).filter(|other| *other != row[byte]) {
+                        let mut another = row.clone();
+                        another[byte] = other;
+                        assert!(decode(3, &another).is_err(), "byte {byte} as {other}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_mark_leaves_a_row_whole_and_a_damaged_one_damaged() {
+        for event in samples() {
+            for (before, after) in
+                [(0, u64::MAX), (1 << 63, 7), (u64::MAX, 1 << 31)].map(|(b, a)| (Mark(b), Mark(a)))
+            {
+                let mut row = encode(&event, before, None);
+                let mut damaged = row.clone();
+                remark(&mut row, after);
+                assert_eq!(row, encode(&event, after, None));
+                let last = damaged.len() - 1;
+                damaged[last] ^= 1;
+                remark(&mut damaged, after);
+                assert_eq!(beside(7, &damaged).expect("reads").mark, after);
+                assert!(decode(7, &damaged).is_err());
+                remark(&mut damaged[..9], before);
+            }
+        }
     }
 }

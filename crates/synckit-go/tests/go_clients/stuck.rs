@@ -141,6 +141,34 @@ async fn a_filter_that_leaves_out_some_events_gets_all_others_and_is_not_thought
     assert_eq!(hub.conflicts().await, ["a1"]);
 }
 
+/// The hub cannot know that a filter was changed, and asks for the rows after the last one it has seen.
+#[tokio::test]
+async fn older_rows_that_a_wider_filter_lets_through_are_pushed_under_another_name_only() {
+    let hub = Hub::start().await;
+    let mut ann = Table::new("/clients/ann").with_filter(|event| event["type"] == "Noted");
+    let mut left_out = event("left out", "x", json!(1))["event"].take();
+    left_out["type"] = json!("Drafted");
+    assert!(ann.insert(left_out));
+    ann.record("noted", "x");
+    for _ in 0..2 {
+        ann.sync(&hub).await.unwrap();
+    }
+    assert!(hub.ids().await.contains("noted") && !hub.ids().await.contains("left out"));
+    let mut ann = ann.with_filter(|_| true);
+    ann.record("later", "x");
+    for _ in 0..3 {
+        ann.sync(&hub).await.unwrap();
+    }
+    assert!(hub.ids().await.contains("later") && !hub.ids().await.contains("left out"));
+    let mut bob = Table::new("/clients/bob");
+    for (_, row) in &ann.rows {
+        assert!(bob.insert(row.clone()));
+    }
+    bob.sync(&hub).await.unwrap();
+    assert!(hub.ids().await.contains("left out"));
+    assert_eq!(hub.log().await.len(), 3, "what the hub had is the same event");
+}
+
 #[tokio::test]
 async fn a_large_table_reaches_its_new_row_within_the_time_of_one_sync() {
     let hub = Hub::start().await;
@@ -289,4 +317,43 @@ async fn the_hub_logs_which_client_is_stuck_and_why() {
     let log = std::fs::read_to_string(&path).unwrap();
     let line = log.lines().find(|line| line.contains("stuck")).expect("a line about it");
     assert!(line.contains("WARN") && line.contains("go-ann") && line.contains("bad row"), "{line}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_is_stored_as_far_as_it_fits_and_the_next_event_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.log");
+    let log = Arc::new(std::fs::File::create(&path).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let hub = Hub::start().await;
+    let clients = [("ann", Table::v0_8("/clients/ann")), ("bob", Table::new("/clients/bob"))];
+    for (name, mut table) in clients {
+        // A batch of 100 such events has 20 MB, of which the first 10 MiB fit, or 20 MiB unpacked.
+        let text = "0123456789".repeat(if name == "ann" { 20_000 } else { 24_000 });
+        for n in 0..150 {
+            let id = format!("{name}-{n}");
+            assert!(table.insert(event(&id, &format!("x{n}"), json!(text))["event"].take()));
+        }
+        let mut stored = 0;
+        while let Err(error) = table.sync(&hub).await {
+            let now = hub.ids().await.iter().filter(|id| id.starts_with(name)).count();
+            assert!(now > stored, "every sync gets on: {error}");
+            stored = now;
+            let next = format!("{name}-{stored}");
+            assert!(
+                error.contains(&format!("{next:?}")) && error.contains("SyncOptions.BatchSize"),
+                "{error}"
+            );
+            let log = std::fs::read_to_string(&path).unwrap();
+            let line = log.lines().rev().find(|line| line.contains("stuck")).expect("a line about it");
+            assert!(line.contains(&format!("go-{name}")) && line.contains(&next), "{line}");
+        }
+        assert!(stored > 0, "it was too much at a time");
+        assert!(hub.ids().await.contains(&format!("{name}-149")));
+        // It goes on receiving and writing as before.
+        table.record(&format!("{name}-later"), "x");
+        table.sync(&hub).await.unwrap();
+        assert!(hub.ids().await.contains(&format!("{name}-later")));
+    }
 }

@@ -1,8 +1,12 @@
-//! What a deployment sets about TLS. Everything is PEM text: where it is kept is up to the program.
+//! What a deployment sets about TLS. Everything is PEM: text, or for a server also files that are read again when they
+//! change.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use synckit_core::{Error, ErrorKind, Result};
 
 /// What one side identifies itself with: a chain of certificates and the private key of the first. `Debug` does not
 /// show the key.
@@ -14,7 +18,7 @@ use serde::{Deserialize, Serialize};
 ///     Ok(TlsIdentity::new(std::fs::read_to_string("chain.pem")?, std::fs::read_to_string("key.pem")?))
 /// }
 /// ```
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsIdentity {
     /// The certificate of this side, followed by those between it and an authority, as PEM.
@@ -35,6 +39,46 @@ impl fmt::Debug for TlsIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsIdentity").field("chain", &self.chain).finish_non_exhaustive()
     }
+}
+
+/// The PEM files of a [`TlsIdentity`], which something else renews.
+///
+/// A server looks at them when a connection begins, at most once a second. If they have changed, this connection and
+/// later ones get what is in them now; connections that are open go on. A pair that cannot be read, or whose halves do
+/// not belong together, is not used: the pair before stays, the log says so, and the files are tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The file of [`TlsIdentity::chain`].
+    pub chain: PathBuf,
+    /// The file of [`TlsIdentity::key`].
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Names the file of a chain and the file of its key.
+    pub fn new(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        TlsFiles { chain: chain.into(), key: key.into() }
+    }
+
+    /// Reads both files as they are now. This blocks the thread.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied` and `Invalid`, with the name of the file.
+    pub fn read(&self) -> Result<TlsIdentity> {
+        Ok(TlsIdentity { chain: read(&self.chain)?, key: read(&self.key)? })
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+            _ => ErrorKind::Invalid,
+        };
+        Error::new(kind, "the PEM file cannot be read").with("file", path.display()).with_source(error)
+    })
 }
 
 /// Whom the calling side trusts, and what it shows to a server that asks. Used with a URL that asks for TLS, such as
@@ -106,8 +150,12 @@ impl ClientTls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
-    /// The certificate and key of the server.
+    /// The certificate and key of the server. Not used with `files`.
+    #[serde(default)]
     pub identity: TlsIdentity,
+    /// The files of the certificate and the key, which are read again when they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<TlsFiles>,
     /// Which certificates callers must show. Unless this is set, they are not asked for any.
     #[serde(default)]
     pub clients: Option<ClientsTls>,
@@ -126,7 +174,13 @@ pub struct ClientsTls {
 impl ServerTls {
     /// Creates settings that show this certificate, and ask callers for none.
     pub fn new(identity: TlsIdentity) -> Self {
-        ServerTls { identity, clients: None }
+        ServerTls { identity, files: None, clients: None }
+    }
+
+    /// Creates settings that show the certificate that is in these files when a connection begins, and ask callers for
+    /// none.
+    pub fn of_files(files: TlsFiles) -> Self {
+        ServerTls { identity: TlsIdentity::default(), files: Some(files), clients: None }
     }
 
     /// Turns away callers without a certificate that one of these authorities (PEM) signed.

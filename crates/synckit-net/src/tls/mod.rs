@@ -4,6 +4,7 @@
 //! - `config`: what a deployment sets, in PEM
 //! - `protocol`: what a transport speaks within TLS
 //! - `client`, `server`: both ends of a handshake
+//! - `shown`: the certificate of a server, which may change while it serves
 //! - `pinned`: a certificate that is trusted as it is
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
@@ -22,11 +23,13 @@ mod pinned;
 mod read;
 #[cfg(feature = "tls")]
 mod server;
+#[cfg(feature = "tls")]
+mod shown;
 
 #[cfg(not(feature = "tls"))]
 mod without;
 
-pub use config::{ClientTls, ClientsTls, ServerTls, TlsIdentity};
+pub use config::{ClientTls, ClientsTls, ServerTls, TlsFiles, TlsIdentity};
 pub use protocol::Protocol;
 
 #[cfg(not(feature = "tls"))]

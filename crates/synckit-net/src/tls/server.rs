@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::read::{add_roots, identity, provider, wrong};
+use super::read::{add_roots, provider, wrong};
+use super::shown::Shown;
 use super::{Protocol, ServerTls};
 use crate::{Stream, explain};
 
@@ -22,14 +23,17 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Acceptor {
     acceptor: TlsAcceptor,
+    shown: Arc<Shown>,
     protocol: Protocol,
 }
 
 impl Acceptor {
-    /// Creates an acceptor that uses these settings for every connection.
+    /// Creates an acceptor that uses these settings for every connection. Files that they name are read here, which
+    /// blocks the thread, and again when they change (see [`TlsFiles`](super::TlsFiles)).
     ///
     /// # Errors
-    /// `Invalid` for settings that cannot be read; `Unsupported` without the feature `tls`.
+    /// `Invalid` for settings that cannot be read, `NotFound` and `Denied` for files; `Unsupported` without the feature
+    /// `tls`.
     pub fn new(protocol: Protocol, config: &ServerTls) -> Result<Acceptor> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -45,11 +49,10 @@ impl Acceptor {
                 builder.with_client_cert_verifier(verifier.build().map_err(|error| unfit(error.into()))?)
             }
         };
-        let (chain, key) = identity(&config.identity, "the server's")?;
-        let unfit = wrong("the server's certificate and private key do not match");
-        let mut settings = builder.with_single_cert(chain, key).map_err(|error| unfit(error.into()))?;
+        let shown = Arc::new(Shown::new(config)?);
+        let mut settings = builder.with_cert_resolver(shown.clone());
         settings.alpn_protocols = vec![protocol.alpn.into()];
-        Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), protocol })
+        Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), shown, protocol })
     }
 
     /// Shakes hands. A peer that fails is told why before its connection ends. There is no time limit, so the caller of
@@ -59,6 +62,7 @@ impl Acceptor {
     /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS
     /// or this protocol, otherwise `Unavailable`.
     pub async fn accept(&self, stream: impl Stream + 'static) -> Result<Box<dyn Stream>> {
+        self.shown.look().await;
         match self.acceptor.accept(stream).into_fallible().await {
             Ok(stream) => Ok(Box::new(stream)),
             Err((error, mut stream)) => {

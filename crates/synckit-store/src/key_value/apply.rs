@@ -22,8 +22,8 @@ pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
         change.put(*position, event, beside)?;
     }
     for position in plan.remark.map(|from| from.max(1)..=last).into_iter().flatten() {
-        let StoredEvent { source, event, .. } = Log(&change.0).stored(position)?;
-        let row = row::encode(&event, plan.mark, source);
+        let mut row = Log(&change.0).row(position)?.as_ref().to_vec();
+        row::remark(&mut row, plan.mark);
         change.0.batch.put(Tree::Events, keys::event(position), row);
     }
     for ((event, source), position) in plan.rows().zip(last + 1..) {

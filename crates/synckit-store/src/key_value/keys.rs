@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use synckit_core::{AggregateId, Dot, Error, EventId, Position, Result};
 
-/// The version of the keys. That of the rows stands in each row.
-pub(crate) const VERSION: u64 = 1;
+/// The version of the keys and of the oldest rows. That of a row also stands in the row.
+pub(crate) const VERSION: u64 = 2;
 pub(crate) const FORMAT: &[u8] = b"\xffF";
 pub(crate) const LAST: &[u8] = b"\xffL";
 

@@ -98,7 +98,7 @@ impl<S: Snapshot> Log<'_, S> {
         Ok(row.and_then(|row| Some(row::beside(position, row.as_ref()).ok()?.mark)))
     }
 
-    fn row(&self, position: Position) -> Result<S::Bytes> {
+    pub(crate) fn row(&self, position: Position) -> Result<S::Bytes> {
         let row = self.0.get(Tree::Events, &keys::event(position))?;
         row.ok_or_else(|| Error::corrupt("the log has a gap").with("position", position))
     }

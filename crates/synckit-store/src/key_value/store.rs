@@ -63,7 +63,7 @@ impl<E: KeyValue> KeyValueLog<E> {
 
     fn start(engine: E, opening: Opening) -> Result<Self> {
         let snapshot = engine.snapshot()?;
-        if !opening.check(Log(&snapshot).found()?, keys::VERSION)? {
+        if !opening.check(Log(&snapshot).found()?, keys::VERSION..=keys::VERSION)? {
             let mut batch = Batch::default();
             batch.put(Tree::Notes, keys::FORMAT.to_vec(), keys::VERSION.to_be_bytes().to_vec());
             for note in opening.new_store()? {

@@ -109,6 +109,7 @@ macro_rules! remote_tls_conformance {
             tls: a_server_is_reached_through_a_proxy;
             tls: a_server_of_an_unknown_authority_is_refused;
             tls: an_expired_certificate_is_named_so;
+            tls: a_renewed_certificate_is_shown_to_new_connections;
             tls: clients_show_certificates_where_they_must;
             tls: clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_is_taken;
             tls: tls_to_a_plain_port_is_told_so;

@@ -1,7 +1,9 @@
 //! TLS with real sockets and certificates: who is let in, who is not, and which error each side gets.
 
+use std::time::{Duration, Instant};
+
 use synckit_core::{Error, ErrorKind, Transport};
-use synckit_net::{ClientTls, ServerTls, TlsIdentity};
+use synckit_net::{ClientTls, ServerTls, TlsFiles, TlsIdentity};
 use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,6 +120,57 @@ pub async fn an_expired_certificate_is_named_so<W: Wire>() {
     let error = refused(&server.secure_client(HERE, trusting(&authority))).await;
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.message().contains("expired"), "{error}");
+}
+
+/// Writes a pair into its files.
+fn put(files: &TlsFiles, identity: &TlsIdentity) {
+    std::fs::write(&files.chain, &identity.chain).unwrap();
+    std::fs::write(&files.key, &identity.key).unwrap();
+}
+
+/// Calls again and again until somebody who trusts only this authority is answered.
+async fn until_shown<W: Wire>(server: &Running<W>, authority: &Authority) {
+    let started = Instant::now();
+    while server.secure_client(HERE, trusting(authority)).hello(hello()).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the new certificate is not shown");
+    }
+}
+
+/// New connections get the certificate that is in the files by then. A pair that cannot be used changes nothing.
+pub async fn a_renewed_certificate_is_shown_to_new_connections<W: Wire>() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let directory = tempfile::tempdir().unwrap();
+    let files = TlsFiles::new(directory.path().join("hub.pem"), directory.path().join("hub.key"));
+    put(&files, &first.server(HERE));
+    let server = start::<W>(ServerTls::of_files(files.clone())).await;
+    let open = server.secure_client(HERE, trusting(&first));
+    assert!(open.hello(hello()).await.is_ok());
+    let renewed = second.server(HERE);
+    put(&files, &renewed);
+    until_shown(&server, &second).await;
+    assert_eq!(refused(&server.secure_client(HERE, trusting(&first))).await.kind(), ErrorKind::Denied);
+    assert!(open.hello(hello()).await.is_ok(), "the open connection goes on");
+
+    let third = first.server(HERE);
+    let half = &third.chain[..third.chain.len() / 2];
+    for (chain, key) in [(half, &renewed.key[..]), (&third.chain, &renewed.key), (&third.chain, "no key")] {
+        put(&files, &TlsIdentity::new(chain, key));
+        // Long enough for another look at the files.
+        let looked = Instant::now();
+        while looked.elapsed() < Duration::from_millis(1_500) {
+            assert!(server.secure_client(HERE, trusting(&second)).hello(hello()).await.is_ok());
+        }
+    }
+    std::fs::write(&files.key, &third.key).unwrap();
+    until_shown(&server, &first).await;
+    std::fs::remove_file(&files.chain).unwrap();
+    assert!(server.secure_client(HERE, trusting(&first)).hello(hello()).await.is_ok());
+    // As tools replace files: by a rename.
+    let fresh = directory.path().join("fresh");
+    std::fs::write(&files.key, &renewed.key).unwrap();
+    std::fs::write(&fresh, &renewed.chain).unwrap();
+    std::fs::rename(&fresh, &files.chain).unwrap();
+    until_shown(&server, &second).await;
 }
 
 /// A server that requires certificates lets in clients whose certificate its authority signed, and refuses the

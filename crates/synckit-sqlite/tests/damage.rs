@@ -1,0 +1,147 @@
+//! Damaged files: an event is reported as damaged or returned as it was.
+
+mod support;
+
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use support::{directory, event_id, node};
+use synckit_core::{Data, Dot, ErrorKind, Event, EventStore, Metadata, Position, Query, VectorClock};
+use synckit_sqlite::{SqliteConfig, SqliteStore};
+use synckit_testkit::{Rng, plans};
+
+fn one(id: &str) -> synckit_plan::Record {
+    support::one("n", id)
+}
+
+/// Flips bits of a file where the rows are, one at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_never_alters_an_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, damaged) = (directory.path().join("store"), directory.path().join("damaged"));
+    let store = SqliteStore::open_as(&path, node("n")).await.expect("opens");
+    for number in 0..6 {
+        store.commit(one(&format!("recorded-{number}"))).await.expect("commits");
+    }
+    let sent = (1..=4).map(|counter| Event {
+        id: event_id(&format!("sent-{counter}")),
+        data: Data::json(format!("{{\"text\":\"FAR {counter}\"}}")).expect("valid"),
+        metadata: Metadata::json("{\"by\":\"ann\"}").expect("valid"),
+        dot: Some(Dot::new(node("far"), counter)),
+        clock: VectorClock::from_entries([(node("far"), counter)]).expect("small"),
+        ..plans::event("e", counter)
+    });
+    store.commit(plans::receive(7, sent.collect())).await.expect("commits");
+    let before = plans::content(&store).await.log;
+    store.close().await.expect("closes");
+    let good = std::fs::read(&path).expect("reads");
+    let places = plans::on_pages_with(&good, b"FAR 4");
+    assert!(!places.is_empty());
+    let (mut rng, mut reported) = (Rng::new(7), 0);
+    for _ in 0..300 {
+        let place = places[rng.below(places.len())];
+        let mut bytes = good.clone();
+        bytes[place] ^= 1 << rng.below(8);
+        for file in std::fs::read_dir(directory.path()).expect("lists") {
+            let file = file.expect("is there").path();
+            if file != path {
+                std::fs::remove_file(file).expect("removes");
+            }
+        }
+        std::fs::write(&damaged, bytes).expect("writes");
+        match SqliteStore::open(SqliteConfig::new(&damaged)).await {
+            Ok(store) => {
+                reported += plans::damage_reported(&store, &before).await;
+                drop(store.close().await);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                reported += 1;
+            }
+        }
+    }
+    assert!(reported > 100, "only {reported} calls reported damage");
+}
+
+/// Changes the file past the store.
+async fn sql(path: &Path, statement: &str) {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("connects");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.expect("runs");
+    connection.close().await.expect("closes");
+}
+
+async fn damaged_at(store: &SqliteStore, after: Position) -> Option<String> {
+    let error = store.read(Query::after(after)).await.err()?;
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    error.context().iter().find(|(key, _)| *key == "position").map(|(_, value)| value.clone())
+}
+
+/// Every column that says something of an event is covered by the checksum of its row.
+#[tokio::test]
+async fn a_change_of_any_column_is_reported_with_the_position() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("n")).await.expect("opens");
+    let [first, second] = plans::swap();
+    store.commit(plans::Fixed(first)).await.expect("commits");
+    store.commit(plans::Fixed(second)).await.expect("commits");
+    store.close().await.expect("closes");
+    for change in [
+        "mark = mark + 1",
+        "checksum = checksum + 1",
+        "id = 'another'",
+        "type = 'Another'",
+        "aggregate = 'another'",
+        "origin = 'another'",
+        "origin = NULL, counter = NULL",
+        "counter = 99",
+        "time = time + 1",
+        "source = NULL",
+        "source = zeroblob(16)",
+        "clock = CAST(clock || x'00' AS BLOB)",
+        "metadata = '{\"a\":1}'",
+        "data = '2'",
+        "data = CAST(data AS BLOB)",
+    ] {
+        let damaged = path.with_extension(change.len().to_string());
+        std::fs::copy(&path, &damaged).expect("copies");
+        sql(&damaged, &format!("UPDATE events SET {change} WHERE position = 2")).await;
+        let store = SqliteStore::open(SqliteConfig::new(&damaged)).await.expect("opens");
+        // The page before it ends there, and the rest is read.
+        let page = store.read(Query::after(0)).await.expect("reads");
+        assert_eq!((page.events.len(), page.scanned_to, page.more), (1, 1, true), "{change}");
+        assert_eq!(damaged_at(&store, 1).await.as_deref(), Some("2"), "{change}");
+        assert_eq!(damaged_at(&store, 2).await, None, "{change}");
+        store.close().await.expect("closes");
+        std::fs::remove_file(&damaged).expect("removes");
+    }
+}
+
+/// Another mark, which a renumbering gives to all that follows, does not mend a damaged row.
+#[tokio::test]
+async fn a_damaged_row_stays_damaged_under_another_mark() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("n")).await.expect("opens");
+    for id in ["e1", "e2", "e3"] {
+        store.commit(one(id)).await.expect("commits");
+    }
+    sql(&path, "UPDATE events SET data = '7' WHERE position = 2").await;
+    let remark = |mark| synckit_core::Plan {
+        mark: synckit_core::Mark(mark),
+        remark: Some(1),
+        put: vec![plans::note("k", "")],
+        ..synckit_core::Plan::default()
+    };
+    for mark in [u64::MAX, 0, 1 << 63, u64::from(u32::MAX), 5] {
+        store.commit(plans::Fixed(remark(mark))).await.expect("commits");
+        assert_eq!(damaged_at(&store, 1).await.as_deref(), Some("2"));
+        for after in [0, 2] {
+            let page = store.read(Query::after(after).at_most(1, usize::MAX)).await.expect("reads");
+            assert_eq!(page.events[0].mark.0, mark);
+        }
+    }
+    sql(&path, "UPDATE events SET data = '1' WHERE position = 2").await;
+    let log = support::log(&store).await;
+    assert!(log.len() == 3 && log.iter().all(|stored| stored.mark.0 == 5));
+}
