@@ -8,6 +8,7 @@ use synckit::{
     transport::{Caller, PushRequest},
 };
 use synckit_memory::MemoryStore;
+use synckit_testkit::{Call, FaultPlan, FaultyStore};
 
 const NOW: u64 = 1_790_000_000_000;
 const YEAR: u64 = 365 * 24 * 3_600_000;
@@ -125,4 +126,29 @@ async fn a_place_that_a_copy_of_the_peer_was_asked_up_to_is_given_up() {
     one.edit(vec![Note::json(key, &pull).expect("a note")], Vec::new()).await.expect("written");
     manager(&one, &hub).sync().await.expect("syncs");
     agree(&[&one, &hub]).await;
+}
+
+/// What was recorded since a backup gets fresh dots in several commits, all under one name.
+#[tokio::test]
+async fn many_events_get_fresh_dots_part_by_part_under_one_name() {
+    let (one, hub) = (store("phone"), store("hub"));
+    let backup = one.copy();
+    manager(&one, &hub).replica().record([note("n-0")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    let plan = FaultPlan::new();
+    let restored = FaultyStore::new(backup.clone(), plan.clone());
+    let sync = SyncManager::builder(restored, Endpoint::new(hub.clone())).with_batch_size(3).build();
+    for of in 0..5 {
+        let notes = (0..2).map(|_| note(&format!("n-{of}")));
+        sync.replica().record(notes).await.expect("recorded");
+    }
+    let before = plan.calls(Call::Commit);
+    let report = sync.sync().await.expect("syncs");
+    assert_eq!((report.recovery.renumbered, report.refused_count), (10, 0), "{report:?}");
+    assert!(plan.calls(Call::Commit) - before > 5, "no commit holds more than a batch");
+    let events = hub.read(Query::after(1)).await.expect("a page").events;
+    let names: Vec<_> = events.iter().filter_map(|stored| stored.event.author()).collect();
+    assert!(names.len() == 10 && names.iter().all(|name| *name == names[0]), "{names:?}");
+    manager(&backup, &hub).sync().await.expect("syncs");
+    agree(&[&backup, &hub]).await;
 }

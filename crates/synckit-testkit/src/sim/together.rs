@@ -106,8 +106,6 @@ impl World {
         };
         let mut running = Vec::new();
         for (from, to) in links {
-            // One-way syncs at the same moment still break promises in rare runs: see the limits of the simulator in the
-            // architecture.
             let how = self.any_how();
             let replica = replicas.entry(*from).or_insert_with(|| self.replica(*from, store(self, *from)));
             let replica = replica.clone();

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use synckit_core::{
-    AggregateId, EventId, EventStore, MissingRequest, NodeId, Page, Position, Query, Result, StoredEvent,
-    Transport,
+    AggregateId, EventId, EventStore, MissingRequest, Page, Position, Query, Result, StoredEvent, Transport,
 };
 use synckit_plan::{Renumber, StoreExt};
 
@@ -26,12 +25,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Gives fresh dots to local events that nobody else has, if their dots may be taken: the log was restored, and
     /// what was recorded before that was noticed has dots that name other events elsewhere.
     pub(super) async fn free_dots(&mut self, peer: &mut Peer) -> Result<()> {
-        let mut fresh = None;
         for _ in 0..TRIES {
-            let done = fresh.clone();
-            let wanted = |stored: &StoredEvent| stored.event.author() != done.as_ref();
-            let unshared = self.unshared(peer, wanted).await?;
-            if self.renumber(peer, unshared, true, &mut fresh).await? {
+            let unshared = self.unshared(peer, |_| true).await?;
+            if self.renumber(peer, unshared, true).await? {
                 break;
             }
         }
@@ -44,7 +40,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for _ in 0..TRIES {
             let (now, drift) = (peer.time, peer.limits.drift());
             let unshared = self.unshared(peer, |stored| stored.event.time.drifts(now, drift)).await?;
-            if unshared.0.is_empty() || self.renumber(peer, unshared, false, &mut None).await? {
+            if unshared.0.is_empty() || self.renumber(peer, unshared, false).await? {
                 break;
             }
         }
@@ -60,19 +56,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         knows_the_time(peer) && page.events.iter().any(late)
     }
 
-    /// Renumbers events, part by part. Returns false if the log has changed meanwhile. `fresh` is the name that was taken,
-    /// also then.
-    async fn renumber(
-        &mut self,
-        peer: &mut Peer,
-        (events, mut head): Unshared,
-        taken: bool,
-        fresh: &mut Option<NodeId>,
-    ) -> Result<bool> {
+    /// Renumbers events, part by part. Returns false if the log has changed meanwhile. All then get another name: under
+    /// this one, events may have been recorded that come after those that are left.
+    async fn renumber(&mut self, peer: &mut Peer, (events, mut head): Unshared, taken: bool) -> Result<bool> {
         let (now, drift) = match knows_the_time(peer) {
             true => (peer.time, peer.limits.drift()),
             false => (self.replica.now(), Duration::MAX),
         };
+        let mut fresh = None;
         let mut parts = parts(events, peer.limits.batch_events).into_iter().peekable();
         while let Some(events) = parts.next() {
             let (name, last) = (fresh.clone(), parts.peek().is_none());
@@ -88,7 +79,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 self.report.recovery.renamed_to = Some(done.author.clone());
                 peer.caller.node = done.author.clone();
             }
-            *fresh = Some(done.author);
+            fresh = Some(done.author);
             peer.identity = self.store.identity().await?;
             peer.ahead = None;
         }
