@@ -81,8 +81,10 @@ pub(crate) enum Batch {
 pub(crate) struct Part {
     pub(crate) events: Bytes,
     pub(crate) count: usize,
+    /// The id of the last that fits.
+    last: String,
     /// The id of the first that does not fit, as far as it can be read.
-    pub(crate) next: String,
+    next: String,
 }
 
 impl Batch {
@@ -106,10 +108,11 @@ impl Part {
     fn of(text: &[u8]) -> Part {
         let list = text.trim_ascii_start();
         let Some(mut rest) = list.strip_prefix(b"[") else { return Part::nothing() };
-        let (mut count, mut end) = (0, 0);
+        let (mut count, mut end, mut last) = (0, 0, "");
         loop {
             let mut values = Deserializer::from_slice(rest).into_iter::<&RawValue>();
-            let Some(Ok(_)) = values.next() else { break };
+            let Some(Ok(value)) = values.next() else { break };
+            last = value.get();
             let after = rest[values.byte_offset()..].trim_ascii_start();
             (count, end) = (count + 1, list.len() - after.len());
             match after.strip_prefix(b",") {
@@ -122,24 +125,37 @@ impl Part {
         }
         match count {
             0 => Part { next: id_in(rest), ..Part::nothing() },
-            _ => Part { events: [&list[..end], b"]"].concat().into(), count, next: id_in(rest) },
+            _ => Part {
+                events: [&list[..end], b"]"].concat().into(),
+                count,
+                last: id_in(last.as_bytes()),
+                next: id_in(rest),
+            },
         }
     }
 
     fn nothing() -> Part {
-        Part { events: Bytes::from_static(b"[]"), count: 0, next: String::new() }
+        Part { events: Bytes::from_static(b"[]"), count: 0, last: String::new(), next: String::new() }
+    }
+
+    /// Names the first event that does not fit: by its id, or by the event before it if the id is not in what fits.
+    pub(crate) fn first_left_out(&self) -> String {
+        match self.next.is_empty() && self.count > 0 {
+            true => format!("the one after {:?}", self.last),
+            false => format!("{:?}", self.next),
+        }
     }
 
     /// Returns the error for a push of which this was stored. The client has to be told, or it takes all for stored.
     pub(crate) fn error(&self) -> Error {
-        let Part { count, next, .. } = self;
+        let (count, first) = (self.count, self.first_left_out());
         let what = match count {
             0 => "nothing of it is stored".to_owned(),
             _ => format!("its first {count} events are stored, and the next sync goes on from there"),
         };
         Error::too_large(format!(
             "the body has more than the {BODY_BYTES} bytes allowed, or more than {DECODED_BYTES} unpacked; {what}; event \
-             {count} {next:?} is the first that does not fit; let the client push fewer events at a time: lower its \
+             {count}, {first}, is the first that does not fit; let the client push fewer events at a time: lower its \
              SyncOptions.BatchSize"
         ))
     }

@@ -54,7 +54,7 @@ impl GoRoutes {
             self.push(client, part.events.clone()).await?;
         }
         let error = part.error();
-        tracing::warn!(client = %client, event = part.next, %error, "an old client is stuck: it sends too much at a time");
+        tracing::warn!(client = %client, event = part.first_left_out(), %error, "an old client is stuck: it sends too much at a time");
         Err(error)
     }
 
