@@ -46,6 +46,14 @@ impl fmt::Debug for TlsIdentity {
 /// A server looks at them when a connection begins, at most once a second. If they have changed, this connection and
 /// later ones get what is in them now; connections that are open go on. A pair that cannot be read, or whose halves do
 /// not belong together, is not used: the pair before stays, the log says so, and the files are tried again.
+///
+/// ```
+/// use synckit_net::{ServerTls, TlsFiles};
+///
+/// fn renewed_by_acme() -> ServerTls {
+///     ServerTls::of_files(TlsFiles::new("/etc/hub/fullchain.pem", "/etc/hub/privkey.pem"))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {

@@ -209,7 +209,7 @@ impl<'a, T: Transport> Calls<'a, T> {
 }
 
 /// Checks that a page which is followed by others ends beyond the place after which it was requested, so that pulling
-/// ends. A peer that has a fresh id counts its places anew.
+/// ends. A peer that has a fresh id counts its places from the beginning.
 fn moves_on(request: &PullRequest, page: PullResponse) -> Result<PullResponse> {
     let (before, next) = (request.cursor.as_ref(), &page.next);
     let same_log = before.is_none_or(|before| before.store() == next.store());
