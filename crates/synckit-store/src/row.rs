@@ -6,7 +6,7 @@
 //! form. A form, once released, never changes: another one gets another version byte, and the old is still read.
 //!
 //! The checksum is the CRC-32 of the flags and of all that follows it, to which both halves of the mark are added, as in
-//! [`checksum`](crate::checksum). It is checked where an event is read, and not by [`beside`].
+//! [`crate::checksum`]. It is checked where an event is read, and not by [`beside`].
 //!
 //! ```
 //! use synckit_core::{Event, Mark};
