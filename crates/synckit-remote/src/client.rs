@@ -180,7 +180,9 @@ impl<E: Exchange> Client<E> {
                 tracing::debug!(%error, "a packed message did not get through; it is sent unpacked");
                 let answer = self.call_with(method, &request, Coding::Identity).await;
                 match answer {
-                    Err(again) if again.is_in_transit() => Err(error),
+                    Err(again) if again.is_in_transit() => {
+                        Err(if error.is_in_transit() { error } else { again })
+                    }
                     answer => {
                         packing.stop();
                         answer

@@ -130,6 +130,7 @@ macro_rules! remote_obstacle_conformance {
             obstacles: a_proxy_that_refuses_everything_is_named;
             obstacles: a_proxy_that_strips_the_encoding_is_passed_unpacked;
             obstacles: a_proxy_that_takes_no_packed_bodies_is_passed_unpacked;
+            obstacles: a_damaged_encoding_header_costs_one_call;
             obstacles: a_firewall_holds_back_only_what_it_refuses;
             obstacles: a_lone_event_that_is_refused_by_a_firewall_is_held_back;
             obstacles: what_was_refused_for_its_size_is_offered_when_the_hub_takes_it;

@@ -1,6 +1,8 @@
 //! What lies between a client and a server: proxies, firewalls and damaged rows. None of it judges an event.
 
-use http::HeaderName;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderName, HeaderValue};
 use synckit::transport::RefusedCode;
 use synckit::{ErrorKind, EventStore, Limits, NewEvent};
 use synckit_remote::{ClientConfig, ServerConfig};
@@ -100,6 +102,30 @@ pub async fn a_proxy_that_takes_no_packed_bodies_is_passed_unpacked<W: Wire>() {
     let manager = manager::<W>(&here, front.url());
     manager.replica().record(notes(0..300)).await.unwrap();
     assert_eq!(manager.sync().await.unwrap().pushed, 300);
+    hub.agrees_with(&here).await;
+}
+
+/// A bit flips in the header that says how a body is packed, so that the server does not know the encoding.
+pub async fn a_damaged_encoding_header_costs_one_call<W: Wire>() {
+    let hub = Hub::start::<W>().await;
+    let front = Front::start::<W>(hub.address).await;
+    let here = store("a");
+    let manager = manager::<W>(&here, front.url());
+    manager.sync().await.unwrap();
+    manager.replica().record(notes(0..300)).await.unwrap();
+    let flipped = AtomicBool::new(false);
+    front.rule(move |parts, _| {
+        for name in &ENCODINGS {
+            if parts.headers.contains_key(name) && !flipped.swap(true, Ordering::Relaxed) {
+                parts.headers.insert(name, HeaderValue::from_static("zsud"));
+            }
+        }
+        Verdict::Pass
+    });
+    front.requests();
+    let report = manager.sync().await.unwrap();
+    assert_eq!((report.pushed, report.refused_count), (300, 0));
+    assert_eq!(front.requests(), 3, "hello, and a push twice");
     hub.agrees_with(&here).await;
 }
 
