@@ -1,9 +1,9 @@
 //! Certificates on the command line: which to trust, and which to show. The files are PEM, as all tools write them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use synckit::{Error, ErrorKind, Result};
-use synckit_net::{ClientTls, ServerTls, TlsFiles, TlsIdentity};
+use synckit::Result;
+use synckit_net::{ClientTls, ServerTls, TlsFiles, read_pem};
 
 /// The authorities that a command trusts when it calls a hub, and the certificate it shows to a hub that asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -47,16 +47,21 @@ impl ClientCertificates {
     pub(crate) fn read(&self) -> Result<ClientTls> {
         let mut tls = ClientTls::new();
         if let Some(roots) = &self.ca {
-            tls = tls.with_roots(&read(roots)?);
+            tls = tls.with_roots(&read_pem(roots)?);
         }
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-            tls = tls.with_identity(identity(cert, key)?);
+            tls = tls.with_identity(TlsFiles::new(cert, key).read()?);
         }
         Ok(tls)
     }
 }
 
 impl ServerCertificates {
+    /// Returns whether a certificate is named.
+    pub(crate) fn given(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     /// Checks that the certificates can be read, and returns settings that read them again when they change; `None` if
     /// none is named.
     pub(crate) fn read(&self) -> Result<Option<ServerTls>> {
@@ -65,23 +70,8 @@ impl ServerCertificates {
         files.read()?;
         let tls = ServerTls::of_files(files);
         Ok(Some(match &self.client_ca {
-            Some(roots) => tls.with_required_clients(read(roots)?),
+            Some(roots) => tls.with_required_clients(read_pem(roots)?),
             None => tls,
         }))
     }
-}
-
-fn identity(cert: &Path, key: &Path) -> Result<TlsIdentity> {
-    TlsFiles::new(cert, key).read()
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-            _ => ErrorKind::Invalid,
-        };
-        Error::new(kind, "the PEM file cannot be read").with("file", path.display()).with_source(error)
-    })
 }

@@ -137,6 +137,9 @@ fn an_option_that_would_do_nothing_is_refused() {
     place
         .run(&format!("serve --db hub.db {tls} --listen grpc://127.0.0.1:0"))
         .fails(2, &["hint: write --listen grpcs://127.0.0.1:0"]);
+    place
+        .run("serve --db hub.db --tls-cert no.pem --tls-key no.key --listen 127.0.0.1:0")
+        .fails(2, &["--tls-cert has no effect"]);
     let usage = place.run(&format!("--json serve --db hub.db {tls}")).fails(2, &["--tls-cert"]);
     assert_eq!(usage.json()[0]["error"]["code"], "usage");
     place

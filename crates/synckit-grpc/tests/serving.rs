@@ -7,6 +7,7 @@ use common::{Double, Server, event, hello, kind, pull, push};
 use futures_util::{StreamExt, stream};
 use synckit_core::{ErrorKind, EventStore, Transport};
 use synckit_grpc::{FILE_DESCRIPTOR_SET, GrpcService, GrpcTransport, PushStream};
+use synckit_memory::MemoryStore;
 use synckit_testkit::remote::store;
 use synckit_testkit::{Fault, FaultPlan, FaultyStore};
 use tonic::transport::Channel;
@@ -49,16 +50,20 @@ async fn health_is_answered_and_its_watchers_do_not_hold_up_a_shutdown() {
     server.stopped().await;
 }
 
+/// Serves a store, and returns a client that asks for the health of the server.
+async fn health_of(store: FaultyStore<MemoryStore>) -> HealthClient<Channel> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let service = GrpcService::new(synckit::Endpoint::new(store));
+    tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
+    HealthClient::new(tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap())
+}
+
 #[tokio::test]
 async fn health_fails_with_the_store_and_recovers_with_it() {
     let plan = FaultPlan::new();
     let store = FaultyStore::new(store("hub"), plan.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let service = GrpcService::new(synckit::Endpoint::new(store.clone()));
-    tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
-    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-    let mut health = HealthClient::new(channel);
+    let mut health = health_of(store.clone()).await;
     let mut check = async |service: &str| {
         let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
         let reason = answer.metadata().get("reason").map(|reason| reason.to_str().unwrap().to_owned());
@@ -83,12 +88,7 @@ async fn health_fails_with_the_store_and_recovers_with_it() {
 async fn a_watcher_sees_the_store_fail_and_recover() {
     let plan = FaultPlan::new();
     let store = FaultyStore::new(store("hub"), plan.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let service = GrpcService::new(synckit::Endpoint::new(store));
-    tokio::spawn(synckit_grpc::serve(listener, service, std::future::pending()));
-    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-    let mut health = HealthClient::new(channel);
+    let mut health = health_of(store).await;
     let watching = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap();
     let mut watching = watching.into_inner();
     let mut next = async || watching.message().await.unwrap().unwrap().status().as_str_name().to_owned();

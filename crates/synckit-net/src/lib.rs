@@ -36,4 +36,6 @@ pub use guards::Guards;
 pub use proxy::Proxy;
 pub use stream::{Counts, Observe, Observed, Stream};
 pub use tasks::{offload, raised};
-pub use tls::{Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsFiles, TlsIdentity};
+pub use tls::{
+    Acceptor, ClientTls, ClientsTls, Dialer, Protocol, ServerTls, TlsFiles, TlsIdentity, read_pem,
+};

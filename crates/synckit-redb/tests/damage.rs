@@ -5,10 +5,10 @@ mod support;
 use std::path::Path;
 
 use support::one;
-use synckit_core::{Data, Dot, Error, ErrorKind, Event, EventStore, Metadata, Query, VectorClock};
+use synckit_core::{Error, ErrorKind, EventStore, Query};
 use synckit_redb::{RedbConfig, RedbStore};
-use synckit_testkit::samples::{event_id, node};
-use synckit_testkit::{Rng, plans};
+use synckit_testkit::flips;
+use synckit_testkit::samples::node;
 
 const PAGE: usize = 4_096;
 
@@ -66,51 +66,11 @@ async fn a_damaged_page_is_an_error_of_the_call_and_nothing_else() {
     assert!(seen > 0, "no damage was noticed");
 }
 
-/// Flips bits of a file where the rows are, one at a time.
+/// A flipped bit is damage, and never another event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_never_alters_an_event() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (path, damaged) = (directory.path().join("store"), directory.path().join("damaged"));
-    let store = RedbStore::open_as(&path, node("n")).await.expect("opens");
-    for number in 0..6 {
-        store.commit(one(&format!("recorded-{number}"))).await.expect("commits");
-    }
-    let sent = (1..=4).map(|counter| Event {
-        id: event_id(&format!("sent-{counter}")),
-        data: Data::json(format!("{{\"text\":\"FAR {counter}\"}}")).expect("valid"),
-        metadata: Metadata::json("{\"by\":\"ann\"}").expect("valid"),
-        dot: Some(Dot::new(node("far"), counter)),
-        clock: VectorClock::from_entries([(node("far"), counter)]).expect("small"),
-        ..plans::event("e", counter)
-    });
-    store.commit(plans::receive(7, sent.collect())).await.expect("commits");
-    let before = plans::content(&store).await.log;
-    store.close().await.expect("closes");
-    let good = std::fs::read(&path).expect("reads");
-    let places = plans::on_pages_with(&good, b"FAR 4");
-    assert!(!places.is_empty());
-    let (mut rng, mut reported) = (Rng::new(7), 0);
-    for _ in 0..300 {
-        let place = places[rng.below(places.len())];
-        let mut bytes = good.clone();
-        bytes[place] ^= 1 << rng.below(8);
-        for file in std::fs::read_dir(directory.path()).expect("lists") {
-            let file = file.expect("is there").path();
-            if file != path {
-                std::fs::remove_file(file).expect("removes");
-            }
-        }
-        std::fs::write(&damaged, bytes).expect("writes");
-        match RedbStore::open(RedbConfig::new(&damaged)).await {
-            Ok(store) => {
-                reported += plans::damage_reported(&store, &before).await;
-                drop(store.close().await);
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-                reported += 1;
-            }
-        }
-    }
-    assert!(reported > 100, "only {reported} calls reported damage");
+    let create = async |path: &Path| RedbStore::open_as(path, node("n")).await;
+    let open = async |path: &Path| RedbStore::open(RedbConfig::new(path)).await;
+    flips::a_flipped_bit_never_alters_an_event(directory.path(), create, open).await;
 }

@@ -19,9 +19,9 @@ use synckit_store::checksum;
 const END: u8 = 0xff;
 
 /// A row of `events` as one value, in the order in which [`Fields::stored`] reads it.
-pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.mark, events.checksum, events.id, events.type, events.aggregate, \
-     ifnull(events.origin, ''), ifnull(events.counter, ''), events.time, typeof(events.data), octet_length(events.data), \
-     octet_length(events.clock), ifnull(octet_length(events.source), ''), events.metadata, events.data, events.clock, \
+pub(crate) const EVENT: &str = "concat_ws(x'ff', events.position, events.mark, events.checksum, events.id, \
+     events.type, events.aggregate, ifnull(events.origin, ''), ifnull(events.counter, ''), events.time, \
+     typeof(events.data), octet_length(events.data), octet_length(events.clock), ifnull(octet_length(events.source), ''), events.metadata, events.data, events.clock, \
      ifnull(events.source, ''))";
 
 /// How large a row is, in bytes: at most what [`Event::size`] says of it.

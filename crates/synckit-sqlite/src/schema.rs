@@ -19,8 +19,9 @@ const APPLICATION_ID: i64 = 0x5359_4e4b;
 
 /// The steps from each schema version to the next. A step, once released, never changes.
 ///
-/// In `events`, `mark` and `time` have the bits of the mark and of the timestamp, `checksum` is over all that the row says of
-/// the event ([`checksum`](synckit_store::checksum)), and the type of `data` is the kind of data: TEXT is JSON, BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
+/// In `events`, `mark` and `time` have the bits of the mark and of the timestamp, `checksum` is over all that the row
+/// says of the event ([`checksum`](synckit_store::checksum)), and the type of `data` is the kind of data: TEXT is JSON,
+/// BLOB is bytes. `data` stands last, so that a scan that skips a row does not read it.
 ///
 /// The index of aggregates goes by stretches of the log: new entries stay together however long the log is, and reading
 /// an aggregate looks into each stretch.

@@ -32,8 +32,8 @@ static WHOLE: LazyLock<[String; LAST + 1]> = LazyLock::new(|| std::array::from_f
 const COMMIT: &str = "; COMMIT";
 
 const DELETE: &str = "DELETE FROM notes WHERE key IN (SELECT value FROM json_each(?1))";
-const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, checksum, id, type, aggregate, origin, counter, time, source, clock, \
-     metadata, data) VALUES ";
+const INSERT: &str = "INSERT OR FAIL INTO events (position, mark, checksum, id, type, aggregate, origin, counter, \
+     time, source, clock, metadata, data) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 13;
 /// The ids that the rows have in between are longer than an id may be.

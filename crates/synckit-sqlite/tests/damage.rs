@@ -6,58 +6,22 @@ use std::path::Path;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
-use support::{directory, event_id, node};
-use synckit_core::{Data, Dot, ErrorKind, Event, EventStore, Metadata, Position, Query, VectorClock};
+use support::{directory, node};
+use synckit_core::{ErrorKind, EventStore, Position, Query};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
-use synckit_testkit::{Rng, plans};
+use synckit_testkit::{flips, plans};
 
 fn one(id: &str) -> synckit_plan::Record {
     support::one("n", id)
 }
 
-/// Flips bits of a file where the rows are, one at a time.
+/// A flipped bit is damage, and never another event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_never_alters_an_event() {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("store");
-    let store = SqliteStore::open_as(&path, node("n")).await.expect("opens");
-    for number in 0..6 {
-        store.commit(one(&format!("recorded-{number}"))).await.expect("commits");
-    }
-    let sent = (1..=4).map(|counter| Event {
-        id: event_id(&format!("sent-{counter}")),
-        data: Data::json(format!("{{\"text\":\"FAR {counter}\"}}")).expect("valid"),
-        metadata: Metadata::json("{\"by\":\"ann\"}").expect("valid"),
-        dot: Some(Dot::new(node("far"), counter)),
-        clock: VectorClock::from_entries([(node("far"), counter)]).expect("small"),
-        ..plans::event("e", counter)
-    });
-    store.commit(plans::receive(7, sent.collect())).await.expect("commits");
-    let before = plans::content(&store).await.log;
-    store.close().await.expect("closes");
-    let good = std::fs::read(&path).expect("reads");
-    let places = plans::on_pages_with(&good, b"FAR 4");
-    assert!(!places.is_empty());
-    let (mut rng, mut reported) = (Rng::new(7), 0);
-    for _ in 0..300 {
-        let place = places[rng.below(places.len())];
-        let mut bytes = good.clone();
-        bytes[place] ^= 1 << rng.below(8);
-        let copy = tempfile::tempdir().expect("a directory");
-        let damaged = copy.path().join("damaged");
-        std::fs::write(&damaged, bytes).expect("writes");
-        match SqliteStore::open(SqliteConfig::new(&damaged)).await {
-            Ok(store) => {
-                reported += plans::damage_reported(&store, &before).await;
-                drop(store.close().await);
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-                reported += 1;
-            }
-        }
-    }
-    assert!(reported > 100, "only {reported} calls reported damage");
+    let create = async |path: &Path| SqliteStore::open_as(path, node("n")).await;
+    let open = async |path: &Path| SqliteStore::open(SqliteConfig::new(path)).await;
+    flips::a_flipped_bit_never_alters_an_event(directory.path(), create, open).await;
 }
 
 /// Changes the file past the store.

@@ -112,8 +112,8 @@ impl Opening {
     /// formats that can be read.
     ///
     /// # Errors
-    /// `Conflict` for what is not a store, `Unsupported` for a newer or an older format, `Corrupt` for one that cannot be, and those
-    /// of [`Opening::new_store`] where there is nothing and nothing may be made.
+    /// `Conflict` for what is not a store, `Unsupported` for a newer or an older format, `Corrupt` for one that cannot
+    /// be, and those of [`Opening::new_store`] where there is nothing and nothing may be made.
     pub fn check(&self, found: Found, known: RangeInclusive<u64>) -> Result<bool> {
         match found {
             Found::Nothing if self.may_create() => Ok(false),

@@ -1,12 +1,13 @@
 //! The binary form of an event in a log.
 //!
-//! A version byte, a byte of flags, the mark (8 bytes, big-endian), the checksum (4 bytes, big-endian), the
-//! source (16 bytes, if there is one), the time (8 bytes, big-endian), then id, type, aggregate, the dot if there is one (node and counter), clock, metadata, and to the
-//! end the data. A text is its length and its bytes; lengths and the counter are LEB128; the clock is in its own binary
-//! form. A form, once released, never changes: another one gets another version byte, and the old is still read.
+//! A version byte, a byte of flags, the mark (8 bytes, big-endian), the checksum (4 bytes, big-endian), the source (16
+//! bytes, if there is one), the time (8 bytes, big-endian), then id, type, aggregate, the dot if there is one (node and
+//! counter), clock, metadata, and to the end the data. A text is its length and its bytes; lengths and the counter are
+//! LEB128; the clock is in its own binary form. A form, once released, never changes: another one gets another version
+//! byte, and the old is still read.
 //!
-//! The checksum is the CRC-32 of the flags and of all that follows it, to which both halves of the mark are added, as in
-//! [`crate::checksum`]. It is checked where an event is read, and not by [`beside`].
+//! The checksum is the CRC-32 of the flags and of all that follows it, to which both halves of the mark are added, as
+//! in [`crate::checksum`]. It is checked where an event is read, and not by [`beside`].
 //!
 //! ```
 //! use synckit_core::{Event, Mark};

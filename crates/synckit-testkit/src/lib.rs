@@ -12,6 +12,7 @@
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
 //! - [`samples`]: nodes, authors and events for tests
+//! - [`flips`]: files in which a bit flipped
 //! - [`plans`]: planners, plans and the contents of a store, for tests of a store
 //! - [`Rng`]: seeded random numbers
 
@@ -19,6 +20,7 @@ mod case;
 mod check;
 mod fault;
 mod fixture;
+pub mod flips;
 mod forward;
 mod in_process;
 pub mod matrix;

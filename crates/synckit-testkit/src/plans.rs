@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use synckit_core::{
-    AggregateId, Data, Dot, Error, ErrorKind, Event, EventId, EventStore, EventType, Facts, Held, Limits,
-    Mark, Metadata, Needs, NewEvent, NodeId, Note, NoteQuery, Plan, Planner, Position, Query, Result, Step,
-    StoreId, StoredEvent, Timestamp, VectorClock,
+    AggregateId, Data, Dot, Event, EventId, EventStore, EventType, Facts, Limits, Mark, Metadata, Needs,
+    NewEvent, NodeId, Note, NoteQuery, Plan, Planner, Position, Query, Result, Step, StoreId, StoredEvent,
+    Timestamp, VectorClock,
 };
 use synckit_plan::{Receive, Record};
 
@@ -130,55 +130,6 @@ pub async fn content(store: &impl EventStore) -> Content {
     assert_eq!(facts.histories.values().map(Vec::len).sum::<usize>(), log.len());
     let all = NoteQuery::Prefix { prefix: String::new(), after: String::new(), limit: usize::MAX };
     Content { store: head.store, log, notes: store.notes(all).await.expect("reads") }
-}
-
-/// Reads a store whose file was damaged, row by row and by id, and returns the number of calls that reported damage.
-///
-/// # Panics
-/// If an event is returned that was altered, or if a call fails for another reason.
-pub async fn damage_reported(store: &impl EventStore, before: &[StoredEvent]) -> usize {
-    let mut reported = 0;
-    let mut noticed = |error: Error| {
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        reported += 1;
-    };
-    for after in 0..before.len() as Position {
-        match store.read(Query::after(after)).await {
-            Ok(page) => {
-                for StoredEvent { position: _, mark, source, event } in &page.events {
-                    let unaltered = before
-                        .iter()
-                        .any(|was| (was.mark, was.source, &was.event) == (*mark, *source, event));
-                    assert!(
-                        unaltered,
-                        "an altered event was returned: {event:?} with {mark:?} from {source:?}"
-                    );
-                }
-            }
-            Err(error) => noticed(error),
-        }
-    }
-    for StoredEvent { event, .. } in before {
-        match store.facts(Needs { ids: vec![event.id.clone()], ..Needs::default() }).await {
-            Ok(facts) => {
-                for held in facts.held.values() {
-                    assert_eq!(*held, Held::of(held.position, event), "an altered event was looked up");
-                }
-            }
-            Err(error) => noticed(error),
-        }
-    }
-    reported
-}
-
-/// Returns the places of a file of pages of 4 KiB that are on a page with these bytes.
-pub fn on_pages_with(file: &[u8], bytes: &[u8]) -> Vec<usize> {
-    let pages = file.chunks(4 << 10).enumerate();
-    let of = |(number, page): (usize, &[u8])| {
-        let has = page.windows(bytes.len()).any(|window| window == bytes);
-        has.then(|| (number << 12)..(number << 12) + page.len())
-    };
-    pages.filter_map(of).flatten().collect()
 }
 
 /// Returns the event of the node `n` with this id and counter.

@@ -423,13 +423,19 @@ async fn a_slow_link_makes_a_sync_slow_and_not_impossible() {
     assert!(same(&a, &b).await);
 }
 
+/// Returns a hub with events, and a manager that meets it over an odd connection, ten events at a time.
+async fn with_odd_hub(events: usize, oddity: Oddity) -> (MemoryStore, SyncManager<MemoryStore, Odd>) {
+    let hub = store("hub");
+    let notes = (0..events).map(|number| note("first", number));
+    Replica::new(hub.clone()).record(notes).await.expect("recorded");
+    let odd = Odd(Endpoint::new(hub.clone()), oddity);
+    (hub, SyncManager::builder(store("a"), odd).with_batch_size(10).build())
+}
+
 /// A sync ends at the end that the peer's log had when it said hello.
 #[tokio::test]
 async fn a_peer_whose_log_grows_all_the_time_does_not_keep_a_sync_busy() {
-    let (a, hub) = (store("a"), store("hub"));
-    Replica::new(hub.clone()).record((0..30).map(|number| note("first", number))).await.expect("recorded");
-    let growing = Odd(Endpoint::new(hub.clone()), Oddity::Growing);
-    let manager = SyncManager::builder(a.clone(), growing).with_batch_size(10).build();
+    let (_, manager) = with_odd_hub(30, Oddity::Growing).await;
     let report = manager.pull().await.expect("pulls");
     assert_eq!((report.pulled, report.peer_head), (30, 30), "{report:?}");
     let report = manager.pull().await.expect("pulls what came since");
@@ -439,10 +445,7 @@ async fn a_peer_whose_log_grows_all_the_time_does_not_keep_a_sync_busy() {
 /// Cursors that go back and forth are no progress.
 #[tokio::test]
 async fn a_peer_whose_cursor_goes_back_is_an_error_and_not_the_end() {
-    let (a, hub) = (store("a"), store("hub"));
-    Replica::new(hub.clone()).record((0..100).map(|number| note("first", number))).await.expect("recorded");
-    let turning = Odd(Endpoint::new(hub.clone()), Oddity::Turning);
-    let manager = SyncManager::builder(a.clone(), turning).with_batch_size(10).build();
+    let (_, manager) = with_odd_hub(100, Oddity::Turning).await;
     let error = manager.pull().await.expect_err("it does not move on");
     assert_eq!((error.error.kind(), error.report.pulled), (ErrorKind::Corrupt, 20), "{error}");
     assert!(error.to_string().contains("does not move on"), "{error}");
@@ -451,9 +454,7 @@ async fn a_peer_whose_cursor_goes_back_is_an_error_and_not_the_end() {
 /// Only what was asked for is stored, and asking ends when it does not come.
 #[tokio::test]
 async fn a_peer_that_sends_other_events_than_those_asked_for_adds_none() {
-    let (a, hub) = (store("a"), store("hub"));
-    Replica::new(hub.clone()).record((0..3).map(|number| note("first", number))).await.expect("recorded");
-    let manager = SyncManager::new(a.clone(), Odd(Endpoint::new(hub.clone()), Oddity::Evasive));
+    let (hub, manager) = with_odd_hub(3, Oddity::Evasive).await;
     assert_eq!(manager.pull().await.expect("pulls").pulled, 2);
     let report = manager.pull().await.expect("asks once more");
     assert_eq!(report.recovery.taken_back, 0, "{report:?}");
@@ -463,11 +464,8 @@ async fn a_peer_that_sends_other_events_than_those_asked_for_adds_none() {
 /// Holds even if the pages before it are still being stored.
 #[tokio::test]
 async fn a_peer_whose_cursor_does_not_move_is_an_error_and_not_the_end() {
-    let (a, hub) = (store("a"), store("hub"));
-    let elsewhere = SyncManager::new(hub.clone(), Endpoint::new(hub.clone()));
-    elsewhere.replica().record((0..30).map(|number| note("from the hub", number))).await.expect("recorded");
-    let odd = Odd(Endpoint::new(hub.clone()), Oddity::Stuck);
-    let manager = SyncManager::builder(a.clone(), odd).with_batch_size(10).build();
+    let (hub, manager) = with_odd_hub(30, Oddity::Stuck).await;
+    let a = manager.replica().store().clone();
     let failed = manager.sync().await.expect_err("the peer never comes to an end");
     assert_eq!((failed.error.kind(), failed.report.pulled), (ErrorKind::Corrupt, 10), "{failed}");
     let right = SyncManager::new(a.clone(), Endpoint::new(hub.clone()));

@@ -303,29 +303,41 @@ async fn the_paths_without_a_name_are_closed_unless_they_are_asked_for() {
     }
 }
 
+/// What is logged on this thread, in a file.
+struct Log {
+    directory: tempfile::TempDir,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Arc::new(std::fs::File::create(directory.path().join("hub.log")).unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(file).finish();
+        Log { directory, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// Returns the last line with this word.
+    fn about(&self, word: &str) -> String {
+        let text = std::fs::read_to_string(self.directory.path().join("hub.log")).unwrap();
+        text.lines().rev().find(|line| line.contains(word)).expect("a line about it").to_owned()
+    }
+}
+
 #[tokio::test]
 async fn the_hub_logs_which_client_is_stuck_and_why() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hub.log");
-    let log = Arc::new(std::fs::File::create(&path).unwrap());
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
     let hub = Hub::start().await;
     let answer =
         hub.post("/clients/ann/push", &json!([event("fine", "x", json!(1)), {"event": bad_row()}])).await;
     assert_eq!(answer.status, 400);
-    let log = std::fs::read_to_string(&path).unwrap();
-    let line = log.lines().find(|line| line.contains("stuck")).expect("a line about it");
+    let line = log.about("stuck");
     assert!(line.contains("WARN") && line.contains("go-ann") && line.contains("bad row"), "{line}");
 }
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_is_stored_as_far_as_it_fits_and_the_next_event_is_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hub.log");
-    let log = Arc::new(std::fs::File::create(&path).unwrap());
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
     let hub = Hub::start().await;
     let clients = [("ann", Table::v0_8("/clients/ann")), ("bob", Table::new("/clients/bob"))];
     for (name, mut table) in clients {
@@ -345,9 +357,8 @@ async fn a_batch_that_is_too_large_is_stored_as_far_as_it_fits_and_the_next_even
                 (format!("{name}-{stored}"), format!("the one after \"{name}-{}\"", stored - 1));
             let named = |text: &str| text.contains(&next) || text.contains(&last);
             assert!(named(&error) && error.contains("SyncOptions.BatchSize"), "{error}");
-            let log = std::fs::read_to_string(&path).unwrap();
-            let line = log.lines().rev().find(|line| line.contains("stuck")).expect("a line about it");
-            assert!(line.contains(&format!("go-{name}")) && named(line), "{line}");
+            let line = log.about("stuck");
+            assert!(line.contains(&format!("go-{name}")) && named(&line), "{line}");
         }
         assert!(stored > 0, "it was too much at a time");
         assert!(hub.ids().await.contains(&format!("{name}-149")));

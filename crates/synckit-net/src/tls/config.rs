@@ -74,11 +74,15 @@ impl TlsFiles {
     /// # Errors
     /// `NotFound`, `Denied` and `Invalid`, with the name of the file.
     pub fn read(&self) -> Result<TlsIdentity> {
-        Ok(TlsIdentity { chain: read(&self.chain)?, key: read(&self.key)? })
+        Ok(TlsIdentity { chain: read_pem(&self.chain)?, key: read_pem(&self.key)? })
     }
 }
 
-fn read(path: &Path) -> Result<String> {
+/// Reads a PEM file. This blocks the thread.
+///
+/// # Errors
+/// `NotFound`, `Denied` and `Invalid`, with the name of the file.
+pub fn read_pem(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,

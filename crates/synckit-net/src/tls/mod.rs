@@ -29,7 +29,7 @@ mod shown;
 #[cfg(not(feature = "tls"))]
 mod without;
 
-pub use config::{ClientTls, ClientsTls, ServerTls, TlsFiles, TlsIdentity};
+pub use config::{ClientTls, ClientsTls, ServerTls, TlsFiles, TlsIdentity, read_pem};
 pub use protocol::Protocol;
 
 #[cfg(not(feature = "tls"))]

@@ -4,7 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use synckit_core::{AggregateId, Dot, Event, EventId, Facts, Needs, NodeId, Position, Result};
+use synckit_core::{AggregateId, Dot, Event, EventId, Facts, Identity, Needs, NodeId, Position, Result};
 
 use crate::conflict::{Heads, Resolution};
 use crate::ledger;
@@ -29,8 +29,10 @@ impl Receive {
         let (next, needs) = match self.stage {
             Stage::Ids => {
                 self.doubtful = self.doubtful_dots(facts)?;
-                let mut notes: Vec<String> = self.own_origin(facts)?.into_iter().collect();
-                notes.extend(self.returned(facts)?.map(|_| notes::HANDED.to_owned()));
+                let identity = ledger::identity(facts)?;
+                self.returned = self.returned(facts, &identity);
+                let mut notes: Vec<String> = self.own_origin(&identity.author).into_iter().collect();
+                notes.extend(self.returned.map(|_| notes::HANDED.to_owned()));
                 (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
             }
             Stage::Dots => {
@@ -50,21 +52,19 @@ impl Receive {
     }
 
     /// Returns the key of what is known of the local name, if a clock contains that name and it was not requested yet.
-    fn own_origin(&self, facts: &Facts) -> Result<Option<String>> {
-        let own = ledger::identity(facts)?.author;
-        let asked = self.author.as_ref() == Some(&own)
-            || self.events.iter().any(|event| event.author() == Some(&own));
-        let needed = !asked && self.events.iter().any(|event| event.clock.counter(&own) > 0);
-        Ok(needed.then(|| notes::origin(&own)))
+    fn own_origin(&self, own: &NodeId) -> Option<String> {
+        let asked =
+            self.author.as_ref() == Some(own) || self.events.iter().any(|event| event.author() == Some(own));
+        let needed = !asked && self.events.iter().any(|event| event.clock.counter(own) > 0);
+        needed.then(|| notes::origin(own))
     }
 
     /// Returns the position of the last local event that comes back. It was handed out, and so was the log up to it: if
     /// not by this log, then by a copy of it.
-    pub(super) fn returned(&self, facts: &Facts) -> Result<Option<Position>> {
-        let identity = ledger::identity(facts)?;
+    fn returned(&self, facts: &Facts, identity: &Identity) -> Option<Position> {
         let local =
             self.events.iter().filter(|event| event.author().is_some_and(|name| identity.is_own(name)));
-        Ok(local.filter_map(|event| facts.held.get(&event.id)).map(|held| held.position).max())
+        local.filter_map(|event| facts.held.get(&event.id)).map(|held| held.position).max()
     }
 
     /// Returns the dots that may already name another event: those not beyond the highest counter of their node that is

@@ -48,6 +48,8 @@ pub struct Receive {
     stage: Stage,
     /// Dots that may name two events.
     doubtful: Vec<Dot>,
+    /// The position of the last local event that comes back.
+    returned: Option<Position>,
 }
 
 /// The result of receiving events.
@@ -106,7 +108,6 @@ impl Planner for Receive {
         if let Some(on_record) = &self.on_record {
             on_record.check(facts)?;
         }
-        let (returned, handed) = (self.returned(facts)?, notes::handed(facts)?);
         let mut events = std::mem::take(&mut self.events);
         let mut ledger = Ledger::open(facts, events.len())?;
         let mut forks = Forks::of(facts)?;
@@ -158,7 +159,9 @@ impl Planner for Receive {
         });
         received.renewed = (ledger.store() != facts.head.store).then(|| ledger.identity.author.clone());
         let mut notes = std::mem::take(&mut self.notes);
-        if let Some(upto) = returned.filter(|upto| *upto > handed) {
+        if let Some(upto) = self.returned
+            && upto > notes::handed(facts)?
+        {
             notes.push(ledger::put(notes::HANDED.to_owned(), upto.to_string()));
         }
         if let Some(on_record) = self.on_record.take().filter(|_| received.refused.is_empty()) {
@@ -207,6 +210,7 @@ impl Receive {
             entropy,
             stage: Stage::default(),
             doubtful: Vec::new(),
+            returned: None,
         }
     }
 

@@ -103,14 +103,12 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // Signals are caught from the beginning, so that none ends the hub half-way through its start.
     let stop = stopped()?;
-    let tls = args.certificates.read()?;
-    if let (Some(listen), true) = (args.listen.iter().find(|listen| listen.needs_tls()), tls.is_none()) {
+    let encrypted = args.listen.iter().find(|listen| listen.needs_tls());
+    if let (Some(listen), false) = (encrypted, args.certificates.given()) {
         let message = format!("a certificate is needed to listen on {listen}");
         return Err(Failure::usage(message, "name it with --tls-cert FILE and --tls-key FILE"));
     }
-    if let (Some(listen), true) = (args.listen.first(), tls.is_some())
-        && !args.listen.iter().any(|listen| listen.needs_tls())
-    {
+    if let (Some(listen), true, None) = (args.listen.first(), args.certificates.given(), encrypted) {
         let message = format!("--tls-cert has no effect: {listen} is not encrypted");
         return Err(Failure::usage(message, format!("write --listen {}", listen.secure())));
     }
@@ -119,6 +117,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
         let message = "clients of go-sync-kit speak HTTP, and no --listen is http:// or https://";
         return Err(Failure::usage(message, "add --listen http://IP:PORT"));
     }
+    let tls = args.certificates.read()?;
     // An address that is taken, or rules with a mistake, must not create a store.
     let rules = args.rules.as_deref().map(Settling::new).transpose()?;
     let mut bound = Vec::with_capacity(args.listen.len());
