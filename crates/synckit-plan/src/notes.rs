@@ -130,6 +130,11 @@ pub fn push(peer: StoreId, filter: &str) -> String {
     format!("push/{peer}/{filter}")
 }
 
+/// Returns the key of the ticket of the exchange with a peer that stored something last.
+pub fn turn(peer: StoreId) -> String {
+    format!("turn/{peer}")
+}
+
 /// Returns the key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
     format!("pushed/{caller}/{filter}")

@@ -107,8 +107,13 @@ impl World {
         let mut running = Vec::new();
         for (from, to) in links {
             let how = self.any_how();
-            let replica = replicas.entry(*from).or_insert_with(|| self.replica(*from, store(self, *from)));
-            let replica = replica.clone();
+            let other_process = self.rng.chance(25);
+            let replica = || self.replica(*from, store(self, *from));
+            // Some syncs are those of another process that uses the same store.
+            let replica = match other_process {
+                true => replica(),
+                false => replicas.entry(*from).or_insert_with(replica).clone(),
+            };
             let network = self.network(how.loss).with_turns(taking.turns.clone());
             let transport = FaultyTransport::new(self.endpoint(*to, store(self, *to)), network);
             let manager = self.manager(replica, transport, &how);

@@ -31,6 +31,7 @@ pub use status::{FullAggregate, PeerStatus, Status};
 use crate::digest::Digest;
 use crate::environment::entropy;
 use crate::remembered::Remembered;
+use crate::sync::TICKET;
 use builder::Settings;
 pub(crate) use settle::{Listed, Settled};
 pub(crate) use turns::{PeerTurn, PeerTurns};
@@ -176,6 +177,13 @@ impl<S: EventStore> Replica<S> {
     /// Draws the randomness of one commit.
     pub(crate) fn entropy(&self) -> Result<Entropy> {
         entropy(&*self.inner.settings.environment)
+    }
+
+    /// Draws what tells an exchange with a peer from every other.
+    pub(crate) fn ticket(&self) -> Result<[u8; TICKET]> {
+        let mut ticket = [0; TICKET];
+        self.inner.settings.environment.fill_random(&mut ticket)?;
+        Ok(ticket)
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -7,6 +7,7 @@
 // - `meet/`: the hello, in three phases
 // - `pull.rs`, `push.rs`: the exchange; `batch.rs`: a batch in parts; `push_again.rs`, `owed.rs`: what is still due
 // - `peer.rs`: what is known during a sync; `checkpoint.rs`: what is recorded
+// - `turn.rs`: exchanges that do not disturb each other
 // - `renumber.rs`, `take_back.rs`: what a replica that was copied or restored does once
 
 mod batch;
@@ -24,6 +25,7 @@ mod push_again;
 mod renumber;
 mod session;
 mod take_back;
+mod turn;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use tokio::sync::Mutex;
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub(crate) use checkpoint::HandedOut;
+pub(crate) use turn::TICKET;
 
 use crate::remembered::Remembered;
 use crate::replica::Replica;

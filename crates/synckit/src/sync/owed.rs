@@ -2,10 +2,7 @@
 //! requested again at the next sync.
 
 use synckit_core::{ErrorKind, EventId, EventStore, Filter, Note, Result, Scope, Transport, Unreadable};
-use synckit_plan::{
-    StoreExt,
-    notes::{self, Gap},
-};
+use synckit_plan::notes::{self, Gap};
 
 use crate::damage::gap_in;
 use crate::sync::peer::Peer;
@@ -36,7 +33,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Ok(_) => self.report.gap(gap.position),
                 // The peer's log is another one now, and is pulled from the beginning.
                 Err(error) if error.kind() == ErrorKind::CursorUnknown => {
-                    self.store.edit(Vec::new(), vec![note.key]).await?;
+                    self.edit(peer, Vec::new(), vec![note.key]).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -48,7 +45,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         // Another manager of this replica, with another filter, may be the one that needs them.
         self.fetch(peer, ids, Filter::new()).await?;
-        self.store.edit(Vec::new(), events.into_iter().map(|note| note.key).collect()).await
+        self.edit(peer, Vec::new(), events.into_iter().map(|note| note.key).collect()).await
     }
 }
 

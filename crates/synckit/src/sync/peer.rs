@@ -4,6 +4,7 @@ use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
+use crate::sync::turn::Turn;
 
 /// What is known of the peer, and how far each side has the other's events.
 pub(crate) struct Peer {
@@ -33,6 +34,7 @@ pub(crate) struct Peer {
     pub(crate) owed: Vec<Note>,
     /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
+    pub(crate) turn: Turn,
     /// Whether the places in both logs have changed since they were saved.
     pub(crate) unsaved: bool,
 }

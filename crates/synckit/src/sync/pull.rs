@@ -131,7 +131,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         receive.notes = notes;
         receive.notes.push(Note::json(notes::pull(peer.store, &self.filter), note)?);
         receive.notes.extend(self.pace_note(peer.store)?);
-        let received = self.store.commit(receive).await?;
+        let received = self.commit(&peer.turn, receive).await?;
         gaps.into_iter().for_each(|position| self.report.gap(position));
         Ok((received, unreadable))
     }

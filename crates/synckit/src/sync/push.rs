@@ -33,7 +33,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let query = self.to_push(peer.store, &peer.push, peer.limits);
             let (page, damaged) = match peer.ahead.take() {
                 Some((asked, page)) if asked == query => (page, None),
-                _ => read_over(self.store, query).await?,
+                _ => {
+                    let read = read_over(self.store, query).await?;
+                    if !read.0.events.is_empty() {
+                        self.check(&peer.turn).await?;
+                    }
+                    read
+                }
             };
             if page.store != peer.caller.store {
                 // Another user of this store found that it was restored or copied.
@@ -158,7 +164,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if let Some(pull) = &peer.pull {
             put.push(Note::json(notes::pull(peer.store, &self.filter), pull)?);
         }
-        self.store.commit(HandedOut { upto: peer.handed, put }).await.map(drop)
+        self.commit(&peer.turn, HandedOut { upto: peer.handed, put }).await.map(drop)
     }
 }
 

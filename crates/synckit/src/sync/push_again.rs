@@ -51,12 +51,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     keys.push(note.key);
                 }
                 // An event that was given another place is pushed from there.
-                Ok(_) => self.store.edit(Vec::new(), vec![note.key]).await?,
+                Ok(_) => self.edit(peer, Vec::new(), vec![note.key]).await?,
                 Err(error) if damaged_row(&error) == Some(position) => {
                     self.hold_back(peer, damaged_here(position))?;
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if !again.is_empty() {
+            self.check(&peer.turn).await?;
         }
         while !again.is_empty() {
             let most = again.len().min(peer.limits.batch_events);
@@ -77,7 +80,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let put = self.note_kept(peer, &pushed)?;
         keys.truncate(pushed.done);
         keys.retain(|key| put.iter().all(|note| note.key != *key));
-        self.store.edit(put, keys).await?;
+        self.edit(peer, put, keys).await?;
         match pushed.stopped {
             Some(error) => Err(error),
             None => Ok(()),

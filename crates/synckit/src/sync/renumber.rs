@@ -69,8 +69,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let (name, last) = (fresh.clone(), parts.peek().is_none());
             let (handed, entropy) = (peer.handed, self.replica.entropy()?);
             let renumber = Renumber { events, taken, name, last, handed, head, now, drift, entropy };
-            let Some(done) = self.store.commit(renumber).await? else {
-                peer.handed = self.store.commit(HandedOut { upto: peer.handed, put: Vec::new() }).await?;
+            let Some(done) = self.commit(&peer.turn, renumber).await? else {
+                peer.handed =
+                    self.commit(&peer.turn, HandedOut { upto: peer.handed, put: Vec::new() }).await?;
                 return Ok(false);
             };
             head = done.head;
@@ -99,7 +100,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let shared = events.iter().rev().find(|(_, id, _)| !missing.contains(id));
         if let Some((upto, ..)) = shared {
             let upto = HandedOut { upto: *upto, put: Vec::new() };
-            peer.handed = self.store.commit(upto).await?;
+            peer.handed = self.commit(&peer.turn, upto).await?;
             events.retain(|(position, ..)| *position > peer.handed);
         }
         Ok((events.into_iter().map(|(_, id, aggregate)| (id, aggregate)).collect(), head))

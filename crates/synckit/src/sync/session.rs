@@ -1,6 +1,7 @@
 //! One sync: hello, pull, settle, push, report.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use synckit_core::{Error, ErrorKind, EventStore, Limits, NodeId, Note, Renewal, Result, StoreId, Transport};
@@ -40,6 +41,8 @@ pub(crate) struct Session<'a, S, T> {
     /// Whether the exchange has to start over: stored events showed that the local log was restored or copied, or the
     /// peer took a fresh id meanwhile.
     pub(crate) is_stranger: bool,
+    /// Whether another exchange with the peer has stored something since the hello.
+    pub(super) overtaken: AtomicBool,
     /// How often something between the two sides refused a push.
     pub(crate) obstructed: usize,
     /// The sizes of messages to the peer as they are saved.
@@ -70,6 +73,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             filter: settings.fingerprint(),
             renewed_for: Vec::new(),
             is_stranger: false,
+            overtaken: AtomicBool::new(false),
             obstructed: 0,
             saved_pace: None,
         }
@@ -116,19 +120,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     async fn steps(&mut self) -> Result<()> {
         let (mut last, mut turn) = (None, None::<PeerTurn>);
         for _ in 0..TRIES {
-            let ended = self.replica.peers().ended();
             let Some(mut peer) = self.meet().await? else { continue };
             if turn.as_ref().is_none_or(|turn| turn.peer != peer.store) {
                 drop(turn.take());
-                let next = self.replica.peers().with(peer.store, &ended).await;
-                if !turn.insert(next).is_next {
-                    // Another exchange has changed what the hello compared.
-                    continue;
-                }
+                turn = Some(self.replica.peers().with(peer.store).await);
             }
             match self.exchange(&mut peer).await {
-                Ok(()) if !std::mem::take(&mut self.is_stranger) => return self.remember(&peer).await,
+                Ok(()) if !std::mem::take(&mut self.is_stranger) => return Ok(()),
                 Ok(()) => {}
+                Err(error) if std::mem::take(self.overtaken.get_mut()) => {
+                    self.met.set(peer.store);
+                    last = Some(error);
+                }
                 Err(error) if error.kind() == ErrorKind::CursorUnknown => {
                     self.met.set(peer.store);
                     last = Some(error);
@@ -170,7 +173,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         if self.pushes() {
             self.push(peer).await?;
         }
-        Ok(())
+        if self.is_stranger {
+            return Ok(());
+        }
+        self.remember(peer).await
     }
 
     pub(super) fn pushes(&self) -> bool {
@@ -189,7 +195,10 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let mut notes =
             vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.last(), &peer.store)?];
         notes.extend(self.pace_note(peer.store)?);
-        if peer.unsaved { self.save(peer, notes).await } else { self.store.edit(notes, Vec::new()).await }
+        match peer.unsaved {
+            true => self.save(peer, notes).await,
+            false => self.edit(peer, notes, Vec::new()).await,
+        }
     }
 
     /// Records what was stored.

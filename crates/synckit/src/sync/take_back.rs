@@ -77,7 +77,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 break;
             }
             let note = Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?;
-            self.store.edit(vec![note], Vec::new()).await?;
+            self.edit(peer, vec![note], Vec::new()).await?;
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         receive.keep_refused = true;
         receive.author = Some(peer.identity.author.clone());
         receive.delete = delete;
-        let received = self.store.commit(receive).await?;
+        let received = self.commit(&peer.turn, receive).await?;
         let accepted = received.accepted;
         self.count(received, Vec::new());
         Ok(accepted)

@@ -9,6 +9,7 @@ use crate::peer_notes::{notes_about, places_in};
 use crate::replica::Listed;
 use crate::sync::meet::Prepared;
 use crate::sync::session::Session;
+use crate::sync::turn::Turn;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that this manager
@@ -28,7 +29,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let identity = Note::read_identity(facts.note(Note::NODE))?;
         let caller = Caller { node: identity.author.clone(), store: facts.head.store };
-        let read = self.read_ahead(expected, &facts).await;
+        let mut read = self.read_ahead(expected, &facts).await;
+        if let (Some(peer), Some((_, page))) = (expected, &read)
+            && !page.events.is_empty()
+            && !self.lasts(&Turn::begin(peer, &facts, self.replica.ticket()?)).await?
+        {
+            // Another exchange went on while this was read.
+            read = None;
+        }
         let page = read.as_ref().map(|(_, page)| page);
         let request = HelloRequest {
             protocol: PROTOCOL_VERSION,
@@ -47,6 +55,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
         under.extend(peers.iter().flat_map(|peer| [notes::refused_by(*peer), notes::route(*peer)]));
         let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.last()];
+        notes.extend(peers.iter().map(|peer| notes::turn(*peer)));
         notes.extend(Listed::KEYS.map(str::to_owned));
         self.store.facts(Needs { notes, under, ..Needs::default() }).await
     }

@@ -9,6 +9,7 @@ use synckit_plan::notes::{self, PullNote, PushNote};
 use crate::sync::meet::{Prepared, Said};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
+use crate::sync::turn::Turn;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Combines what both sides know into a peer. `None` if this replica takes a fresh identity instead.
@@ -134,6 +135,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             holds_back: false,
             owed: notes_under(facts, &owed),
             ahead: None,
+            turn: Turn::begin(store, facts, self.replica.ticket()?),
             unsaved: false,
         })
     }
