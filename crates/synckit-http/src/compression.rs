@@ -4,6 +4,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use synckit_core::{Error, ErrorKind, Result};
 use synckit_net::Coding;
+use synckit_remote::{DIGEST, damaged};
 
 /// The codings that this crate reads, preferred ones first: the value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip");
@@ -11,7 +12,8 @@ pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip");
 /// Returns how the body under these headers is packed.
 ///
 /// # Errors
-/// `Unsupported` for a coding other than zstd and gzip, or for several codings.
+/// `Unsupported` for a coding other than zstd and gzip, or for several codings. If the message has a digest, it is a
+/// synckit peer's, which names no other: then the header was [`damaged`].
 pub fn coding_of(headers: &HeaderMap) -> Result<Coding> {
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let known = match (codings.next(), codings.next()) {
@@ -20,7 +22,10 @@ pub fn coding_of(headers: &HeaderMap) -> Result<Coding> {
         (Some(_), Some(_)) => None,
     };
     let message = "the content encoding is not known; send zstd, gzip or no encoding";
-    known.ok_or_else(|| Error::new(ErrorKind::Unsupported, message))
+    known.ok_or_else(|| match headers.contains_key(DIGEST) {
+        true => damaged("the content encoding was altered on its way"),
+        false => Error::new(ErrorKind::Unsupported, message),
+    })
 }
 
 /// Returns the best coding that these request headers accept.

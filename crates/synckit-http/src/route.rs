@@ -63,7 +63,10 @@ pub(crate) fn check_headers(headers: &HeaderMap, most: usize) -> Result<(Coding,
         let message = "the body must be application/json or application/protobuf; with curl, use --json";
         return Err(Problem::unsupported(media, message));
     };
-    let coding = coding_of(headers).map_err(|error| Problem { status: media, error, allow: None })?;
+    let coding = coding_of(headers).map_err(|error| match error.kind() {
+        ErrorKind::Unsupported => Problem { status: media, error, allow: None },
+        _ => Problem::from(error),
+    })?;
     check_announced(headers, most)?;
     Ok((coding, format))
 }

@@ -180,9 +180,7 @@ impl<E: Exchange> Client<E> {
                 tracing::debug!(%error, "a packed message did not get through; it is sent unpacked");
                 let answer = self.call_with(method, &request, Coding::Identity).await;
                 match answer {
-                    Err(again) if again.is_in_transit() => {
-                        Err(if error.is_in_transit() { error } else { again })
-                    }
+                    Err(again) if again.is_in_transit() => Err(error),
                     answer => {
                         packing.stop();
                         answer

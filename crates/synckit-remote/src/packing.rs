@@ -31,7 +31,7 @@ impl Packing {
     /// Returns whether a call that failed is to be made again with messages that are not packed: something between may
     /// have changed a packed message or its headers, or refused it because it cannot read it.
     pub(crate) fn is_in_doubt(&self, coding: Coding, error: &Error) -> bool {
-        let damaged = error.retry_after() == Some(Duration::ZERO) || error.kind() == ErrorKind::Unsupported;
+        let damaged = error.retry_after() == Some(Duration::ZERO);
         let refused = error.is_in_transit() && !error.is_retryable() && error.kind() != ErrorKind::TooLarge;
         coding != Coding::Identity
             && (damaged || refused)
@@ -57,8 +57,6 @@ mod tests {
             assert!(!packing.is_in_doubt(zstd, &error), "{error}");
         }
         assert!(packing.is_in_doubt(zstd, &foreign(415, None, b"")));
-        let unknown = Error::new(ErrorKind::Unsupported, "the peer does not know this content encoding");
-        assert!(Packing::default().is_in_doubt(zstd, &unknown));
         assert!(!packing.is_in_doubt(zstd, &foreign(415, None, b"")), "only once");
         assert_eq!(packing.coding(Method::Push, zstd), zstd);
         assert_eq!(packing.coding(Method::Hello, zstd), zstd);
