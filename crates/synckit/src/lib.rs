@@ -19,6 +19,7 @@ mod digest;
 mod endpoint;
 mod environment;
 mod explain;
+mod live;
 mod peer_notes;
 mod remembered;
 mod replica;
@@ -57,6 +58,11 @@ pub mod conflict {
         Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Fingerprint, Head, Heads, History, Kept,
         RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
     };
+}
+
+/// Replicas that stay together with their peer by themselves.
+pub mod stay {
+    pub use crate::live::{Live, LiveState, LiveStatus};
 }
 
 /// The contract of stores, and more calls for users of a store.

@@ -50,8 +50,12 @@ pub struct SyncReport {
     pub duration: Duration,
     /// The last position of the local log at the end.
     pub local_head: Position,
+    /// The position in the local log up to which everything was offered to the peer.
+    pub pushed_to: Position,
     /// The last position of the peer's log at the beginning.
     pub peer_head: Position,
+    /// The position in the peer's log up to which it was pulled.
+    pub pulled_to: Position,
     /// How far the peer's clock is ahead of the local clock, in milliseconds, including network delay.
     pub clock_skew_millis: i64,
 }

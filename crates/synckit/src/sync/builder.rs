@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use synckit_core::{Error, Event, EventStore, Filter, Result, Transport};
+use synckit_plan::notes;
 use tokio::sync::Mutex;
 
 use crate::remembered::Remembered;
@@ -32,6 +34,7 @@ pub(crate) type Progress = Arc<dyn Fn(&SyncReport) + Send + Sync>;
 
 type Matches = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) direction: Direction,
     pub(crate) filter: Filter,
@@ -41,6 +44,8 @@ pub(crate) struct Settings {
     local_filter: Option<(String, Matches)>,
     pub(crate) batch_events: Option<usize>,
     pub(crate) retry: RetryPolicy,
+    /// Whether a hello that fails is retried at once. A live replica says it again later.
+    pub(crate) hello_again: bool,
     pub(crate) call_timeout: Duration,
     pub(crate) sync_timeout: Option<Duration>,
     pub(crate) progress: Option<Progress>,
@@ -51,6 +56,16 @@ impl Settings {
     pub(crate) fn passes(&self, event: &Event) -> bool {
         let local = |(_, matches): &(String, Matches)| event.is_derived() || matches(event);
         self.filter.matches(event) && self.local_filter.as_ref().is_none_or(local)
+    }
+
+    /// Returns whether local events go to the peer.
+    pub(crate) fn pushes(&self) -> bool {
+        self.direction != Direction::PullOnly
+    }
+
+    /// Returns the key of the peer that is expected to respond.
+    pub(crate) fn last(&self) -> String {
+        notes::last(&self.fingerprint(), self.address.as_deref())
     }
 
     /// Returns the name under which checkpoints are kept: that of the filter, or of both filters.
@@ -97,6 +112,7 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
             local_filter: None,
             batch_events: None,
             retry: RetryPolicy::default(),
+            hello_again: true,
             call_timeout: Duration::from_secs(60),
             sync_timeout: None,
             progress: None,
@@ -179,7 +195,16 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
     pub fn build(self) -> SyncManager<S, T> {
         let SyncManagerBuilder { replica, transport, settings } = self;
         let (syncing, met) = (Mutex::default(), Remembered::default());
-        SyncManager { inner: Arc::new(Inner { replica, transport, settings, syncing, met }) }
+        SyncManager {
+            inner: Arc::new(Inner {
+                replica,
+                transport,
+                settings,
+                syncing,
+                met,
+                is_live: AtomicBool::new(false),
+            }),
+        }
     }
 }
 

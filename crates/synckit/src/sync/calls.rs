@@ -181,7 +181,8 @@ impl<'a, T: Transport> Calls<'a, T> {
     where
         F: Future<Output = Result<R>>,
     {
-        let mut ceilings = self.settings.retry.ceilings();
+        let again = name != "hello" || self.settings.hello_again;
+        let mut ceilings = self.settings.retry.ceilings().filter(|_| again);
         let mut broken = 0;
         loop {
             self.made.fetch_add(1, Ordering::Relaxed);

@@ -8,12 +8,14 @@
 // - `pull.rs`, `push.rs`: the exchange; `batch.rs`: a batch in parts; `push_again.rs`, `owed.rs`: what is still due
 // - `peer.rs`: what is known during a sync; `checkpoint.rs`: what is recorded
 // - `turn.rs`: exchanges that do not disturb each other
+// - `follow.rs`: staying with a peer after a sync
 // - `renumber.rs`, `take_back.rs`: what a replica that was copied or restored does once
 
 mod batch;
 mod builder;
 mod calls;
 mod checkpoint;
+mod follow;
 mod meet;
 mod owed;
 mod pace;
@@ -29,19 +31,21 @@ mod turn;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use synckit_core::{EventStore, Result, StoreId, Transport};
 use tokio::sync::Mutex;
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub(crate) use checkpoint::HandedOut;
+pub(crate) use follow::Way;
 pub(crate) use turn::TICKET;
 
 use crate::remembered::Remembered;
 use crate::replica::Replica;
 use crate::report::{SyncError, SyncReport};
-use builder::Settings;
-use session::Session;
+pub(crate) use builder::Settings;
+pub(crate) use session::Session;
 
 /// Syncs a replica with one peer over a transport. Clones share both.
 ///
@@ -65,16 +69,18 @@ use session::Session;
 /// # }
 /// ```
 pub struct SyncManager<S, T> {
-    inner: Arc<Inner<S, T>>,
+    pub(crate) inner: Arc<Inner<S, T>>,
 }
 
-struct Inner<S, T> {
-    replica: Replica<S>,
-    transport: T,
-    settings: Settings,
-    syncing: Mutex<()>,
+pub(crate) struct Inner<S, T> {
+    pub(crate) replica: Replica<S>,
+    pub(crate) transport: T,
+    pub(crate) settings: Settings,
+    pub(crate) syncing: Mutex<()>,
     /// The peer that was met last: what is known of it is read before it has said hello.
-    met: Remembered<StoreId>,
+    pub(crate) met: Remembered<StoreId>,
+    /// Whether a task keeps the replica and the peer together.
+    pub(crate) is_live: AtomicBool,
 }
 
 impl<S, T> Clone for SyncManager<S, T> {

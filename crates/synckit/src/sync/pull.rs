@@ -21,7 +21,7 @@ use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
 /// A page, and the place after which it was requested.
-type Fetched = (Option<Cursor>, PullResponse);
+pub(super) type Fetched = (Option<Cursor>, PullResponse);
 
 /// The maximum number of pages that are fetched ahead, and stored in one commit.
 const AHEAD: usize = 4;
@@ -82,7 +82,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(())
     }
 
-    async fn store_together(&mut self, peer: &mut Peer, pages: Vec<Fetched>) -> Result<()> {
+    pub(super) async fn store_together(&mut self, peer: &mut Peer, pages: Vec<Fetched>) -> Result<()> {
         let Some((_, last)) = pages.last() else { return Ok(()) };
         if pages.iter().any(|(_, page)| page.next.store() != peer.store) {
             // The peer took a fresh id after the hello. Under the id that it had then, a copy of it may be in use, and
@@ -97,6 +97,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let (received, unreadable) = self.store_pages_with(peer, pages, &note).await?;
         self.count(received, unreadable);
+        self.report.pulled_to = note.cursor.position();
         peer.pull = Some(note);
         self.progress();
         Ok(())

@@ -67,7 +67,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 None => scanned_to,
             };
             let moved = reached > peer.push.position;
-            peer.push.position = reached;
+            (peer.push.position, self.report.pushed_to) = (reached, reached);
             peer.handed = peer.handed.max(reached);
             if let Some((_, error)) = stopped {
                 if moved && error.kind() != ErrorKind::CursorUnknown {

@@ -29,8 +29,8 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) report: SyncReport,
     /// The local limits on an event and a batch.
     pub(crate) limits: Limits,
-    transport: &'a T,
-    direction: Direction,
+    pub(super) transport: &'a T,
+    pub(super) direction: Direction,
     pub(crate) met: &'a Remembered<StoreId>,
     /// Whether conflicts wait for the resolver that were found before.
     pub(crate) conflicts_wait: bool,
@@ -84,7 +84,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let before = self.transport.traffic();
         let limit = self.settings.sync_timeout;
         let result = match tokio::time::timeout(limit.unwrap_or(Duration::MAX), self.steps()).await {
-            Ok(result) => result,
+            Ok(result) => result.map(drop),
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
                 "the sync took too long; what was done is kept, sync again",
@@ -116,8 +116,9 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         }
     }
 
-    /// Runs the steps, and starts over if a log turns out to be another than the other side believes.
-    async fn steps(&mut self) -> Result<()> {
+    /// Runs the steps, and starts over if a log turns out to be another than the other side believes. Returns what is
+    /// known of the peer at the end.
+    pub(super) async fn steps(&mut self) -> Result<Peer> {
         let (mut last, mut turn) = (None, None::<PeerTurn>);
         for _ in 0..TRIES {
             let Some(mut peer) = self.meet().await? else { continue };
@@ -126,7 +127,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
                 turn = Some(self.replica.peers().with(peer.store).await);
             }
             match self.exchange(&mut peer).await {
-                Ok(()) if !std::mem::take(&mut self.is_stranger) => return Ok(()),
+                Ok(()) if !std::mem::take(&mut self.is_stranger) => return Ok(peer),
                 Ok(()) => {}
                 Err(error) if std::mem::take(self.overtaken.get_mut()) => {
                     self.met.set(peer.store);
@@ -162,13 +163,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
                 return Ok(());
             }
         }
-        // Whatever was stored may have changed a conflict that is on record.
-        let stored = self.report.pulled > 0 && self.report.conflicts.left + self.report.conflicts.found > 0;
-        if self.conflicts_wait || stored {
+        if self.settle(self.report.pulled > 0).await? {
             peer.ahead = None;
-            let (settled, ended) = self.replica.settle_all(&mut self.report.conflicts).await;
-            self.moved(settled);
-            ended?;
         }
         if self.pushes() {
             self.push(peer).await?;
@@ -179,26 +175,36 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         self.remember(peer).await
     }
 
+    /// Settles the conflicts that wait for it. Whatever was stored may have changed a conflict that is on record. Returns
+    /// whether the resolver was asked.
+    pub(super) async fn settle(&mut self, stored: bool) -> Result<bool> {
+        let on_record = self.report.conflicts.left + self.report.conflicts.found > 0;
+        let due = std::mem::take(&mut self.conflicts_wait) || (stored && on_record);
+        if due {
+            let (settled, ended) = self.replica.settle_all(&mut self.report.conflicts).await;
+            self.moved(settled);
+            ended?;
+        }
+        Ok(due)
+    }
+
     pub(super) fn pushes(&self) -> bool {
         self.direction != Direction::PullOnly
     }
 
-    /// Returns the key of the peer that is expected to respond.
-    pub(super) fn last(&self) -> String {
-        notes::last(&self.filter, self.settings.address.as_deref())
-    }
-
-    async fn remember(&mut self, peer: &Peer) -> Result<()> {
+    pub(super) async fn remember(&mut self, peer: &mut Peer) -> Result<()> {
         let node = self.report.peer.clone().ok_or_else(|| Error::corrupt("the peer has no name"))?;
         let clock_skew_millis = self.report.clock_skew_millis;
         let note = PeerNote { node, synced_at: self.replica.now(), clock_skew_millis };
         let mut notes =
-            vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.last(), &peer.store)?];
+            vec![Note::json(notes::peer(peer.store), &note)?, Note::json(self.settings.last(), &peer.store)?];
         notes.extend(self.pace_note(peer.store)?);
         match peer.unsaved {
-            true => self.save(peer, notes).await,
-            false => self.edit(peer, notes, Vec::new()).await,
+            true => self.save(peer, notes).await?,
+            false => self.edit(peer, notes, Vec::new()).await?,
         }
+        peer.unsaved = false;
+        Ok(())
     }
 
     /// Records what was stored.

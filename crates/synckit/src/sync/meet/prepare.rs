@@ -18,7 +18,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let mut expected = self.met.get();
         let mut facts = self.ask_about(expected.as_slice()).await?;
         if expected.is_none() {
-            let key = self.last();
+            let key = self.settings.last();
             expected = facts.note(&key).map(|value| Note::read(&key, value)).transpose()?;
             if expected.is_some() {
                 facts = self.ask_about(expected.as_slice()).await?;
@@ -54,7 +54,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
         let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
         under.extend(peers.iter().flat_map(|peer| [notes::refused_by(*peer), notes::route(*peer)]));
-        let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.last()];
+        let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.settings.last()];
         notes.extend(peers.iter().map(|peer| notes::turn(*peer)));
         notes.extend(Listed::KEYS.map(str::to_owned));
         self.store.facts(Needs { notes, under, ..Needs::default() }).await

@@ -26,6 +26,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.conflicts_wait = listed.needs_resolver();
         self.report.conflicts.on_record(listed.count);
         let mut peer = self.peer(&hello, caller, identity, &facts)?;
+        self.report.pulled_to = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
+        self.report.pushed_to = peer.push.position;
         let left = self.handed_over(&mut peer, hello.ahead, request.ahead, read);
         // If hello took several tries, much may have been recorded in the meantime, so it is read again.
         peer.ahead = left.filter(|_| self.calls.made() == 1);

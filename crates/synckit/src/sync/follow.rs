@@ -1,0 +1,206 @@
+//! Staying with a peer after a sync: pages arrive over a subscription, and what is recorded here is pushed at once.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use synckit_core::{
+    Cursor, Error, ErrorKind, EventStore, PageStream, Position, PullResponse, Result, Scope, Transport,
+};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use crate::live::{Eye, LiveState};
+use crate::sync::builder::Direction;
+use crate::sync::peer::Peer;
+use crate::sync::session::Session;
+
+/// A peer sends a page, if only an empty one, at least every five seconds. After this long it is taken to be gone, or
+/// something between keeps its pages back.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How often the peer is asked if subscriptions do not get through, on average.
+const POLL: Duration = Duration::from_secs(10);
+
+/// The shortest time between the beginnings of two pushes: what is recorded meanwhile is pushed together.
+const GATHER: Duration = Duration::from_millis(12);
+
+/// How many events may be received before it is saved that nothing of them is to be pushed.
+const UNSAVED: Position = 1_000;
+
+/// How a replica stays with its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over a subscription.
+    Subscription,
+    /// By asking from time to time.
+    Polling,
+    /// By syncing in periods; what is recorded waits for the next one.
+    Periods(Duration),
+}
+
+impl Way {
+    fn state(self) -> LiveState {
+        if self == Way::Subscription { LiveState::Live } else { LiveState::Polling }
+    }
+
+    /// Returns when to ask the peer again.
+    fn next(self) -> Option<Instant> {
+        match self {
+            Way::Subscription => None,
+            Way::Polling => Some(Instant::now() + POLL),
+            Way::Periods(period) => Some(Instant::now() + period),
+        }
+    }
+}
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Syncs, and then stays with the peer if `synced` says so, until the next sync is due, or something fails.
+    pub(crate) async fn live(mut self, way: Way, eye: &Eye, synced: impl FnOnce() -> bool) -> Result<()> {
+        let mut peer = self.steps().await?;
+        self.report(&peer, eye);
+        if !synced() {
+            return Ok(());
+        }
+        let subscribes = way == Way::Subscription && self.direction != Direction::PushOnly;
+        let mut pages = match subscribes {
+            true => Some(self.subscribe(&peer).await?),
+            false => None,
+        };
+        eye.together(way.state(), self.replica.now());
+        let result = self.follow(&mut peer, pages.as_mut(), way, eye).await;
+        match result {
+            Ok(()) if peer.unsaved => self.remember(&mut peer).await,
+            Err(error) if self.starts_over(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn subscribe(&self, peer: &Peer) -> Result<PageStream> {
+        let request = self.request(peer, self.reached(peer), Scope::Others);
+        let limit = self.settings.call_timeout;
+        let opened = timeout(limit, self.transport.subscribe(request)).await;
+        opened
+            .unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout, "the peer did not open a subscription in time"))
+            })
+            .map_err(|error| error.at("transport", "subscribe"))
+    }
+
+    fn reached(&self, peer: &Peer) -> Option<Cursor> {
+        peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0)
+    }
+
+    async fn follow(
+        &mut self,
+        peer: &mut Peer,
+        mut pages: Option<&mut PageStream>,
+        way: Way,
+        eye: &Eye,
+    ) -> Result<()> {
+        let again = way.next();
+        let pushes_at_once = self.pushes() && !matches!(way, Way::Periods(_));
+        let (mut after, mut saved) = (self.reached(peer), peer.push.position);
+        let (mut push_at, mut heard) = (Instant::now(), Instant::now());
+        loop {
+            let (store, pushed_to) = (self.store, peer.push.position);
+            tokio::select! {
+                biased;
+                page = next(pages.as_deref_mut(), heard + SILENCE) => {
+                    let page = page?;
+                    heard = Instant::now();
+                    let before = after.replace(page.next.clone());
+                    if !self.arrived(peer, (before, page), eye).await? {
+                        return Ok(());
+                    }
+                }
+                head = async {
+                    sleep_until(push_at).await;
+                    store.moved(pushed_to).await
+                }, if pushes_at_once => {
+                    let head = head?;
+                    push_at = Instant::now() + GATHER;
+                    eye.pending(head - pushed_to, head);
+                    if !self.push_now(peer).await? {
+                        return Ok(());
+                    }
+                }
+                () = async {
+                    match again {
+                        Some(again) => sleep_until(again).await,
+                        None => std::future::pending().await,
+                    }
+                } => return Ok(()),
+            }
+            if peer.unsaved && peer.push.position > saved + UNSAVED {
+                self.remember(peer).await?;
+            }
+            if !peer.unsaved {
+                saved = peer.push.position;
+            }
+            self.report(peer, eye);
+        }
+    }
+
+    /// Stores a page that arrived, and settles and pushes what follows from it. Returns whether the peer is still the
+    /// one that said hello.
+    async fn arrived(
+        &mut self,
+        peer: &mut Peer,
+        fetched: (Option<Cursor>, PullResponse),
+        eye: &Eye,
+    ) -> Result<bool> {
+        let page = &fetched.1;
+        let reached = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
+        let is_empty = page.events.is_empty() && page.unreadable.is_empty();
+        if is_empty && page.next.store() == peer.store && page.next.position() <= reached {
+            eye.still_together(self.replica.now());
+            return Ok(true);
+        }
+        peer.head = peer.head.max(page.next.position());
+        self.report.peer_head = peer.head;
+        let before = self.report.pulled;
+        self.store_together(peer, vec![fetched]).await?;
+        if self.is_stranger {
+            return Ok(false);
+        }
+        self.settle(self.report.pulled > before).await?;
+        // What came from the peer is passed over, so that it does not count as pending.
+        if self.pushes() { self.push_now(peer).await } else { Ok(!self.is_stranger) }
+    }
+
+    /// Pushes, and saves how far that came. Returns whether the peer is still the one that said hello.
+    async fn push_now(&mut self, peer: &mut Peer) -> Result<bool> {
+        let before = self.report.pushed;
+        self.push(peer).await?;
+        if !self.is_stranger && self.report.pushed > before {
+            self.remember(peer).await?;
+        }
+        Ok(!self.is_stranger)
+    }
+
+    /// Returns whether an error means that another exchange was faster, or that the peer's log is another one now.
+    fn starts_over(&mut self, error: &Error) -> bool {
+        std::mem::take(self.overtaken.get_mut()) || error.kind() == ErrorKind::CursorUnknown
+    }
+
+    fn report(&self, peer: &Peer, eye: &Eye) {
+        let upto = if self.pushes() { peer.push.position } else { self.report.local_head };
+        eye.pending(0, upto);
+        eye.report(&self.report);
+        eye.still_together(self.replica.now());
+    }
+}
+
+/// Returns the next page; never, without a subscription.
+async fn next(pages: Option<&mut PageStream>, until: Instant) -> Result<PullResponse> {
+    let Some(pages) = pages else { return std::future::pending().await };
+    let next =
+        std::future::poll_fn(|context| futures_core::Stream::poll_next(Pin::new(&mut *pages), context));
+    match timeout_at(until, next).await {
+        Ok(Some(page)) => page,
+        Ok(None) => Err(Error::new(ErrorKind::Unavailable, "the peer has ended the subscription")),
+        Err(_) => {
+            let message = "nothing arrives over the subscription; something on the way keeps it back";
+            Err(Error::new(ErrorKind::Timeout, message))
+        }
+    }
+}

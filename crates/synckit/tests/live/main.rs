@@ -1,0 +1,404 @@
+//! Replicas that stay together with a hub by themselves.
+
+mod wire;
+
+use std::time::Duration;
+
+use synckit::stay::{Live, LiveState, LiveStatus};
+use synckit::store::StoreExt;
+use synckit::{
+    Digest, Direction, ErrorKind, EventStore, Filter, LastWriteWins, NewEvent, NodeId, Replica, SyncManager,
+};
+use synckit_memory::MemoryStore;
+use synckit_testkit::{Call, FaultPlan, FaultyStore, Rng};
+use tokio::time::{Instant, sleep, timeout};
+
+use wire::{Is, Wire};
+
+type Manager = SyncManager<MemoryStore, Wire>;
+
+fn store(name: &str) -> MemoryStore {
+    MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
+}
+
+fn note(text: &str, number: usize) -> NewEvent {
+    NewEvent::new("NoteEdited", format!("note-{number}"), text).expect("a good event")
+}
+
+fn manager(store: &MemoryStore, wire: &Wire) -> Manager {
+    SyncManager::new(Replica::builder(store.clone()).with_resolver(LastWriteWins).build(), wire.clone())
+}
+
+async fn same(left: &impl EventStore, right: &impl EventStore) -> bool {
+    Digest::of(left).await.expect("a digest") == Digest::of(right).await.expect("a digest")
+}
+
+/// Waits until the status is such.
+async fn until(live: &Live, wanted: impl Fn(&LiveStatus) -> bool) -> LiveStatus {
+    let mut status = live.watch();
+    let found = timeout(Duration::from_secs(600), status.wait_for(wanted)).await;
+    match found {
+        Ok(status) => status.expect("it is live").clone(),
+        Err(_) => panic!("never so: {:?}", live.status()),
+    }
+}
+
+fn waits(status: &LiveStatus) -> bool {
+    matches!(status.state, LiveState::Waiting { .. })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_records_the_other_has_at_once() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let (to_a, to_b) = (Wire::to(&hub), Wire::to(&hub));
+    let (left, right) = (manager(&a, &to_a), manager(&b, &to_b));
+    let lives = [left.live().unwrap(), right.live().unwrap()];
+    for live in &lives {
+        live.synced().await.unwrap();
+        until(live, |status| status.state == LiveState::Live).await;
+    }
+    let hellos = to_a.hellos() + to_b.hellos();
+    for round in 0..50 {
+        let begun = Instant::now();
+        left.replica().record([note("left", round)]).await.unwrap();
+        b.moved(2 * round as u64).await.unwrap();
+        right.replica().record([note("right", round + 1_000)]).await.unwrap();
+        a.moved(2 * round as u64 + 1).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
+    }
+    assert!(same(&a, &hub).await && same(&b, &hub).await);
+    for live in &lives {
+        assert!(until(live, LiveStatus::is_up_to_date).await.synced_at.is_some());
+    }
+    assert_eq!(to_a.hellos() + to_b.hellos(), hellos, "nobody had to start over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edits_at_the_same_moment_are_settled() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let wires = [Wire::to(&hub), Wire::to(&hub)];
+    let managers = [manager(&a, &wires[0]), manager(&b, &wires[1])];
+    let lives = managers.each_ref().map(|manager| manager.live().unwrap());
+    for round in 0..20 {
+        for (number, manager) in managers.iter().enumerate() {
+            manager.replica().record([note(&format!("{number} {round}"), 1)]).await.unwrap();
+        }
+        sleep(Duration::from_millis(round * 3)).await;
+    }
+    for _ in 0..2 {
+        for live in &lives {
+            live.synced().await.unwrap();
+        }
+    }
+    assert!(same(&a, &hub).await && same(&b, &hub).await);
+    assert_eq!(managers[0].replica().status().await.unwrap().conflicts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_is_waited_out() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let (to_a, to_b) = (Wire::to(&hub), Wire::to(&hub));
+    let (left, right) = (manager(&a, &to_a), manager(&b, &to_b));
+    let (live_a, live_b) = (left.live().unwrap(), right.live().unwrap());
+    for is in [Is::Cut, Is::HalfOpen, Is::Cut] {
+        live_a.synced().await.unwrap();
+        to_a.set(is);
+        until(&live_a, waits).await;
+        left.replica().record((0..3).map(|number| note("offline", number))).await.unwrap();
+        let status = until(&live_a, |status| status.pending == 3).await;
+        assert!(!status.is_up_to_date(), "{status:?}");
+        let error = live_a.synced_within(Duration::from_secs(5)).await.expect_err("it is cut");
+        assert!(error.kind() == ErrorKind::Timeout && error.to_string().contains("pending: 3"), "{error}");
+        right.replica().record([note("meanwhile", 7)]).await.unwrap();
+        live_b.synced().await.unwrap();
+        to_a.set(Is::Good);
+        live_a.nudge();
+        let begun = Instant::now();
+        assert!(live_a.synced().await.unwrap().is_up_to_date());
+        assert!(begun.elapsed() < Duration::from_secs(1), "a nudge ends the waiting");
+        live_b.synced().await.unwrap();
+        assert!(same(&a, &hub).await && same(&b, &hub).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_gone_for_an_hour_is_called_at_most_two_hundred_times() {
+    let (a, hub) = (store("a"), store("hub"));
+    let wire = Wire::to(&hub);
+    let manager = manager(&a, &wire);
+    let live = manager.live().unwrap();
+    live.synced().await.unwrap();
+    wire.set(Is::Cut);
+    let before = wire.hellos();
+    for minute in 0..60 {
+        manager.replica().record([note("offline", minute)]).await.unwrap();
+        sleep(Duration::from_secs(60)).await;
+    }
+    let attempts = wire.hellos() - before;
+    assert!((60..=200).contains(&attempts), "{attempts} attempts");
+    wire.set(Is::Good);
+    timeout(Duration::from_secs(31), live.synced()).await.expect("within one wait").unwrap();
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_hour_costs_no_commit() {
+    let (a, hub) = (store("a"), store("hub"));
+    let (plan, hub_plan) = (FaultPlan::new(), FaultPlan::new());
+    let wire = Wire::to(&hub);
+    let replica = FaultyStore::new(a.clone(), plan.clone());
+    let manager = SyncManager::new(replica, wire.clone());
+    manager.replica().record([note("one", 1)]).await.unwrap();
+    let live = manager.live().unwrap();
+    live.synced().await.unwrap();
+    until(&live, |status| status.state == LiveState::Live).await;
+    sleep(Duration::from_secs(1)).await;
+    let before = (plan.calls(Call::Commit), plan.total(), hub.head().await.unwrap(), wire.hellos());
+    sleep(Duration::from_secs(3_600)).await;
+    let after = (plan.calls(Call::Commit), plan.total(), hub.head().await.unwrap(), wire.hellos());
+    assert_eq!(before, after, "commits, calls of the store, the hub's head, hellos");
+    assert_eq!(hub_plan.total(), 0);
+    assert!(live.status().is_up_to_date());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_records_in_a_second_are_at_most_a_hundred_pushes() {
+    let (a, hub) = (store("a"), store("hub"));
+    let wire = Wire::to(&hub);
+    let manager = manager(&a, &wire);
+    let live = manager.live().unwrap();
+    live.synced().await.unwrap();
+    let before = wire.pushes();
+    for number in 0..1_000 {
+        manager.replica().record((0..10).map(|part| note("many", number * 10 + part))).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+    let pushes = wire.pushes() - before;
+    assert!(pushes <= 100, "{pushes} pushes");
+    live.synced().await.unwrap();
+    assert!(same(&a, &hub).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_subscriptions_bring_nothing_the_peer_is_asked() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let wire = Wire::to(&hub);
+    wire.buffer();
+    let live = manager(&a, &wire).live().unwrap();
+    until(&live, |status| status.state == LiveState::Polling).await;
+    let other = manager(&b, &Wire::to(&hub));
+    other.replica().record([note("from b", 1)]).await.unwrap();
+    other.sync().await.unwrap();
+    timeout(Duration::from_secs(20), a.moved(0)).await.expect("asked by then").unwrap();
+    a.commit_one("local").await;
+    timeout(Duration::from_millis(50), hub.moved(1)).await.expect("pushed at once").unwrap();
+    assert!(until(&live, LiveStatus::is_up_to_date).await.state == LiveState::Polling);
+}
+
+trait Records {
+    async fn commit_one(&self, text: &str);
+}
+
+impl Records for MemoryStore {
+    async fn commit_one(&self, text: &str) {
+        Replica::new(self.clone()).record([note(text, 5)]).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_paused_and_led_to_another_filter() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let left = manager(&a, &Wire::to(&hub));
+    let right = manager(&b, &Wire::to(&hub));
+    let event = |kind: &str, number: usize| NewEvent::new(kind, format!("n-{number}"), "x").unwrap();
+    right.replica().record([event("A", 1), event("B", 2)]).await.unwrap();
+    right.sync().await.unwrap();
+    let only = |kind: &str| Filter::new().with_type(kind).unwrap();
+    let wire = Wire::to(&hub);
+    let narrow = SyncManager::builder(a.clone(), wire.clone()).with_filter(only("A")).build();
+    let live = narrow.live().unwrap();
+    live.synced().await.unwrap();
+    assert_eq!(a.head().await.unwrap().position, 1);
+    live.set_filter(Filter::new());
+    live.synced().await.unwrap();
+    assert_eq!(a.head().await.unwrap().position, 2);
+
+    live.pause();
+    until(&live, |status| status.state == LiveState::Paused).await;
+    left.replica().record([event("A", 3)]).await.unwrap();
+    assert_eq!(until(&live, |status| status.pending == 1).await.state, LiveState::Paused);
+    let error = live.synced_within(Duration::from_secs(60)).await.expect_err("it is paused");
+    assert!(error.to_string().contains("paused"), "{error}");
+    assert_eq!(hub.head().await.unwrap().position, 2);
+    live.resume();
+    live.synced().await.unwrap();
+    assert_eq!(hub.head().await.unwrap().position, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_way_is_one_way() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    for (store, direction) in [(&a, Direction::PushOnly), (&b, Direction::PullOnly)] {
+        let manager = SyncManager::builder(store.clone(), Wire::to(&hub)).with_direction(direction).build();
+        let live = manager.live().unwrap();
+        live.synced().await.unwrap();
+        manager.replica().record([note("local", 1)]).await.unwrap();
+        assert!(live.synced().await.unwrap().is_up_to_date());
+        live.stop().await;
+    }
+    assert_eq!((a.head().await.unwrap().position, b.head().await.unwrap().position), (1, 2));
+    assert_eq!(hub.head().await.unwrap().position, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn periods_never_overlap_and_records_wait_for_them() {
+    let (a, hub) = (store("a"), store("hub"));
+    let wire = Wire::to(&hub);
+    let manager = manager(&a, &wire);
+    assert_eq!(manager.start_auto_sync(Duration::ZERO).expect_err("no period").kind(), ErrorKind::Invalid);
+    let live = manager.start_auto_sync(Duration::from_secs(60)).unwrap();
+    live.synced().await.unwrap();
+    manager.replica().record([note("later", 1)]).await.unwrap();
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(hub.head().await.unwrap().position, 0);
+    timeout(Duration::from_secs(11), hub.moved(0)).await.expect("in time").unwrap();
+    let before = wire.hellos();
+    sleep(Duration::from_secs(600)).await;
+    assert!((9..=11).contains(&(wire.hellos() - before)), "{}", wire.hellos() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_that_are_live_do_not_disturb_each_other() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    // Another process knows nothing of the turns of this one, as another replica of the same store.
+    let wires = [Wire::to(&hub), Wire::to(&hub), Wire::to(&hub)];
+    let managers = [manager(&a, &wires[0]), manager(&a, &wires[1]), manager(&b, &wires[2])];
+    let lives = managers.each_ref().map(|manager| manager.live().unwrap());
+    for round in 0..100 {
+        managers[round % 3].replica().record([note("edit", round % 4)]).await.unwrap();
+        sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..2 {
+        for live in &lives {
+            live.synced().await.unwrap();
+        }
+    }
+    assert!(same(&a, &hub).await && same(&b, &hub).await);
+    sleep(Duration::from_secs(5)).await;
+    let hellos = wires.iter().map(Wire::hellos).sum::<u64>();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(wires.iter().map(Wire::hellos).sum::<u64>(), hellos, "at rest");
+    assert!(hellos < 1_000, "{hellos} hellos");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_is_wiped_gets_everything_again() {
+    let (a, hub, next) = (store("a"), store("hub"), store("next-hub"));
+    let wire = Wire::to(&hub);
+    let manager = manager(&a, &wire);
+    let live = manager.live().unwrap();
+    manager.replica().record((0..20).map(|number| note("kept", number))).await.unwrap();
+    live.synced().await.unwrap();
+    wire.lead_to(&next).await;
+    timeout(Duration::from_secs(30), next.moved(19)).await.expect("by itself").unwrap();
+    live.synced().await.unwrap();
+    assert!(same(&a, &next).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_stopped_and_when_dropped() {
+    let (a, hub) = (store("a"), store("hub"));
+    let manager = manager(&a, &Wire::to(&hub));
+    let live = manager.live().unwrap();
+    assert_eq!(manager.live().expect_err("it is live").kind(), ErrorKind::Busy);
+    live.synced().await.unwrap();
+    let watch = live.watch();
+    live.stop().await;
+    assert_eq!(watch.borrow().state, LiveState::Stopped { reason: None });
+    let live = manager.live().expect("again");
+    let mut watch = live.watch();
+    drop(live);
+    watch.wait_for(|status| matches!(status.state, LiveState::Stopped { .. })).await.unwrap();
+    a.close().await.unwrap();
+    let live = manager.live().expect("again");
+    let mut watch = live.watch();
+    let ended = |status: &LiveStatus| matches!(&status.state, LiveState::Stopped { reason: Some(_) });
+    watch.wait_for(ended).await.unwrap();
+    assert_eq!(live.synced().await.expect_err("it has ended").kind(), ErrorKind::Closed);
+}
+
+/// Whatever happens on the way, `synced` returns only when it is so, and nobody says "up to date" who is not.
+#[tokio::test(start_paused = true)]
+async fn synced_returns_only_when_it_is_so() {
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        let (a, b, hub) = (store("a"), store("b"), store("hub"));
+        let wires = [Wire::to(&hub), Wire::to(&hub)];
+        let managers = [manager(&a, &wires[0]), manager(&b, &wires[1])];
+        let lives = managers.each_ref().map(|manager| manager.live().unwrap());
+        let mut recorded = 0;
+        for _ in 0..30 {
+            let at = rng.below(2);
+            match rng.below(8) {
+                0 => wires[at].set(Is::Cut),
+                1 => wires[at].set(Is::HalfOpen),
+                2 | 3 => {
+                    wires[at].set(Is::Good);
+                    if rng.chance(50) {
+                        lives[at].nudge();
+                    }
+                }
+                4 => sleep(Duration::from_millis(rng.below(40_000) as u64)).await,
+                _ => {
+                    let count = 1 + rng.below(30);
+                    let events = (0..count).map(|number| note(&format!("{seed} {recorded}"), number));
+                    managers[at].replica().record(events).await.unwrap();
+                    recorded += count;
+                    sleep(Duration::from_millis(rng.below(30) as u64)).await;
+                }
+            }
+            for (live, store) in lives.iter().zip([&a, &b]) {
+                let status = live.status();
+                if status.is_up_to_date() {
+                    let page = store
+                        .read(synckit::store::Query::after(0).at_most(10_000, usize::MAX))
+                        .await
+                        .unwrap();
+                    let ids: Vec<_> = page
+                        .events
+                        .iter()
+                        .filter(|stored| stored.position <= status.counted_to)
+                        .map(|stored| stored.event.id.clone())
+                        .collect();
+                    let missing = hub.not_held(ids).await.unwrap();
+                    assert!(
+                        missing.is_empty(),
+                        "seed {seed}: up to date, and {} are not there",
+                        missing.len()
+                    );
+                }
+            }
+        }
+        for (wire, live) in wires.iter().zip(&lives) {
+            wire.set(Is::Good);
+            let ids = async |store: &MemoryStore| {
+                let page =
+                    store.read(synckit::store::Query::after(0).at_most(10_000, usize::MAX)).await.unwrap();
+                page.events.into_iter().map(|stored| stored.event.id).collect::<Vec<_>>()
+            };
+            let (of_a, of_b, of_hub) = (ids(&a).await, ids(&b).await, ids(&hub).await);
+            live.synced().await.unwrap();
+            let (mine, own) = if std::ptr::eq(wire, &wires[0]) { (of_a, &a) } else { (of_b, &b) };
+            assert!(hub.not_held(mine).await.unwrap().is_empty(), "seed {seed}");
+            assert!(own.not_held(of_hub).await.unwrap().is_empty(), "seed {seed}");
+        }
+        for live in &lives {
+            live.synced().await.unwrap();
+        }
+        lives[0].synced().await.unwrap();
+        assert!(same(&a, &hub).await && same(&b, &hub).await, "seed {seed}");
+        for live in lives {
+            live.stop().await;
+        }
+    }
+}
