@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     backup, conflicts, demo, digest, doctor, explain, export, history, import, log, record, refused,
-    reidentify, restore, rules, serve, status, sync,
+    reidentify, restore, rules, serve, status, sync, wait,
 };
 use crate::failure::Exit;
 use crate::output;
@@ -15,6 +15,8 @@ Examples:
   synckit record --db a.db --node a --type NoteEdited --aggregate note-1 --data '{\"text\":\"hello\"}'
   synckit serve --db hub.db --listen 127.0.0.1:8080
   synckit sync --db a.db http://127.0.0.1:8080     exchange events with the hub
+  synckit sync --db a.db --live http://127.0.0.1:8080     stay together with it
+  synckit wait --db a.db                           until the hub has everything
   synckit log --db a.db --follow                   watch them arrive
   synckit conflicts --db a.db                      conflicts that wait for a person
   synckit digest --db a.db                         the same on all replicas that agree
@@ -59,6 +61,7 @@ pub(crate) enum Command {
     Import(import::Args),
     Export(export::Args),
     Sync(sync::Args),
+    Wait(wait::Args),
     Log(log::Args),
     History(history::Args),
     Status(status::Args),

@@ -19,6 +19,7 @@ pub(crate) mod rules;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod wait;
 mod whole;
 
 use std::io::Read;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
         Command::Export(args) => export::run(args, output).await,
         Command::Import(args) => import::run(args, output).await,
         Command::Sync(args) => sync::run(args, output).await,
+        Command::Wait(args) => wait::run(args, output).await,
         Command::Log(args) => log::run(args, output).await,
         Command::History(args) => history::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,

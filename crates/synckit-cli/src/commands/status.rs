@@ -1,31 +1,40 @@
 //! `synckit status`: the state of a replica, without asking the network.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
-use synckit::{AggregateId, BoxStore, Status};
+use synckit::{AggregateId, BoxStore, EventStore, Status};
+use tokio::time::sleep;
 
 use crate::commands::doctor::{nearly_full, why};
-use crate::commands::{Existing, clock, closing, replica};
+use crate::commands::{Existing, clock, closing, replica, stopped};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::text;
 
 /// Show the state of a replica: its events, conflicts, refused events and peers
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: synckit status --db a.db\n\nThe network is not used: what is shown of a peer is its \
-    state at the last sync. Each filter that was used with a peer has its own line."
-)]
+#[command(after_help = "Examples:\n  \
+    synckit status --db a.db\n  \
+    synckit status --db a.db --watch        again whenever something changes; end with Ctrl-C\n\nThe network is not used: what is shown of a peer is its \
+    state at the last sync. Each filter that was used with a peer has its own line.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Existing,
+
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
 }
+
+/// How often the state is read to see whether it has changed.
+const OFTEN: Duration = Duration::from_millis(500);
 
 /// The number of aggregates in conflict, and of full ones, that are listed.
 const NAMED: usize = 20;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 struct Answer {
     #[serde(flatten)]
     status: Status,
@@ -35,9 +44,42 @@ struct Answer {
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let store = args.replica.open().await?;
-    let answer = closing(&store, ask(&store).await).await?;
-    output.answer(&answer)?;
+    let shown = match args.watch {
+        true => watch(&store, output).await,
+        false => show(&store, output).await,
+    };
+    closing(&store, shown).await?;
     Ok(Exit::Done)
+}
+
+async fn show(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    output.answer(&ask(store).await?)
+}
+
+/// Shows the state whenever it has changed, until a signal.
+async fn watch(store: &BoxStore, output: &mut Output) -> Result<(), Failure> {
+    let stop = stopped()?;
+    tokio::pin!(stop);
+    let mut before = None;
+    loop {
+        let answer = ask(store).await?;
+        if before.as_ref() != Some(&answer) {
+            if before.is_some() && !output.is_json() {
+                output.line("")?;
+            }
+            output.answer(&answer)?;
+            output.flush_waiting().await?;
+        }
+        let head = answer.status.events;
+        before = Some(answer);
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            moved = store.moved(head) => drop(moved?),
+            // What is known of peers changes without the log.
+            () = sleep(OFTEN) => {}
+        }
+    }
 }
 
 async fn ask(store: &BoxStore) -> Result<Answer, Failure> {

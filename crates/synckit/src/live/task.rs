@@ -96,9 +96,9 @@ impl<S: EventStore, T: Transport> Task<S, T> {
             let state = self.eye.is_together();
             subscriptions.failed(&error, state, lasted);
             let wait = backoff.next(&error, &*environment)?;
-            tracing::debug!(%error, ?wait, "the peer is called again later");
+            tracing::info!(%error, ?wait, "the peer is called again later");
             let until = environment.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            self.eye.state(LiveState::Waiting { until, reason: error.to_string() });
+            self.eye.state(LiveState::Waiting { until, reason: error.message().to_owned() });
             if self.wait(&wanted, &settings, Some(wait)).await? {
                 backoff.reset();
             }

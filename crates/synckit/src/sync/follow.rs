@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventStore, PageStream, Position, PullResponse, Result, Scope, Transport,
+    Cursor, Error, ErrorKind, EventStore, PageStream, PullResponse, Result, Scope, Transport,
 };
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -17,14 +17,14 @@ use crate::sync::session::Session;
 /// something between keeps its pages back.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// How often the peer is asked if subscriptions do not get through, on average.
+/// How often the peer is asked if subscriptions do not get through.
 const POLL: Duration = Duration::from_secs(10);
 
 /// The shortest time between the beginnings of two pushes: what is recorded meanwhile is pushed together.
 const GATHER: Duration = Duration::from_millis(12);
 
-/// How many events may be received before it is saved that nothing of them is to be pushed.
-const UNSAVED: Position = 1_000;
+/// How long it may stay unsaved that nothing of what came from the peer is to be pushed.
+const SAVE: Duration = Duration::from_secs(1);
 
 /// How a replica stays with its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     ) -> Result<()> {
         let again = way.next();
         let pushes_at_once = self.pushes() && !matches!(way, Way::Periods(_));
-        let (mut after, mut saved) = (self.reached(peer), peer.push.position);
+        let (mut after, mut save_at) = (self.reached(peer), peer.unsaved.then(Instant::now));
         let (mut push_at, mut heard) = (Instant::now(), Instant::now());
         loop {
             let (store, pushed_to) = (self.store, peer.push.position);
@@ -123,19 +123,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                         return Ok(());
                     }
                 }
-                () = async {
-                    match again {
-                        Some(again) => sleep_until(again).await,
-                        None => std::future::pending().await,
-                    }
-                } => return Ok(()),
+                () = due(save_at) => self.remember(peer).await?,
+                () = due(again) => return Ok(()),
             }
-            if peer.unsaved && peer.push.position > saved + UNSAVED {
-                self.remember(peer).await?;
-            }
-            if !peer.unsaved {
-                saved = peer.push.position;
-            }
+            save_at = match (peer.unsaved, save_at) {
+                (true, None) => Some(Instant::now() + SAVE),
+                (true, at) => at,
+                (false, _) => None,
+            };
             self.report(peer, eye);
         }
     }
@@ -187,6 +182,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         eye.pending(0, upto);
         eye.report(&self.report);
         eye.still_together(self.replica.now());
+    }
+}
+
+/// Waits until then; for ever, without a time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

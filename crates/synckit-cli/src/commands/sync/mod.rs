@@ -1,6 +1,7 @@
 //! `synckit sync`: exchanges events with a hub. `progress.rs` has what is said meanwhile, `unseen.rs` what happens to
-//! conflicts without rules.
+//! conflicts without rules, `live.rs` what stays with a hub.
 
+mod live;
 mod progress;
 mod unseen;
 
@@ -31,20 +32,28 @@ use unseen::Unseen;
     synckit sync --db a.db http://127.0.0.1:8080\n  \
     synckit sync --db new.db --node b http://127.0.0.1:8080      a new replica: created, then filled\n  \
     synckit sync --db a.db URL --pull-only --type NoteEdited --prefix note-\n  \
-    synckit sync --db a.db https://hub.example --user @password-file      through a proxy that asks who calls\n\n\
+    synckit sync --db a.db https://hub.example --user @password-file      through a proxy that asks who calls\n  \
+    synckit sync --db a.db --live URL          stay together: what either side records is at the other at once\n\n\
     A sync that breaks off keeps what was done, and the next one continues from there. Events that are refused \
     never block the others: they are reported, and `synckit refused` lists them.\n\n\
     If two edits of one thing were made without knowledge of each other, --rules decide. Without them the later one \
     stands, but only if this sync is the first to see both; any other conflict may have been left for a person by \
     somebody's rules, and stays open. What lost stays in the log.\n\n\
+    --live waits where there is no network, and goes on by itself. It shows each change of its state in a line, with \
+    --json as an object, and ends with Ctrl-C. Other commands can use the database meanwhile. Without --rules it \
+    leaves every conflict open.\n\n\
     Several --type, --aggregate and --prefix are alternatives.")]
 pub(crate) struct Args {
     #[command(flatten)]
     replica: Replica,
 
-    /// The hub: http://HOST:PORT, or https://, grpc://, grpcs://
-    #[arg(value_name = "URL")]
-    url: String,
+    /// The hub: http://HOST:PORT, or https://, grpc://, grpcs://; with --live, one or several
+    #[arg(value_name = "URL", required = true)]
+    urls: Vec<String>,
+
+    /// Stay together with the hub until Ctrl-C
+    #[arg(long, conflicts_with = "timeout")]
+    live: bool,
 
     /// Send events only
     #[arg(long, conflicts_with = "pull_only")]
@@ -100,23 +109,38 @@ struct Answer {
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     // A wrong address or filter must not create a file.
     let filter = args.filter()?;
-    let transport = connect(&args)?;
+    if let (Some(second), false) = (args.urls.get(1), args.live) {
+        let message = format!("a second hub: {}", text::plain(second));
+        return Err(Failure::usage(
+            message,
+            "sync with one after the other, or stay with all of them: --live",
+        ));
+    }
+    let mut transports = Vec::new();
+    for url in &args.urls {
+        transports.push(connect(url, &args)?);
+    }
     let rules = args.rules.as_deref().map(rules::load).transpose()?;
     let store = args.replica.open().await?;
-    let synced = sync(&store, transport, filter, rules, output.progress(), &args).await;
+    if args.live {
+        let stayed = live::stay(&store, &transports, &filter, rules, &args, output).await;
+        return closing(&store, stayed).await;
+    }
+    let (url, transport) = (args.urls[0].clone(), transports.remove(0));
+    let synced = sync(&store, (&url, transport), filter, rules, output.progress(), &args).await;
     let report = closing(&store, synced).await?;
     let exit = match report.refused_count + report.refused_before {
         0 if report.held_back_count == 0 && report.gaps.is_empty() => Exit::Done,
         0 => Exit::Later,
         _ => Exit::Refused,
     };
-    output.answer(&Answer { url: args.url, report })?;
+    output.answer(&Answer { url, report })?;
     Ok(exit)
 }
 
 /// Connects to a hub.
-fn connect(args: &Args) -> Result<BoxTransport, Failure> {
-    let (url, certificates) = (args.url.as_str(), &args.certificates);
+fn connect(url: &str, args: &Args) -> Result<BoxTransport, Failure> {
+    let certificates = &args.certificates;
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if let (Some(option), "http" | "grpc") = (certificates.given(), scheme) {
         let message = format!("{option} has no effect on {scheme}://, where everything is sent in clear");
@@ -138,13 +162,13 @@ fn connect(args: &Args) -> Result<BoxTransport, Failure> {
 
 async fn sync(
     store: &BoxStore,
-    transport: BoxTransport,
+    (url, transport): (&str, BoxTransport),
     filter: Filter,
     rules: Option<Chosen>,
     form: Progress,
     args: &Args,
 ) -> Result<SyncReport, Failure> {
-    let watching = Watching::new(store, &args.url, &filter, form).await?;
+    let watching = Watching::new(store, url, &filter, form).await?;
     let shown = watching.clone();
     let builder = synckit::Replica::builder(store.clone());
     let replica = match rules {
@@ -154,7 +178,7 @@ async fn sync(
     let mut builder = SyncManager::builder(replica.clone(), transport.clone())
         .with_direction(args.direction())
         .with_filter(filter)
-        .with_address(&args.url)
+        .with_address(url)
         .with_progress(move |report| shown.moved(report));
     if let Some(batch) = args.batch {
         builder = builder.with_batch_size(batch as usize);
