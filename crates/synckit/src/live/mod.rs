@@ -11,7 +11,7 @@ mod task;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use synckit_core::{Error, ErrorKind, EventStore, Filter, Result, Transport};
@@ -62,7 +62,27 @@ pub struct Live {
     status: watch::Receiver<LiveStatus>,
     /// The number of the last sync that has ended well.
     done: watch::Receiver<u64>,
+    _staying: Stays,
     task: Option<JoinHandle<()>>,
+}
+
+/// Whether a handle keeps a manager live.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Staying(Arc<AtomicBool>);
+
+/// Ends, when dropped, that the manager is live.
+struct Stays(Staying);
+
+impl Staying {
+    fn begin(&self) -> Option<Stays> {
+        (!self.0.swap(true, Ordering::AcqRel)).then(|| Stays(self.clone()))
+    }
+}
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
+    }
 }
 
 impl<S: EventStore, T: Transport> SyncManager<S, T> {
@@ -96,12 +116,9 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
     }
 
     fn stay(&self, way: Way) -> Result<Live> {
-        if self.inner.is_live.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                "this manager is live already; stop the other handle first",
-            ));
-        }
+        let staying = self.inner.staying.begin().ok_or_else(|| {
+            Error::new(ErrorKind::Busy, "this manager is live already; stop or drop the other handle first")
+        })?;
         let filter = self.inner.settings.filter.clone();
         let wanted = Wanted { stopped: false, paused: false, nudges: 0, round: 0, filter };
         let (wanted, asked) = watch::channel(wanted);
@@ -109,7 +126,7 @@ impl<S: EventStore, T: Transport> SyncManager<S, T> {
         let eye = Arc::new(Eye::new());
         let status = eye.watch();
         let task = Task { inner: self.inner.clone(), way, asked, rounds, eye };
-        Ok(Live { wanted, status, done, task: Some(tokio::spawn(task.run())) })
+        Ok(Live { wanted, status, done, _staying: staying, task: Some(tokio::spawn(task.run())) })
     }
 }
 

@@ -44,7 +44,6 @@ impl<S: EventStore, T: Transport> Task<S, T> {
     /// Runs until it is stopped.
     pub(super) async fn run(mut self) {
         let why = self.stay().await;
-        self.inner.is_live.store(false, Ordering::Release);
         self.eye.state(match why {
             Ok(()) => LiveState::Stopped { reason: None },
             Err(error) => {

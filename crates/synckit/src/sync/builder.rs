@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use synckit_core::{Error, Event, EventStore, Filter, Result, Transport};
 use synckit_plan::notes;
 use tokio::sync::Mutex;
 
+use crate::live::Staying;
 use crate::remembered::Remembered;
 use crate::replica::Replica;
 use crate::report::SyncReport;
@@ -202,7 +202,7 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
                 settings,
                 syncing,
                 met,
-                is_live: AtomicBool::new(false),
+                staying: Staying::default(),
             }),
         }
     }

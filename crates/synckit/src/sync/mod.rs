@@ -31,7 +31,6 @@ mod turn;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use synckit_core::{EventStore, Result, StoreId, Transport};
 use tokio::sync::Mutex;
@@ -41,6 +40,7 @@ pub(crate) use checkpoint::HandedOut;
 pub(crate) use follow::Way;
 pub(crate) use turn::TICKET;
 
+use crate::live::Staying;
 use crate::remembered::Remembered;
 use crate::replica::Replica;
 use crate::report::{SyncError, SyncReport};
@@ -79,8 +79,8 @@ pub(crate) struct Inner<S, T> {
     pub(crate) syncing: Mutex<()>,
     /// The peer that was met last: what is known of it is read before it has said hello.
     pub(crate) met: Remembered<StoreId>,
-    /// Whether a task keeps the replica and the peer together.
-    pub(crate) is_live: AtomicBool,
+    /// The task that keeps the replica and the peer together.
+    pub(crate) staying: Staying,
 }
 
 impl<S, T> Clone for SyncManager<S, T> {

@@ -1,6 +1,6 @@
 //! A wire to a hub that can be cut, kept silent, and led to another hub.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ struct State {
     is: watch::Sender<Is>,
     /// Subscriptions bring nothing.
     buffers: AtomicBool,
+    /// How many answers are still to be lost.
+    losses: AtomicUsize,
     hellos: AtomicU64,
     pushes: AtomicU64,
 }
@@ -41,6 +43,7 @@ impl Wire {
             hub: Mutex::new(Endpoint::new(hub.clone())),
             is: watch::Sender::new(Is::Good),
             buffers: AtomicBool::new(false),
+            losses: AtomicUsize::new(0),
             hellos: AtomicU64::new(0),
             pushes: AtomicU64::new(0),
         }))
@@ -48,6 +51,11 @@ impl Wire {
 
     pub(crate) fn set(&self, is: Is) {
         self.0.is.send_replace(is);
+    }
+
+    /// Loses the next answers: what they answer was done.
+    pub(crate) fn lose_answers(&self, count: usize) {
+        self.0.losses.store(count, Ordering::Relaxed);
     }
 
     /// Keeps back what subscriptions bring, as some proxies do.
@@ -59,7 +67,7 @@ impl Wire {
     pub(crate) async fn lead_to(&self, hub: &MemoryStore) {
         self.set(Is::Cut);
         tokio::time::sleep(Duration::from_millis(1)).await;
-        *self.0.hub.lock().unwrap() = Endpoint::new(hub.clone());
+        *self.0.hub.lock().expect("no panic while it is locked") = Endpoint::new(hub.clone());
         self.set(Is::Good);
     }
 
@@ -75,11 +83,17 @@ impl Wire {
     /// Makes a call, unless the wire is or gets broken.
     async fn call<R>(&self, call: impl AsyncFnOnce(Endpoint<MemoryStore>) -> Result<R>) -> Result<R> {
         let mut is = self.0.is.subscribe();
-        let hub = self.0.hub.lock().unwrap().clone();
+        let hub = self.0.hub.lock().expect("no panic while it is locked").clone();
         tokio::select! {
             biased;
             broken = broken(&mut is) => Err(broken.await),
-            answer = call(hub) => answer,
+            answer = call(hub) => match self.0.losses.load(Ordering::Relaxed) {
+                0 => answer,
+                left => {
+                    self.0.losses.store(left - 1, Ordering::Relaxed);
+                    Err(Error::new(ErrorKind::Unavailable, "the answer was lost"))
+                }
+            },
         }
     }
 }
