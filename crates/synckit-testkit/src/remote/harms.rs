@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use synckit::stay::Live;
 use synckit::{EventStore, NewEvent, SyncError, SyncManager, SyncReport, store::Query};
 use synckit_memory::MemoryStore;
 use synckit_remote::{ClientConfig, Timeouts};
@@ -32,7 +33,8 @@ const REFUSALS: [u16; 18] =
 /// How messages are packed, in HTTP and in gRPC.
 const ENCODINGS: [HeaderName; 2] = [CONTENT_ENCODING, HeaderName::from_static("grpc-encoding")];
 
-/// Three replicas sync with a hub, each time with new events and conflicts, over a way that does harm; then it heals.
+/// Three replicas sync with a hub, each time with new events and conflicts, or are live and record all the time, over a
+/// way that does harm; then it heals.
 /// `SYNCKIT_SEEDS` runs this number of seeds, `SYNCKIT_SEED` runs one.
 pub async fn every_seed_of_harm_loses_nothing<W: Wire>() {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
@@ -64,7 +66,11 @@ async fn harm_of_seed<W: Wire>(seed: u64) {
     let front = Front::start::<W>(hub.address).await;
     let link = Link::start::<W>(front.address(), Harm::None).await;
     let stores = ["a", "b", "c"].map(store);
-    let managers = stores.each_ref().map(|store| quick::<W>(store, &link));
+    // Every second turn through all kinds, the replicas are live.
+    let is_live = seed / KINDS % 2 == 1;
+    let managers = stores.each_ref().map(|store| quick::<W>(store, &link, is_live));
+    let lives: Vec<Live> =
+        managers.iter().filter(|_| is_live).map(|manager| manager.live().unwrap()).collect();
     let start = rng.below(ROUNDS / 2);
     let mut recorded = 0;
     for round in 0..ROUNDS {
@@ -77,12 +83,23 @@ async fn harm_of_seed<W: Wire>(seed: u64) {
             manager.replica().record(events).await.unwrap();
             recorded += count;
         }
+        if is_live {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            continue;
+        }
         let [a, b, c] = managers.each_ref().map(SyncManager::sync);
         let (a, b, c) = tokio::join!(a, b, c);
         [a, b, c].into_iter().for_each(|result| nothing_is_refused(seed, result));
     }
     link.set(Harm::None);
     front.heal();
+    for live in lives {
+        live.nudge();
+        let status = live.synced_within(Duration::from_secs(30)).await;
+        let status = status.unwrap_or_else(|error| panic!("seed {seed}: it does not heal: {error}"));
+        assert_eq!((status.kept_back, status.refused_here), (0, 0), "seed {seed}: {status:?}");
+        live.stop().await;
+    }
     for _ in 0..2 {
         for manager in &managers {
             until_synced::<W>(seed, manager).await;
@@ -105,10 +122,11 @@ async fn harm_of_seed<W: Wire>(seed: u64) {
 }
 
 /// Makes a manager that gives up soon.
-fn quick<W: Wire>(store: &MemoryStore, link: &Link) -> Manager<W> {
+fn quick<W: Wire>(store: &MemoryStore, link: &Link, is_live: bool) -> Manager<W> {
     let timeouts = Timeouts {
         connect_ms: 150,
-        idle_ms: 150,
+        // A subscription is idle between two heartbeats.
+        idle_ms: if is_live { 6_000 } else { 150 },
         request_ms: 300,
         keep_alive_ms: 100,
         keep_alive_timeout_ms: 100,

@@ -32,7 +32,7 @@ struct World {
 
 /// Returns the ids of the events up to a position.
 async fn ids(store: &MemoryStore, upto: Position) -> Vec<EventId> {
-    let page = store.read(Query::after(0).at_most(100_000, usize::MAX)).await.unwrap();
+    let page = store.read(Query::after(0).at_most(100_000, usize::MAX)).await.expect("reads");
     page.events.into_iter().filter(|stored| stored.position <= upto).map(|stored| stored.event.id).collect()
 }
 
@@ -41,7 +41,7 @@ impl World {
         let (hub, stores) = (store("hub"), NAMES.map(store));
         let wires = NAMES.map(|_| Wire::to(&hub));
         let managers = [0, 1, 2].map(|at| manager(&stores[at], &wires[at]));
-        let lives = managers.each_ref().map(|manager| Some(manager.live().unwrap()));
+        let lives = managers.each_ref().map(|manager| Some(manager.live().expect("it is not live")));
         World { seed, rng: Rng::new(seed), hub, stores, wires, managers, lives }
     }
 
@@ -61,17 +61,17 @@ impl World {
             7 => match self.lives[at].take() {
                 Some(live) if self.rng.chance(50) => live.stop().await,
                 Some(live) => drop(live),
-                None => self.lives[at] = Some(self.managers[at].live().unwrap()),
+                None => self.lives[at] = Some(self.managers[at].live().expect("it is not live")),
             },
             8 => {
                 // Whether that gets through does not matter.
                 drop(self.managers[at].sync().await);
             }
-            9 => drop(self.managers[at].replica().reidentify(None).await.unwrap()),
+            9 => drop(self.managers[at].replica().reidentify(None).await.expect("renews")),
             _ => {
                 let (count, mark) = (1 + self.rng.below(20), self.rng.below(1 << 30));
                 let events = (0..count).map(|number| note(&format!("{mark} {number}"), number % 5));
-                self.managers[at].replica().record(events).await.unwrap();
+                self.managers[at].replica().record(events).await.expect("records");
                 sleep(Duration::from_millis(self.rng.below(30) as u64)).await;
             }
         }
@@ -82,7 +82,7 @@ impl World {
         for (live, store) in self.lives.iter().zip(&self.stores) {
             let status = live.as_ref().map(Live::status);
             if let Some(status) = status.filter(LiveStatus::is_up_to_date) {
-                let missing = self.hub.not_held(ids(store, status.counted_to).await).await.unwrap();
+                let missing = self.hub.not_held(ids(store, status.counted_to).await).await.expect("looks up");
                 assert!(
                     missing.is_empty(),
                     "seed {}: {} are not there: {status:?}",
@@ -113,7 +113,7 @@ async fn run(seed: u64) {
     for at in 0..3 {
         world.wires[at].set(Is::Good);
         if world.lives[at].is_none() {
-            world.lives[at] = Some(world.managers[at].live().unwrap());
+            world.lives[at] = Some(world.managers[at].live().expect("it is not live"));
         }
     }
     // By itself: nobody says that the network is back.
@@ -125,10 +125,10 @@ async fn run(seed: u64) {
     }
     for (live, store) in world.lives.iter().flatten().zip(&world.stores) {
         let (here, there) = (ids(store, Position::MAX).await, ids(&world.hub, Position::MAX).await);
-        let status = live.synced().await.unwrap();
+        let status = live.synced().await.expect("it is live");
         assert!(status.is_up_to_date(), "seed {seed}: {status:?}");
-        assert!(world.hub.not_held(here).await.unwrap().is_empty(), "seed {seed}");
-        assert!(store.not_held(there).await.unwrap().is_empty(), "seed {seed}");
+        assert!(world.hub.not_held(here).await.expect("looks up").is_empty(), "seed {seed}");
+        assert!(store.not_held(there).await.expect("looks up").is_empty(), "seed {seed}");
     }
     for live in world.lives.into_iter().flatten() {
         live.stop().await;
@@ -172,8 +172,8 @@ async fn synced_returns_only_when_it_is_so() {
             let (here, there) =
                 (ids(&world.stores[at], Position::MAX).await, ids(&world.hub, Position::MAX).await);
             if live.synced_within(Duration::from_millis(world.rng.below(40_000) as u64)).await.is_ok() {
-                assert!(world.hub.not_held(here).await.unwrap().is_empty(), "seed {seed}");
-                assert!(world.stores[at].not_held(there).await.unwrap().is_empty(), "seed {seed}");
+                assert!(world.hub.not_held(here).await.expect("looks up").is_empty(), "seed {seed}");
+                assert!(world.stores[at].not_held(there).await.expect("looks up").is_empty(), "seed {seed}");
             }
         }
     }
