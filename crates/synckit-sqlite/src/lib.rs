@@ -9,7 +9,7 @@
 // - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
 // - `group.rs`: commits that waited, in one transaction
 // - `known.rs`: what the writer knows without asking
-// - `watch.rs`: waiting for commits, also of other processes
+// - `watch.rs`: waiting for commits, also of other processes; `wake.rs`: woken by the file system
 // - `packed.rs`: many rows in one value, and many keys in one parameter
 // - `schema.rs`: whose file it is, creating and migrating it
 // - `error.rs`: what the engine's errors mean
@@ -27,6 +27,7 @@ mod packed;
 mod query;
 mod schema;
 mod store;
+mod wake;
 mod watch;
 mod write;
 

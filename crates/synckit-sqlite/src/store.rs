@@ -145,6 +145,7 @@ impl SqliteStore {
     }
 
     fn new(connections: Connections, opening: Opening, identity: Identity) -> Self {
+        let watch = opening.path().map_or_else(Watch::default, |path| Watch::of(path));
         SqliteStore(Arc::new(Inner {
             connections,
             opening,
@@ -152,7 +153,7 @@ impl SqliteStore {
             queue: Queue::new(),
             writer: Arc::default(),
             growth: Growth::new(0),
-            watch: Watch::default(),
+            watch,
         }))
     }
 }
@@ -190,8 +191,9 @@ impl EventStore for SqliteStore {
         self.0.read("head", ask).await
     }
 
-    /// Hears of commits through this store and its clones at once, and looks for those of others every quarter second,
-    /// once for all who wait.
+    /// Hears of commits through this store and its clones at once, and of those of other processes when the file system
+    /// tells that the file has changed, within milliseconds. Where the file system does not tell, it looks every quarter
+    /// second. One looks for all who wait.
     async fn moved(&self, after: Position) -> Result<Position> {
         let look = || async { Ok(self.head().await?.position) };
         self.0.blame("moved", self.0.watch.moved(&self.0.growth, after, look).await)

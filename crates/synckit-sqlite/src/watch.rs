@@ -1,21 +1,44 @@
 //! Waiting for commits, also of other processes: however many wait, one of them looks.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use synckit_core::{Position, Result};
 use synckit_store::Growth;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
-/// How often to look for commits of other processes.
+use crate::wake::Wake;
+
+/// How often to look for commits of other processes where the file system does not tell of them.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
+
+/// How often to look where it does: it may miss something, such as what another machine writes.
+const RARELY: Duration = Duration::from_secs(5);
+
+/// How long to wait after a change before looking: a commit is several changes.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Whose turn it is to look for commits of other processes, among those who wait.
 #[derive(Debug, Default)]
-pub(crate) struct Watch(Mutex<()>);
+pub(crate) struct Watch {
+    turn: Mutex<()>,
+    /// The file that every commit changes.
+    path: Option<PathBuf>,
+    /// What wakes the one who looks, from the first wait on.
+    wake: OnceLock<Option<Wake>>,
+}
 
 impl Watch {
+    /// Watches the log of the database in this file.
+    pub(crate) fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Watch { path: Some(path.into()), ..Watch::default() }
+    }
+
     /// Waits until the log has grown beyond a position. `look` reads the last position. Whoever waits and has the turn
     /// looks for all; when it stops waiting, another has the turn.
     pub(crate) async fn moved<F: Future<Output = Result<Position>>>(
@@ -27,16 +50,28 @@ impl Watch {
         let turn = tokio::select! {
             biased;
             moved = growth.moved(after) => return moved,
-            turn = self.0.lock() => turn,
+            turn = self.turn.lock() => turn,
         };
+        let wake = self.wake.get_or_init(|| self.path.as_deref().and_then(Wake::of)).as_ref();
         let moved = loop {
             growth.grown_to(look().await?);
-            if let Ok(moved) = timeout(POLL, growth.moved(after)).await {
-                break moved;
+            tokio::select! {
+                biased;
+                moved = growth.moved(after) => break moved,
+                () = changed(wake) => sleep(GATHER).await,
+                () = sleep(if wake.is_some() { RARELY } else { POLL }) => {}
             }
         };
         drop(turn);
         moved
+    }
+}
+
+/// Waits until the file system tells of a change, if it can.
+async fn changed(wake: Option<&Wake>) {
+    match wake {
+        Some(wake) => wake.changed().await,
+        None => std::future::pending().await,
     }
 }
 
