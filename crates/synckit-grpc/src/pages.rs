@@ -2,7 +2,7 @@
 
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{Coding, raised};
-use synckit_remote::{Admission, Beat, Pump, Service, pack_sealed, shutting_down};
+use synckit_remote::{Admission, Beat, Pump, Service, pack_sealed};
 use synckit_wire::{Encode, Format};
 use tokio::time::{Instant, sleep_until};
 
@@ -95,7 +95,7 @@ impl Pages {
         tokio::select! {
             biased;
             () = self.out.gone() => Err(End::Gone),
-            () = raised(&mut closing) => Err(End::Failed(shutting_down())),
+            () = raised(&mut closing) => Err(End::Failed(self.admission.goodbye())),
             () = late => Err(End::Failed(Error::new(ErrorKind::Timeout, "the deadline of the call has passed"))),
             done = work => Ok(done),
         }

@@ -13,7 +13,6 @@ use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_net::{BoxError, Coding, raised};
 use synckit_remote::{
     Arrival, CallNumber, DIGEST, Digest, Method, Packed, ServerConfig, Service, Turn, pack_sealed, report,
-    shutting_down,
 };
 use synckit_wire::{Encode, Format, ReceivedPush};
 use tokio::sync::watch;
@@ -185,7 +184,7 @@ impl<T: Transport> GrpcService<T> {
                 next = timeout_at(until, call.incoming.next()) => next.map_err(|_| {
                     Error::new(ErrorKind::Timeout, "the next batch did not come in time")
                 })??,
-                () = raised(&mut closing) => return Err(shutting_down()),
+                () = raised(&mut closing) => return Err(self.0.admission().goodbye()),
             };
             let Some(message) = next else { break };
             let turn = admission.begin(call.deadline).await?;

@@ -1,13 +1,21 @@
 //! How much may arrive and how many requests may run at once, and for how long.
 
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use synckit_core::{Error, ErrorKind, Limits, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ServerConfig;
+
+/// How many of those whose stream ends are asked to come back within a second.
+const A_SECOND: u32 = 500;
+
+/// The earliest time to come back after a stream has ended.
+const FIRST_BACK: Duration = Duration::from_millis(200);
 
 /// The room for calls, the deadlines and the limits of one server. Clones share the room.
 ///
@@ -110,6 +118,18 @@ impl Admission {
         self.lasting.clone().try_acquire_owned().map_err(|_| full())
     }
 
+    /// Returns the error that ends a lasting stream when the server shuts down. It names a random time to come back, the
+    /// later the more streams there are, so that not all callers come back in the same second.
+    pub fn goodbye(&self) -> Error {
+        let open = self.config.subscriptions.saturating_sub(self.lasting.available_permits());
+        // A hasher of the standard library starts from random keys.
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let spread = Duration::from_secs(1) * u32::try_from(open).unwrap_or(u32::MAX) / A_SECOND;
+        let delay = FIRST_BACK + spread.mul_f64(random as f64 / u64::MAX as f64);
+        Error::new(ErrorKind::Unavailable, "the server is shutting down; continue at the last cursor")
+            .with_retry_after(delay)
+    }
+
     /// Returns the limits of this side: of each, the stricter of what the transport accepts and what the wire lets
     /// through.
     pub fn offered(&self, limits: Limits) -> Limits {
@@ -166,15 +186,8 @@ impl Turn {
     }
 }
 
-/// Returns the error that ends lasting streams when the server shuts down.
-pub fn shutting_down() -> Error {
-    Error::new(ErrorKind::Unavailable, "the server is shutting down; continue at the last cursor")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use synckit_wire::WireLimits;
 
     use super::*;
@@ -230,5 +243,18 @@ mod tests {
         let turn = admission.begin(Some(soon)).await.expect("there is room");
         let late = turn.within(std::future::pending::<Result<()>>()).await.expect_err("late");
         assert_eq!(late.kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn many_who_lose_their_stream_come_back_one_after_another() {
+        let admission = Admission::new(ServerConfig { subscriptions: 10_000, ..ServerConfig::default() });
+        let back = || admission.goodbye().retry_after().expect("a time");
+        assert_eq!(back(), FIRST_BACK);
+        let _open: Vec<_> = (0..10_000).map(|_| admission.lasting().expect("there is room")).collect();
+        let mut seconds = [0; 21];
+        for _ in 0..10_000 {
+            seconds[usize::try_from(back().as_secs()).expect("small")] += 1;
+        }
+        assert!(seconds.iter().all(|count| *count < 700), "{seconds:?}");
     }
 }

@@ -29,7 +29,7 @@ mod serve;
 mod service;
 
 pub use address::Address;
-pub use admission::{Admission, Arrival, Turn, shutting_down};
+pub use admission::{Admission, Arrival, Turn};
 pub use call_number::{CallNumber, CallNumbers};
 pub use client::{Client, Exchange};
 pub use config::{ClientConfig, ServerConfig, Timeouts};

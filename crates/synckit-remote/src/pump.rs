@@ -10,7 +10,7 @@ use synckit_wire::{Encode, Format};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use crate::admission::{Admission, shutting_down};
+use crate::admission::Admission;
 
 /// The pages of a subscription as they are sent, one at a time. Holds its room until it is dropped.
 pub struct Pump {
@@ -19,6 +19,7 @@ pub struct Pump {
     format: Format,
     heartbeat: Duration,
     closing: watch::Receiver<bool>,
+    admission: Admission,
     _room: OwnedSemaphorePermit,
 }
 
@@ -40,7 +41,8 @@ impl Pump {
         room: OwnedSemaphorePermit,
     ) -> Self {
         let heartbeat = admission.config().heartbeat();
-        Pump { pages, cursor, format, heartbeat, closing: admission.closing(), _room: room }
+        let (closing, admission) = (admission.closing(), admission.clone());
+        Pump { pages, cursor, format, heartbeat, closing, admission, _room: room }
     }
 
     /// Waits for the next page, for at most the time of a heartbeat. Dropping the future loses nothing.
@@ -51,7 +53,7 @@ impl Pump {
     pub async fn next(&mut self) -> Result<Beat> {
         let page = tokio::select! {
             biased;
-            () = raised(&mut self.closing) => return Err(shutting_down()),
+            () = raised(&mut self.closing) => return Err(self.admission.goodbye()),
             page = timeout(self.heartbeat, self.pages.next()) => page,
         };
         match page {

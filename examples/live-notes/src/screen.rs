@@ -13,13 +13,11 @@ pub(crate) struct Screen {
     show: Box<Show>,
     /// The last status that was shown.
     status: String,
-    /// Whether the hub could not be reached when last tried.
-    is_gone: bool,
 }
 
 impl Screen {
     pub(crate) fn new(show: impl FnMut(&str) -> io::Result<()> + Send + 'static) -> Screen {
-        Screen { show: Box::new(show), status: String::new(), is_gone: false }
+        Screen { show: Box::new(show), status: String::new() }
     }
 
     /// Shows a text, line by line.
@@ -29,12 +27,6 @@ impl Screen {
 
     /// Shows the status if it says something else than before.
     pub(crate) fn tell(&mut self, now: &LiveStatus) -> io::Result<()> {
-        match now.state {
-            // Each try to reach a hub that is gone would be two more lines.
-            LiveState::Connecting if self.is_gone => return Ok(()),
-            LiveState::Waiting { .. } => self.is_gone = true,
-            _ => self.is_gone = false,
-        }
         let line = format!("-- {}", status(now));
         if line == self.status {
             return Ok(());
@@ -53,7 +45,8 @@ pub(crate) fn status(status: &LiveStatus) -> String {
         LiveState::CatchingUp { done, total } => (format!("catching up: {done} of {total}"), None),
         LiveState::Live | LiveState::Polling if status.is_up_to_date() => ("up to date".to_owned(), None),
         LiveState::Live | LiveState::Polling => ("online".to_owned(), None),
-        LiveState::Waiting { reason, .. } => ("no network".to_owned(), Some(reason)),
+        LiveState::Waiting { passes: true, reason, .. } => ("no network".to_owned(), Some(reason)),
+        LiveState::Waiting { reason, .. } => ("no exchange".to_owned(), Some(reason)),
         LiveState::Paused => ("paused".to_owned(), None),
         LiveState::Stopped { reason } => ("stopped; start the program again".to_owned(), reason.as_ref()),
         _ => ("busy".to_owned(), None),

@@ -2,10 +2,11 @@
 
 // - this file: `Endpoint`, its settings, pushes and subscriptions
 // - `hello.rs`: the response to a hello
-// - `page.rs`: pages of the log
+// - `page.rs`: pages of the log; `tail.rs`: its end, read once for all subscriptions
 
 mod hello;
 mod page;
+mod tail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::OnceCell;
 use crate::access::Access;
 use crate::environment::{Environment, SystemEnvironment, entropy};
 use crate::sync::HandedOut;
+use tail::{Tail, Why};
 
 /// How long a subscription may be silent. Then it sends a sign of life, and looks for events that nobody announced.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -49,6 +51,7 @@ pub struct Endpoint<S> {
     identity: Arc<OnceCell<Identity>>,
     /// The position up to which events of this store are on record as handed out.
     handed: Arc<AtomicU64>,
+    tail: Arc<Tail>,
     access: Option<Arc<dyn Access>>,
 }
 
@@ -60,6 +63,7 @@ impl<S> Clone for Endpoint<S> {
             environment: self.environment.clone(),
             identity: self.identity.clone(),
             handed: self.handed.clone(),
+            tail: self.tail.clone(),
             access: self.access.clone(),
         }
     }
@@ -74,6 +78,7 @@ impl<S: EventStore> Endpoint<S> {
             environment: Arc::new(SystemEnvironment),
             identity: Arc::default(),
             handed: Arc::default(),
+            tail: Arc::default(),
             access: None,
         }
     }
@@ -149,11 +154,11 @@ impl<S: EventStore> Endpoint<S> {
     }
 
     /// Waits until the log has grown beyond a position, or a heartbeat is due.
-    async fn moved(&self, after: Position) {
+    async fn moved(&self, after: Position) -> Why {
         tokio::select! {
             // If this fails, reading the next page also fails, and reports why.
-            _ = self.store.moved(after) => {}
-            () = tokio::time::sleep(HEARTBEAT) => {}
+            _ = self.store.moved(after) => Why::Growth,
+            () = tokio::time::sleep(HEARTBEAT) => Why::Heartbeat,
         }
     }
 
@@ -223,10 +228,8 @@ impl<S: EventStore> Transport for Endpoint<S> {
                 Some(page) => Ok(page),
                 None => {
                     let reached = request.cursor.as_ref().map_or(0, Cursor::position);
-                    if !more {
-                        endpoint.moved(reached).await;
-                    }
-                    endpoint.page(&request).await
+                    let why = if more { Why::Growth } else { endpoint.moved(reached).await };
+                    endpoint.next_page(&request, why).await
                 }
             };
             match page {

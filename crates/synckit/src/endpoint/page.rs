@@ -8,6 +8,7 @@ use synckit_plan::StoreExt;
 
 use crate::damage::{gap, read_over};
 use crate::endpoint::Endpoint;
+use crate::endpoint::tail::Why;
 
 /// How many log positions one pull scans before it returns, even if the page is empty, so that a caller with a narrow
 /// filter never waits long.
@@ -17,8 +18,8 @@ impl<S: EventStore> Endpoint<S> {
     pub(super) async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
         loop {
             let (page, upto) = match &request.scope {
-                Scope::Others => self.scan(request, None).await?,
-                Scope::Sent(stores) => self.scan(request, Some(stores)).await?,
+                Scope::Others => self.scan(request, None, None).await?,
+                Scope::Sent(stores) => self.scan(request, Some(stores), None).await?,
                 Scope::Named(ids) => self.named(request, ids).await?,
             };
             // Until it was recorded that they are handed out, a sync of this replica could renumber them.
@@ -28,12 +29,29 @@ impl<S: EventStore> Endpoint<S> {
         }
     }
 
+    /// Returns the next page of a subscription. What it begins with is read together with other subscriptions.
+    pub(super) async fn next_page(&self, request: &PullRequest, why: Why) -> Result<PullResponse> {
+        let after = request.cursor.as_ref().map_or(0, Cursor::position);
+        if request.limit.is_some_and(|limit| limit < self.limits.batch_events) {
+            return self.page(request).await;
+        }
+        let Some(tail) = self.tail(after, why).await? else { return self.page(request).await };
+        let (page, upto) = self.scan(request, None, Some(&tail)).await?;
+        // What was read after the tail may not be on record yet.
+        match upto > tail.scanned_to && self.hand_out(upto).await? {
+            true => self.page(request).await,
+            false => Ok(page),
+        }
+    }
+
     /// Reads a page of the log: the events that did not come from the caller, or the ids of those that came from these
-    /// stores. Returns also the position of its last local or derived event.
+    /// stores. Returns also the position of its last local or derived event. `tail` is what was read of it already, from
+    /// all sources.
     async fn scan(
         &self,
         request: &PullRequest,
         sent: Option<&[StoreId]>,
+        mut tail: Option<&Page>,
     ) -> Result<(PullResponse, Position)> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         // A page of ids has at most as many as it scans places, and nothing beyond is scanned.
@@ -54,7 +72,10 @@ impl<S: EventStore> Endpoint<S> {
                 None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
             };
             let query = Query::after(reached).at_most(left, room).except_source(source);
-            let (read, damaged) = read_over(&*self.store, query).await?;
+            let (read, damaged) = match tail.take() {
+                Some(tail) => (tail.clone(), None),
+                None => read_over(&*self.store, query).await?,
+            };
             if let Some(position) = damaged {
                 if reached > start {
                     // A row that cannot be read begins a page, so that the reader has the place before it.
@@ -74,6 +95,7 @@ impl<S: EventStore> Endpoint<S> {
                     sent.is_empty() || stored.source.is_some_and(|source| sent.contains(&source))
                 });
                 if !wanted
+                    || (source.is_some() && stored.source == source)
                     || !request.filter.matches(&stored.event)
                     || !self.may_read(&request.caller, &stored.event)
                 {

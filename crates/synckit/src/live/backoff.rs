@@ -42,7 +42,9 @@ impl Backoff {
         };
         self.failures = self.failures.saturating_add(1);
         let wait = ceiling.mul_f64(0.5 + random / 2.0);
-        Ok(error.retry_after().map_or(wait, |asked| wait.max(asked.min(LONGEST_ASKED))))
+        // Many are asked to come back after the same time.
+        let asked = error.retry_after().map(|asked| asked.min(LONGEST_ASKED).mul_f64(1.0 + random / 4.0));
+        Ok(asked.map_or(wait, |asked| wait.max(asked)))
     }
 }
 
@@ -62,7 +64,8 @@ mod tests {
         assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST, "{waits:?}");
         assert!(waits[9] >= LONGEST / 2 && waits[9] <= LONGEST, "{waits:?}");
         let busy = Error::new(ErrorKind::Busy, "later").with_retry_after(Duration::from_secs(100));
-        assert_eq!(next(&busy), Duration::from_secs(100));
+        let wait = next(&busy);
+        assert!(wait >= Duration::from_secs(100) && wait <= Duration::from_secs(125), "{wait:?}");
         let denied = next(&Error::new(ErrorKind::Denied, "no"));
         assert!(denied >= STANDING / 2, "{denied:?}");
         backoff.reset();

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::damage::read_over;
 use crate::live::status::{LiveState, LiveStatus};
+use crate::peer_notes::text;
 use crate::report::{RefusedBy, SyncReport};
 use crate::sync::Settings;
 
@@ -20,6 +21,7 @@ impl Eye {
     pub(super) fn new() -> Self {
         let status = LiveStatus {
             state: LiveState::Connecting,
+            peer: None,
             pending: 0,
             counted_to: 0,
             kept_back: 0,
@@ -37,6 +39,16 @@ impl Eye {
 
     pub(crate) fn state(&self, state: LiveState) {
         self.change(|status| status.state = state);
+    }
+
+    /// Begins to call the peer. Where both sides are together, or the peer did not respond before, the state stays as it
+    /// is until the call has ended.
+    pub(super) fn connecting(&self) {
+        self.change(|status| {
+            if !matches!(status.state, LiveState::Live | LiveState::Polling | LiveState::Waiting { .. }) {
+                status.state = LiveState::Connecting;
+            }
+        });
     }
 
     /// Returns whether the state is one in which both sides are together.
@@ -67,6 +79,7 @@ impl Eye {
             status.kept_back =
                 report.refused_before + report.held_back_count + report.refused_count.saturating_sub(here);
             status.conflicts = report.conflicts.left;
+            status.peer = report.peer.clone();
             status.clock_skew_millis = report.clock_skew_millis;
         });
     }
@@ -86,19 +99,18 @@ impl Eye {
         self.change(|status| (status.state, status.synced_at) = (state, Some(now)));
     }
 
-    /// The same is still so. Nobody is woken for it.
+    /// The same is still so.
     pub(crate) fn still_together(&self, now: u64) {
-        self.0.send_if_modified(|status| {
-            status.synced_at = Some(now);
-            false
-        });
+        self.change(|status| status.synced_at = Some(now));
     }
 
+    /// Changes the status. For another time or another difference of the clocks alone, nobody is woken.
     fn change(&self, change: impl FnOnce(&mut LiveStatus)) {
         self.0.send_if_modified(|status| {
             let before = status.clone();
             change(status);
-            *status != before
+            let (synced_at, clock_skew_millis) = (status.synced_at, status.clock_skew_millis);
+            *status != LiveStatus { synced_at, clock_skew_millis, ..before }
         });
     }
 
@@ -106,32 +118,42 @@ impl Eye {
     pub(super) async fn begin<S: EventStore>(&self, store: &S, settings: &Settings) -> Result<()> {
         let last = store.note(settings.last()).await?;
         let peer: Option<StoreId> = last.map(|note| note.parse()).transpose()?;
-        let (mut after, mut synced_at) = (0, None);
+        let (mut after, mut met) = (0, None);
         if let Some(peer) = peer {
             let keys = vec![notes::push(peer, &settings.fingerprint()), notes::peer(peer)];
             for note in store.notes(NoteQuery::Keys(keys)).await? {
                 match note.key.starts_with(notes::PEERS) {
-                    true => synced_at = Some(note.parse::<PeerNote>()?.synced_at),
+                    true => met = Some(note.parse::<PeerNote>()?),
                     false => after = note.parse::<PushNote>()?.position,
                 }
             }
         }
-        self.change(|status| status.synced_at = synced_at);
+        self.change(|status| {
+            status.synced_at = met.as_ref().map(|met| met.synced_at);
+            status.peer = met.map(|met| met.node);
+        });
         self.pending(0, after);
         self.count(store, settings, peer).await
     }
 
-    /// Counts what is to be pushed of the events that were not counted before.
+    /// Counts what is to be pushed of the events that were not counted before, and the conflicts on record.
     pub(super) async fn count<S: EventStore>(
         &self,
         store: &S,
         settings: &Settings,
         peer: Option<StoreId>,
     ) -> Result<()> {
+        let conflicts = store.note(notes::CONFLICT_COUNT.to_owned()).await?;
+        let conflicts = conflicts.map_or(Ok(0), |note| text(&note.key, &note.value))?;
+        self.change(|status| status.conflicts = conflicts);
         loop {
             let query = Query::after(self.counted_to()).except_source(peer);
             let (page, _) = read_over(store, query).await?;
-            let due = |stored: &&StoredEvent| settings.pushes() && settings.passes(&stored.event);
+            let due = |stored: &&StoredEvent| {
+                // An unknown peer may be the one that foreign events came from.
+                let is_its = peer.is_none() && stored.source.is_some();
+                settings.pushes() && !is_its && settings.passes(&stored.event)
+            };
             let more = page.events.iter().filter(due).count();
             self.more(more as u64, page.scanned_to);
             if !page.more {

@@ -1,17 +1,29 @@
 //! What a live replica says about itself.
 
 use serde::Serialize;
-use synckit_core::{Error, Position};
+use synckit_core::{Error, NodeId, Position};
 
 /// How a live replica stands with its peer.
+///
+/// It is about the log up to [`LiveStatus::counted_to`]. Right after an event is recorded, the log may be longer:
+///
+/// ```
+/// # use synckit::{EventStore, Result, stay::LiveStatus};
+/// /// Returns whether nothing is to go.
+/// async fn is_all_sent(status: &LiveStatus, store: &impl EventStore) -> Result<bool> {
+///     Ok(status.is_up_to_date() && status.counted_to >= store.head().await?.position)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LiveStatus {
     /// What it does now.
     #[serde(flatten)]
     pub state: LiveState,
+    /// The peer's name, once it is known; also from syncs before a restart.
+    pub peer: Option<NodeId>,
     /// The number of events of the local log that the peer has not got yet and that are to be pushed, as far as the log
-    /// was counted.
+    /// was counted. Before the peer is known for the first time, the number of events that were recorded here.
     pub pending: u64,
     /// The position in the local log up to which `pending` was counted.
     pub counted_to: Position,
@@ -46,10 +58,13 @@ pub enum LiveState {
     Live,
     /// As `Live`, but the peer is asked from time to time: subscriptions do not get through.
     Polling,
-    /// The peer cannot be reached, or failed; what is recorded stays here until then.
+    /// The peer cannot be reached, or failed; what is recorded stays here until then. This stays so while it is called
+    /// again, until it responds.
     Waiting {
         /// When it is called again, in Unix milliseconds.
         until: u64,
+        /// Whether it passes by itself, such as an absent network; if not, somebody must do something about the reason.
+        passes: bool,
         /// What went wrong.
         reason: String,
     },

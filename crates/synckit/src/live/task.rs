@@ -74,9 +74,7 @@ impl<S: EventStore, T: Transport> Task<S, T> {
                 self.wait(&wanted, &settings, None).await?;
                 continue;
             }
-            if !self.eye.is_together() {
-                self.eye.state(LiveState::Connecting);
-            }
+            self.eye.connecting();
             let begun = Instant::now();
             let result = self.exchange(&wanted, &settings, subscriptions.way(self.way)).await;
             let lasted = begun.elapsed();
@@ -97,9 +95,14 @@ impl<S: EventStore, T: Transport> Task<S, T> {
             let wait = backoff.next(&error, &*environment)?;
             tracing::info!(%error, ?wait, "the peer is called again later");
             let until = environment.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            self.eye.state(LiveState::Waiting { until, reason: error.message().to_owned() });
+            self.eye.state(LiveState::Waiting {
+                until,
+                passes: error.is_retryable(),
+                reason: error.message().to_owned(),
+            });
             if self.wait(&wanted, &settings, Some(wait)).await? {
                 backoff.reset();
+                self.eye.state(LiveState::Connecting);
             }
         }
     }

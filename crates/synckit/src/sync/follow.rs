@@ -122,6 +122,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     if !self.push_now(peer).await? {
                         return Ok(());
                     }
+                    // What was recorded may settle a conflict, or begin one.
+                    let open = self.replica.conflicts_on_record().await?;
+                    self.report.conflicts.on_record(open);
                 }
                 () = due(save_at) => self.remember(peer).await?,
                 () = due(again) => return Ok(()),

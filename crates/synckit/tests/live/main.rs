@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use synckit::stay::{Live, LiveState, LiveStatus};
 use synckit::{
-    Digest, Direction, ErrorKind, EventStore, Filter, LastWriteWins, NewEvent, NodeId, Replica, SyncManager,
+    Digest, Direction, ErrorKind, EventStore, Filter, LastWriteWins, ManualReview, NewEvent, NodeId, Replica,
+    SyncManager,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, FaultPlan, FaultyStore};
@@ -316,4 +317,77 @@ async fn it_ends_when_stopped_and_when_dropped() {
     let ended = |status: &LiveStatus| matches!(&status.state, LiveState::Stopped { reason: Some(_) });
     watch.wait_for(ended).await.unwrap();
     assert_eq!(live.synced().await.expect_err("it has ended").kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_is_settled_here_counts_no_longer() {
+    let (a, b, hub) = (store("a"), store("b"), store("hub"));
+    let wire = Wire::to(&hub);
+    let replica = Replica::builder(a.clone()).with_resolver(ManualReview).build();
+    let here = SyncManager::new(replica.clone(), wire.clone());
+    let other = SyncManager::new(Replica::builder(b).with_resolver(ManualReview).build(), Wire::to(&hub));
+    let live = here.live().unwrap();
+    for settled_offline in [false, true] {
+        live.synced().await.unwrap();
+        wire.set(Is::Cut);
+        until(&live, waits).await;
+        replica.record([note("one", 1)]).await.unwrap();
+        other.replica().record([note("other", 1)]).await.unwrap();
+        other.sync().await.unwrap();
+        wire.set(Is::Good);
+        live.nudge();
+        until(&live, |status| status.conflicts == 1).await;
+        if settled_offline {
+            wire.set(Is::Cut);
+            until(&live, waits).await;
+        }
+        replica.record([note("on top of both", 1)]).await.unwrap();
+        until(&live, |status| status.conflicts == 0).await;
+        wire.set(Is::Good);
+        live.nudge();
+        live.synced().await.unwrap();
+        other.sync().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_does_not_flicker_while_the_hub_is_gone() {
+    let (a, hub) = (store("a"), store("hub"));
+    let wire = Wire::to(&hub);
+    wire.set(Is::Cut);
+    let manager = manager(&a, &wire);
+    let live = manager.live().unwrap();
+    let status = until(&live, waits).await;
+    assert_eq!((status.peer, status.synced_at), (None, None));
+    assert!(matches!(status.state, LiveState::Waiting { passes: true, .. }), "{:?}", status.state);
+    let mut watch = live.watch();
+    let watching = async {
+        loop {
+            watch.changed().await.unwrap();
+            assert!(waits(&watch.borrow_and_update()), "{:?}", live.status());
+        }
+    };
+    assert!(timeout(Duration::from_secs(300), watching).await.is_err());
+    wire.set(Is::Good);
+    let status = until(&live, LiveStatus::is_up_to_date).await;
+    assert_eq!(status.peer, Some(NodeId::new("hub").unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_hub_is_known_what_was_recorded_here_is_to_go() {
+    let (a, b, hub, next) = (store("a"), store("b"), store("hub"), store("next"));
+    let other = manager(&b, &Wire::to(&hub));
+    other.replica().record([note("from b", 1), note("from b", 2)]).await.unwrap();
+    other.sync().await.unwrap();
+    let here = manager(&a, &Wire::to(&hub));
+    here.replica().record([note("from a", 3)]).await.unwrap();
+    here.sync().await.unwrap();
+    let wire = Wire::to(&next);
+    wire.set(Is::Cut);
+    let live = SyncManager::builder(a.clone(), wire.clone()).with_address("next").build().live().unwrap();
+    assert_eq!(until(&live, waits).await.pending, 1);
+    wire.set(Is::Good);
+    live.nudge();
+    assert_eq!(live.synced().await.unwrap().pending, 0);
+    assert!(same(&a, &next).await);
 }

@@ -29,8 +29,6 @@ struct Shown {
     bars: Vec<ProgressBar>,
     /// The last line about each hub.
     lines: Vec<String>,
-    /// Whether it could not be reached.
-    is_gone: Vec<bool>,
 }
 
 /// Stays with the hubs until a signal, or until a store or a task fails.
@@ -119,7 +117,7 @@ impl Shown {
         };
         let bars =
             if std::io::stderr().is_terminal() { (0..count).map(|_| bar()).collect() } else { Vec::new() };
-        Shown { bars, lines: vec![String::new(); count], is_gone: vec![false; count] }
+        Shown { bars, lines: vec![String::new(); count] }
     }
 
     fn tell(
@@ -141,13 +139,9 @@ impl Shown {
                 output.answer(&answer)?;
                 output.flush()
             }
-            // Each try to reach a hub that is gone would be two lines.
-            _ if !self.is_gone[number] || status.state != LiveState::Connecting => {
-                self.is_gone[number] = matches!(status.state, LiveState::Waiting { .. });
-                if line != self.lines[number] {
-                    output.answer(&answer)?;
-                    self.lines[number] = line;
-                }
+            _ if line != self.lines[number] => {
+                output.answer(&answer)?;
+                self.lines[number] = line;
                 output.flush()
             }
             _ => Ok(()),
@@ -168,8 +162,9 @@ impl fmt::Display for Answer<'_> {
             LiveState::Live => f.write_str("live")?,
             LiveState::Polling if status.pending == 0 => f.write_str("up to date; asks from time to time")?,
             LiveState::Polling => f.write_str("asks from time to time")?,
-            LiveState::Waiting { reason, .. } => {
-                write!(f, "no exchange now, tries again: {}", text::plain(reason))?;
+            LiveState::Waiting { passes, reason, .. } => {
+                let what = if *passes { "no network" } else { "no exchange" };
+                write!(f, "{what}, tries again: {}", text::plain(reason))?;
                 if let Some(since) = status.synced_at {
                     write!(f, "; last in sync {}", text::time(since))?;
                 }

@@ -36,6 +36,11 @@ impl Listed {
 }
 
 impl<S: EventStore> Replica<S> {
+    /// Returns the number of open conflicts.
+    pub(crate) async fn conflicts_on_record(&self) -> Result<u64> {
+        Ok(self.listed().await?.count)
+    }
+
     /// Reads what the notebook says about listed conflicts.
     pub(super) async fn listed(&self) -> Result<Listed> {
         let found = self.store().notes(NoteQuery::Keys(Listed::KEYS.map(str::to_owned).into())).await?;
