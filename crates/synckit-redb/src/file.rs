@@ -26,8 +26,9 @@ pub(crate) fn file(config: &RedbConfig, opening: &Opening) -> Result<Open> {
     if !there && !parent.is_dir() {
         return Err(Error::new(ErrorKind::NotFound, "the directory of the store does not exist"));
     }
-    if !there && !opening.may_create() {
-        return Err(opening.absent());
+    if !there {
+        // Nothing is left behind if none may be made.
+        opening.new_store()?;
     }
     // A file that is gone later is not made again by itself.
     let (create, cache_bytes) = (AtomicBool::new(opening.may_create()), config.cache_bytes);

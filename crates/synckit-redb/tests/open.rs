@@ -194,3 +194,12 @@ async fn a_file_copied_to_another_machine_goes_on_under_a_fresh_name() {
     assert_eq!(open(&copy, "another machine").await, moved, "once");
     assert_eq!(open(&path, "one machine").await, first, "the file it was copied from goes on");
 }
+
+#[tokio::test]
+async fn a_name_that_nobody_may_choose_leaves_no_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store");
+    let error = RedbStore::open_as(&path, node("a~1")).await.expect_err("it has a ~");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("reads").count(), 0);
+}

@@ -93,7 +93,7 @@ impl SqliteConfig {
     }
 
     pub(crate) fn may_create(&self) -> bool {
-        self.create && self.node.is_some()
+        self.create && self.node.as_ref().is_some_and(|node| node.check_chosen().is_ok())
     }
 
     /// What the driver is to open.

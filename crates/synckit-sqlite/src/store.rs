@@ -110,6 +110,11 @@ impl SqliteStore {
         config.options(Way::Write)?;
         let way = file::way(&config).await;
         match SqliteStore::open_in_way(&config, opening, way).await {
+            // There is none, and none was made because of the name.
+            Err(_) if opening.may_create() && !config.may_create() => {
+                opening.new_store()?;
+                Err(opening.absent())
+            }
             // Where nothing can be made beside the file, it can still be read.
             Err(error) if error.kind() == ErrorKind::Denied && way == Way::Write => {
                 let Some(way) = file::way_to_read(&config).await else { return Err(error) };
