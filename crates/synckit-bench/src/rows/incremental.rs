@@ -68,7 +68,7 @@ pub(super) fn incremental<const TIMES: usize>(scale: Scale) -> Measured<f64> {
 }
 
 /// Returns how long one empty request that asks nothing of the store takes on an open connection, in seconds: the median of some.
-async fn round_trip(url: &str) -> Measured<f64> {
+pub(super) async fn round_trip(url: &str) -> Measured<f64> {
     use http_body_util::{BodyExt, Empty};
     let client: hyper_util::client::legacy::Client<_, Empty<bytes::Bytes>> =
         hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
@@ -83,7 +83,7 @@ async fn round_trip(url: &str) -> Measured<f64> {
     Ok(median(trips.split_off(1)))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -6,6 +6,7 @@ mod growth;
 mod history;
 mod hub;
 mod incremental;
+mod live;
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
 pub(crate) mod plan;
@@ -144,6 +145,20 @@ pub(crate) const ALL: &[Row] = &[
         limit: "8 round trips of an empty request, beside one commit of rusqlite on each side",
         unit: "round trips",
         kind: Kind::Bound { at_most: 8.0, ours: incremental::incremental::<10> },
+    },
+    Row {
+        name: "live-http",
+        about: "an edit of a live replica until it is durable at another: SQLite → HTTP → SQLite → HTTP → SQLite",
+        limit: "1.5 times three commits of rusqlite and a round trip of an empty request",
+        unit: "of these",
+        kind: Kind::Bound { at_most: 1.5, ours: live::over_http },
+    },
+    Row {
+        name: "live-grpc",
+        about: "an edit of a live replica until it is durable at another: redb → gRPC → redb → gRPC → redb",
+        limit: "1.5 times three commits of redb and a round trip of an empty request",
+        unit: "of these",
+        kind: Kind::Bound { at_most: 1.5, ours: live::over_grpc },
     },
     Row {
         name: "growth-history",

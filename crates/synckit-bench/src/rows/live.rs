@@ -1,0 +1,80 @@
+//! An edit on its way between two live replicas, through a hub.
+
+use std::time::{Duration, Instant};
+
+use synckit::stay::LiveState;
+use synckit::{EventStore, NewEvent};
+
+use super::hub::{Hub, Wire};
+use super::incremental::{median, round_trip};
+use super::stores::{redb, runtime, sqlite};
+use crate::measure::{Measured, Scale};
+use crate::raw;
+
+/// How many edits are measured.
+const EDITS: usize = 100;
+
+/// Returns how long an edit takes from the call that records it until it is durable at the other side, in units of three
+/// durable commits and two one-way messages: a commit at each of the three, to the hub and on. A round trip of an empty
+/// request counts as two messages.
+pub(super) fn over_http(_: Scale) -> Measured<f64> {
+    runtime()?.block_on(async {
+        let directory = tempfile::tempdir()?;
+        let store = async |name: &str| sqlite(directory.path(), name).await;
+        let stores = [store("hub").await?, store("a").await?, store("b").await?];
+        let mut commits = raw::sqlite::Commits::open(&directory.path().join("raw.db"))?;
+        edits(stores, Wire::Http, || Ok(commits.next()?.as_secs_f64())).await
+    })
+}
+
+pub(super) fn over_grpc(_: Scale) -> Measured<f64> {
+    runtime()?.block_on(async {
+        let directory = tempfile::tempdir()?;
+        let store = async |name: &str| redb(directory.path(), name).await;
+        let stores = [store("hub").await?, store("a").await?, store("b").await?];
+        let mut commits = raw::redb::Commits::open(&directory.path().join("raw.redb"))?;
+        edits(stores, Wire::Grpc, || Ok(commits.next()?.as_secs_f64())).await
+    })
+}
+
+/// Measures the edits.
+async fn edits<S: EventStore + Clone>(
+    [hub, a, b]: [S; 3],
+    wire: Wire,
+    mut commit: impl FnMut() -> Measured<f64>,
+) -> Measured<f64> {
+    // What a round trip takes is asked over HTTP, also for gRPC.
+    let http = Hub::start(hub.clone(), Wire::Http).await?;
+    let hub = Hub::start(hub, wire).await?;
+    let managers = [hub.manager(a)?, hub.manager(b.clone())?];
+    let lives = [managers[0].live()?, managers[1].live()?];
+    for live in &lives {
+        live.synced().await?;
+        live.watch().wait_for(|status| status.state == LiveState::Live).await?;
+    }
+    let (mut took, mut trips, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+    for edit in 0..EDITS {
+        let before = b.head().await?.position;
+        let started = Instant::now();
+        managers[0]
+            .replica()
+            .record([NewEvent::new("NoteEdited", format!("note-{}", edit % 10), &edit)?])
+            .await?;
+        b.moved(before).await?;
+        took.push(started.elapsed().as_secs_f64());
+        trips.push(round_trip(&http.url).await?);
+        durable.push(commit()?);
+        // What the exchange saves afterwards does not count for the next edit.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for live in lives {
+        live.stop().await;
+    }
+    for manager in &managers {
+        manager.replica().store().close().await?;
+    }
+    drop(managers);
+    hub.stop().await?;
+    http.stop().await?;
+    Ok(median(took) / (3.0 * median(durable) + median(trips)))
+}
