@@ -58,7 +58,11 @@ impl Watch {
             tokio::select! {
                 biased;
                 moved = growth.moved(after) => break moved,
-                () = changed(wake) => sleep(GATHER).await,
+                // A commit of this process wakes at once; it is also a change of the file.
+                () = async {
+                    changed(wake).await;
+                    sleep(GATHER).await;
+                } => {}
                 () = sleep(if wake.is_some() { RARELY } else { POLL }) => {}
             }
         };

@@ -152,7 +152,7 @@ impl<S: EventStore, T: Transport> Task<S, T> {
     /// Waits, and counts what is recorded meanwhile. Returns whether somebody wants the next try at once.
     async fn wait(&mut self, wanted: &Wanted, settings: &Settings, limit: Option<Duration>) -> Result<bool> {
         let store = self.inner.replica.store();
-        let peer: Option<StoreId> = self.inner.met.get();
+        let peer: Option<StoreId> = self.inner.met.get().map(|met| met.peer);
         let until = limit.map(|limit| Instant::now() + limit);
         let other = |now: &Wanted| {
             now.stopped

@@ -38,6 +38,7 @@ use tokio::sync::Mutex;
 pub use builder::{Direction, SyncManagerBuilder};
 pub(crate) use checkpoint::HandedOut;
 pub(crate) use follow::Way;
+pub(crate) use meet::Met;
 pub(crate) use turn::TICKET;
 
 use crate::live::Staying;
@@ -78,7 +79,7 @@ pub(crate) struct Inner<S, T> {
     pub(crate) settings: Settings,
     pub(crate) syncing: Mutex<()>,
     /// The peer that was met last: what is known of it is read before it has said hello.
-    pub(crate) met: Remembered<StoreId>,
+    pub(crate) met: Remembered<Met>,
     /// The task that keeps the replica and the peer together.
     pub(crate) staying: Staying,
 }

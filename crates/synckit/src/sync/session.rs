@@ -15,6 +15,7 @@ use crate::replica::{PeerTurn, Replica, Settled};
 use crate::report::{RefusedEvent, SyncError, SyncReport};
 use crate::sync::builder::{Direction, Settings};
 use crate::sync::calls::Calls;
+use crate::sync::meet::Met;
 use crate::sync::peer::Peer;
 
 /// How often a sync starts over when it finds that one side was restored or copied.
@@ -31,7 +32,7 @@ pub(crate) struct Session<'a, S, T> {
     pub(crate) limits: Limits,
     pub(super) transport: &'a T,
     pub(super) direction: Direction,
-    pub(crate) met: &'a Remembered<StoreId>,
+    pub(crate) met: &'a Remembered<Met>,
     /// Whether conflicts wait for the resolver that were found before.
     pub(crate) conflicts_wait: bool,
     /// The fingerprint of the filter.
@@ -54,7 +55,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         replica: &'a Replica<S>,
         transport: &'a T,
         settings: &'a Settings,
-        met: &'a Remembered<StoreId>,
+        met: &'a Remembered<Met>,
         direction: Direction,
     ) -> Self {
         let limits = replica.settings().limits;
@@ -127,14 +128,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
                 turn = Some(self.replica.peers().with(peer.store).await);
             }
             match self.exchange(&mut peer).await {
-                Ok(()) if !std::mem::take(&mut self.is_stranger) => return Ok(peer),
+                Ok(()) if !std::mem::take(&mut self.is_stranger) => {
+                    let next = self.to_push(peer.store, &peer.push, self.limits);
+                    self.met.set(Met { peer: peer.store, left: Some((next, peer.turn.ticket())) });
+                    return Ok(peer);
+                }
                 Ok(()) => {}
                 Err(error) if std::mem::take(self.overtaken.get_mut()) => {
-                    self.met.set(peer.store);
+                    self.met.set(Met::with(peer.store));
                     last = Some(error);
                 }
                 Err(error) if error.kind() == ErrorKind::CursorUnknown => {
-                    self.met.set(peer.store);
+                    self.met.set(Met::with(peer.store));
                     last = Some(error);
                 }
                 Err(error) => return Err(error),

@@ -40,6 +40,16 @@ impl Turn {
         Needs { notes: vec![self.key.clone()], ..Needs::default() }
     }
 
+    /// Returns whether the exchange with this ticket is the last that has stored anything.
+    pub(crate) fn is_last(peer: StoreId, facts: &Facts, ticket: [u8; TICKET]) -> bool {
+        facts.note(&notes::turn(peer)).is_some_and(|now| now.starts_with(&ticket))
+    }
+
+    /// Returns what tells this exchange from every other.
+    pub(crate) fn ticket(&self) -> [u8; TICKET] {
+        self.ticket
+    }
+
     /// Returns the next number of this turn, if no other exchange has stored anything since.
     fn number(&self, facts: &Facts) -> Option<u64> {
         let now = facts.note(&self.key);

@@ -16,8 +16,10 @@ pub(crate) type Read = (Query, Page);
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads what is to be pushed first, as far as that is known before the hello. What cannot be read now is read
     /// again, and reported, when it is to be pushed.
-    pub(super) async fn read_ahead(&self, peer: Option<StoreId>, facts: &Facts) -> Option<Read> {
-        let peer = peer.filter(|_| self.pushes())?;
+    pub(super) async fn read_ahead(&self, peer: StoreId, facts: &Facts) -> Option<Read> {
+        if !self.pushes() {
+            return None;
+        }
         let query = self.to_push(peer, &self.push_note(peer, facts).ok()?, self.limits);
         let page = self.store.read(query.clone()).await.ok()?;
         Some((query, page))

@@ -12,14 +12,29 @@ mod reconcile;
 
 use synckit_core::{
     Caller, Error, ErrorKind, EventStore, Facts, HelloRequest, HelloResponse, Identity, PROTOCOL_VERSION,
-    Renewal, Result, StoreId, Transport,
+    Query, Renewal, Result, StoreId, Transport,
 };
 use synckit_plan::Renew;
 
 use crate::peer_notes::places_in;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
+use crate::sync::turn::TICKET;
 pub(crate) use handover::Read;
+
+/// The peer that was met last, and how that sync ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Met {
+    pub(crate) peer: StoreId,
+    /// The query for what is to be pushed next, and the ticket of the exchange.
+    pub(crate) left: Option<(Query, [u8; TICKET])>,
+}
+
+impl Met {
+    pub(crate) fn with(peer: StoreId) -> Self {
+        Met { peer, left: None }
+    }
+}
 
 /// What is known before the hello.
 struct Prepared {

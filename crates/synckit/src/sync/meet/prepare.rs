@@ -1,21 +1,24 @@
 //! What is known before the hello.
 
 use synckit_core::{
-    Caller, EventStore, Facts, HelloRequest, Needs, Note, PROTOCOL_VERSION, Result, StoreId, Transport,
+    Caller, EventStore, Facts, HelloRequest, Needs, Note, PROTOCOL_VERSION, Query, Result, StoreId, Transport,
 };
 use synckit_plan::notes;
 
 use crate::peer_notes::{notes_about, places_in};
 use crate::replica::Listed;
-use crate::sync::meet::Prepared;
+use crate::sync::meet::{Met, Prepared, Read};
 use crate::sync::session::Session;
-use crate::sync::turn::Turn;
+use crate::sync::turn::{TICKET, Turn};
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that this manager
     /// met last. A new manager expects the peer that is on record.
     pub(super) async fn prepare(&mut self) -> Result<Prepared> {
-        let mut expected = self.met.get();
+        let (mut expected, early) = match self.met.get() {
+            Some(Met { peer, left }) => (Some(peer), self.read_early(left).await),
+            None => (None, None),
+        };
         let mut facts = self.ask_about(expected.as_slice()).await?;
         if expected.is_none() {
             let key = self.settings.last();
@@ -29,14 +32,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         let identity = Note::read_identity(facts.note(Note::NODE))?;
         let caller = Caller { node: identity.author.clone(), store: facts.head.store };
-        let mut read = self.read_ahead(expected, &facts).await;
-        if let (Some(peer), Some((_, page))) = (expected, &read)
-            && !page.events.is_empty()
-            && !self.lasts(&Turn::begin(peer, &facts, self.replica.ticket()?)).await?
-        {
-            // Another exchange went on while this was read.
-            read = None;
-        }
+        let read = match expected {
+            Some(peer) => self.read_first(peer, early, &facts).await?,
+            None => None,
+        };
         let page = read.as_ref().map(|(_, page)| page);
         let request = HelloRequest {
             protocol: PROTOCOL_VERSION,
@@ -48,6 +47,37 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 .and_then(|(peer, page)| self.to_hand_over(peer, &identity, &facts, page)),
         };
         Ok(Prepared { expected, facts, identity, caller, request, read })
+    }
+
+    /// Reads what is to be pushed first if nothing has changed since the last sync of this manager.
+    async fn read_early(&self, left: Option<(Query, [u8; TICKET])>) -> Option<(Read, [u8; TICKET])> {
+        let (query, ticket) = left.filter(|_| self.pushes())?;
+        let page = self.store.read(query.clone()).await.ok()?;
+        Some(((query, page), ticket))
+    }
+
+    /// Returns what is to be pushed first, read while no other exchange with this peer stored anything: early, if the
+    /// last exchange was this manager's, and otherwise now.
+    async fn read_first(
+        &self,
+        peer: StoreId,
+        early: Option<(Read, [u8; TICKET])>,
+        facts: &Facts,
+    ) -> Result<Option<Read>> {
+        if let Some((read, ticket)) = early
+            && Turn::is_last(peer, facts, ticket)
+            && read.0 == self.to_push(peer, &self.push_note(peer, facts)?, self.limits)
+        {
+            return Ok(Some(read));
+        }
+        let read = self.read_ahead(peer, facts).await;
+        if read.as_ref().is_some_and(|(_, page)| !page.events.is_empty())
+            && !self.lasts(&Turn::begin(peer, facts, self.replica.ticket()?)).await?
+        {
+            // Another exchange went on while this was read.
+            return Ok(None);
+        }
+        Ok(read)
     }
 
     /// Reads everything a sync must know of the local log, and of what is known about peers.

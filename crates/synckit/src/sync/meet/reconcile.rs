@@ -6,7 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::notes::{self, PullNote, PushNote};
 
-use crate::sync::meet::{Prepared, Said};
+use crate::sync::meet::{Met, Prepared, Said};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 use crate::sync::turn::Turn;
@@ -20,7 +20,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if let Some((why, error)) = self.evidence(&hello, &caller, &identity, &facts).await? {
             return self.renew(&caller, why, error).await.map(|()| None);
         }
-        self.met.set(hello.store);
+        self.met.set(Met::with(hello.store));
         self.told(&hello, expected, &facts);
         let listed = self.replica.listed_in(|key| facts.note(key))?;
         self.conflicts_wait = listed.needs_resolver();
