@@ -32,7 +32,7 @@ mod turn;
 use std::fmt;
 use std::sync::Arc;
 
-use synckit_core::{EventStore, Result, StoreId, Transport};
+use synckit_core::{EventStore, Result, Transport};
 use tokio::sync::Mutex;
 
 pub use builder::{Direction, SyncManagerBuilder};
