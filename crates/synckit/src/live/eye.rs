@@ -51,6 +51,15 @@ impl Eye {
         });
     }
 
+    /// The wait for the peer is over, because somebody wants it to be.
+    pub(super) fn called(&self) {
+        self.change(|status| {
+            if matches!(status.state, LiveState::Waiting { .. }) {
+                status.state = LiveState::Connecting;
+            }
+        });
+    }
+
     /// Returns whether the state is one in which both sides are together.
     pub(super) fn is_together(&self) -> bool {
         matches!(self.0.borrow().state, LiveState::Live | LiveState::Polling)

@@ -21,6 +21,9 @@ const SOON: Duration = Duration::from_millis(20);
 /// How many subscriptions in a row may bring nothing until the peer is asked from time to time instead.
 const SILENT: u32 = 2;
 
+/// A subscription that lasted this long has brought heartbeats: what breaks it is not something that keeps them back.
+const HEARD: Duration = Duration::from_secs(20);
+
 /// How long the peer is asked from time to time until a subscription is tried again.
 const ASK: Duration = Duration::from_secs(600);
 
@@ -87,11 +90,13 @@ impl<S: EventStore, T: Transport> Task<S, T> {
                     continue;
                 }
                 Ok(()) => continue,
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
                 Err(error) => error,
             };
-            let state = self.eye.is_together();
-            subscriptions.failed(&error, state, lasted);
+            if error.kind() == ErrorKind::Closed {
+                // That of the peer may be open again later.
+                self.inner.replica.store().head().await?;
+            }
+            subscriptions.failed(&error, self.eye.is_together(), lasted);
             let wait = backoff.next(&error, &*environment)?;
             tracing::info!(%error, ?wait, "the peer is called again later");
             let until = environment.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -102,7 +107,7 @@ impl<S: EventStore, T: Transport> Task<S, T> {
             });
             if self.wait(&wanted, &settings, Some(wait)).await? {
                 backoff.reset();
-                self.eye.state(LiveState::Connecting);
+                self.eye.called();
             }
         }
     }
@@ -197,9 +202,10 @@ impl Subscriptions {
     fn failed(&mut self, error: &Error, subscribed: bool, lasted: Duration) {
         let silent = match error.operation() {
             "subscribe" => !error.is_retryable() || error.kind() == ErrorKind::Timeout,
-            _ => subscribed && error.kind() == ErrorKind::Timeout && lasted < ASK,
+            _ => subscribed && error.kind() == ErrorKind::Timeout && lasted < HEARD,
         };
         if !silent {
+            self.silent = 0;
             return;
         }
         self.silent += 1;

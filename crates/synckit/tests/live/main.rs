@@ -297,6 +297,35 @@ async fn a_hub_that_is_wiped_gets_everything_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hub_whose_store_is_closed_is_called_again() {
+    let (a, hub, next) = (store("a"), store("hub"), store("next-hub"));
+    let wire = Wire::to(&hub);
+    let manager = manager(&a, &wire);
+    let live = manager.live().unwrap();
+    live.synced().await.unwrap();
+    hub.close().await.unwrap();
+    until(&live, waits).await;
+    manager.replica().record([note("kept", 1)]).await.unwrap();
+    wire.lead_to(&next).await;
+    live.synced().await.unwrap();
+    assert!(same(&a, &next).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn breaks_with_days_between_do_not_end_subscriptions() {
+    let (a, hub) = (store("a"), store("hub"));
+    let wire = Wire::to(&hub);
+    let live = manager(&a, &wire).live().unwrap();
+    for _ in 0..5 {
+        until(&live, |status| status.state == LiveState::Live).await;
+        sleep(Duration::from_secs(24 * 3_600)).await;
+        wire.set(Is::HalfOpen);
+        until(&live, waits).await;
+        wire.set(Is::Good);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_ends_when_stopped_and_when_dropped() {
     let (a, hub) = (store("a"), store("hub"));
     let manager = manager(&a, &Wire::to(&hub));
