@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::live::backoff::Backoff;
 use crate::live::{Eye, LiveState, Wanted};
-use crate::sync::{Inner, Session, Settings, Way};
+use crate::sync::{Inner, Session, Settings, Way, due};
 
 /// An exchange that lasted this long was a good one: after it, waits begin short again.
 const GOOD: Duration = Duration::from_secs(10);
@@ -92,9 +92,12 @@ impl<S: EventStore, T: Transport> Task<S, T> {
                 Ok(()) => continue,
                 Err(error) => error,
             };
-            if error.kind() == ErrorKind::Closed {
-                // That of the peer may be open again later.
-                self.inner.replica.store().head().await?;
+            // That of the peer may be open again later, and any other failure of the store here passes too.
+            if error.kind() == ErrorKind::Closed
+                && let Err(error) = self.inner.replica.store().head().await
+                && error.kind() == ErrorKind::Closed
+            {
+                return Err(error);
             }
             subscriptions.failed(&error, self.eye.is_together(), lasted);
             let wait = backoff.next(&error, &*environment)?;
@@ -170,12 +173,7 @@ impl<S: EventStore, T: Transport> Task<S, T> {
             tokio::select! {
                 biased;
                 _ = self.asked.wait_for(other) => return Ok(true),
-                () = async {
-                    match until {
-                        Some(until) => tokio::time::sleep_until(until).await,
-                        None => std::future::pending().await,
-                    }
-                } => return Ok(false),
+                () = due(until) => return Ok(false),
                 counted = async {
                     store.moved(self.eye.counted_to()).await?;
                     self.eye.count(store, settings, peer).await

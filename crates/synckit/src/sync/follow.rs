@@ -189,7 +189,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 }
 
 /// Waits until then; for ever, without a time.
-async fn due(at: Option<Instant>) {
+pub(crate) async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

@@ -37,7 +37,7 @@ use tokio::sync::Mutex;
 
 pub use builder::{Direction, SyncManagerBuilder};
 pub(crate) use checkpoint::HandedOut;
-pub(crate) use follow::Way;
+pub(crate) use follow::{Way, due};
 pub(crate) use meet::Met;
 pub(crate) use turn::TICKET;
 
