@@ -1,9 +1,12 @@
-//! The reference model of which events stand: plain, slow and written independently of the code it checks.
+//! The reference models of which events stand: plain, slow and written independently of the code they check.
+//!
+//! `standing` asks of events what they had seen. `standing_by_clocks` asks of clocks alone, as decisions write them down:
+//! it also holds where a dot has named two events, or where what a decision names is not in the log.
 
 use std::collections::BTreeMap;
 
-use synckit_core::{Dot, Event, EventId};
-use synckit_plan::{Decision, Kept, Resolution};
+use synckit_core::{Dot, Event, EventId, VectorClock};
+use synckit_plan::{Decision, Kept, Resolution, Side};
 
 /// Returns for each event whether it stands; of resolutions only those that merge.
 pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
@@ -84,4 +87,70 @@ fn live(log: &[&Event], y: &Event) -> bool {
             sides.iter().all(|side| inside(side)) && live(&common, y)
         }
     }
+}
+
+/// Returns for each event whether it stands, by what clocks say; of resolutions only those that merge.
+pub(super) fn standing_by_clocks(log: &[Event]) -> BTreeMap<EventId, bool> {
+    let decisions: Vec<_> = log.iter().filter_map(|event| Some((event, decision(event)?))).collect();
+    let everything = Part::Everything;
+    let shown = log.iter().filter(|event| shows(event));
+    shown.map(|event| (event.id.clone(), stands(&decisions, &everything, event, None))).collect()
+}
+
+/// A part of a history.
+enum Part<'a> {
+    Everything,
+    /// What a side had seen, and the side.
+    Side(&'a Side, &'a VectorClock),
+    /// What a clock covers, and the resolution that has it.
+    Clock(&'a VectorClock, Option<&'a Event>),
+}
+
+impl Part<'_> {
+    fn has(&self, event: &Event) -> bool {
+        match (self, &event.dot) {
+            (Part::Everything, _) => true,
+            (Part::Side(side, base), Some(dot)) => side_counts(side, base, dot) >= dot.counter,
+            (Part::Side(side, base), None) => event
+                .clock
+                .iter()
+                .all(|(node, counter)| side_counts(side, base, &Dot::new(node.clone(), counter)) >= counter),
+            (Part::Clock(clock, _), Some(dot)) => clock.counter(&dot.node) >= dot.counter,
+            (Part::Clock(_, Some(own)), None) if own.id == event.id => true,
+            (Part::Clock(clock, Some(own)), None) if **clock == event.clock => seen(own, event),
+            (Part::Clock(clock, _), None) => {
+                event.clock.iter().all(|(node, counter)| clock.counter(node) >= counter)
+            }
+        }
+    }
+}
+
+fn side_counts(side: &Side, base: &VectorClock, dot: &Dot) -> u64 {
+    let own = if side.dot.node == dot.node { side.dot.counter } else { 0 };
+    [own, side.above.counter(&dot.node), base.counter(&dot.node)].into_iter().max().unwrap_or(0)
+}
+
+/// Returns whether an event stands in a part of the history, as decided by resolutions before this one.
+fn stands(decisions: &[(&Event, Resolution)], part: &Part<'_>, y: &Event, before: Option<&Event>) -> bool {
+    let over = decisions
+        .iter()
+        .filter(|(r, _)| before.is_none_or(|before| key(r) < key(before)) && part.has(r) && seen(r, y));
+    let Some((last, resolution)) = over.max_by_key(|(r, _)| key(r)) else { return true };
+    let base = &resolution.base;
+    let kept: Vec<Part<'_>> = match &resolution.decision {
+        Decision::Keep(Kept::Side(dot)) => resolution
+            .sides
+            .iter()
+            .filter(|side| side.dot == *dot)
+            .map(|side| Part::Side(side, base))
+            .collect(),
+        Decision::Keep(Kept::Seen(_, clock)) => vec![Part::Clock(clock, None)],
+        Decision::Keep(Kept::Resolution(id, clock)) => {
+            let named = decisions.iter().map(|(r, _)| *r).find(|r| r.id == *id);
+            vec![Part::Clock(clock, named)]
+        }
+        Decision::KeepAll => resolution.sides.iter().map(|side| Part::Side(side, base)).collect(),
+        Decision::Merge(_) => vec![Part::Clock(base, None)],
+    };
+    kept.iter().any(|part| part.has(y) && stands(decisions, part, y, Some(last)))
 }

@@ -130,8 +130,13 @@ impl World {
             // With the clock paused, time passes only when nothing else can run.
             tokio::time::sleep(Duration::from_millis(1)).await;
             let rng = &mut self.rng;
-            if taking.turns.pass(|waiting| rng.below(waiting)) && self.rng.chance(3) {
-                self.meanwhile(running, taking).await?;
+            if taking.turns.pass(|waiting| rng.below(waiting)) {
+                for at in taking.plans.keys() {
+                    self.note_apart(*at).await?;
+                }
+                if self.rng.chance(3) {
+                    self.meanwhile(running, taking).await?;
+                }
             }
             steps += 1;
             if steps > TURNS {

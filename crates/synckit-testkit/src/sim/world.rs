@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use synckit_core::{Filter, NewEvent};
+use synckit_core::{EventId, Filter, NewEvent};
 
 use super::Summary;
 use super::replica::Replica;
 use super::resolvers::Strategy;
 use super::syncing::Link;
 use super::topology::Topology;
-use crate::check::{self, Checked, Created, Seen};
+use crate::check::{self, Apart, Checked, Created, Seen};
 use crate::{FaultPlan, FaultyStore, Rng};
 
 pub(super) struct World {
@@ -22,8 +22,12 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<Link>,
     /// The filters that some syncs use; the others sync everything.
     pub(super) filters: Vec<Filter>,
-    /// Whether a filter separates events of one aggregate: what it left out comes later, after its effects.
+    /// Whether the filter separates events of one aggregate.
     pub(super) splits: bool,
+    /// The events that it leaves out, although it passes others of their aggregates.
+    pub(super) left_out: BTreeSet<EventId>,
+    /// The effects that were held without their cause because the filter left it out, each with that cause.
+    pub(super) apart: Apart,
     /// Whether some syncs go only one way.
     pub(super) one_way: bool,
     pub(super) now: Arc<AtomicU64>,
@@ -59,6 +63,8 @@ impl World {
             links: topology.links(count),
             cut: BTreeSet::new(),
             splits: splits && !filters.is_empty(),
+            left_out: BTreeSet::new(),
+            apart: BTreeSet::new(),
             filters,
             one_way,
             now: Arc::new(AtomicU64::new(1_764_000_000_000)),
@@ -125,6 +131,10 @@ impl World {
             .collect();
         self.trace.push(format!("{name} records {}", dots.join(" ")));
         self.summary.recorded += recorded.events.len();
+        if self.splits {
+            let left_out = recorded.events.iter().filter(|event| !self.filters[0].matches(event));
+            self.left_out.extend(left_out.map(|event| event.id.clone()));
+        }
         self.created.extend(recorded.events.iter().map(|event| (event.id.clone(), event.content_digest())));
         Ok(())
     }
