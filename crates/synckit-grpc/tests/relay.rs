@@ -56,7 +56,14 @@ fn caller() -> Caller {
 }
 
 fn everything() -> PullRequest {
-    PullRequest { caller: caller(), cursor: None, limit: None, filter: Filter::new(), scope: Scope::Others }
+    PullRequest {
+        caller: caller(),
+        cursor: None,
+        limit: None,
+        filter: Filter::new(),
+        scope: Scope::Others,
+        upto: None,
+    }
 }
 
 async fn ids(store: &impl EventStore) -> Vec<String> {

@@ -2,13 +2,16 @@
 //!
 //! Callers choose their filters, so the number of filters that are kept of each is bounded. Places do not expire: a place
 //! is evidence, by which a copy of the caller's log is recognised however late it comes.
+//!
+//! What a caller pushes counts as held by it. If a copy of it pushes while this store syncs with it from its own side, that
+//! would leave out what came from the copy. So a push ends the turn of such an exchange, which starts over with a hello.
 
 use std::fmt;
 use std::str::FromStr;
 
 use synckit_core::{Cursor, Error, ErrorKind, Facts, Note, Plan, Result};
 
-use crate::ledger;
+use crate::{Entropy, ledger, notes};
 
 /// A place in the pusher's log that is put on record.
 #[derive(Clone, Debug)]
@@ -59,6 +62,17 @@ impl OnRecord {
     pub(crate) fn of_caller(&self) -> Option<String> {
         let (caller, _) = self.key.rsplit_once('/').filter(|_| self.upto.is_some())?;
         Some(format!("{caller}/"))
+    }
+
+    /// Returns the key of the turn of the exchange with the caller, if this store has ever begun one.
+    pub(crate) fn turn(&self) -> Option<String> {
+        let caller = self.key.split('/').nth(1)?.parse().ok()?;
+        Some(notes::turn(caller))
+    }
+
+    /// Returns a note that ends the turn of the exchange with the caller, if there has been one.
+    pub(crate) fn end_turn(&self, facts: &Facts, entropy: &Entropy) -> Option<Note> {
+        self.turn().filter(|key| facts.note(key).is_some()).map(|key| entropy.note(key))
     }
 
     /// Checks that the place on record is the one the caller expects.

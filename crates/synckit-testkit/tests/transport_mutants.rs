@@ -48,6 +48,7 @@ enum Mutation {
     RepeatsAPage,
     IgnoresTheLimit,
     AsksForMore,
+    ForgetsTheEnd,
     ReturnsTheCallersOwn,
     ForgetsTheScope,
     LosesAnId,
@@ -69,6 +70,7 @@ enum Mutation {
     StaysOpenWhenClosed,
     // subscribe
     EndsAfterTheCatchUp,
+    DropsTheIdsOfAStream,
     NeverForgetsASubscription,
     ReadsAhead,
     ReportsAnUnknownCursorInThePage,
@@ -178,6 +180,7 @@ impl Transport for Mutant {
             M::IgnoresTheLimit => request.limit = None,
             M::ReturnsTheCallersOwn => request.caller.store = synckit_core::StoreId::from_bytes([98; 16]),
             M::ForgetsTheScope => request.scope = Scope::Others,
+            M::ForgetsTheEnd => request.upto = None,
             M::IgnoresTheFilter => request.filter = Filter::new(),
             _ => {}
         }
@@ -277,6 +280,9 @@ impl Transport for Mutant {
         };
         Ok(match self.mutation {
             M::EndsAfterTheCatchUp => Box::pin(pages.take(3)),
+            M::DropsTheIdsOfAStream => {
+                Box::pin(pages.map(|page| page.map(|page| PullResponse { ids: Vec::new(), ..page })))
+            }
             M::ReadsAhead => taken_at_once(pages),
             _ => pages,
         })
@@ -418,6 +424,7 @@ mutants! {
     page_repeats: RepeatsAPage is caught by pull::pages_end_at_the_limit;
     no_limit: IgnoresTheLimit is caught by pull::pages_end_at_the_limit;
     beyond_the_limit: AsksForMore is caught by pull::a_limit_above_the_hubs_is_the_hubs;
+    beyond_the_end: ForgetsTheEnd is caught by pull::a_pull_ends_where_it_is_told_to;
     no_cursor: LosesTheCursor is caught by pull::a_cursor_resumes;
     own_events: ReturnsTheCallersOwn is caught by pull::events_of_the_caller_are_left_out;
     lost_id: LosesAnId is caught by pull::ids_of_what_came_from_some_stores_are_listed;
@@ -435,6 +442,7 @@ mutants! {
     never_closed: StaysOpenWhenClosed is caught by errors::a_closed_transport_says_so;
     not_live: EndsAfterTheCatchUp is caught by subscribe::it_catches_up_then_goes_on;
     dropped: NeverForgetsASubscription is caught by subscribe::a_dropped_subscription_does_no_harm;
+    unlisted: DropsTheIdsOfAStream is caught by subscribe::it_lists_what_came_from_the_caller;
     subscribed_again: LosesTheCursor is caught by subscribe::it_resumes_by_its_cursor;
     reconnected: LosesTheCursor is caught by subscribe::reconnecting_with_the_cursor_misses_nothing;
     read_ahead: ReadsAhead is caught by subscribe::a_slow_reader_is_waited_for;

@@ -589,7 +589,7 @@ fn a_page_without_ids_does_not_speak_of_them() {
 }
 
 fn pull_of(scope: Scope) -> PullRequest {
-    PullRequest { caller: caller(), cursor: None, limit: None, filter: Filter::new(), scope }
+    PullRequest { caller: caller(), cursor: None, limit: None, filter: Filter::new(), scope, upto: None }
 }
 
 #[test]

@@ -135,7 +135,7 @@ proptest! {
     #[test]
     fn pull(caller in caller(), cursor in option::of(cursor()), limit in option::of(0..10_000_usize), types in vec(name(), 0..4), scope in scope()) {
         let filter = types.iter().try_fold(Filter::new(), Filter::with_type).expect("valid");
-        let read = again(&PullRequest { caller: caller.clone(), cursor: cursor.clone(), limit, filter: filter.clone(), scope: scope.clone() });
+        let read = again(&PullRequest { caller: caller.clone(), cursor: cursor.clone(), limit, filter: filter.clone(), scope: scope.clone(), upto: limit.map(|limit| limit as u64) });
         prop_assert_eq!((read.caller, read.cursor, read.limit, read.scope), (caller, cursor, limit, scope));
         prop_assert_eq!(read.filter.fingerprint(), filter.fingerprint());
     }

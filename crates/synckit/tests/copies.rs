@@ -1,14 +1,16 @@
 //! Copies of a replica that are in use at the same time, with peers that cannot judge a clock or know two of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use synckit::{
     Digest, Endpoint, Environment, EventStore, NewEvent, NodeId, Replica, Result, SyncManager,
     SystemEnvironment, Transport,
     plan::{Entropy, Renew, notes},
     store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
-    transport::{Caller, PushRequest},
+    transport::{Caller, PullRequest, PullResponse, PushRequest, PushResponse},
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, FaultPlan, FaultyStore};
+use synckit_testkit::{Call, FaultPlan, FaultyStore, forward};
 
 const NOW: u64 = 1_790_000_000_000;
 const YEAR: u64 = 365 * 24 * 3_600_000;
@@ -53,6 +55,92 @@ async fn agree(stores: &[&MemoryStore]) {
         digests.push(Digest::of(*store).await.expect("a digest"));
     }
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+/// A way to a peer. Right before the first call of a kind, a copy pushes an event to `there`, which then records an effect
+/// of it.
+struct Meanwhile {
+    peer: Endpoint<MemoryStore>,
+    before: Call,
+    copy: MemoryStore,
+    there: MemoryStore,
+    done: AtomicBool,
+}
+
+impl Meanwhile {
+    fn new(peer: &MemoryStore, before: Call, copy: &MemoryStore, there: &MemoryStore) -> Self {
+        let peer = Endpoint::new(peer.clone());
+        Meanwhile { peer, before, copy: copy.clone(), there: there.clone(), done: AtomicBool::new(false) }
+    }
+
+    async fn call(&self, call: Call) -> Result<()> {
+        if call == self.before && !self.done.swap(true, Ordering::Relaxed) {
+            let event = |kind: &str| NewEvent::new(kind, "x", &1);
+            let copy = manager(&self.copy, &self.there);
+            copy.replica().record([event("Cause")?]).await?;
+            let report = copy.push().await.map_err(|failed| failed.error)?;
+            assert_eq!((report.pushed, report.duplicates), (1, 0), "{report:?}");
+            Replica::new(self.there.clone()).record([event("Effect")?]).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Transport for Meanwhile {
+    forward!(peer: hello, missing, subscribe, traffic, close);
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        self.call(Call::Pull).await?;
+        self.peer.pull(request).await
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        self.call(Call::Push).await?;
+        self.peer.push(request).await
+    }
+}
+
+/// Checks that the log has the effect after its cause.
+async fn in_order(store: &MemoryStore) {
+    let events = store.read(Query::after(0)).await.expect("a page").events;
+    let place = |of: &str| events.iter().position(|stored| stored.event.event_type.as_str() == of);
+    assert!(place("Cause").is_some() && place("Cause") < place("Effect"), "{events:?}");
+}
+
+/// What a copy pushes between a hello and a page does not come from here, and the page must not pass it over.
+#[tokio::test]
+async fn an_effect_of_what_a_copy_pushes_before_a_page_comes_after_its_cause() {
+    let (one, hub) = (store("phone"), store("hub"));
+    manager(&one, &hub).replica().record([note("x")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    let two = one.copy();
+    manager(&hub, &one).replica().record([note("y")]).await.expect("recorded");
+    let syncs = SyncManager::new(one.clone(), Meanwhile::new(&hub, Call::Pull, &two, &hub));
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    in_order(&one).await;
+    agree(&[&one, &hub]).await;
+}
+
+/// What a copy of the peer pushes here during a sync with the peer is not what the peer holds.
+#[tokio::test]
+async fn an_effect_of_what_a_copy_of_the_peer_pushes_here_goes_to_the_peer_after_its_cause() {
+    let (one, desk) = (store("phone"), store("desk"));
+    manager(&desk, &one).replica().record([note("x")]).await.expect("recorded");
+    manager(&desk, &one).sync().await.expect("syncs");
+    let two = one.copy();
+    // The twin has events of its own under the same dots: clocks show nothing.
+    manager(&one, &desk).replica().record([note("y"), note("y"), note("y")]).await.expect("recorded");
+    manager(&desk, &one).replica().record((0..4).map(|_| note("z"))).await.expect("recorded");
+    let way = Meanwhile::new(&one, Call::Push, &two, &desk);
+    let syncs = SyncManager::builder(desk.clone(), way).with_batch_size(1).build();
+    syncs.push().await.expect("pushes");
+    in_order(&one).await;
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    agree(&[&one, &desk]).await;
 }
 
 /// Makes a replica with two events a year ahead, and a hub that has them from a copy of it. The hub has no clock to

@@ -27,7 +27,14 @@ fn caller(number: usize) -> Caller {
 }
 
 fn request(number: usize, filter: Filter) -> PullRequest {
-    PullRequest { caller: caller(number), cursor: None, limit: None, filter, scope: Scope::Others }
+    PullRequest {
+        caller: caller(number),
+        cursor: None,
+        limit: None,
+        filter,
+        scope: Scope::Others,
+        upto: None,
+    }
 }
 
 /// Returns the next page with events.

@@ -169,6 +169,11 @@ pub struct PullRequest {
     /// Which of these events.
     #[serde(default)]
     pub scope: Scope,
+    /// Nothing after this position; up to the end of the log if `None`. A caller pulls up to the end that the hello
+    /// told: what both sides compared there does not say that events beyond it, which came from the caller's store,
+    /// are known to the caller. A copy of it may have pushed them since. Subscriptions have no end and ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<Position>,
 }
 
 /// A page of the peer's log.
@@ -176,7 +181,8 @@ pub struct PullRequest {
 pub struct PullResponse {
     /// The events, in the order of the peer's log.
     pub events: Vec<Event>,
-    /// The ids, if only ids were requested.
+    /// The ids, if only ids were requested. In a subscription, the ids of those events that came from the caller and
+    /// were left out: if the caller does not hold one, a copy of its store is in use.
     pub ids: Vec<EventId>,
     /// The entries of the page that could not be read as events.
     pub unreadable: Vec<Unreadable>,

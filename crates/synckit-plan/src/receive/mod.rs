@@ -88,6 +88,7 @@ impl Planner for Receive {
         keys.extend([Note::NODE.to_owned(), notes::CONFLICT_COUNT.to_owned()]);
         keys.extend(origins.into_iter().map(notes::origin));
         keys.extend(self.on_record.as_ref().map(|record| record.key.clone()));
+        keys.extend(self.on_record.as_ref().and_then(OnRecord::turn));
         let overridden = self.events.iter().filter_map(Resolution::overridden);
         let ids = self.events.iter().map(|event| event.id.clone()).chain(overridden).collect();
         let under = self.on_record.as_ref().and_then(OnRecord::of_caller).into_iter().collect();
@@ -163,6 +164,9 @@ impl Planner for Receive {
             && upto > notes::handed(facts)?
         {
             notes.push(ledger::put(notes::HANDED.to_owned(), upto.to_string()));
+        }
+        if received.accepted > 0 {
+            notes.extend(self.on_record.as_ref().and_then(|record| record.end_turn(facts, &self.entropy)));
         }
         if let Some(on_record) = self.on_record.take().filter(|_| received.refused.is_empty()) {
             notes.extend(on_record.put(facts, self.now, &mut plan)?);

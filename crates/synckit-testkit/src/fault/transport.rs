@@ -133,6 +133,7 @@ mod tests {
             limit: None,
             filter: Filter::new(),
             scope: Scope::Others,
+            upto: None,
         }
     }
 

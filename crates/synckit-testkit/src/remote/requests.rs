@@ -32,6 +32,7 @@ pub fn pull() -> PullRequest {
         limit: None,
         filter: Default::default(),
         scope: Default::default(),
+        upto: None,
     }
 }
 

@@ -68,6 +68,7 @@ macro_rules! transport_conformance {
             7 pull: pages_end_at_the_limit;
             7 pull: a_limit_above_the_hubs_is_the_hubs;
             7 pull: a_cursor_resumes;
+            7 pull: a_pull_ends_where_it_is_told_to;
             7 pull: events_of_the_caller_are_left_out;
             7 pull: ids_of_what_came_from_some_stores_are_listed;
             7 pull: named_events_are_sent_whoever_brought_them;
@@ -86,6 +87,7 @@ macro_rules! transport_conformance {
             7 errors: traffic_only_grows;
             2 errors: a_closed_transport_says_so;
             8 subscribe: it_catches_up_then_goes_on;
+            8 subscribe: it_lists_what_came_from_the_caller;
             8 subscribe: it_resumes_by_its_cursor;
             8 subscribe: it_filters;
             2 subscribe: a_cursor_of_another_log_is_unknown_at_the_start;
@@ -142,7 +144,14 @@ pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
 
 /// Returns a pull of everything by the caller of this byte.
 pub(crate) fn pulling(byte: u8, cursor: Option<Cursor>) -> PullRequest {
-    PullRequest { caller: caller(byte), cursor, limit: None, filter: Filter::new(), scope: Scope::Others }
+    PullRequest {
+        caller: caller(byte),
+        cursor,
+        limit: None,
+        filter: Filter::new(),
+        scope: Scope::Others,
+        upto: None,
+    }
 }
 
 /// Pulls page by page to the end.

@@ -111,6 +111,24 @@ pub async fn a_limit_above_the_hubs_is_the_hubs<F: TransportFixture>(fixture: &F
     Ok(())
 }
 
+/// Nothing comes after the position that a caller names as the end, and the cursor stops there.
+pub async fn a_pull_ends_where_it_is_told_to<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("far").write_many("x", 25);
+    receive(&hub.store, 9, &events).await?;
+    for (upto, limit) in [(1, None), (10, Some(10)), (17, Some(10)), (17, None), (25, None), (99, Some(10))] {
+        let request = PullRequest { limit, upto: Some(upto), ..pulling(1, None) };
+        let pages = pull_all(&hub.wire, request).await?;
+        let end = upto.min(25);
+        assert_eq!(events_of(&pages), events[..end as usize]);
+        assert_eq!(pages.last().map(|page| page.next.clone()), Some(hub.store.cursor_at(end).await?));
+    }
+    let cursor = Some(hub.store.cursor_at(20).await?);
+    let page = hub.wire.pull(PullRequest { upto: Some(12), ..pulling(1, cursor.clone()) }).await?;
+    assert_eq!((page.events.len(), page.more, Some(page.next)), (0, false, cursor));
+    Ok(())
+}
+
 /// After a cursor, only new events come.
 pub async fn a_cursor_resumes<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;

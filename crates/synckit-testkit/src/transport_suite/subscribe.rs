@@ -50,6 +50,35 @@ pub async fn it_catches_up_then_goes_on<F: TransportFixture>(fixture: &F) -> Cas
     Ok(())
 }
 
+/// What came from the caller is left out, and its ids are listed: those that exist, and those that are pushed later.
+pub async fn it_lists_what_came_from_the_caller<F: TransportFixture>(fixture: &F) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let (mut own, mut other) = (Author::new("node-1"), Author::new("node-2"));
+    let filter = Filter::new().with_aggregate("x")?;
+    let mut left_out: Vec<EventId> = Vec::new();
+    let mut push = async |_round: usize| -> Result<()> {
+        let mine = [own.write("x"), own.write("y"), own.write("x")];
+        left_out.extend(mine.iter().filter(|event| filter.matches(event)).map(|event| event.id.clone()));
+        hub.wire.push(pushing(1, &mine)).await?;
+        hub.wire.push(pushing(2, &[other.write("x")])).await.map(drop)
+    };
+    push(0).await?;
+    let request = PullRequest { filter: filter.clone(), limit: Some(2), ..pulling(1, None) };
+    let mut pages = hub.wire.subscribe(request).await?;
+    for round in 1..4 {
+        push(round).await?;
+    }
+    let (mut events, mut listed) = (0, Vec::new());
+    while events < 4 {
+        let page = soon(pages.next()).await.expect("the stream never ends")?;
+        assert!(page.events.len() + page.ids.len() <= 2, "events and ids together keep the limit");
+        events += page.events.len();
+        listed.extend(page.ids);
+    }
+    assert_eq!(listed, left_out);
+    Ok(())
+}
+
 /// After breaking off at any page and resuming from its cursor, nothing is missing and nothing comes twice.
 pub async fn it_resumes_by_its_cursor<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;

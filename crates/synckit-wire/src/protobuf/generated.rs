@@ -141,6 +141,9 @@ pub struct PullRequest {
     /// The events of SCOPE_NAMED, at most as many as a batch may have; empty with another scope.
     #[prost(string, repeated, tag = "7")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Nothing after this position; up to the end of the log if absent. A subscription ignores it.
+    #[prost(uint64, optional, tag = "8")]
+    pub upto: ::core::option::Option<u64>,
 }
 /// Selects the events that a sync covers. Criteria of different kinds must all match; of several criteria of one
 /// kind, one must match. At most 1,000.
@@ -179,7 +182,8 @@ pub struct PullResponse {
     /// Whether there was more when the page was read.
     #[prost(bool, tag = "4")]
     pub more: bool,
-    /// The ids, if only ids were requested. Events and ids together are at most as many as a batch may have.
+    /// The ids, if only ids were requested; in a subscription, the ids of what came from the caller's store and is left
+    /// out. Events and ids together are at most as many as a batch may have.
     #[prost(string, repeated, tag = "5")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }

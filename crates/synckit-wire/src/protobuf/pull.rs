@@ -27,6 +27,7 @@ impl ToProtobuf for PullRequest {
             scope: scope.into(),
             stores: stores.iter().map(ToString::to_string).collect(),
             ids: Vec::new(),
+            upto: self.upto,
         };
         let mut out = rest.encode_to_vec();
         if let Scope::Named(ids) = &self.scope {
@@ -64,6 +65,7 @@ impl FromProtobuf for PullRequest {
                 limit: form.limit.map(size),
                 filter: filter::read(form.filter)?,
                 scope,
+                upto: form.upto,
             })
         })
     }

@@ -220,7 +220,7 @@ impl<S: EventStore> Transport for Endpoint<S> {
             return Err(Error::invalid(message).at("endpoint", "subscribe"));
         }
         // The first page is read here, so that a cursor of another log is reported as an error of the call.
-        let first = self.page(&request).await?;
+        let first = self.live_page(&request).await?;
         let state = Some((self.clone(), request, Some(first), false));
         Ok(Box::pin(stream::unfold(state, |state| async {
             let (endpoint, mut request, ready, more) = state?;

@@ -14,14 +14,45 @@ use crate::endpoint::tail::Why;
 /// filter never waits long.
 const MAX_SCAN: Position = 50_000;
 
+/// What a page has.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    /// The events that did not come from the caller.
+    Others,
+    /// The same, and the ids of those that did.
+    OthersAndIds,
+    /// The ids of the events that came from these stores, or all ids.
+    IdsFrom(&'a [StoreId]),
+}
+
+impl What<'_> {
+    fn is_ids_only(self) -> bool {
+        matches!(self, What::IdsFrom(_))
+    }
+}
+
 impl<S: EventStore> Endpoint<S> {
     pub(super) async fn page(&self, request: &PullRequest) -> Result<PullResponse> {
+        match &request.scope {
+            Scope::Others => self.page_of(request, What::Others).await,
+            Scope::Sent(stores) => self.page_of(request, What::IdsFrom(stores)).await,
+            Scope::Named(ids) => loop {
+                let (page, upto) = self.named(request, ids).await?;
+                if !self.hand_out(upto).await? {
+                    return Ok(page);
+                }
+            },
+        }
+    }
+
+    /// Returns a page of a subscription.
+    pub(super) async fn live_page(&self, request: &PullRequest) -> Result<PullResponse> {
+        self.page_of(request, What::OthersAndIds).await
+    }
+
+    async fn page_of(&self, request: &PullRequest, what: What<'_>) -> Result<PullResponse> {
         loop {
-            let (page, upto) = match &request.scope {
-                Scope::Others => self.scan(request, None, None).await?,
-                Scope::Sent(stores) => self.scan(request, Some(stores), None).await?,
-                Scope::Named(ids) => self.named(request, ids).await?,
-            };
+            let (page, upto) = self.scan(request, what, None).await?;
             // Until it was recorded that they are handed out, a sync of this replica could renumber them.
             if !self.hand_out(upto).await? {
                 return Ok(page);
@@ -33,30 +64,31 @@ impl<S: EventStore> Endpoint<S> {
     pub(super) async fn next_page(&self, request: &PullRequest, why: Why) -> Result<PullResponse> {
         let after = request.cursor.as_ref().map_or(0, Cursor::position);
         if request.limit.is_some_and(|limit| limit < self.limits.batch_events) {
-            return self.page(request).await;
+            return self.live_page(request).await;
         }
-        let Some(tail) = self.tail(after, why).await? else { return self.page(request).await };
-        let (page, upto) = self.scan(request, None, Some(&tail)).await?;
+        let Some(tail) = self.tail(after, why).await? else { return self.live_page(request).await };
+        let (page, upto) = self.scan(request, What::OthersAndIds, Some(&tail)).await?;
         // What was read after the tail may not be on record yet.
         match upto > tail.scanned_to && self.hand_out(upto).await? {
-            true => self.page(request).await,
+            true => self.live_page(request).await,
             false => Ok(page),
         }
     }
 
-    /// Reads a page of the log: the events that did not come from the caller, or the ids of those that came from these
-    /// stores. Returns also the position of its last local or derived event. `tail` is what was read of it already, from
-    /// all sources.
+    /// Reads a page of the log. Returns also the position of its last local or derived event. `tail` is what was read of
+    /// it already, from all sources.
     async fn scan(
         &self,
         request: &PullRequest,
-        sent: Option<&[StoreId]>,
+        what: What<'_>,
         mut tail: Option<&Page>,
     ) -> Result<(PullResponse, Position)> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         // A page of ids has at most as many as it scans places, and nothing beyond is scanned.
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
-        let source = sent.is_none().then_some(request.caller.store);
+        let caller = request.caller.store;
+        let source = matches!(what, What::Others).then_some(caller);
+        let end = request.upto.filter(|_| source.is_some()).unwrap_or(Position::MAX).max(start);
         let secret = &self.known().await?.secret;
         let mut page = PullResponse {
             events: Vec::new(),
@@ -67,9 +99,9 @@ impl<S: EventStore> Endpoint<S> {
         };
         let (mut bytes, mut handed, mut reached) = (0, 0, start);
         while page.more {
-            let (left, room) = match sent {
-                Some(_) => (limit - (reached - start) as usize, usize::MAX),
-                None => (limit - page.events.len(), self.limits.batch_bytes - bytes),
+            let (left, room) = match what.is_ids_only() {
+                true => (limit - (reached - start) as usize, usize::MAX),
+                false => (limit - page.events.len() - page.ids.len(), self.limits.batch_bytes - bytes),
             };
             let query = Query::after(reached).at_most(left, room).except_source(source);
             let (read, damaged) = match tail.take() {
@@ -91,17 +123,24 @@ impl<S: EventStore> Endpoint<S> {
             reached = read.scanned_to;
             (page.next, page.more) = (read.cursor(secret)?, read.more);
             for stored in read.events {
-                let wanted = sent.is_none_or(|sent| {
-                    sent.is_empty() || stored.source.is_some_and(|source| sent.contains(&source))
-                });
-                if !wanted
-                    || (source.is_some() && stored.source == source)
-                    || !request.filter.matches(&stored.event)
-                    || !self.may_read(&request.caller, &stored.event)
-                {
+                if stored.position > end {
+                    break;
+                }
+                let is_callers = stored.source == Some(caller);
+                let (wanted, only_id) = match what {
+                    What::Others => (!is_callers, false),
+                    What::OthersAndIds => (true, is_callers),
+                    What::IdsFrom(stores) => {
+                        let from = |source| stores.contains(&source);
+                        (stores.is_empty() || stored.source.is_some_and(from), true)
+                    }
+                };
+                let passes =
+                    || request.filter.matches(&stored.event) && self.may_read(&request.caller, &stored.event);
+                if !wanted || !passes() {
                     continue;
                 }
-                if sent.is_some() {
+                if only_id {
                     page.ids.push(stored.event.id);
                     continue;
                 }
@@ -116,9 +155,16 @@ impl<S: EventStore> Endpoint<S> {
                 bytes += stored.event.size();
                 page.events.push(stored.event);
             }
-            let full = match sent {
-                Some(_) => reached - start >= limit as Position,
-                None => page.events.len() >= limit || bytes >= self.limits.batch_bytes,
+            if reached >= end {
+                if reached > end {
+                    page.next = self.store.cursor_at(end).await?;
+                }
+                page.more = false;
+                break;
+            }
+            let full = match what.is_ids_only() {
+                true => reached - start >= limit as Position,
+                false => page.events.len() + page.ids.len() >= limit || bytes >= self.limits.batch_bytes,
             };
             if full || reached >= start.saturating_add(MAX_SCAN) {
                 break;

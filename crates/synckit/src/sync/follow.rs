@@ -6,6 +6,7 @@ use std::time::Duration;
 use synckit_core::{
     Cursor, Error, ErrorKind, EventStore, PageStream, PullResponse, Result, Scope, Transport,
 };
+use synckit_plan::StoreExt;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::live::{Eye, LiveState};
@@ -152,6 +153,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if is_empty && page.next.store() == peer.store && page.next.position() <= reached {
             eye.still_together(self.replica.now());
             return Ok(true);
+        }
+        if !page.ids.is_empty() && !self.store.not_held(page.ids.clone()).await?.is_empty() {
+            // A copy of this replica is in use, and has pushed: its events would be missed, and their effects would come
+            // before them. The next hello shows it.
+            return Ok(false);
         }
         peer.head = peer.head.max(page.next.position());
         self.report.peer_head = peer.head;

@@ -11,6 +11,8 @@ pub(crate) struct Peer {
     pub(crate) store: StoreId,
     /// The last position of its log, as it reported.
     pub(crate) head: Position,
+    /// The last position of its log when it said hello.
+    pub(crate) compared: Position,
     /// Its wall clock, in Unix milliseconds.
     pub(crate) time: u64,
     /// Whether it holds all known places in its log.

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use synckit_core::{
-    Cursor, ErrorKind, Event, EventStore, Note, Position, PullRequest, PullResponse, Result, Scope, StoreId,
-    Transport, Unreadable,
+    Cursor, ErrorKind, Event, EventStore, Note, PullRequest, PullResponse, Result, Scope, StoreId, Transport,
+    Unreadable,
 };
 use synckit_plan::{
     Received,
@@ -43,10 +43,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn pull_pages(&mut self, peer: &mut Peer) -> Result<()> {
         let reached =
             peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0);
-        let request = self.request(peer, reached, Scope::Others);
+        let request = PullRequest { upto: Some(peer.compared), ..self.request(peer, reached, Scope::Others) };
         let (pages, fetched) = mpsc::channel(AHEAD);
-        let fetch =
-            fetch(self.calls.clone(), request, (peer.store, peer.head), peer.limits.batch_events, pages);
+        let fetch = fetch(self.calls.clone(), request, peer.store, peer.limits.batch_events, pages);
         let mut stored = pin!(self.store_pages(peer, fetched));
         // Fetching is polled first, so that with a peer and a store that return immediately the calls have a fixed
         // order.
@@ -159,14 +158,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 async fn fetch<T: Transport>(
     calls: Arc<Calls<'_, T>>,
     mut request: PullRequest,
-    (peer, head): (StoreId, Position),
+    peer: StoreId,
     most: usize,
     pages: mpsc::Sender<Result<Fetched>>,
 ) {
     loop {
         let page = calls.pull(request.clone(), most).await;
         let next = page.as_ref().ok().filter(|page| page.more).map(|page| page.next.clone());
-        let next = next.filter(|next| next.store() == peer && next.position() < head);
+        let next = next
+            .filter(|next| next.store() == peer && request.upto.is_none_or(|upto| next.position() < upto));
         let page = page.map(|page| (request.cursor.clone(), page));
         if pages.send(page).await.is_err() || next.is_none() {
             return;

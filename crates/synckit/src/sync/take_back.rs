@@ -90,6 +90,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             limit: None,
             filter: self.settings.filter.clone(),
             scope,
+            upto: None,
         }
     }
 

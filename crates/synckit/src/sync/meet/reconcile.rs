@@ -124,6 +124,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(Peer {
             store: hello.store,
             head: hello.head,
+            compared: hello.head,
             time: hello.time,
             all_held: hello.all_held,
             rights: hello.rights.clone(),
