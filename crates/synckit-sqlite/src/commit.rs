@@ -25,9 +25,9 @@ const LIGHT: usize = 64;
 /// What is kept from one commit to the next.
 #[derive(Default)]
 pub(crate) struct Writer {
-    connection: Option<sqlx::SqliteConnection>,
+    pub(crate) connection: Option<sqlx::SqliteConnection>,
     /// What the connection knows. **Invariant**: of the connection that is kept.
-    known: Option<Known>,
+    pub(crate) known: Option<Known>,
 }
 
 impl Writer {

@@ -4,14 +4,17 @@
 //! is one visit to the connection's thread. The engine tells whether another connection has written since
 //! (`PRAGMA data_version`), within the transaction: what is known is then void, and everything is asked for as usual.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use synckit_core::{Facts, LogHead, Needs, Note, Plan};
 
 /// The most bytes of notes that are kept. Beyond, they are forgotten all at once.
 const BYTES: usize = 1 << 20;
-/// The most notes that one commit may add.
+/// The most notes that one commit, or one reading, may add.
 const NOTES: usize = 64;
+/// The most prefixes all of whose notes are known. Beyond, they are forgotten all at once.
+const PREFIXES: usize = 64;
 
 /// The notes of a log that ends here, as one connection knows them.
 #[derive(Debug)]
@@ -20,13 +23,15 @@ pub(crate) struct Known {
     pub(crate) version: i64,
     head: LogHead,
     /// Notes by key; `None` where there is none.
-    notes: HashMap<String, Option<Vec<u8>>>,
+    notes: BTreeMap<String, Option<Vec<u8>>>,
+    /// The prefixes of keys of which all notes are known.
+    under: BTreeSet<String>,
     bytes: usize,
 }
 
 impl Known {
     pub(crate) fn new(version: i64, head: LogHead) -> Self {
-        Known { version, head, notes: HashMap::new(), bytes: 0 }
+        Known { version, head, notes: BTreeMap::new(), under: BTreeSet::new(), bytes: 0 }
     }
 
     /// Starts from notes that were read or written, in a transaction that ended here.
@@ -37,6 +42,7 @@ impl Known {
     ) -> Self {
         let mut known = Known::new(version, head);
         notes.into_iter().for_each(|(key, value)| known.set(&key, value));
+        known.forget_if_much();
         known
     }
 
@@ -44,8 +50,12 @@ impl Known {
     pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
         let mut facts = Facts::at(self.head);
         let Needs { ids: _, dots, notes, under, places, histories } = needs;
-        if !(dots.is_empty() && under.is_empty() && places.is_empty() && histories.is_empty()) {
+        if !(dots.is_empty() && places.is_empty() && histories.is_empty()) {
             return None;
+        }
+        for prefix in under {
+            self.under.get(prefix)?;
+            facts.notes.extend(self.under(prefix).map(|(key, value)| (key.clone(), value.clone())));
         }
         for key in notes {
             if let Some(value) = self.notes.get(key)? {
@@ -55,11 +65,29 @@ impl Known {
         Some(facts)
     }
 
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Vec<u8>)> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let notes = self.notes.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix));
+        notes.filter_map(|(key, value)| Some((key, value.as_ref()?)))
+    }
+
     /// Takes in what was asked for and found.
     pub(crate) fn learn(&mut self, needs: &Needs, facts: &Facts) {
         for key in needs.notes.iter().take(NOTES) {
             self.set(key, facts.notes.get(key).cloned());
         }
+        for prefix in &needs.under {
+            let found = || facts.notes.iter().filter(|(key, _)| key.starts_with(prefix.as_str()));
+            if found().take(NOTES + 1).count() > NOTES {
+                continue;
+            }
+            found().for_each(|(key, value)| self.set(key, Some(value.clone())));
+            if self.under.len() >= PREFIXES {
+                self.under.clear();
+            }
+            self.under.insert(prefix.clone());
+        }
+        self.forget_if_much();
     }
 
     /// What is known after a plan is committed; nothing where it is much, or where it leaves the store without an id.
@@ -76,6 +104,7 @@ impl Known {
         }
         plan.put.iter().for_each(|note| self.set(&note.key, Some(note.value.clone())));
         plan.delete.iter().for_each(|key| self.set(key, None));
+        self.forget_if_much();
         Some(self)
     }
 
@@ -85,8 +114,12 @@ impl Known {
         if let Some(old) = self.notes.insert(key.to_owned(), value) {
             self.bytes -= size(&old);
         }
+    }
+
+    fn forget_if_much(&mut self) {
         if self.bytes > BYTES {
             self.notes.clear();
+            self.under.clear();
             self.bytes = 0;
         }
     }
@@ -135,6 +168,31 @@ mod tests {
     }
 
     #[test]
+    fn notes_under_a_prefix_are_known_once_they_were_asked_for() {
+        let under = |prefix: &str| Needs { under: vec![prefix.to_owned()], ..Needs::default() };
+        let mut known = known();
+        let mut facts = Facts::at(known.head);
+        facts.notes.insert("p/1".to_owned(), b"1".to_vec());
+        known.learn(&under("p/"), &facts);
+        known.learn(&of(&["q/1"]), &facts);
+        assert_eq!(known.facts(&under("p/")).expect("known").notes, facts.notes);
+        assert!(known.facts(&under("q/")).is_none() && known.facts(&under("p/1")).is_none());
+        let plan = Plan { put: vec![put("p/2", 1)], delete: vec!["p/1".to_owned()], ..Plan::default() };
+        let known = known.after(&plan).expect("little");
+        assert_eq!(known.facts(&under("p/")).expect("known").notes.into_keys().collect::<Vec<_>>(), ["p/2"]);
+    }
+
+    #[test]
+    fn more_notes_under_a_prefix_than_may_be_learned_are_not_known() {
+        let mut known = known();
+        let mut facts = Facts::at(known.head);
+        facts.notes.extend((0..=NOTES).map(|n| (format!("p/{n}"), Vec::new())));
+        let needs = Needs { under: vec!["p/".to_owned()], ..Needs::default() };
+        known.learn(&needs, &facts);
+        assert!(known.facts(&needs).is_none());
+    }
+
+    #[test]
     fn what_is_not_a_note_or_an_id_is_not_known() {
         let known = known();
         let place = Needs { places: vec![7], ..Needs::default() };
@@ -153,6 +211,7 @@ mod tests {
         let mut known = known();
         for n in 0..3_000 {
             known.set(&n.to_string(), Some(vec![0; 1_000]));
+            known.forget_if_much();
             assert!(known.bytes <= BYTES && known.notes.len() <= BYTES / 1_000);
         }
         assert!(known.facts(&of(&["2999"])).is_some());

@@ -19,8 +19,9 @@ use crate::connections::{Connections, Lease};
 use crate::error::{cannot_open, engine, no_file};
 use crate::facts::{self, Asked, Begin};
 use crate::file::{self, Way};
+use crate::known::Known;
 use crate::watch::Watch;
-use crate::{query, schema};
+use crate::{query, schema, write};
 
 /// A store in one SQLite file. Clones share it; several processes may open the same file.
 #[derive(Clone)]
@@ -234,8 +235,11 @@ impl Inner {
         self.blame(operation, done.await)
     }
 
-    /// Reads facts, for which no lock is taken.
+    /// Reads facts, for which nobody is waited for.
     async fn facts(&self, needs: &Needs) -> Result<Facts> {
+        if let Some(facts) = self.facts_of_writer(needs).await? {
+            return Ok(facts);
+        }
         let mut lease = self.lease().await?;
         if needs.histories.is_empty() {
             let Asked { facts, large, .. } = facts::ask(&mut lease, Begin::Nothing, needs).await?;
@@ -252,6 +256,26 @@ impl Inner {
             lease.give_up().await;
         }
         Ok(asked?.0)
+    }
+
+    /// Reads a few facts with the connection that writes, if it is idle. What it wrote last is still in its memory, which
+    /// the others have to read again; and what it reads is known to the next commit.
+    async fn facts_of_writer(&self, needs: &Needs) -> Result<Option<Facts>> {
+        if needs.ids.len() + needs.dots.len() > write::SMALL || !needs.histories.is_empty() {
+            return Ok(None);
+        }
+        let Ok(mut writer) = self.writer.try_lock() else { return Ok(None) };
+        let known = writer.known.take();
+        let Some(mut connection) = writer.release().filter(|_| !self.growth.is_closed()) else {
+            return Ok(None);
+        };
+        // Dropped from here on, the connection is closed, and the next commit opens another.
+        let Asked { facts, large, version } = facts::ask(&mut connection, Begin::Nothing, needs).await?;
+        let mut known =
+            known.filter(|known| known.version == version).unwrap_or_else(|| Known::new(version, facts.head));
+        known.learn(needs, &facts);
+        (writer.connection, writer.known) = (Some(connection), Some(known));
+        Ok(large.is_empty().then_some(facts))
     }
 
     async fn lease(&self) -> Result<Lease<'_>> {
