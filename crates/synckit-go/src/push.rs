@@ -95,12 +95,17 @@ impl GoRoutes {
         refused: &mut Unstored,
     ) -> Result<(Vec<Pushed>, HashMap<Position, usize>)> {
         let ids = events.iter().map(|pushed| pushed.id.clone()).collect();
-        let held = self.0.store.facts(Needs { ids, ..Needs::default() }).await?.held;
+        let facts = self.0.store.facts(Needs { ids, ..Needs::default() }).await?;
         let (mut fresh, mut shown, mut doubtful) = (Vec::new(), HashMap::new(), Doubtful::new());
         for pushed in events {
             let content = pushed.event.content_digest(&pushed.id);
-            match held.get(&pushed.id) {
-                None => fresh.push(pushed),
+            match facts.held.get(&pushed.id) {
+                None => match facts.damaged.get(&pushed.id) {
+                    Some(position) => {
+                        shown.entry(*position).or_insert(pushed.index);
+                    }
+                    None => fresh.push(pushed),
+                },
                 Some(held)
                     if held.content == content || self.with_alike(|alike| alike.contains(&content)) =>
                 {

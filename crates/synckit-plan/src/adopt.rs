@@ -102,6 +102,10 @@ impl Planner for Adopt {
                     adopted.duplicates += 1;
                     continue;
                 }
+                None if facts.damaged.contains_key(&adoptee.id) => {
+                    adopted.duplicates += 1;
+                    continue;
+                }
                 Some(_) => {
                     let message = "the id already names an event with other content".to_owned();
                     let id = adoptee.id.to_string();

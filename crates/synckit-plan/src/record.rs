@@ -117,6 +117,10 @@ impl Planner for Record {
         let mut batch = HashMap::with_capacity(count);
         for (index, (id, new)) in std::mem::take(&mut self.events).into_iter().enumerate() {
             let content = new.content_digest(&id);
+            if let Some(position) = facts.damaged.get(&id) {
+                let message = "this id already names an event whose row is damaged; run `synckit doctor`";
+                return Err(Error::corrupt(message).with("id", id).with("position", position));
+            }
             let held = facts.held.get(&id).map(|held| held.content);
             match batch.insert(id.clone(), content).or(held) {
                 None => self.record(&mut ledger, id, new).map(|event| recorded.events.push(event)),

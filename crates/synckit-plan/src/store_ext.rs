@@ -96,7 +96,7 @@ pub trait StoreExt: EventStore {
     fn not_held(&self, ids: Vec<EventId>) -> impl Future<Output = Result<Vec<EventId>>> + Send {
         async {
             let facts = self.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;
-            Ok(ids.into_iter().filter(|id| !facts.held.contains_key(id)).collect())
+            Ok(ids.into_iter().filter(|id| facts.position(id).is_none()).collect())
         }
     }
 

@@ -25,12 +25,17 @@ const LIGHT: usize = 64;
 /// What is kept from one commit to the next.
 #[derive(Default)]
 pub(crate) struct Writer {
-    pub(crate) connection: Option<sqlx::SqliteConnection>,
+    connection: Option<sqlx::SqliteConnection>,
     /// What the connection knows. **Invariant**: of the connection that is kept.
     pub(crate) known: Option<Known>,
 }
 
 impl Writer {
+    /// Keeps a connection that is in no transaction, and what it knows.
+    pub(crate) fn keep(&mut self, connection: SqliteConnection, known: Option<Known>) {
+        (self.connection, self.known) = (Some(connection), known);
+    }
+
     /// Lets go of the connection.
     pub(crate) fn release(&mut self) -> Option<SqliteConnection> {
         self.known = None;

@@ -3,7 +3,7 @@
 use std::io;
 
 use sqlx::error::DatabaseError;
-use synckit_core::{Error, ErrorKind};
+use synckit_core::{Error, ErrorKind, Position};
 
 use crate::config::SqliteConfig;
 use crate::packed::Unreadable;
@@ -45,6 +45,12 @@ pub(crate) fn unreadable(position: Option<i64>, error: Unreadable) -> Error {
         Some(position) => corrupt.with("position", position),
         None => corrupt,
     }
+}
+
+/// The position of the row that cannot be read, if that is the error.
+pub(crate) fn damaged_row(error: &Error) -> Option<Position> {
+    let position = error.context().iter().find(|(key, _)| *key == "position");
+    position.filter(|_| error.kind() == ErrorKind::Corrupt)?.1.parse().ok()
 }
 
 /// Whether a rollback failed only because there was nothing to roll back.

@@ -9,7 +9,7 @@ use synckit_core::{
     StoredEvent,
 };
 
-use crate::error::{engine, unreadable};
+use crate::error::{damaged_row, engine, unreadable};
 use crate::packed::{self, Fields, Unreadable};
 use crate::query::{self, after_prefix};
 
@@ -75,16 +75,43 @@ pub(crate) async fn all(
     begin: Begin,
     needs: &Needs,
 ) -> Result<(Facts, i64)> {
-    let Asked { mut facts, large, version } = ask(connection, begin, needs).await?;
+    let Asked { mut facts, large, version } = match ask(connection, begin, needs).await {
+        // The transaction has begun.
+        Err(error) if damaged_row(&error).is_some() => one_by_one(connection, needs).await?,
+        asked => asked?,
+    };
     for (id, position) in large {
-        let stored = stored(connection, position).await?;
-        let stored = stored.ok_or_else(|| Error::corrupt("the log has a gap").with("position", position))?;
-        facts.held.insert(id, Held::of(position, &stored.event));
+        match stored(connection, position).await {
+            Ok(Some(stored)) => drop(facts.held.insert(id, Held::of(position, &stored.event))),
+            Ok(None) => return Err(Error::corrupt("the log has a gap").with("position", position)),
+            Err(error) if damaged_row(&error).is_some() => drop(facts.damaged.insert(id, position)),
+            Err(error) => return Err(error),
+        }
     }
     for aggregate in &needs.histories {
         facts.histories.insert(aggregate.clone(), history(connection, aggregate).await?);
     }
     Ok((facts, version))
+}
+
+/// Asks for the rows of events one by one, so that one that is damaged does not keep others from being read.
+async fn one_by_one(connection: &mut SqliteConnection, needs: &Needs) -> Result<Asked> {
+    let rest = Needs { ids: Vec::new(), ..needs.clone() };
+    let mut asked = ask(connection, Begin::Nothing, &rest).await?;
+    for id in &needs.ids {
+        let one = Needs { ids: vec![id.clone()], ..Needs::default() };
+        match ask(connection, Begin::Nothing, &one).await {
+            Ok(found) => {
+                asked.facts.held.extend(found.facts.held);
+                asked.large.extend(found.large);
+            }
+            Err(error) => {
+                let position = damaged_row(&error).ok_or(error)?;
+                asked.facts.damaged.insert(id.clone(), position);
+            }
+        }
+    }
+    Ok(asked)
 }
 
 /// The event at a position, if there is one.

@@ -106,6 +106,7 @@ impl Group {
         self.dots.extend(needs.dots.iter().cloned());
         self.places.extend(needs.places.iter().copied());
         self.found.held.extend(facts.held);
+        self.found.damaged.extend(facts.damaged);
         self.found.dots.extend(facts.dots);
         self.found.places.extend(facts.places);
     }
@@ -125,6 +126,7 @@ impl Group {
         for id in ids {
             let held = self.found.held.get(self.ids.get(id)?);
             facts.held.extend(held.map(|held| (id.clone(), held.clone())));
+            facts.damaged.extend(self.found.damaged.get(id).map(|position| (id.clone(), *position)));
         }
         for dot in dots {
             let named = self.found.dots.get(self.dots.get(dot)?);

@@ -11,12 +11,12 @@ use synckit_core::{
 };
 use synckit_store::group::Queue;
 use synckit_store::{Growth, Opening, closed};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::commit::{Writer, rolled_back};
 use crate::config::SqliteConfig;
 use crate::connections::{Connections, Lease};
-use crate::error::{cannot_open, engine, no_file};
+use crate::error::{cannot_open, damaged_row, engine, no_file};
 use crate::facts::{self, Asked, Begin};
 use crate::file::{self, Way};
 use crate::known::Known;
@@ -183,6 +183,9 @@ impl EventStore for SqliteStore {
     }
 
     async fn read(&self, query: Query) -> Result<Page> {
+        if let Some(page) = self.0.blame("read", self.0.end_of_writer(&query).await)? {
+            return Ok(page);
+        }
         self.0.read("read", async |connection| query::read(connection, query).await).await
     }
 
@@ -242,10 +245,13 @@ impl Inner {
         }
         let mut lease = self.lease().await?;
         if needs.histories.is_empty() {
-            let Asked { facts, large, .. } = facts::ask(&mut lease, Begin::Nothing, needs).await?;
-            if large.is_empty() {
-                self.connections.give_back(lease);
-                return Ok(facts);
+            match facts::ask(&mut lease, Begin::Nothing, needs).await {
+                Ok(Asked { facts, large, .. }) if large.is_empty() => {
+                    self.connections.give_back(lease);
+                    return Ok(facts);
+                }
+                Err(error) if damaged_row(&error).is_none() => return Err(error),
+                _ => {}
             }
         }
         // More than one statement is of one moment in a transaction alone.
@@ -258,24 +264,47 @@ impl Inner {
         Ok(asked?.0)
     }
 
-    /// Reads a few facts with the connection that writes, if it is idle. What it wrote last is still in its memory, which
-    /// the others have to read again; and what it reads is known to the next commit.
+    /// Reads a few facts with the connection that writes, if it is idle; what it reads is known to the next commit.
     async fn facts_of_writer(&self, needs: &Needs) -> Result<Option<Facts>> {
         if needs.ids.len() + needs.dots.len() > write::SMALL || !needs.histories.is_empty() {
             return Ok(None);
         }
-        let Ok(mut writer) = self.writer.try_lock() else { return Ok(None) };
-        let known = writer.known.take();
-        let Some(mut connection) = writer.release().filter(|_| !self.growth.is_closed()) else {
-            return Ok(None);
+        let Some((mut writer, mut connection, known)) = self.idle_writer() else { return Ok(None) };
+        let asked = match facts::ask(&mut connection, Begin::Nothing, needs).await {
+            Err(error) if damaged_row(&error).is_some() => {
+                writer.keep(connection, known);
+                return Ok(None);
+            }
+            asked => asked?,
         };
-        // Dropped from here on, the connection is closed, and the next commit opens another.
-        let Asked { facts, large, version } = facts::ask(&mut connection, Begin::Nothing, needs).await?;
-        let mut known =
-            known.filter(|known| known.version == version).unwrap_or_else(|| Known::new(version, facts.head));
+        let Asked { facts, large, version } = asked;
+        let known = known.filter(|known| known.version == version);
+        let mut known = known.unwrap_or_else(|| Known::new(version, facts.head));
         known.learn(needs, &facts);
-        (writer.connection, writer.known) = (Some(connection), Some(known));
+        writer.keep(connection, Some(known));
         Ok(large.is_empty().then_some(facts))
+    }
+
+    /// Reads the end of the log with the connection that writes, if it is idle.
+    async fn end_of_writer(&self, query: &Query) -> Result<Option<Page>> {
+        if self.growth.last().saturating_sub(query.after) > write::SMALL as Position {
+            return Ok(None);
+        }
+        let Some((mut writer, mut connection, known)) = self.idle_writer() else { return Ok(None) };
+        let page = query::read(&mut connection, query.clone()).await;
+        if page.as_ref().err().is_none_or(|error| damaged_row(error).is_some()) {
+            writer.keep(connection, known);
+        }
+        page.map(Some)
+    }
+
+    /// Takes the connection that writes, if it is idle, and what it knows. What it wrote last is still in its memory, which
+    /// the others have to read again. If it is dropped it is closed, and the next commit opens another.
+    fn idle_writer(&self) -> Option<(MutexGuard<'_, Writer>, SqliteConnection, Option<Known>)> {
+        let mut writer = self.writer.try_lock().ok().filter(|_| !self.growth.is_closed())?;
+        let known = writer.known.take();
+        let connection = writer.release()?;
+        Some((writer, connection, known))
     }
 
     async fn lease(&self) -> Result<Lease<'_>> {

@@ -7,7 +7,8 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use support::{directory, node};
-use synckit_core::{ErrorKind, EventStore, Position, Query};
+use synckit_core::{ErrorKind, EventStore, Needs, Position, Query};
+use synckit_plan::StoreExt;
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 use synckit_testkit::{flips, plans};
 
@@ -76,6 +77,33 @@ async fn a_change_of_any_column_is_reported_with_the_position() {
         store.close().await.expect("closes");
         std::fs::remove_file(&damaged).expect("removes");
     }
+}
+
+/// What is known of a damaged row is that it is there: it comes again, in vain, and nothing else is kept from its place.
+#[tokio::test]
+async fn a_damaged_row_keeps_nothing_else_from_being_looked_up_or_stored() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("n")).await.expect("opens");
+    let events: Vec<_> = (1..=4).map(|n| plans::event(&format!("e-{n}"), n)).collect();
+    store.commit(plans::receive(7, events[..3].to_vec())).await.expect("commits");
+    let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
+    for change in ["data = '7'", "type = CAST(x'ff41' AS TEXT)", "data = zeroblob(20000)"] {
+        sql(&path, &format!("UPDATE events SET {change} WHERE position = 2")).await;
+        let facts = store.facts(Needs { ids: ids.clone(), ..Needs::default() }).await.expect("looks up");
+        assert_eq!((facts.held.len(), facts.damaged.get(&ids[1])), (2, Some(&2)), "{change}");
+        assert_eq!(store.not_held(ids.clone()).await.expect("looks up"), ids[3..]);
+        let again = store.commit(plans::receive(7, events[..3].to_vec())).await.expect("commits");
+        assert_eq!((again.accepted, again.duplicates, again.refused.len()), (0, 3, 0), "{change}");
+    }
+    let (first, second) = tokio::join!(
+        store.commit(plans::receive(7, events.clone())),
+        store.commit(plans::receive(8, events.clone())),
+    );
+    let accepted = first.expect("commits").accepted + second.expect("commits").accepted;
+    assert_eq!(accepted, 1, "the new one is stored once");
+    let error = store.commit(plans::one(&node("n"), ids[1].as_str())).await.expect_err("its id is taken");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    store.commit(one("another")).await.expect("commits");
 }
 
 /// Another mark, which a renumbering gives to all that follows, does not mend a damaged row.

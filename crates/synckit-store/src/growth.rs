@@ -39,6 +39,11 @@ impl Growth {
         });
     }
 
+    /// Returns the last position that is known here.
+    pub fn last(&self) -> Position {
+        self.0.borrow().last
+    }
+
     /// Ends all waiting, now and later. Closing twice is closing once.
     pub fn close(&self) {
         self.0.send_if_modified(|state| !std::mem::replace(&mut state.closed, true));

@@ -36,6 +36,8 @@ pub struct Facts {
     pub head: LogHead,
     /// The events that the store holds, by id.
     pub held: HashMap<EventId, Held>,
+    /// The positions of events that the store holds, but cannot read because their rows are damaged, by id.
+    pub damaged: HashMap<EventId, Position>,
     /// The ids of the events that the dots name.
     pub dots: HashMap<Dot, EventId>,
     /// The values in the notebook, by key.
@@ -52,6 +54,7 @@ impl Facts {
         Facts {
             head,
             held: HashMap::new(),
+            damaged: HashMap::new(),
             dots: HashMap::new(),
             notes: HashMap::new(),
             places: HashMap::new(),
@@ -70,9 +73,15 @@ impl Facts {
         cursor.mark() == self.places.get(&cursor.position()).copied()
     }
 
+    /// Returns the position of the event with this id, readable or not.
+    pub fn position(&self, id: &EventId) -> Option<Position> {
+        self.held.get(id).map(|held| held.position).or_else(|| self.damaged.get(id).copied())
+    }
+
     /// Adds the facts that were requested later.
     pub(crate) fn extend(&mut self, more: Facts) {
         self.held.extend(more.held);
+        self.damaged.extend(more.damaged);
         self.dots.extend(more.dots);
         self.notes.extend(more.notes);
         self.places.extend(more.places);

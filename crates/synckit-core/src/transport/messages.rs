@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::Cursor;
-use crate::cursor::Position;
+use crate::cursor::{Cursor, Position};
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::ids::{EventId, NodeId, StoreId};

@@ -4,7 +4,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use synckit_core::{AggregateId, Dot, Event, EventId, Facts, Identity, Needs, NodeId, Position, Result};
+use synckit_core::{
+    AggregateId, Dot, Event, EventId, Facts, Held, Identity, Needs, NodeId, Position, Result,
+};
 
 use crate::conflict::{Heads, Resolution};
 use crate::ledger;
@@ -64,7 +66,7 @@ impl Receive {
     fn returned(&self, facts: &Facts, identity: &Identity) -> Option<Position> {
         let local =
             self.events.iter().filter(|event| event.author().is_some_and(|name| identity.is_own(name)));
-        local.filter_map(|event| facts.held.get(&event.id)).map(|held| held.position).max()
+        local.filter_map(|event| facts.position(&event.id)).max()
     }
 
     /// Returns the dots that may already name another event: those not beyond the highest counter of their node that is
@@ -81,7 +83,8 @@ impl Receive {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(unknown) => unknown.insert(ledger::counter(facts, &dot.node)?),
             };
-            if facts.held.get(&event.id).is_some_and(|held| held.digest == event.digest()) {
+            let is_same = |held: &Held| held.digest == event.digest();
+            if facts.damaged.contains_key(&event.id) || facts.held.get(&event.id).is_some_and(is_same) {
                 continue;
             }
             if restamp.is_some() || dot.counter <= *known || facts.held.contains_key(&event.id) {
@@ -127,6 +130,7 @@ impl Receive {
                 || awaits && facts.note(&notes::heads(&event.aggregate_id)).is_some_and(Heads::awaits_in);
             if match facts.held.get(&event.id) {
                 Some(held) => held.digest != event.digest(),
+                None if facts.damaged.contains_key(&event.id) => false,
                 None => event.is_restamp() || awaited() || overrides_held(facts, event),
             } {
                 concerned.insert(event.aggregate_id.clone());

@@ -240,6 +240,10 @@ impl Receive {
                 ),
             };
         }
+        if facts.damaged.contains_key(&event.id) {
+            // It is held, although its row cannot be compared.
+            return Ok(Verdict::Duplicate);
+        }
         if event.size() > self.limits.event_bytes {
             let limit = self.limits.event_bytes;
             return refused(

@@ -138,7 +138,10 @@ impl<S: Snapshot> Log<'_, S> {
         for id in needs.ids {
             if let Some(position) = self.0.get(Tree::Ids, &keys::id(&id))? {
                 let position = keys::position(position.as_ref())?;
-                facts.held.insert(id, Held::of(position, &self.stored(position)?.event));
+                match row::decode(position, self.row(position)?.as_ref()) {
+                    Ok(stored) => drop(facts.held.insert(id, Held::of(position, &stored.event))),
+                    Err(_damaged) => drop(facts.damaged.insert(id, position)),
+                }
             }
         }
         for dot in needs.dots {
