@@ -96,9 +96,8 @@ impl Planner for Renumber {
                         .then(|| Latest { counter: dot.counter, event: event.id.clone() })
                         .or(latest);
                 }
-                if event.id != stored.event.id {
-                    plan.remark = plan.remark.or(Some(stored.position));
-                }
+                // A copy that was made before still has the old stamps: from here on its log is another one.
+                plan.remark = plan.remark.or(Some(stored.position));
                 plan.restamp.push((stored.position, event.clone()));
             }
             events.push(moved.unwrap_or_else(|| stored.event.clone()));

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use synckit::{
-    Digest, Endpoint, Environment, EventStore, NewEvent, NodeId, Replica, Result, SyncManager,
+    Digest, Endpoint, Environment, EventStore, NewEvent, NodeId, Replica, Result, RetryPolicy, SyncManager,
     SystemEnvironment, Transport,
     plan::{Entropy, Renew, notes},
     store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
     transport::{Caller, PullRequest, PullResponse, PushRequest, PushResponse},
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, FaultPlan, FaultyStore, forward};
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, forward};
 
 const NOW: u64 = 1_790_000_000_000;
 const YEAR: u64 = 365 * 24 * 3_600_000;
@@ -161,6 +161,28 @@ async fn times_of_events_that_the_peer_has_from_a_copy_stay() {
     let report = at(&one, NOW, &hub, NOW).push().await.expect("pushes");
     assert_eq!((report.refused_count, report.recovery.renumbered), (0, 0), "{report:?}");
     agree(&[&one, &hub]).await;
+}
+
+/// Events get other stamps before they are handed out, and a copy that was made before still has the old ones. A peer that
+/// got only some of them has a place on record that the copy's log must not hold.
+#[tokio::test]
+async fn a_copy_from_before_a_renumbering_does_not_take_its_stamps_for_those_that_were_sent() {
+    let (one, hub) = (store("phone"), store("hub"));
+    let wrong = Replica::builder(one.clone()).with_environment(Clock(NOW + YEAR)).build();
+    wrong.record([note("x"), note("y")]).await.expect("recorded");
+    let backup = one.copy();
+    let plan = FaultPlan::new();
+    plan.nth(Call::Push, 2, Fault::LOSE_REQUEST);
+    let endpoint = Endpoint::new(hub.clone()).with_environment(Clock(NOW));
+    let replica = Replica::builder(one).with_environment(Clock(NOW)).build();
+    let syncs = SyncManager::builder(replica, FaultyTransport::new(endpoint, plan));
+    let syncs = syncs.with_batch_size(1).with_retry(RetryPolicy::never()).build();
+    let report = syncs.push().await.expect_err("the second push is lost").report;
+    assert_eq!((report.recovery.renumbered, report.pushed), (2, 1), "{report:?}");
+    for _ in 0..2 {
+        at(&backup, NOW, &hub, NOW).sync().await.expect("syncs");
+    }
+    agree(&[&backup, &hub]).await;
 }
 
 /// What comes back was handed out by a copy. So its times stay also with a peer that does not hold it.
