@@ -24,8 +24,9 @@ const POLL: Duration = Duration::from_secs(10);
 /// The shortest time between the beginnings of two pushes: what is recorded meanwhile is pushed together.
 const GATHER: Duration = Duration::from_millis(12);
 
-/// How long it may stay unsaved that nothing of what came from the peer is to be pushed.
-const SAVE: Duration = Duration::from_secs(1);
+/// How long it may stay unsaved how far both sides have come, so that many pushes cost one commit. After a crash before
+/// that, the next hello tells it.
+const SAVE: Duration = Duration::from_millis(250);
 
 /// How a replica stays with its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     let head = head?;
                     push_at = Instant::now() + GATHER;
                     eye.pending(head - pushed_to, head);
-                    if !self.push_now(peer).await? {
+                    self.push(peer).await?;
+                    if self.is_stranger {
                         return Ok(());
                     }
                     // What was recorded may settle a conflict, or begin one.
@@ -168,15 +170,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         self.settle(self.report.pulled > before).await?;
         // What came from the peer is passed over, so that it does not count as pending.
-        if self.pushes() { self.push_now(peer).await } else { Ok(!self.is_stranger) }
-    }
-
-    /// Pushes, and saves how far that came. Returns whether the peer is still the one that said hello.
-    async fn push_now(&mut self, peer: &mut Peer) -> Result<bool> {
-        let before = self.report.pushed;
-        self.push(peer).await?;
-        if !self.is_stranger && self.report.pushed > before {
-            self.remember(peer).await?;
+        if self.pushes() {
+            self.push(peer).await?;
         }
         Ok(!self.is_stranger)
     }
