@@ -71,7 +71,8 @@ impl Inner {
             match (jobs.pop(), &self.connections) {
                 (Some(job), Connections::Own(_)) if jobs.is_empty() && answer.is_of(&job) => {
                     let outcome = self.alone(&mut writer, &job).await;
-                    job.answer(outcome);
+                    drop(writer);
+                    self.answer(job, outcome);
                 }
                 (Some(job), _) => {
                     jobs.push(job);
@@ -93,7 +94,9 @@ impl Inner {
                 self.written(&mut writer, lease, write).await
             };
             match committed.await {
-                Ok(answers) => {
+                Ok((answers, last)) => {
+                    drop(writer);
+                    self.growth.grown_to(last);
                     return jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
                 }
                 Err(error) if error.kind() == ErrorKind::Busy => {
@@ -106,12 +109,20 @@ impl Inner {
         }
         for job in jobs {
             let outcome = self.alone(&mut writer, &job).await;
-            job.answer(outcome);
+            self.answer(job, outcome);
         }
     }
 
-    /// Commits one job.
-    async fn alone(&self, writer: &mut Writer, job: &Job) -> Result<Outcome> {
+    /// Wakes those who wait for the log to grow, and answers. Where the writer was let go before, they find it idle.
+    fn answer(&self, job: Job, outcome: Result<(Outcome, Position)>) {
+        job.answer(outcome.map(|(outcome, last)| {
+            self.growth.grown_to(last);
+            outcome
+        }));
+    }
+
+    /// Commits one job. Returns also the last position of the log.
+    async fn alone(&self, writer: &mut Writer, job: &Job) -> Result<(Outcome, Position)> {
         let known = writer.known.take();
         let mut lease = self.connections.writer(writer.connection.take()).await.map_err(engine)?;
         if let Some(known) = known {
@@ -119,8 +130,7 @@ impl Inner {
             let failed = attempt.is_err();
             if let Ok(Some((outcome, known, last))) = attempt {
                 (writer.connection, writer.known) = (lease.into_kept(), known);
-                self.growth.grown_to(last);
-                return Ok(outcome);
+                return Ok((outcome, last));
             }
             // Somebody else has written, or an id is taken: it is asked for as usual.
             if failed && !rolled_back(&mut lease).await {
@@ -137,7 +147,7 @@ impl Inner {
         writer: &mut Writer,
         mut lease: Lease<'_>,
         write: impl AsyncFnOnce(&mut Lease<'_>) -> Result<Written<T>>,
-    ) -> Result<T> {
+    ) -> Result<(T, Position)> {
         let written = write(&mut lease).await;
         if written.is_ok() || rolled_back(&mut lease).await {
             writer.connection = lease.into_kept();
@@ -146,8 +156,7 @@ impl Inner {
         }
         let (done, known, last) = written?;
         writer.known = known.filter(|_| writer.connection.is_some());
-        self.growth.grown_to(last);
-        Ok(done)
+        Ok((done, last))
     }
 }
 

@@ -1,7 +1,6 @@
 //! redb by itself: the tables of the store, one durable transaction per page.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 
@@ -167,28 +166,6 @@ pub(crate) fn insert_pages(scale: Scale) -> Measured<Sample> {
 
 pub(crate) fn insert_singly(scale: Scale) -> Measured<Sample> {
     insert_by(scale.events / 100, 1)
-}
-
-/// Makes durable commits of one event each.
-pub(crate) struct Commits {
-    database: Database,
-    events: std::vec::IntoIter<Plain>,
-    after: u64,
-}
-
-impl Commits {
-    pub(crate) fn open(path: &Path) -> Measured<Commits> {
-        Ok(Commits { database: filled(path, 0)?, events: samples(1_000)?.into_iter(), after: 0 })
-    }
-
-    /// Makes the next one, and returns how long it took.
-    pub(crate) fn next(&mut self) -> Measured<Duration> {
-        let event = self.events.next().ok_or("there are no more events")?;
-        let started = Instant::now();
-        insert(&self.database, self.after, &[event])?;
-        self.after += 1;
-        Ok(started.elapsed())
-    }
 }
 
 pub(crate) fn read_pages(scale: Scale) -> Measured<Sample> {

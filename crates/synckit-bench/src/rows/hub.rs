@@ -3,6 +3,7 @@
 use synckit::{BoxTransport, Endpoint, EventStore, SyncManager};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
+use synckit_remote::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -42,6 +43,10 @@ pub(super) struct Hub<S> {
 
 impl<S: EventStore + Clone> Hub<S> {
     pub(super) async fn start(store: S, wire: Wire) -> Measured<Hub<S>> {
+        Hub::start_with(store, wire, ServerConfig::default()).await
+    }
+
+    pub(super) async fn start_with(store: S, wire: Wire, config: ServerConfig) -> Measured<Hub<S>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let endpoint = Endpoint::new(store.clone());
@@ -52,11 +57,11 @@ impl<S: EventStore + Clone> Hub<S> {
         };
         let (url, server) = match wire {
             Wire::Http => {
-                let service = synckit_http::HttpService::new(endpoint);
+                let service = synckit_http::HttpService::new(endpoint).with_config(config);
                 (format!("http://{address}"), tokio::spawn(synckit_http::serve(listener, service, stopped)))
             }
             Wire::Grpc => {
-                let service = synckit_grpc::GrpcService::new(endpoint);
+                let service = synckit_grpc::GrpcService::new(endpoint).with_config(config);
                 (format!("grpc://{address}"), tokio::spawn(synckit_grpc::serve(listener, service, stopped)))
             }
         };

@@ -3,27 +3,26 @@
 use std::time::{Duration, Instant};
 
 use synckit::stay::LiveState;
-use synckit::{EventStore, NewEvent};
+use synckit::{EventStore, NewEvent, Replica};
 
 use super::hub::{Hub, Wire};
 use super::incremental::{median, round_trip};
 use super::stores::{redb, runtime, sqlite};
 use crate::measure::{Measured, Scale};
-use crate::raw;
 
 /// How many edits are measured.
 const EDITS: usize = 100;
 
 /// Returns how long an edit takes from the call that records it until it is durable at the other side, in units of three
-/// durable commits and two one-way messages: a commit at each of the three, to the hub and on. A round trip of an empty
-/// request counts as two messages.
+/// durable commits and two one-way messages: a commit at each of the three, to the hub and on. What a commit takes is
+/// measured by recording in a store of the same kind that is alone. A round trip of an empty request counts as two
+/// messages.
 pub(super) fn over_http(_: Scale) -> Measured<f64> {
     runtime()?.block_on(async {
         let directory = tempfile::tempdir()?;
         let store = async |name: &str| sqlite(directory.path(), name).await;
-        let stores = [store("hub").await?, store("a").await?, store("b").await?];
-        let mut commits = raw::sqlite::Commits::open(&directory.path().join("raw.db"))?;
-        edits(stores, Wire::Http, || Ok(commits.next()?.as_secs_f64())).await
+        let stores = [store("hub").await?, store("a").await?, store("b").await?, store("alone").await?];
+        edits(stores, Wire::Http).await
     })
 }
 
@@ -31,18 +30,18 @@ pub(super) fn over_grpc(_: Scale) -> Measured<f64> {
     runtime()?.block_on(async {
         let directory = tempfile::tempdir()?;
         let store = async |name: &str| redb(directory.path(), name).await;
-        let stores = [store("hub").await?, store("a").await?, store("b").await?];
-        let mut commits = raw::redb::Commits::open(&directory.path().join("raw.redb"))?;
-        edits(stores, Wire::Grpc, || Ok(commits.next()?.as_secs_f64())).await
+        let stores = [store("hub").await?, store("a").await?, store("b").await?, store("alone").await?];
+        edits(stores, Wire::Grpc).await
     })
 }
 
+fn note(edit: usize) -> synckit::Result<NewEvent> {
+    NewEvent::new("NoteEdited", format!("note-{}", edit % 10), &edit)
+}
+
 /// Measures the edits.
-async fn edits<S: EventStore + Clone>(
-    [hub, a, b]: [S; 3],
-    wire: Wire,
-    mut commit: impl FnMut() -> Measured<f64>,
-) -> Measured<f64> {
+async fn edits<S: EventStore + Clone>([hub, a, b, alone]: [S; 4], wire: Wire) -> Measured<f64> {
+    let alone = Replica::new(alone);
     // What a round trip takes is asked over HTTP, also for gRPC.
     let http = Hub::start(hub.clone(), Wire::Http).await?;
     let hub = Hub::start(hub, wire).await?;
@@ -56,14 +55,13 @@ async fn edits<S: EventStore + Clone>(
     for edit in 0..EDITS {
         let before = b.head().await?.position;
         let started = Instant::now();
-        managers[0]
-            .replica()
-            .record([NewEvent::new("NoteEdited", format!("note-{}", edit % 10), &edit)?])
-            .await?;
+        managers[0].replica().record([note(edit)?]).await?;
         b.moved(before).await?;
         took.push(started.elapsed().as_secs_f64());
         trips.push(round_trip(&http.url).await?);
-        durable.push(commit()?);
+        let started = Instant::now();
+        alone.record([note(edit)?]).await?;
+        durable.push(started.elapsed().as_secs_f64());
         // What the exchange saves afterwards does not count for the next edit.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -9,6 +9,7 @@ use synckit::EventStore;
 
 use super::hub::{Hub, Wire};
 use super::stores::{receive_samples, runtime, sqlite};
+use super::subscribers;
 use crate::measure::{Measured, Scale};
 use crate::sample::{Samples, Spread};
 
@@ -28,7 +29,8 @@ impl Side {
         runtime()?.block_on(async {
             match self {
                 Side::Hub { directory } => {
-                    let hub = Hub::start(sqlite(directory, "hub").await?, Wire::Http).await?;
+                    let store = sqlite(directory, "hub").await?;
+                    let hub = Hub::start_with(store, Wire::Http, subscribers::config()).await?;
                     println!("{}", hub.url);
                     println!("{}", peak()?);
                     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
@@ -56,20 +58,20 @@ fn peak() -> Measured<u64> {
 }
 
 /// A running side, and its output. It is killed and waited for when it is dropped.
-struct Running {
+pub(super) struct Running {
     child: Child,
     says: BufReader<ChildStdout>,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Measured<Running> {
+    pub(super) fn start(arguments: &[&str]) -> Measured<Running> {
         let mut command = Command::new(std::env::current_exe()?);
         let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let says = BufReader::new(child.stdout.take().ok_or("a child without standard output")?);
         Ok(Running { child, says })
     }
 
-    fn line(&mut self) -> Measured<String> {
+    pub(super) fn line(&mut self) -> Measured<String> {
         let mut line = String::new();
         self.says.read_line(&mut line)?;
         match line.trim() {
@@ -78,8 +80,13 @@ impl Running {
         }
     }
 
-    fn number(&mut self) -> Measured<u64> {
+    pub(super) fn number(&mut self) -> Measured<u64> {
         Ok(self.line()?.parse()?)
+    }
+
+    /// Ends its standard input.
+    pub(super) fn end_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 }
 
@@ -100,7 +107,7 @@ pub(super) fn growth(scale: Scale) -> Measured<f64> {
     let mut replica = Running::start(&["replica", path, &url])?;
     let (before, after) = (replica.number()?, replica.number()?);
     assert_eq!(replica.number()?, scale.events as u64, "all events are pulled");
-    drop(hub.child.stdin.take());
+    hub.end_input();
     let hub_after = hub.number()?;
     Ok((hub_after - hub_before).max(after - before) as f64 / 1024.0)
 }

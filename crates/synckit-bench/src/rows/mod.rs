@@ -11,6 +11,7 @@ mod live;
 pub(crate) mod memory;
 pub(crate) mod plan;
 mod stores;
+mod subscribers;
 mod sync;
 mod wire;
 
@@ -149,16 +150,31 @@ pub(crate) const ALL: &[Row] = &[
     Row {
         name: "live-http",
         about: "an edit of a live replica until it is durable at another: SQLite → HTTP → SQLite → HTTP → SQLite",
-        limit: "1.5 times three commits of rusqlite and a round trip of an empty request",
+        limit: "1.5 times three commits of the same store alone and a round trip of an empty request",
         unit: "of these",
         kind: Kind::Bound { at_most: 1.5, ours: live::over_http },
     },
     Row {
         name: "live-grpc",
         about: "an edit of a live replica until it is durable at another: redb → gRPC → redb → gRPC → redb",
-        limit: "1.5 times three commits of redb and a round trip of an empty request",
+        limit: "1.5 times three commits of the same store alone and a round trip of an empty request",
         unit: "of these",
         kind: Kind::Bound { at_most: 1.5, ours: live::over_grpc },
+    },
+    Row {
+        name: "live-fan-out",
+        about: "an event until 1,000 live subscribers of one hub have it, over HTTP",
+        limit: "3 times writing the same bytes to 1,000 sockets",
+        unit: "times",
+        kind: Kind::Bound { at_most: 3.0, ours: subscribers::fan_out },
+    },
+    #[cfg(target_os = "linux")]
+    Row {
+        name: "live-idle",
+        about: "memory: by how much a hub grows for each idle subscriber over HTTP",
+        limit: "24 KiB",
+        unit: "KiB",
+        kind: Kind::Bound { at_most: 24.0, ours: subscribers::idle },
     },
     Row {
         name: "growth-history",

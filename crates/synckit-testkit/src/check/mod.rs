@@ -137,7 +137,8 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
         // If dots have named two events, decisions may name dots that now name another event, or none. The same holds
         // if what a decision names is gone: a filter kept it from all stores but one that was set back. What its clocks
         // say holds even there; what its author meant is defined only for plain histories.
-        let known = !forked.contains(&aggregate) && model::knows_all(&events);
+        let plain = !forked.contains(&aggregate) && !model::contradicts(&events);
+        let known = plain && model::knows_all(&events);
         let expected = if known { model::standing(&events) } else { by_clocks };
         if shown != expected {
             return Err(format!("P3: {name} shows {aggregate} as {shown:?}, the model as {expected:?}"));

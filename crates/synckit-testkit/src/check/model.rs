@@ -27,6 +27,14 @@ pub(super) fn knows_all(log: &[Event]) -> bool {
     })
 }
 
+/// Returns whether a clock contains a dot of an event that is later: it can only have seen another event of that dot, which
+/// is gone.
+pub(super) fn contradicts(log: &[Event]) -> bool {
+    let covers = |x: &Event, dot: &Dot| x.clock.counter(&dot.node) >= dot.counter;
+    let later = |x: &Event, y: &Event| x.id != y.id && key(x) < key(y);
+    log.iter().any(|x| log.iter().any(|y| y.dot.as_ref().is_some_and(|dot| covers(x, dot)) && later(x, y)))
+}
+
 fn decision(event: &Event) -> Option<Resolution> {
     event.dot.is_none().then(|| Resolution::read(event).expect("only well-formed resolutions are stored"))
 }
