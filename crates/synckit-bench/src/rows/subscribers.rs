@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use synckit::{EventStore, NewEvent, Replica};
+use synckit::{Endpoint, EventStore, NewEvent, NodeId, SyncManager};
+use synckit_memory::MemoryStore;
 use synckit_remote::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -89,7 +90,8 @@ pub(super) fn fan_out(_: Scale) -> Measured<f64> {
         let directory = tempfile::tempdir()?;
         let store = sqlite(directory.path(), "hub").await?;
         let hub = Hub::start_with(store.clone(), Wire::Http, config()).await?;
-        let replica = Replica::new(store);
+        let sender = SyncManager::new(MemoryStore::new(NodeId::new("sender")?)?, Endpoint::new(store));
+        sender.sync().await.map_err(|failed| failed.error)?;
         let (round, rounds) = watch::channel(b"nothing yet".to_vec());
         let readers = Readers::default();
         for number in 0..MANY {
@@ -103,8 +105,9 @@ pub(super) fn fan_out(_: Scale) -> Measured<f64> {
                 "clock",
                 &serde_json::json!({ "text": "x".repeat(200), "tick": number }),
             )?;
+            sender.replica().record([event]).await?;
             let started = Instant::now();
-            replica.record([event]).await?;
+            sender.push().await.map_err(|failed| failed.error)?;
             readers.all().await;
             ours.push(started.elapsed().as_secs_f64());
         }

@@ -229,7 +229,8 @@ impl<S: EventStore> Transport for Endpoint<S> {
                 None => {
                     let reached = request.cursor.as_ref().map_or(0, Cursor::position);
                     let why = if more { Why::Growth } else { endpoint.moved(reached).await };
-                    endpoint.next_page(&request, why).await
+                    // In a box, so that one that waits takes no room for what reading takes.
+                    Box::pin(endpoint.next_page(&request, why)).await
                 }
             };
             match page {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synckit_core::{EventStore, Page, Position, Query, Result};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::damage::read_over;
@@ -15,7 +15,18 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The last page that a subscription has read.
 #[derive(Debug, Default)]
-pub(super) struct Tail(Mutex<Option<Kept>>);
+pub(super) struct Tail {
+    kept: watch::Sender<Option<Kept>>,
+    /// Held by the one that reads.
+    reads: Mutex<()>,
+}
+
+impl Tail {
+    /// Returns the last page, if it is the one after this position and is not out of date.
+    fn kept(&self, after: Position, why: Why) -> Option<Arc<Page>> {
+        self.kept.borrow().as_ref().filter(|kept| kept.serves(after, why)).map(|kept| kept.page.clone())
+    }
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -44,10 +55,13 @@ impl<S: EventStore> Endpoint<S> {
     /// Returns the page after a position, whoever its events came from; one that another subscription has just read, if
     /// there is one. Its local events are on record as handed out. `None` if the row there is damaged.
     pub(super) async fn tail(&self, after: Position, why: Why) -> Result<Option<Arc<Page>>> {
+        if let Some(page) = self.tail.kept(after, why) {
+            return Ok(Some(page));
+        }
         // Those who want the same page wait here until the first has read it.
-        let mut kept = self.tail.0.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.serves(after, why)) {
-            return Ok(Some(kept.page.clone()));
+        let _reads = self.tail.reads.lock().await;
+        if let Some(page) = self.tail.kept(after, why) {
+            return Ok(Some(page));
         }
         let page = loop {
             let read = Instant::now();
@@ -62,7 +76,7 @@ impl<S: EventStore> Endpoint<S> {
             }
         };
         let shared = page.page.clone();
-        *kept = Some(page);
+        self.tail.kept.send_replace(Some(page));
         Ok(Some(shared))
     }
 }
