@@ -64,7 +64,7 @@ impl OnRecord {
         Some(format!("{caller}/"))
     }
 
-    /// Returns the key of the turn of the exchange with the caller, if this store has ever begun one.
+    /// Returns the key of the turn of the exchange with the caller.
     pub(crate) fn turn(&self) -> Option<String> {
         let caller = self.key.split('/').nth(1)?.parse().ok()?;
         Some(notes::turn(caller))

@@ -41,6 +41,16 @@ impl Eye {
         self.change(|status| status.state = state);
     }
 
+    /// Nothing runs any more. If nobody has said why, the runtime is gone.
+    pub(super) fn ended(&self) {
+        self.change(|status| {
+            if !matches!(status.state, LiveState::Stopped { .. }) {
+                let reason = "the runtime that it ran on has ended, or the task has panicked; start it again";
+                status.state = LiveState::Stopped { reason: Some(reason.to_owned()) };
+            }
+        });
+    }
+
     /// Begins to call the peer. Where both sides are together, or the peer did not respond before, the state stays as it
     /// is until the call has ended.
     pub(super) fn connecting(&self) {

@@ -43,6 +43,13 @@ struct Subscriptions {
     asking: Option<Instant>,
 }
 
+/// However the task ends, nothing says that it goes on: also if its runtime is dropped, or it panics.
+impl<S, T> Drop for Task<S, T> {
+    fn drop(&mut self) {
+        self.eye.ended();
+    }
+}
+
 impl<S: EventStore, T: Transport> Task<S, T> {
     /// Runs until it is stopped.
     pub(super) async fn run(mut self) {

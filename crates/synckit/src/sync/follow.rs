@@ -59,6 +59,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(crate) async fn live(mut self, way: Way, eye: &Eye, synced: impl FnOnce() -> bool) -> Result<()> {
         let mut peer = self.steps().await?;
         self.report(&peer, eye);
+        // Said before anybody who waits for it is woken.
+        eye.together(way.state(), self.replica.now());
         if !synced() {
             return Ok(());
         }
@@ -67,7 +69,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             true => Some(self.subscribe(&peer).await?),
             false => None,
         };
-        eye.together(way.state(), self.replica.now());
         let result = self.follow(&mut peer, pages.as_mut(), way, eye).await;
         match result {
             Ok(()) if peer.unsaved => self.remember(&mut peer).await,

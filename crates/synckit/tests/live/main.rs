@@ -96,6 +96,40 @@ async fn edits_at_the_same_moment_are_settled() {
     assert_eq!(managers[0].replica().status().await.unwrap().conflicts, 0);
 }
 
+/// With its runtime a replica ends at once, and says so; nothing is half done, and it goes on in another runtime.
+#[test]
+fn a_runtime_that_ends_leaves_nothing_running_and_nothing_half_done() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (a, hub) = (store("a"), store("hub"));
+    let manager = manager(&a, &Wire::to(&hub));
+    for round in 0..5 {
+        let first = runtime();
+        let live = first.block_on(async {
+            let live = manager.live().unwrap();
+            live.synced().await.unwrap();
+            manager
+                .replica()
+                .record((0..20).map(|number| note("left behind", round * 20 + number)))
+                .await
+                .unwrap();
+            live
+        });
+        drop(first);
+        let status = live.status();
+        assert!(matches!(status.state, LiveState::Stopped { reason: Some(_) }), "{status:?}");
+        assert!(!status.is_up_to_date());
+        runtime().block_on(async {
+            live.synced().await.expect_err("it has ended");
+            drop(live);
+            let again = manager.live().unwrap();
+            let status = again.synced().await.unwrap();
+            assert!(status.is_up_to_date(), "{status:?}");
+            assert!(same(&a, &hub).await);
+            again.stop().await;
+        });
+    }
+}
+
 /// A copy in use pushes under the same id: what it brings counts as what came from here, and must come all the same.
 #[tokio::test(start_paused = true)]
 async fn what_a_copy_of_a_live_replica_pushes_comes_before_its_effects() {
