@@ -23,6 +23,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Whether more is to be said on standard error.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     pub(crate) fn new(json: bool, verbose: bool) -> Self {
         Output { json, verbose, lines: Vec::new() }
     }

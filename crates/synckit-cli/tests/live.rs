@@ -61,6 +61,39 @@ fn what_another_process_records_is_at_the_other_side_at_once() {
 }
 
 #[test]
+fn a_hub_says_who_is_connected_and_what_moves() {
+    let place = Place::new();
+    let (mut hub, url) = place.serve("-v --db hub.db --node hub");
+    let mut live = stay(&place, "a", &url);
+    until(&mut live, is("live", 0));
+    note(&place, "a", "note-1", "x");
+    place.run("wait --db a.db --timeout 10").ok();
+    note(&place, "b", "note-2", "y");
+    place.run(&format!("sync --db b.db {url}")).ok();
+    let mut follow = place.start("log --db a.db --follow");
+    (0..2).for_each(|_| drop(follow.line()));
+    live.signal("INT");
+    assert_eq!(live.code(), Some(0));
+    hub.signal("INT");
+    let said = hub.errors();
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with(['a', 'b'])).collect();
+    for line in [
+        "a: says hello",
+        "a: is connected",
+        "a: 1 event pushed",
+        "b: says hello",
+        "b: 1 event pulled",
+        "b: 1 event pushed",
+    ] {
+        assert!(told.contains(&line), "{line} is not in {told:?}");
+    }
+    assert!(
+        told.iter().any(|line| line.starts_with("a: is gone after") && line.ends_with("1 event sent")),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_hub_that_is_killed_is_waited_for() {
     let place = Place::new();
     let (hub, url) = place.serve("--db hub.db --node hub");

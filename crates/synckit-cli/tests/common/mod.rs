@@ -115,6 +115,13 @@ impl Running {
         line
     }
 
+    /// Returns what it prints on standard error until it ends.
+    pub(crate) fn errors(&mut self) -> String {
+        let mut text = String::new();
+        self.0.stderr.as_mut().expect("piped").read_to_string(&mut text).expect("text");
+        text
+    }
+
     /// Sends a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();

@@ -1,9 +1,10 @@
 //! `synckit serve`: a hub, over any number of protocols at once. `listen.rs` has the protocols, `settle.rs` the rules
-//! by which it settles conflicts, `backup.rs` backups on demand.
+//! by which it settles conflicts, `backup.rs` backups on demand, `told.rs` says who calls.
 
 mod backup;
 mod listen;
 mod settle;
+mod told;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::tls::ServerCertificates;
 use backup::Backups;
 use listen::{Bound, Listen, Wires};
 use settle::Settling;
+use told::Told;
 
 /// Run a hub that replicas sync with
 #[derive(Debug, clap::Args)]
@@ -37,7 +39,8 @@ use settle::Settling;
     synckit serve --db hub.db --listen 127.0.0.1:8080 --listen grpc://127.0.0.1:8081\n  \
     synckit serve --db hub.db --listen https://0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key --client-ca ca.pem\n  \
     synckit serve --db hub.db --rules rules.toml            settle conflicts here too\n  \
-    synckit serve --db redb:hub.redb --backup hub.bak       kill -USR1 makes a backup\n\n\
+    synckit serve --db redb:hub.redb --backup hub.bak       kill -USR1 makes a backup\n  \
+    synckit serve --db hub.db -v                            say who calls, and what moves\n\n\
     The store is created if it does not exist. Ctrl-C or SIGTERM ends the hub once the running requests are \
     finished. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
@@ -161,7 +164,11 @@ async fn serve(
             open.url()
         ));
     }
-    let endpoint = BoxTransport::new(Endpoint::new(store.clone()));
+    let endpoint = Endpoint::new(store.clone());
+    let endpoint = match output.is_verbose() {
+        true => BoxTransport::new(Told(endpoint)),
+        false => BoxTransport::new(endpoint),
+    };
     let wires = Arc::new(wires);
     let (stopping, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
