@@ -70,6 +70,13 @@ impl LogFile {
     }
 }
 
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        // A process that is being started at this moment has the file too, and would keep the lock until it has begun.
+        let _ = self.file.unlock();
+    }
+}
+
 /// The text of a record, if the record is whole.
 fn text(record: &[u8]) -> Option<&[u8]> {
     let (sum, text) = record.strip_suffix(&[END])?.split_at_checked(16)?;
