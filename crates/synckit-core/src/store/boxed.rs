@@ -5,11 +5,7 @@ use std::any::Any;
 use crate::boxed::{Boxed, boxed};
 use crate::cursor::Position;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::EventStore;
-use crate::store::note::Note;
-use crate::store::plan::{Facts, Needs};
-use crate::store::planner::{BoxPlanner, Planner};
-use crate::store::query::{LogHead, NoteQuery, Page, Query};
+use crate::store::{BoxPlanner, EventStore, Facts, LogHead, Needs, Note, NoteQuery, Page, Planner, Query};
 
 boxed! {
     /// Any [`EventStore`], chosen at run time. Clones share the store.

@@ -9,8 +9,7 @@ use crate::clock::Dot;
 use crate::cursor::{Cursor, Mark, Position};
 use crate::event::Event;
 use crate::ids::{AggregateId, EventId, StoreId};
-use crate::store::note::Note;
-use crate::store::query::{LogHead, StoredEvent};
+use crate::store::{LogHead, Note, StoredEvent};
 
 /// What a planner needs to know from the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
