@@ -11,7 +11,8 @@ pub(crate) struct Peer {
     pub(crate) store: StoreId,
     /// The last position of its log, as it reported.
     pub(crate) head: Position,
-    /// The last position of its log when it said hello.
+    /// The last position of its log when it said hello, or of what came with the hello right after that. What stands
+    /// beyond may come from a copy of this replica.
     pub(crate) compared: Position,
     /// Its wall clock, in Unix milliseconds.
     pub(crate) time: u64,

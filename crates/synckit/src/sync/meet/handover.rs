@@ -73,6 +73,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.local_head = self.report.local_head.max(page.scanned_to);
         if let Some(placed) = placed {
             peer.head = peer.head.max(placed.upto.position());
+            if placed.after == peer.compared {
+                // Nothing came in between that was not compared.
+                peer.compared = placed.upto.position();
+            }
             peer.moved_on(placed);
         }
         peer.push.acknowledged = Some(handed.upto);
