@@ -24,7 +24,7 @@ const MANY: usize = 1_000;
 /// How many events are measured.
 const EVENTS: usize = 20;
 
-/// What a hub allows so many subscribers.
+/// What a hub allows, to have room for all of them.
 pub(super) fn config() -> ServerConfig {
     ServerConfig { connections: MANY + 100, subscriptions: MANY + 100, ..ServerConfig::default() }
 }
