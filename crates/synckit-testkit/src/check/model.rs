@@ -16,15 +16,21 @@ pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
 
 /// Returns whether everything that decisions name is in the log.
 pub(super) fn knows_all(log: &[Event]) -> bool {
-    let held = |dot: &Dot| log.iter().any(|event| event.dot.as_ref() == Some(dot));
-    log.iter().filter_map(decision).all(|resolution| {
-        let kept = match &resolution.decision {
-            Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => held(dot),
-            Decision::Keep(Kept::Resolution(id, _)) => log.iter().any(|event| event.id == *id),
-            Decision::KeepAll | Decision::Merge(_) => true,
-        };
-        kept && resolution.sides.iter().all(|side| held(&side.dot))
+    let sides = |resolution: Resolution| resolution.sides.iter().all(|side| holds(log, &side.dot));
+    holds_what_is_kept(log) && log.iter().filter_map(decision).all(sides)
+}
+
+/// Returns whether everything that decisions keep is in the log.
+pub(super) fn holds_what_is_kept(log: &[Event]) -> bool {
+    log.iter().filter_map(decision).all(|resolution| match &resolution.decision {
+        Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => holds(log, dot),
+        Decision::Keep(Kept::Resolution(id, _)) => log.iter().any(|event| event.id == *id),
+        Decision::KeepAll | Decision::Merge(_) => true,
     })
+}
+
+fn holds(log: &[Event], dot: &Dot) -> bool {
+    log.iter().any(|event| event.dot.as_ref() == Some(dot))
 }
 
 /// Returns whether a clock contains a dot of an event that is later: it can only have seen another event of that dot, which
