@@ -145,8 +145,9 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
         }
         // A filter can pass a decision without the event that it keeps, and the only store that holds this event can be
         // set back. The decision still holds for all others.
-        let keeps = forked.contains(&aggregate) || model::holds_what_is_kept(&events);
-        if keeps && !shown.values().any(|live| *live) {
+        let renamed = restamps(log.iter().filter(|stored| stored.event.aggregate_id == aggregate));
+        let renamed = renamed.map(|restamp| restamp.was).collect();
+        if model::has_what_is_kept(&events, &renamed) && !shown.values().any(|live| *live) {
             return Err(format!("P3: at {name} nothing of {aggregate} stands"));
         }
         for (at, one) in events.iter().enumerate() {
@@ -168,8 +169,7 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
 
 /// Returns the aggregates in which a dot has named two events, or a clock names an author one of whose dots did.
 fn forked(log: &[StoredEvent]) -> BTreeSet<&AggregateId> {
-    let restamps = log.iter().filter_map(|stored| Restamp::read(&stored.event).ok());
-    let authors: BTreeSet<NodeId> = restamps.map(|restamp| restamp.was.node).collect();
+    let authors: BTreeSet<NodeId> = restamps(log.iter()).map(|restamp| restamp.was.node).collect();
     let speaks =
         |event: &Event| event.is_restamp() || event.clock.iter().any(|(node, _)| authors.contains(node));
     log.iter()
@@ -177,6 +177,10 @@ fn forked(log: &[StoredEvent]) -> BTreeSet<&AggregateId> {
         .filter(|event| speaks(event))
         .map(|event| &event.aggregate_id)
         .collect()
+}
+
+fn restamps<'a>(log: impl Iterator<Item = &'a StoredEvent>) -> impl Iterator<Item = Restamp> {
+    log.filter_map(|stored| Restamp::read(&stored.event).ok())
 }
 
 /// Checks P5: the store holds everything up to the checkpoint for a filter, except what came from the store that the

@@ -3,7 +3,7 @@
 //! `standing` asks of events what they had seen. `standing_by_clocks` asks of clocks alone, as decisions write them down:
 //! it also holds where a dot has named two events, or where what a decision names is not in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use synckit_core::{Dot, Event, EventId, VectorClock};
 use synckit_plan::{Decision, Kept, Resolution, Side};
@@ -17,13 +17,13 @@ pub(super) fn standing(log: &[Event]) -> BTreeMap<EventId, bool> {
 /// Returns whether everything that decisions name is in the log.
 pub(super) fn knows_all(log: &[Event]) -> bool {
     let sides = |resolution: Resolution| resolution.sides.iter().all(|side| holds(log, &side.dot));
-    holds_what_is_kept(log) && log.iter().filter_map(decision).all(sides)
+    has_what_is_kept(log, &BTreeSet::new()) && log.iter().filter_map(decision).all(sides)
 }
 
-/// Returns whether everything that decisions keep is in the log.
-pub(super) fn holds_what_is_kept(log: &[Event]) -> bool {
+/// Returns whether everything that decisions keep is in the log, or was there under a dot that named two events.
+pub(super) fn has_what_is_kept(log: &[Event], renamed: &BTreeSet<Dot>) -> bool {
     log.iter().filter_map(decision).all(|resolution| match &resolution.decision {
-        Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => holds(log, dot),
+        Decision::Keep(Kept::Side(dot) | Kept::Seen(dot, _)) => holds(log, dot) || renamed.contains(dot),
         Decision::Keep(Kept::Resolution(id, _)) => log.iter().any(|event| event.id == *id),
         Decision::KeepAll | Decision::Merge(_) => true,
     })
