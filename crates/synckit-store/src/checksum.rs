@@ -17,7 +17,6 @@
 //! # Ok(()) }
 //! ```
 
-use crc32fast::Hasher;
 use synckit_core::{Event, Mark, StoreId};
 
 /// Returns the checksum of an event with this mark that came from this store; `clock` is the binary form of its clock.
@@ -43,10 +42,11 @@ pub fn of(event: &Event, clock: &[u8], mark: Mark, source: Option<StoreId>) -> u
     for (length, part) in fixed[33..].chunks_exact_mut(8).zip(parts) {
         length.copy_from_slice(&(part.len() as u64).to_be_bytes());
     }
-    let mut crc = Hasher::new();
-    crc.update(&fixed);
-    parts.iter().for_each(|part| crc.update(part));
-    with_mark(crc.finalize(), mark)
+    // One long run of bytes is hashed several times faster than many short ones.
+    let mut bytes = Vec::with_capacity(fixed.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+    bytes.extend(fixed);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    with_mark(crc32fast::hash(&bytes), mark)
 }
 
 /// Returns the checksum of an event that has another mark now. The checksum of a damaged one stays wrong.

@@ -73,7 +73,9 @@ impl Front {
     pub async fn start<W: Wire>(to: SocketAddr) -> Self {
         let protocol = W::Exchange::PROTOCOL;
         let two = protocol.alpn == "h2";
-        let pool = Client::builder(TokioExecutor::new()).http2_only(two).build_http();
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let pool = Client::builder(TokioExecutor::new()).http2_only(two).build(connector);
         let pass: Rule = Box::new(|_, _| Verdict::Pass);
         let state = State {
             to,
@@ -130,6 +132,7 @@ impl std::fmt::Debug for Front {
 
 async fn accept(listener: TcpListener, two: bool, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
         let state = state.clone();
         let answer = service_fn(move |request| {
             let state = state.clone();

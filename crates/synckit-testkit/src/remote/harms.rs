@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use synckit::stay::Live;
-use synckit::{EventStore, NewEvent, SyncError, SyncManager, SyncReport, store::Query};
+use synckit::{Digest, EventStore, NewEvent, SyncError, SyncReport, store::Query};
 use synckit_memory::MemoryStore;
-use synckit_remote::{ClientConfig, Timeouts};
+use tokio::time::Instant;
 
 use super::Wire;
 use super::front::{Front, Verdict};
-use super::hub::{Hub, Manager, builder, store};
+use super::hub::{Hub, manager, store};
 use super::link::{Harm, Link};
 use crate::rng::Rng;
 
@@ -23,8 +22,15 @@ pub const KINDS: u64 = 24;
 /// The seeds of a run, if `SYNCKIT_SEEDS` names no other number.
 const SEEDS: u64 = 250;
 
-/// How often each replica syncs while there is harm.
-const ROUNDS: usize = 6;
+/// How long the harm lasts.
+const LASTS: Duration = Duration::from_mins(10);
+
+/// The longest pause between two steps.
+const PAUSE_MS: usize = 20_000;
+
+/// The longest that it takes until all agree after the way is good again: a call that is under way is given up, and the
+/// wait before the next try ends.
+const SOON: Duration = Duration::from_mins(2);
 
 /// Statuses by which proxies refuse requests.
 const REFUSALS: [u16; 18] =
@@ -33,8 +39,8 @@ const REFUSALS: [u16; 18] =
 /// How messages are packed, in HTTP and in gRPC.
 const ENCODINGS: [HeaderName; 2] = [CONTENT_ENCODING, HeaderName::from_static("grpc-encoding")];
 
-/// Three replicas sync with a hub, each time with new events and conflicts, or are live and record all the time, over a
-/// way that does harm; then it heals.
+/// Three replicas are live with a hub and record now and then, also in conflict, over a way that does one kind of harm for
+/// ten minutes; then it heals. Time is paused: it passes when nothing is under way on any socket.
 /// `SYNCKIT_SEEDS` runs this number of seeds, `SYNCKIT_SEED` runs one.
 pub async fn every_seed_of_harm_loses_nothing<W: Wire>() {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
@@ -43,9 +49,9 @@ pub async fn every_seed_of_harm_loses_nothing<W: Wire>() {
         None => (0, number("SYNCKIT_SEEDS").unwrap_or(SEEDS)),
     };
     let next = AtomicU64::new(first);
-    // Much of the time of a seed is spent on waiting for what does not come.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds)
                 {
@@ -61,52 +67,52 @@ pub async fn every_seed_of_harm_loses_nothing<W: Wire>() {
 /// # Panics
 /// If a promise does not hold, with the seed.
 async fn harm_of_seed<W: Wire>(seed: u64) {
+    tokio::time::pause();
     let mut rng = Rng::new(seed);
     let hub = Hub::start::<W>().await;
     let front = Front::start::<W>(hub.address).await;
     let link = Link::start::<W>(front.address(), Harm::None).await;
     let stores = ["a", "b", "c"].map(store);
-    // Every second turn through all kinds, the replicas are live.
-    let is_live = seed / KINDS % 2 == 1;
-    let managers = stores.each_ref().map(|store| quick::<W>(store, &link, is_live));
-    let lives: Vec<Live> =
-        managers.iter().filter(|_| is_live).map(|manager| manager.live().unwrap()).collect();
-    let start = rng.below(ROUNDS / 2);
+    let manager = |store| manager::<W>(store, link.url());
+    let managers = stores.each_ref().map(manager);
+    let lives = managers.each_ref().map(|manager| manager.live().unwrap());
     let mut recorded = 0;
-    for round in 0..ROUNDS {
-        if round == start {
-            begin(seed, &mut rng, &link, &front);
+    let mut record = async |at: usize, count: usize| {
+        let events = (0..count).map(|number| edit(at, recorded + number));
+        managers[at].replica().record(events).await.unwrap();
+        recorded += count;
+    };
+    for at in 0..managers.len() {
+        record(at, rng.below(40)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(rng.below(PAUSE_MS) as u64)).await;
+    begin(seed, &mut rng, &link, &front);
+    let end = Instant::now() + LASTS;
+    while Instant::now() < end {
+        let at = rng.below(managers.len());
+        record(at, rng.below(40)).await;
+        if rng.chance(20) {
+            // A sync by hand beside the one that is live.
+            nothing_is_refused(seed, managers[at].sync().await);
         }
-        for (name, manager) in managers.iter().enumerate() {
-            let count = 1 + rng.below(40);
-            let events = (0..count).map(|number| edit(name, recorded + number));
-            manager.replica().record(events).await.unwrap();
-            recorded += count;
-        }
-        if is_live {
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            continue;
-        }
-        let [a, b, c] = managers.each_ref().map(SyncManager::sync);
-        let (a, b, c) = tokio::join!(a, b, c);
-        [a, b, c].into_iter().for_each(|result| nothing_is_refused(seed, result));
+        tokio::time::sleep(Duration::from_millis(rng.below(PAUSE_MS) as u64)).await;
     }
     link.set(Harm::None);
     front.heal();
+    let healed = Instant::now();
+    while !all_agree(&hub, &stores).await {
+        assert!(healed.elapsed() < SOON, "seed {seed}: they do not agree after {:?}", healed.elapsed());
+        for live in &lives {
+            let status = live.synced_within(SOON).await;
+            let status = status.unwrap_or_else(|error| panic!("seed {seed}: it does not heal: {error}"));
+            assert_eq!((status.kept_back, status.refused_here), (0, 0), "seed {seed}: {status:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     for live in lives {
-        live.nudge();
-        let status = live.synced_within(Duration::from_secs(30)).await;
-        let status = status.unwrap_or_else(|error| panic!("seed {seed}: it does not heal: {error}"));
-        assert_eq!((status.kept_back, status.refused_here), (0, 0), "seed {seed}: {status:?}");
         live.stop().await;
     }
-    for _ in 0..2 {
-        for manager in &managers {
-            until_synced::<W>(seed, manager).await;
-        }
-    }
-    for (store, manager) in stores.iter().zip(&managers) {
-        hub.agrees_with(store).await;
+    for manager in &managers {
         assert!(manager.replica().refused().await.unwrap().is_empty(), "seed {seed}");
         let report = manager.sync().await.unwrap();
         assert_eq!(
@@ -121,19 +127,14 @@ async fn harm_of_seed<W: Wire>(seed: u64) {
     assert_eq!(plain, recorded, "seed {seed}: nothing is lost, and nothing is there twice");
 }
 
-/// Makes a manager that gives up soon.
-fn quick<W: Wire>(store: &MemoryStore, link: &Link, is_live: bool) -> Manager<W> {
-    let timeouts = Timeouts {
-        connect_ms: 150,
-        // A subscription is idle between two heartbeats.
-        idle_ms: if is_live { 6_000 } else { 150 },
-        request_ms: 300,
-        keep_alive_ms: 100,
-        keep_alive_timeout_ms: 100,
-    };
-    builder::<W>(store, ClientConfig::new(link.url()).with_timeouts(timeouts))
-        .with_call_timeout(Duration::from_millis(300))
-        .build()
+async fn all_agree(hub: &Hub, stores: &[MemoryStore]) -> bool {
+    let expected = Digest::of(&hub.store).await.unwrap();
+    for store in stores {
+        if Digest::of(store).await.unwrap() != expected {
+            return false;
+        }
+    }
+    true
 }
 
 /// Returns an edit of one of a few notes, so that replicas are often in conflict.
@@ -151,16 +152,6 @@ fn nothing_is_refused(seed: u64, result: Result<SyncReport, SyncError>) {
         }
     };
     assert_eq!(report.refused_count, 0, "seed {seed}: {report:?}");
-}
-
-async fn until_synced<W: Wire>(seed: u64, manager: &Manager<W>) {
-    for _ in 0..10 {
-        if manager.sync().await.is_ok() {
-            return;
-        }
-    }
-    let failed = manager.sync().await.expect_err("it has failed ten times");
-    panic!("seed {seed}: it does not heal: {failed}");
 }
 
 /// Begins the harm of a seed.

@@ -74,6 +74,9 @@ impl Link {
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(to).await else { continue };
+                for stream in [&near, &far] {
+                    stream.set_nodelay(true).unwrap();
+                }
                 tokio::spawn(pass(near, far, now.clone(), all.clone()));
             }
         });
