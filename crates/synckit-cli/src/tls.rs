@@ -32,7 +32,7 @@ pub(crate) struct ServerCertificates {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Turn away callers without a certificate that an authority in this PEM file has signed
+    /// Turn away callers without a certificate that an authority in this PEM file has signed; read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     client_ca: Option<PathBuf>,
 }
@@ -70,7 +70,10 @@ impl ServerCertificates {
         files.read()?;
         let tls = ServerTls::of_files(files);
         Ok(Some(match &self.client_ca {
-            Some(roots) => tls.with_required_clients(read_pem(roots)?),
+            Some(roots) => {
+                read_pem(roots)?;
+                tls.with_required_clients_of_file(roots)
+            }
             None => tls,
         }))
     }

@@ -177,8 +177,12 @@ pub struct ServerTls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientsTls {
-    /// The certificates of the authorities that sign those of callers, as PEM.
+    /// The certificates of the authorities that sign those of callers, as PEM. Not used with `file`.
+    #[serde(default)]
     pub roots: String,
+    /// The PEM file of these certificates, which is read again when it changes, as [`TlsFiles`] are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// Whether a caller without a certificate is turned away. One with a wrong certificate always is.
     pub required: bool,
 }
@@ -197,14 +201,21 @@ impl ServerTls {
 
     /// Turns away callers without a certificate that one of these authorities (PEM) signed.
     pub fn with_required_clients(mut self, roots: impl Into<String>) -> Self {
-        self.clients = Some(ClientsTls { roots: roots.into(), required: true });
+        self.clients = Some(ClientsTls { roots: roots.into(), file: None, required: true });
+        self
+    }
+
+    /// Turns away callers without a certificate that one of the authorities in this PEM file signed. When the file
+    /// changes, it counts for the connections that begin from then on.
+    pub fn with_required_clients_of_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.clients = Some(ClientsTls { roots: String::new(), file: Some(file.into()), required: true });
         self
     }
 
     /// Asks callers for a certificate that one of these authorities (PEM) signed, and also accepts callers that have
     /// none.
     pub fn with_optional_clients(mut self, roots: impl Into<String>) -> Self {
-        self.clients = Some(ClientsTls { roots: roots.into(), required: false });
+        self.clients = Some(ClientsTls { roots: roots.into(), file: None, required: false });
         self
     }
 }

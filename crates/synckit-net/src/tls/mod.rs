@@ -4,7 +4,7 @@
 //! - `config`: what a deployment sets, in PEM
 //! - `protocol`: what a transport speaks within TLS
 //! - `client`, `server`: both ends of a handshake
-//! - `shown`: the certificate of a server, which may change while it serves
+//! - `current`: the settings of a server, whose files may change while it serves
 //! - `pinned`: a certificate that is trusted as it is
 //! - `read`: PEM into certificates and keys
 //! - `explain`: what a failed handshake means, in words that say what to do
@@ -16,6 +16,8 @@ mod protocol;
 #[cfg(feature = "tls")]
 mod client;
 #[cfg(feature = "tls")]
+mod current;
+#[cfg(feature = "tls")]
 mod explain;
 #[cfg(feature = "tls")]
 mod pinned;
@@ -23,8 +25,6 @@ mod pinned;
 mod read;
 #[cfg(feature = "tls")]
 mod server;
-#[cfg(feature = "tls")]
-mod shown;
 
 #[cfg(not(feature = "tls"))]
 mod without;

@@ -4,15 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use synckit_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::read::{add_roots, provider, wrong};
-use super::shown::Shown;
+use super::current::Current;
 use super::{Protocol, ServerTls};
 use crate::{Stream, explain};
 
@@ -22,8 +19,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Accepts TLS connections.
 #[derive(Clone)]
 pub struct Acceptor {
-    acceptor: TlsAcceptor,
-    shown: Arc<Shown>,
+    current: Arc<Current>,
     protocol: Protocol,
 }
 
@@ -35,24 +31,7 @@ impl Acceptor {
     /// `Invalid` for settings that cannot be read, `NotFound` and `Denied` for files; `Unsupported` without the feature
     /// `tls`.
     pub fn new(protocol: Protocol, config: &ServerTls) -> Result<Acceptor> {
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong("TLS cannot be set up")(error.into()))?;
-        let builder = match &config.clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                add_roots(&mut roots, &clients.roots, "the authorities of clients")?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-                let verifier = if clients.required { verifier } else { verifier.allow_unauthenticated() };
-                let unfit = wrong("the authorities of clients cannot be used");
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| unfit(error.into()))?)
-            }
-        };
-        let shown = Arc::new(Shown::new(config)?);
-        let mut settings = builder.with_cert_resolver(shown.clone());
-        settings.alpn_protocols = vec![protocol.alpn.into()];
-        Ok(Acceptor { acceptor: TlsAcceptor::from(Arc::new(settings)), shown, protocol })
+        Ok(Acceptor { current: Arc::new(Current::new(protocol, config)?), protocol })
     }
 
     /// Shakes hands. A peer that fails is told why before its connection ends. There is no time limit, so the caller of
@@ -62,8 +41,8 @@ impl Acceptor {
     /// `Denied` when one side does not accept the other's certificate, `Unsupported` when the other does not speak TLS
     /// or this protocol, otherwise `Unavailable`.
     pub async fn accept(&self, stream: impl Stream + 'static) -> Result<Box<dyn Stream>> {
-        self.shown.look().await;
-        match self.acceptor.accept(stream).into_fallible().await {
+        self.current.look().await;
+        match TlsAcceptor::from(self.current.get()).accept(stream).into_fallible().await {
             Ok(stream) => Ok(Box::new(stream)),
             Err((error, mut stream)) => {
                 // The alert is on its way. It arrives only if the rest of what the caller sends is read: unread bytes

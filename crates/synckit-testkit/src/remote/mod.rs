@@ -111,6 +111,7 @@ macro_rules! remote_tls_conformance {
             tls: an_expired_certificate_is_named_so;
             tls: a_renewed_certificate_is_shown_to_new_connections;
             tls: clients_show_certificates_where_they_must;
+            tls: changed_authorities_of_clients_count_for_new_connections;
             tls: clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_is_taken;
             tls: tls_to_a_plain_port_is_told_so;
             tls: handshakes_that_fail_or_never_end_cost_a_connection_for_a_while_and_nothing_else;

@@ -192,6 +192,36 @@ pub async fn clients_show_certificates_where_they_must<W: Wire>() {
     assert!(with(clients.client()).hello(hello()).await.is_ok(), "it goes on serving");
 }
 
+/// New connections are checked against the authorities that are in the file by then. A file that cannot be used changes
+/// nothing.
+pub async fn changed_authorities_of_clients_count_for_new_connections<W: Wire>() {
+    let (authority, first, second) = (Authority::new(), Authority::new(), Authority::new());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("clients.pem");
+    std::fs::write(&file, first.pem()).unwrap();
+    let tls = ServerTls::new(authority.server(HERE)).with_required_clients_of_file(&file);
+    let server = start::<W>(tls).await;
+    let with = |identity| server.secure_client(HERE, trusting(&authority).with_identity(identity));
+    let open = with(first.client());
+    assert!(open.hello(hello()).await.is_ok());
+    assert_eq!(refused(&with(second.client())).await.kind(), ErrorKind::Denied);
+
+    std::fs::write(&file, second.pem()).unwrap();
+    let started = Instant::now();
+    while with(second.client()).hello(hello()).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the new authority is not taken");
+    }
+    assert_eq!(refused(&with(first.client())).await.kind(), ErrorKind::Denied);
+    assert!(open.hello(hello()).await.is_ok(), "the open connection goes on");
+
+    std::fs::write(&file, "no certificate").unwrap();
+    // Long enough for another look at the file.
+    let looked = Instant::now();
+    while looked.elapsed() < Duration::from_millis(1_500) {
+        assert!(with(second.client()).hello(hello()).await.is_ok());
+    }
+}
+
 /// A server with optional certificates accepts callers without one, and refuses callers with a wrong one.
 pub async fn clients_need_no_certificate_where_it_is_optional_but_no_wrong_one_is_taken<W: Wire>() {
     let (authority, clients) = (Authority::new(), Authority::new());
