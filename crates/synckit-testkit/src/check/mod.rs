@@ -152,9 +152,10 @@ pub(crate) async fn view(name: &str, store: &impl EventStore, log: &[StoredEvent
         }
         for (at, one) in events.iter().enumerate() {
             for other in &events[at + 1..] {
-                let plain = |seen: &Event| !seen.is_derived() || !forked.contains(&aggregate);
-                let against = plain(other) && model::seen(one, other) && model::key(one) < model::key(other)
-                    || plain(one) && model::seen(other, one) && model::key(other) < model::key(one);
+                // Whether a plain event had seen a decision is known from the decision's clock alone.
+                let sure = |seen: &Event| !seen.is_derived() || plain;
+                let against = sure(other) && model::seen(one, other) && model::key(one) < model::key(other)
+                    || sure(one) && model::seen(other, one) && model::key(other) < model::key(one);
                 if against {
                     return Err(format!(
                         "P3: canonical order of {} and {} is against causality",
