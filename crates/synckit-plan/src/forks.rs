@@ -19,6 +19,8 @@ pub(super) struct Forks {
     events: BTreeMap<EventId, (Option<Position>, Event)>,
     /// The events that have a dot: most often one, and two until one of them has given way.
     by_dot: HashMap<Dot, BTreeSet<EventId>>,
+    /// The dots of events whose rows are damaged. Whoever else has one gives way: such an event cannot get another stamp.
+    taken: BTreeSet<Dot>,
     /// The restamps of each event.
     restamps: HashMap<EventId, Vec<EventId>>,
     /// The events of each affected aggregate.
@@ -32,6 +34,8 @@ impl Forks {
     /// Reads the affected events from the facts.
     pub(super) fn of(facts: &Facts) -> Result<Self> {
         let mut forks = Forks::default();
+        let taken = facts.dots.iter().filter(|(_, id)| facts.damaged.contains_key(*id));
+        forks.taken.extend(taken.map(|(dot, _)| dot.clone()));
         forks.aggregates.extend(facts.histories.keys().map(|aggregate| (aggregate.clone(), BTreeSet::new())));
         for stored in facts.histories.values().flatten() {
             forks.put(Some(stored.position), &stored.event)?;
@@ -63,6 +67,9 @@ impl Forks {
             let greater = twin.max(event.id.clone());
             self.alias(&greater)?;
         }
+        if event.dot.as_ref().is_some_and(|dot| self.taken.contains(dot)) {
+            self.alias(&event.id)?;
+        }
         for restamp in self.restamps.get(&event.id).cloned().unwrap_or_default() {
             self.apply(&restamp)?;
         }
@@ -91,6 +98,9 @@ impl Forks {
         if let Some(twin) = twin {
             // The greater id gives way.
             self.alias(&twin.max(id.clone()))?;
+        }
+        if self.taken.contains(&dot) {
+            self.alias(id)?;
         }
         self.write_down(id, &before)
     }

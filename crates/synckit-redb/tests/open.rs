@@ -10,6 +10,7 @@ use support::{content, one};
 use synckit_core::{Error, ErrorKind, EventStore, Query};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_testkit::samples::node;
+use synckit_testkit::{flips, plans};
 use tempfile::TempDir;
 
 const EVENTS: TableDefinition<'_, &[u8; 8], &[u8]> = TableDefinition::new("events");
@@ -119,6 +120,29 @@ async fn a_newer_or_older_format_is_refused() {
     }
 }
 
+/// Closes a store, makes a row unreadable, and opens it again.
+async fn with_rubbish_at(position: u64, store: RedbStore, config: RedbConfig) -> RedbStore {
+    drop(store);
+    change(&config.path, |transaction| {
+        let mut table = transaction.open_table(EVENTS).expect("opens");
+        table
+            .insert(&position.to_be_bytes(), &b"\x01\x00rubbish"[..])
+            .expect("inserts")
+            .expect("the row is there");
+    });
+    RedbStore::open(config).await.expect("opens")
+}
+
+#[tokio::test]
+async fn nobody_gets_the_dot_of_a_damaged_row() {
+    let (_directory, path) = directory();
+    let store = RedbStore::open(RedbConfig::new(&path).with_node(node("here"))).await.expect("opens");
+    let [held, damaged] = [1, 2].map(|n| plans::event(&format!("e-{n}"), n));
+    store.commit(plans::receive(7, vec![held.clone(), damaged.clone()])).await.expect("commits");
+    let store = with_rubbish_at(2, store, RedbConfig::new(&path)).await;
+    flips::nobody_gets_the_dot_of_a_damaged_row(&store, &held, &damaged).await;
+}
+
 #[tokio::test]
 async fn a_damaged_row_is_corrupt_and_the_rest_is_read() {
     let (_directory, path) = directory();
@@ -126,15 +150,7 @@ async fn a_damaged_row_is_corrupt_and_the_rest_is_read() {
     for id in ["e1", "e2", "e3"] {
         store.commit(one(id)).await.expect("commits");
     }
-    drop(store);
-    change(&path, |transaction| {
-        let mut table = transaction.open_table(EVENTS).expect("opens");
-        table
-            .insert(&2_u64.to_be_bytes(), &b"\x01\x00rubbish"[..])
-            .expect("inserts")
-            .expect("the row is there");
-    });
-    let store = RedbStore::open(config(&path)).await.expect("opens");
+    let store = with_rubbish_at(2, store, config(&path)).await;
     // The page before it ends there.
     let before = store.read(Query::after(0)).await.expect("reads");
     assert_eq!((before.events.len(), before.scanned_to, before.more), (1, 1, true));

@@ -127,15 +127,20 @@ pub(crate) async fn stored(
     fields.stored().map(Some).map_err(|(position, error)| unreadable(position, error))
 }
 
-/// All events of an aggregate, in log order.
+/// All events of an aggregate that can be read, in log order.
 async fn history(connection: &mut SqliteConnection, aggregate: &AggregateId) -> Result<Vec<StoredEvent>> {
     let (mut events, mut after) = (Vec::new(), 0);
     loop {
-        let page = query::read(connection, Query::after(after).of_aggregate(aggregate.clone())).await?;
-        events.extend(page.events);
-        after = page.scanned_to;
-        if !page.more {
-            return Ok(events);
+        match query::read(connection, Query::after(after).of_aggregate(aggregate.clone())).await {
+            Ok(page) => {
+                events.extend(page.events);
+                after = page.scanned_to;
+                if !page.more {
+                    return Ok(events);
+                }
+            }
+            // A page begins with it.
+            Err(error) => after = damaged_row(&error).ok_or(error)?,
         }
     }
 }

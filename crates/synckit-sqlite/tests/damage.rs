@@ -106,6 +106,16 @@ async fn a_damaged_row_keeps_nothing_else_from_being_looked_up_or_stored() {
     store.commit(one("another")).await.expect("commits");
 }
 
+#[tokio::test]
+async fn nobody_gets_the_dot_of_a_damaged_row() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("here")).await.expect("opens");
+    let [held, damaged] = [1, 2].map(|n| plans::event(&format!("e-{n}"), n));
+    store.commit(plans::receive(7, vec![held.clone(), damaged.clone()])).await.expect("commits");
+    sql(&path, "UPDATE events SET data = '7' WHERE position = 2").await;
+    flips::nobody_gets_the_dot_of_a_damaged_row(&store, &held, &damaged).await;
+}
+
 /// Another mark, which a renumbering gives to all that follows, does not mend a damaged row.
 #[tokio::test]
 async fn a_damaged_row_stays_damaged_under_another_mark() {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use synckit_core::{
-    Data, Dot, ErrorKind, Event, EventStore, Held, Metadata, Needs, Position, Query, Result, StoredEvent,
+    Data, Dot, ErrorKind, Event, EventStore, Held, Metadata, Needs, NodeId, Position, Query, Result, StoredEvent,
     VectorClock,
 };
+use synckit_plan::Restamp;
 
 use crate::plans;
 use crate::rng::Rng;
@@ -13,6 +14,31 @@ use crate::samples::{event_id, node};
 
 /// How many bits are flipped.
 const FLIPS: usize = 300;
+
+/// Events under the dot of an event whose row is damaged are stored, under other dots. A store that holds `held` and
+/// `damaged` from one author is given them.
+///
+/// # Panics
+/// If one is not stored, or has that dot.
+pub async fn nobody_gets_the_dot_of_a_damaged_row(store: &impl EventStore, held: &Event, damaged: &Event) {
+    let before = store.head().await.expect("answers").position;
+    let twins = ["a-twin", "z-twin"].map(|id| Event { id: event_id(id), ..damaged.clone() });
+    let received = store.commit(plans::receive(8, twins.to_vec())).await.expect("commits");
+    assert_eq!((received.accepted, received.refused), (2, Vec::new()));
+    let stamped = Event { dot: damaged.dot.clone(), clock: damaged.clock.clone(), ..held.clone() };
+    let restamp = Restamp::event_of(&stamped, held.dot.as_ref().expect("has a dot")).expect("a restamp");
+    let received = store.commit(plans::receive(8, vec![restamp])).await.expect("commits");
+    assert_eq!((received.accepted, received.refused), (1, Vec::new()));
+    let page = store.read(Query::after(before)).await.expect("reads");
+    let (plain, restamps): (Vec<_>, Vec<_>) =
+        page.events.into_iter().map(|stored| stored.event).partition(|event| !event.is_derived());
+    assert_eq!(plain.len(), 2);
+    assert!(plain.iter().all(|event| event.author().is_some_and(NodeId::is_alias)), "{plain:?}");
+    let named = |event: &Event| restamps.iter().any(|one| Restamp::read(one).is_ok_and(|one| one.event == event.id));
+    assert!(plain.iter().chain([held]).all(named), "what has another stamp is said");
+    let page = store.read(Query::after(0).at_most(1, usize::MAX)).await.expect("reads");
+    assert!(page.events[0].event.author().is_some_and(NodeId::is_alias), "{page:?}");
+}
 
 /// Flips bits of a file where the rows are, one at a time in a copy of its own. All files are in this directory.
 ///

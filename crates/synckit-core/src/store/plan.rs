@@ -43,7 +43,8 @@ pub struct Facts {
     pub notes: HashMap<String, Vec<u8>>,
     /// The marks, by position.
     pub places: HashMap<Position, Mark>,
-    /// The events of aggregates, in log order; one entry for each requested aggregate.
+    /// The events of aggregates, in log order, without those whose rows are damaged; one entry for each requested
+    /// aggregate.
     pub histories: HashMap<AggregateId, Vec<StoredEvent>>,
 }
 

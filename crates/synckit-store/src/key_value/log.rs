@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use synckit_core::{
-    AggregateId, Error, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page, Position, Query,
+    AggregateId, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page, Position, Query,
     Result, StoredEvent,
 };
 
@@ -107,6 +107,22 @@ impl<S: Snapshot> Log<'_, S> {
         row::decode(position, self.row(position)?.as_ref())
     }
 
+    /// The event at a position; `None` if its row is damaged.
+    fn unless_damaged(&self, position: Position) -> Result<Option<StoredEvent>> {
+        Ok(row::decode(position, self.row(position)?.as_ref()).ok())
+    }
+
+    /// The id of the event at a position whose row is damaged: all ids are looked through.
+    fn id_at(&self, position: Position) -> Result<Option<EventId>> {
+        for entry in self.0.scan(Tree::Ids, Vec::new()..vec![0xff; 2])? {
+            let (id, at) = entry?;
+            if keys::position(at.as_ref())? == position {
+                return Ok(std::str::from_utf8(id.as_ref()).ok().and_then(|id| id.parse().ok()));
+            }
+        }
+        Ok(None)
+    }
+
     pub(crate) fn notes(&self, query: NoteQuery) -> Result<Vec<Note>> {
         match query {
             NoteQuery::Keys(mut keys) => {
@@ -138,15 +154,20 @@ impl<S: Snapshot> Log<'_, S> {
         for id in needs.ids {
             if let Some(position) = self.0.get(Tree::Ids, &keys::id(&id))? {
                 let position = keys::position(position.as_ref())?;
-                match row::decode(position, self.row(position)?.as_ref()) {
-                    Ok(stored) => drop(facts.held.insert(id, Held::of(position, &stored.event))),
-                    Err(_damaged) => drop(facts.damaged.insert(id, position)),
+                match self.unless_damaged(position)? {
+                    Some(stored) => drop(facts.held.insert(id, Held::of(position, &stored.event))),
+                    None => drop(facts.damaged.insert(id, position)),
                 }
             }
         }
         for dot in needs.dots {
             if let Some(position) = self.0.get(Tree::Dots, &keys::dot(&dot))? {
-                facts.dots.insert(dot, self.stored(keys::position(position.as_ref())?)?.event.id);
+                let position = keys::position(position.as_ref())?;
+                let id = match self.unless_damaged(position)? {
+                    Some(stored) => Some(stored.event.id),
+                    None => self.id_at(position)?,
+                };
+                facts.dots.extend(id.map(|id| (dot, id)));
             }
         }
         for key in needs.notes {
@@ -155,14 +176,12 @@ impl<S: Snapshot> Log<'_, S> {
             }
         }
         for position in needs.places {
-            if let Some(row) = self.0.get(Tree::Events, &keys::event(position))? {
-                facts.places.insert(position, row::beside(position, row.as_ref())?.mark);
-            }
+            facts.places.extend(self.mark_at(position)?.map(|mark| (position, mark)));
         }
         for aggregate in needs.histories {
             let mut history = Vec::new();
             for entry in self.0.scan(Tree::Aggregates, keys::places(&aggregate, 0..Position::MAX))? {
-                history.push(self.stored(keys::position(entry?.0.as_ref())?)?);
+                history.extend(self.unless_damaged(keys::position(entry?.0.as_ref())?)?);
             }
             facts.histories.insert(aggregate, history);
         }
