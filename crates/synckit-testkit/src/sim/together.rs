@@ -74,6 +74,8 @@ impl World {
             check::listed(&client.name, &client.store).await?;
         }
         for at in &all {
+            // What the last calls did has not been noted yet.
+            self.note_apart(*at).await?;
             self.in_order(*at).await?;
         }
         for at in all.difference(&taking.set_back) {
