@@ -2,7 +2,8 @@
 
 use synckit::{
     Conflict, Endpoint, KeepAll, NewEvent, NodeId, Replica, RuleResolver, SyncManager,
-    conflict::{Answer, Closure, ConflictNotice},
+    conflict::{Answer, Closure},
+    observe::Notice,
 };
 use synckit_memory::MemoryStore;
 use synckit_rules::{Format, RuleReader};
@@ -91,19 +92,19 @@ async fn rules_of(resolver: &RuleResolver) -> Vec<(String, String)> {
         ];
         manager.replica().record(events).await.expect("recorded");
         let (send, settled) = std::sync::mpsc::channel();
-        let hook = move |notice: &ConflictNotice<'_>| {
+        let observer = move |notice: &Notice<'_>| {
             let told = match notice {
-                ConflictNotice::Settled { aggregate, resolution } => {
+                Notice::ConflictSettled { aggregate, resolution } => {
                     let resolution = synckit::conflict::Resolution::read(resolution).expect("readable");
                     (aggregate.to_string(), resolution.rule.expect("a rule"))
                 }
-                ConflictNotice::Left { aggregate, .. } => (aggregate.to_string(), "review".to_owned()),
+                Notice::ConflictLeft { aggregate, .. } => (aggregate.to_string(), "review".to_owned()),
                 _ => return,
             };
             send.send(told).expect("the test listens");
         };
         let manager = SyncManager::builder(
-            Replica::builder(store.clone()).with_resolver(resolver.clone()).with_conflict_hook(hook).build(),
+            Replica::builder(store.clone()).with_resolver(resolver.clone()).with_observer(observer).build(),
             Endpoint::new(hub.clone()),
         )
         .build();

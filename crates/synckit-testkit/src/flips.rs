@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use synckit_core::{
-    Data, Dot, ErrorKind, Event, EventStore, Held, Metadata, Needs, NodeId, Position, Query, Result, StoredEvent,
-    VectorClock,
+    Data, Dot, ErrorKind, Event, EventStore, Held, Metadata, Needs, NodeId, Position, Query, Result,
+    StoredEvent, VectorClock,
 };
 use synckit_plan::Restamp;
 
@@ -34,7 +34,8 @@ pub async fn nobody_gets_the_dot_of_a_damaged_row(store: &impl EventStore, held:
         page.events.into_iter().map(|stored| stored.event).partition(|event| !event.is_derived());
     assert_eq!(plain.len(), 2);
     assert!(plain.iter().all(|event| event.author().is_some_and(NodeId::is_alias)), "{plain:?}");
-    let named = |event: &Event| restamps.iter().any(|one| Restamp::read(one).is_ok_and(|one| one.event == event.id));
+    let named =
+        |event: &Event| restamps.iter().any(|one| Restamp::read(one).is_ok_and(|one| one.event == event.id));
     assert!(plain.iter().chain([held]).all(named), "what has another stamp is said");
     let page = store.read(Query::after(0).at_most(1, usize::MAX)).await.expect("reads");
     assert!(page.events[0].event.author().is_some_and(NodeId::is_alias), "{page:?}");

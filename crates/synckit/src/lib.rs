@@ -6,6 +6,7 @@
 // - `resolvers/`: the built-in conflict resolvers
 // - `explain.rs`, `digest.rs`, `report.rs`: what is reported about all this
 // - `adapters.rs`: stores and transports chosen by URL
+// - `observe.rs`: observers of what happens
 // - `environment.rs`, `retry.rs`: time, randomness, and retries
 // - `blocking.rs`: work off the runtime
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
@@ -20,6 +21,7 @@ mod endpoint;
 mod environment;
 mod explain;
 mod live;
+pub mod observe;
 mod peer_notes;
 mod remembered;
 mod replica;
@@ -47,7 +49,7 @@ pub use synckit_plan::{Conflict, ConflictResolver, Expect, History, Recorded};
 /// Conflicts: how they are presented, decided, explained and listed.
 pub mod conflict {
     pub use crate::explain::{Audit, AuditEntry, Explanation};
-    pub use crate::replica::{ConflictNotice, FullAggregate, OpenConflict};
+    pub use crate::replica::{FullAggregate, OpenConflict};
     pub use crate::report::{ConflictReport, LeftConflict};
     pub use crate::resolvers::{
         Changes, Clash, Closure, Condition, FieldChange, FieldPath, Relation, Rule, RuleMistake,

@@ -2,7 +2,7 @@
 
 use synckit::{
     Digest, Endpoint, ErrorKind, EventStore, Limits, NewEvent, NodeId, Replica, Result, RetryPolicy,
-    SyncManager, conflict::ConflictNotice,
+    SyncManager, observe::Notice,
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
@@ -116,8 +116,8 @@ async fn conflicts_are_settled_once_where_two_managers_find_them() {
     }
     let (told, settled) = std::sync::mpsc::channel();
     let replica = Replica::builder(a.clone())
-        .with_conflict_hook(move |notice| {
-            if let ConflictNotice::Settled { aggregate, .. } = notice {
+        .with_observer(move |notice: &Notice<'_>| {
+            if let Notice::ConflictSettled { aggregate, .. } = notice {
                 told.send(aggregate.to_string()).expect("somebody listens");
             }
         })

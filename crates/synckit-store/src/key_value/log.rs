@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use synckit_core::{
-    AggregateId, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page, Position, Query,
-    Result, StoredEvent,
+    AggregateId, Error, EventId, Facts, Held, Identity, LogHead, Mark, Needs, Note, NoteQuery, Page,
+    Position, Query, Result, StoredEvent,
 };
 
 use super::engine::{Snapshot, Tree};

@@ -2,7 +2,7 @@
 
 use synckit_core::{
     Ahead, Caller, Cursor, Error, ErrorKind, Event, EventStore, HelloRequest, HelloResponse, Needs, Note,
-    PROTOCOL_VERSION, PushRequest, PushResponse, Result, StoreId, Stored, Transport,
+    PROTOCOL_VERSION, PushRequest, PushResponse, Result, StoreId, Stored,
 };
 use synckit_plan::Pushed;
 use synckit_plan::notes::{self, Latest};
@@ -77,7 +77,7 @@ impl<S: EventStore> Endpoint<S> {
             return Ok(None);
         }
         let push = PushRequest { caller, filter, events, from: Some(after), upto: Some(upto) };
-        let PushResponse { accepted, duplicates, refused, placed } = self.push(push).await?;
+        let PushResponse { accepted, duplicates, refused, placed } = self.store_pushed(push).await?;
         Ok(refused.is_empty().then_some(Stored { accepted, duplicates, placed }))
     }
 }

@@ -2,10 +2,12 @@
 
 // - this file: `Endpoint`, its settings, pushes and subscriptions
 // - `hello.rs`: the response to a hello
+// - `served.rs`: notices of the calls that it serves
 // - `page.rs`: pages of the log; `tail.rs`: its end, read once for all subscriptions
 
 mod hello;
 mod page;
+mod served;
 mod tail;
 
 use std::fmt;
@@ -24,7 +26,9 @@ use tokio::sync::OnceCell;
 
 use crate::access::Access;
 use crate::environment::{Environment, SystemEnvironment, entropy};
+use crate::observe::{Call, Notice, Observer, Observers};
 use crate::sync::HandedOut;
+use served::Subscriber;
 use tail::{Tail, Why};
 
 /// How long a subscription may be silent. Then it sends a sign of life, and looks for events that nobody announced.
@@ -53,6 +57,7 @@ pub struct Endpoint<S> {
     handed: Arc<AtomicU64>,
     tail: Arc<Tail>,
     access: Option<Arc<dyn Access>>,
+    observers: Observers,
 }
 
 impl<S> Clone for Endpoint<S> {
@@ -65,6 +70,7 @@ impl<S> Clone for Endpoint<S> {
             handed: self.handed.clone(),
             tail: self.tail.clone(),
             access: self.access.clone(),
+            observers: self.observers.clone(),
         }
     }
 }
@@ -80,6 +86,7 @@ impl<S: EventStore> Endpoint<S> {
             handed: Arc::default(),
             tail: Arc::default(),
             access: None,
+            observers: Observers::default(),
         }
     }
 
@@ -101,6 +108,12 @@ impl<S: EventStore> Endpoint<S> {
         self
     }
 
+    /// Adds an observer of the calls and subscriptions that it serves.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Returns the store behind the endpoint.
     pub fn store(&self) -> &S {
         &self.store
@@ -112,7 +125,9 @@ impl<S: EventStore> Endpoint<S> {
             "a peer knows a place that this log lacks: the log was restored, or a copy of it is in use"
         );
         let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
-        self.store.commit(Renew::new(store, Renewal::SetBack, now, entropy)).await?;
+        let why = Renewal::SetBack;
+        let identity = self.store.commit(Renew::new(store, why, now, entropy)).await?;
+        self.observers.tell(Notice::Renewed { name: &identity.author, why });
         Ok(())
     }
 
@@ -171,18 +186,9 @@ impl<S: EventStore> Endpoint<S> {
             self.limits.batch_events
         )))
     }
-}
 
-impl<S: EventStore> Transport for Endpoint<S> {
-    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
-        self.answer_hello(request).await
-    }
-
-    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
-        self.page(&request).await.map_err(|error| error.at("endpoint", "pull"))
-    }
-
-    async fn push(&self, mut request: PushRequest) -> Result<PushResponse> {
+    /// Stores what is pushed.
+    async fn store_pushed(&self, mut request: PushRequest) -> Result<PushResponse> {
         self.check_batch(request.events.len())?;
         check_filter(&request.filter)?;
         let mut refused = self.take_denied(&mut request);
@@ -200,13 +206,17 @@ impl<S: EventStore> Transport for Endpoint<S> {
         let received = self.store.commit(receive).await?;
         if let Some(name) = &received.renewed {
             tracing::warn!(%name, "received an unknown event under this store's name; it took a fresh name");
+            self.observers.tell(Notice::Renewed { name, why: Renewal::SetBack });
+        }
+        for aggregate in &received.conflicts {
+            self.observers.tell(Notice::ConflictFound { aggregate });
         }
         let Received { accepted, duplicates, placed, .. } = received;
         refused.extend(received.refused);
         Ok(PushResponse { accepted, duplicates, refused, placed })
     }
 
-    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+    async fn look_up(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.check_batch(request.ids.len())?;
         let ids = self.store.not_held(request.ids).await?;
         // The place is read last: a log that holds it holds everything that was held when the ids were looked up.
@@ -214,16 +224,17 @@ impl<S: EventStore> Transport for Endpoint<S> {
         Ok(MissingResponse { ids, place: Some(place) })
     }
 
-    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+    async fn open(&self, request: PullRequest) -> Result<PageStream> {
         if request.scope != Scope::Others {
             let message = "only events from others can be subscribed to; pull ids and named events";
             return Err(Error::invalid(message).at("endpoint", "subscribe"));
         }
         // The first page is read here, so that a cursor of another log is reported as an error of the call.
         let first = self.live_page(&request).await?;
-        let state = Some((self.clone(), request, Some(first), false));
+        let subscriber = Subscriber::new(self.observers.clone(), request.caller.clone());
+        let state = Some((self.clone(), request, Some(first), false, subscriber));
         Ok(Box::pin(stream::unfold(state, |state| async {
-            let (endpoint, mut request, ready, more) = state?;
+            let (endpoint, mut request, ready, more, mut subscriber) = state?;
             let page = match ready {
                 Some(page) => Ok(page),
                 None => {
@@ -233,15 +244,43 @@ impl<S: EventStore> Transport for Endpoint<S> {
                     Box::pin(endpoint.next_page(&request, why)).await
                 }
             };
+            subscriber.sends(&page);
             match page {
                 Ok(page) => {
                     request.cursor = Some(page.next.clone());
                     let more = page.more;
-                    Some((Ok(page), Some((endpoint, request, None, more))))
+                    Some((Ok(page), Some((endpoint, request, None, more, subscriber))))
                 }
                 Err(error) => Some((Err(error), None)),
             }
         })))
+    }
+}
+
+impl<S: EventStore> Transport for Endpoint<S> {
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        let caller = request.caller.clone();
+        self.observers.served(Call::Hello, &caller, self.answer_hello(request)).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        let page = async { self.page(&request).await.map_err(|error| error.at("endpoint", "pull")) };
+        self.observers.served(Call::Pull, &request.caller, page).await
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        let caller = request.caller.clone();
+        self.observers.served(Call::Push, &caller, self.store_pushed(request)).await
+    }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        let caller = request.caller.clone();
+        self.observers.served(Call::Missing, &caller, self.look_up(request)).await
+    }
+
+    async fn subscribe(&self, request: PullRequest) -> Result<PageStream> {
+        let caller = request.caller.clone();
+        self.observers.served(Call::Subscribe, &caller, self.open(request)).await
     }
 
     fn traffic(&self) -> Traffic {

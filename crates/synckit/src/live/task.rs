@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::live::backoff::Backoff;
 use crate::live::{Eye, LiveState, Wanted};
+use crate::observe::Notice;
 use crate::sync::{Inner, Session, Settings, Way, due};
 
 /// An exchange that lasted this long was a good one: after it, waits begin short again.
@@ -127,11 +128,14 @@ impl<S: EventStore, T: Transport> Task<S, T> {
         let mut settings = self.inner.settings.clone();
         settings.filter = wanted.filter.clone();
         settings.hello_again = false;
-        let (eye, told) = (self.eye.clone(), settings.progress.take());
-        settings.progress = Some(Arc::new(move |report| {
-            eye.progress(report);
-            told.iter().for_each(|told| told(report));
-        }));
+        // It is for a sync that ends.
+        settings.sync_timeout = None;
+        let eye = self.eye.clone();
+        settings.observers.add(move |notice: &Notice<'_>| {
+            if let Notice::Progress(report) = notice {
+                eye.progress(report);
+            }
+        });
         settings
     }
 

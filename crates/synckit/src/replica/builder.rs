@@ -8,7 +8,8 @@ use synckit_core::{EventStore, Limits};
 use synckit_plan::ConflictResolver;
 
 use crate::environment::{Environment, SystemEnvironment};
-use crate::replica::settle::{ConflictHook, ConflictNotice, Resolving};
+use crate::observe::{Observer, Observers};
+use crate::replica::settle::Resolving;
 use crate::replica::{Inner, Replica};
 use crate::resolvers::LastWriteWins;
 
@@ -16,7 +17,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) environment: Arc<dyn Environment>,
     pub(super) resolving: Resolving,
-    pub(super) conflict_hook: Option<ConflictHook>,
+    pub(crate) observers: Observers,
 }
 
 impl fmt::Debug for Settings {
@@ -41,7 +42,7 @@ impl<S: EventStore> ReplicaBuilder<S> {
             limits: Limits::default(),
             environment: Arc::new(SystemEnvironment),
             resolving: Resolving::new(Arc::new(LastWriteWins)),
-            conflict_hook: None,
+            observers: Observers::default(),
         };
         ReplicaBuilder { store, settings }
     }
@@ -65,10 +66,9 @@ impl<S: EventStore> ReplicaBuilder<S> {
         self
     }
 
-    /// Sets a function to call for each conflict that is settled, and for each that the resolver leaves or fails on. It
-    /// runs within the sync, so it should be fast.
-    pub fn with_conflict_hook(mut self, hook: impl Fn(&ConflictNotice<'_>) + Send + Sync + 'static) -> Self {
-        self.settings.conflict_hook = Some(Arc::new(hook));
+    /// Adds an observer of all that happens to the replica, in whichever sync.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.add(observer);
         self
     }
 

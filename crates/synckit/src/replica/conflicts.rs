@@ -8,8 +8,8 @@ use synckit_plan::{Conflict, Heads, History, Ruling, StoreExt, notes};
 
 use crate::blocking::blocking;
 use crate::explain::{Audit, Explanation};
+use crate::observe::Notice;
 use crate::replica::Replica;
-use crate::replica::settle::ConflictNotice;
 use crate::report::ConflictReport;
 
 /// A conflict that has not been settled.
@@ -38,7 +38,7 @@ impl<S: EventStore> Replica<S> {
     /// Those of the store. What was settled before the error is durable.
     pub async fn settle_listed(&self) -> Result<ConflictReport> {
         let mut report = ConflictReport::default();
-        self.settle_all(&mut report).await.1?;
+        self.settle_all(&mut report, &self.settings().observers).await.1?;
         Ok(report)
     }
 
@@ -102,9 +102,8 @@ impl<S: EventStore> Replica<S> {
                 .with("aggregate", &conflict.aggregate_id)
                 .at("engine", "settle"));
         }
-        if let Some(hook) = &self.settings().conflict_hook {
-            hook(&ConflictNotice::Settled { aggregate: &conflict.aggregate_id, resolution: &resolution });
-        }
+        let aggregate = &conflict.aggregate_id;
+        self.settings().observers.tell(Notice::ConflictSettled { aggregate, resolution: &resolution });
         Ok(resolution)
     }
 

@@ -25,7 +25,6 @@ use tokio::sync::Mutex;
 
 pub use builder::ReplicaBuilder;
 pub use conflicts::OpenConflict;
-pub use settle::ConflictNotice;
 pub use status::{FullAggregate, PeerStatus, Status};
 
 use crate::digest::Digest;

@@ -11,9 +11,9 @@ use synckit_plan::notes;
 use tokio::sync::Mutex;
 
 use crate::live::Staying;
+use crate::observe::{Observer, Observers};
 use crate::remembered::Remembered;
 use crate::replica::Replica;
-use crate::report::SyncReport;
 use crate::retry::RetryPolicy;
 use crate::sync::{Inner, SyncManager};
 
@@ -29,8 +29,6 @@ pub enum Direction {
     #[default]
     Both,
 }
-
-pub(crate) type Progress = Arc<dyn Fn(&SyncReport) + Send + Sync>;
 
 type Matches = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
@@ -48,7 +46,7 @@ pub(crate) struct Settings {
     pub(crate) hello_again: bool,
     pub(crate) call_timeout: Duration,
     pub(crate) sync_timeout: Option<Duration>,
-    pub(crate) progress: Option<Progress>,
+    pub(crate) observers: Observers,
 }
 
 impl Settings {
@@ -115,7 +113,7 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
             hello_again: true,
             call_timeout: Duration::from_secs(60),
             sync_timeout: None,
-            progress: None,
+            observers: Observers::default(),
         };
         SyncManagerBuilder { replica, transport, settings }
     }
@@ -185,15 +183,16 @@ impl<S: EventStore, T: Transport> SyncManagerBuilder<S, T> {
         self
     }
 
-    /// Sets a function to call after each page of a sync, with the report so far.
-    pub fn with_progress(mut self, progress: impl Fn(&SyncReport) + Send + Sync + 'static) -> Self {
-        self.settings.progress = Some(Arc::new(progress));
+    /// Adds an observer of the syncs of this manager. The observers of the replica receive the same notices.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.add(observer);
         self
     }
 
     /// Builds the manager.
     pub fn build(self) -> SyncManager<S, T> {
-        let SyncManagerBuilder { replica, transport, settings } = self;
+        let SyncManagerBuilder { replica, transport, mut settings } = self;
+        settings.observers = replica.settings().observers.and(&settings.observers);
         let (syncing, met) = (Mutex::default(), Remembered::default());
         SyncManager {
             inner: Arc::new(Inner {

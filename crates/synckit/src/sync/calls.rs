@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use synckit_core::{
     Cursor, Error, ErrorKind, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest,
     PullResponse, PushRequest, PushResponse, Result, Transport,
 };
 use synckit_plan::notes::PaceNote;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::environment::Environment;
+use crate::observe::{Call, Notice};
 use crate::sync::builder::Settings;
 use crate::sync::pace::{Pace, quarter};
 
@@ -96,9 +99,9 @@ impl<'a, T: Transport> Calls<'a, T> {
             let ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.transport.hello(HelloRequest { ahead, ..request.clone() })
         };
-        match self.retried("hello", 1, say).await {
+        match self.retried(Call::Hello, 1, say).await {
             Err(error) if heavy && (spoiled(&error) || obstructed(&error)) => {
-                self.retried("hello", 1, say).await
+                self.retried(Call::Hello, 1, say).await
             }
             answer => answer,
         }
@@ -111,7 +114,7 @@ impl<'a, T: Transport> Calls<'a, T> {
             let limit = pace.size_within(most, self.left());
             request.limit = Some(limit);
             let begun = Instant::now();
-            match self.retried("pull", limit, || self.transport.pull(request.clone())).await {
+            match self.retried(Call::Pull, limit, || self.transport.pull(request.clone())).await {
                 Err(error) if self.can_shrink(&error, limit) => self.shrink(pace, limit),
                 Err(error) => return Err(error),
                 Ok(page) => {
@@ -125,13 +128,13 @@ impl<'a, T: Transport> Calls<'a, T> {
     /// Pushes a batch. The caller makes it smaller with [`Calls::shrink`] if it does not get through.
     pub(crate) async fn push(&self, request: PushRequest) -> Result<PushResponse> {
         let (events, begun) = (request.events.len(), Instant::now());
-        let answer = self.retried("push", events, || self.transport.push(request.clone())).await?;
+        let answer = self.retried(Call::Push, events, || self.transport.push(request.clone())).await?;
         self.got_through(&self.paces().push, events, begun.elapsed());
         Ok(answer)
     }
 
     pub(crate) async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
-        self.retried("missing", 1, || self.transport.missing(request.clone())).await
+        self.retried(Call::Missing, 1, || self.transport.missing(request.clone())).await
     }
 
     /// Returns whether a call that failed with `events` events may get through with fewer.
@@ -177,22 +180,38 @@ impl<'a, T: Transport> Calls<'a, T> {
         left.map_or(self.settings.call_timeout, |left| left.min(self.settings.call_timeout))
     }
 
-    async fn retried<R, F>(&self, name: &'static str, events: usize, call: impl Fn() -> F) -> Result<R>
+    /// Makes a call once. The future is in a box, as in an endpoint.
+    pub(crate) async fn call<R>(
+        &self,
+        call: Call,
+        events: usize,
+        answer: impl Future<Output = Result<R>> + Send,
+    ) -> Result<R> {
+        let span = tracing::debug_span!("call", %call, events);
+        let (limit, begun) = (self.time_limit(events), Instant::now());
+        let answer = match tokio::time::timeout(limit, answer.instrument(span).boxed()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::new(ErrorKind::Timeout, "the peer did not answer in time")
+                .with("waited", format!("{limit:?}"))),
+        };
+        let answer = answer.map_err(|error| error.at("transport", call.as_str()));
+        let (took, error) = (begun.elapsed(), answer.as_ref().err());
+        self.settings.observers.tell(Notice::Called { call, events, took, error });
+        answer
+    }
+
+    async fn retried<R, F>(&self, name: Call, events: usize, call: impl Fn() -> F) -> Result<R>
     where
-        F: Future<Output = Result<R>>,
+        F: Future<Output = Result<R>> + Send,
     {
-        let again = name != "hello" || self.settings.hello_again;
+        let again = name != Call::Hello || self.settings.hello_again;
         let mut ceilings = self.settings.retry.ceilings().filter(|_| again);
         let mut broken = 0;
         loop {
             self.made.fetch_add(1, Ordering::Relaxed);
-            let limit = self.time_limit(events);
-            let error = match tokio::time::timeout(limit, call()).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error.at("transport", name),
-                Err(_) => Error::new(ErrorKind::Timeout, "the peer did not answer in time")
-                    .with("waited", format!("{limit:?}"))
-                    .at("transport", name),
+            let error = match self.call(name, events, call()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
             };
             // A connection breaks for many reasons. If it breaks twice, the size may be one of them.
             broken += usize::from(error.kind() == ErrorKind::Unavailable);
@@ -203,7 +222,7 @@ impl<'a, T: Transport> Calls<'a, T> {
                 .next()
                 .and_then(|ceiling| self.settings.retry.wait(&error, ceiling, &*self.environment));
             let Some(wait) = wait else { return Err(error) };
-            tracing::debug!(call = name, %error, ?wait, "a call failed and is tried again");
+            tracing::debug!(call = %name, %error, ?wait, "a call failed and is tried again");
             tokio::time::sleep(wait).await;
         }
     }

@@ -7,9 +7,11 @@ use synckit_core::{
     Cursor, Error, ErrorKind, EventStore, PageStream, PullResponse, Result, Scope, Transport,
 };
 use synckit_plan::StoreExt;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument;
 
 use crate::live::{Eye, LiveState};
+use crate::observe::Call;
 use crate::sync::builder::Direction;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -57,7 +59,7 @@ impl Way {
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Syncs, and then stays with the peer if `synced` says so, until the next sync is due, or something fails.
     pub(crate) async fn live(mut self, way: Way, eye: &Eye, synced: impl FnOnce() -> bool) -> Result<()> {
-        let mut peer = self.steps().await?;
+        let mut peer = self.begin().await?;
         self.report(&peer, eye);
         // Said before anybody who waits for it is woken.
         eye.together(way.state(), self.replica.now());
@@ -77,15 +79,17 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
+    /// Syncs.
+    async fn begin(&mut self) -> Result<Peer> {
+        let began = self.began();
+        let result = self.steps().instrument(began.span.clone()).await;
+        self.ended(began, result.as_ref().err());
+        result
+    }
+
     async fn subscribe(&self, peer: &Peer) -> Result<PageStream> {
         let request = self.request(peer, self.reached(peer), Scope::Others);
-        let limit = self.settings.call_timeout;
-        let opened = timeout(limit, self.transport.subscribe(request)).await;
-        opened
-            .unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Timeout, "the peer did not open a subscription in time"))
-            })
-            .map_err(|error| error.at("transport", "subscribe"))
+        self.calls.call(Call::Subscribe, 1, self.transport.subscribe(request)).await
     }
 
     fn reached(&self, peer: &Peer) -> Option<Cursor> {

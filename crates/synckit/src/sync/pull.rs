@@ -14,6 +14,7 @@ use synckit_plan::{
 use tokio::sync::mpsc;
 
 use crate::damage::gap_in;
+use crate::observe::Notice;
 use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::calls::Calls;
 use crate::sync::owed::once_more;
@@ -142,6 +143,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.pulled += received.accepted;
         self.report.duplicates += received.duplicates;
         self.report.conflicts.found += received.conflicts.len();
+        for aggregate in &received.conflicts {
+            self.settings.observers.tell(Notice::ConflictFound { aggregate });
+        }
         let by = RefusedBy::Here;
         for refused in received.refused {
             self.refuse(RefusedEvent { id: refused.id, by, code: refused.code, message: refused.message });

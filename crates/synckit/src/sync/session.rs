@@ -4,12 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use synckit_core::{Error, ErrorKind, EventStore, Limits, NodeId, Note, Renewal, Result, StoreId, Transport};
+use synckit_core::{
+    Error, ErrorKind, EventStore, Limits, NodeId, Note, Renewal, Result, StoreId, Traffic, Transport,
+};
 use synckit_plan::{
     StoreExt,
     notes::{self, PaceNote, PeerNote},
 };
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
+use crate::observe::Notice;
 use crate::remembered::Remembered;
 use crate::replica::{PeerTurn, Replica, Settled};
 use crate::report::{RefusedEvent, SyncError, SyncReport};
@@ -20,6 +26,13 @@ use crate::sync::peer::Peer;
 
 /// How often a sync starts over when it finds that one side was restored or copied.
 const TRIES: usize = 8;
+
+/// A sync that is under way.
+pub(super) struct Began {
+    at: Instant,
+    traffic: Traffic,
+    pub(super) span: Span,
+}
 
 pub(crate) struct Session<'a, S, T> {
     pub(crate) replica: &'a Replica<S>,
@@ -81,8 +94,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     }
 
     pub(crate) async fn run(mut self) -> Result<SyncReport, SyncError> {
-        let started = tokio::time::Instant::now();
-        let before = self.transport.traffic();
+        let began = self.began();
+        let result = self.in_time().instrument(began.span.clone()).await;
+        let result = result.map_err(|error| error.at("engine", "sync"));
+        self.ended(began, result.as_ref().err());
+        match result {
+            Ok(()) => Ok(self.report),
+            Err(error) => Err(SyncError { error, report: Box::new(self.report) }),
+        }
+    }
+
+    /// Runs the steps in the time that a sync may take. What was learned about the way to the peer is kept if they fail.
+    async fn in_time(&mut self) -> Result<()> {
         let limit = self.settings.sync_timeout;
         let result = match tokio::time::timeout(limit.unwrap_or(Duration::MAX), self.steps()).await {
             Ok(result) => result.map(drop),
@@ -92,29 +115,43 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             )
             .with("limit", format!("{:?}", limit.unwrap_or_default()))),
         };
-        let result = match (result, self.learned_pace()) {
-            (Ok(()), _) => Ok(()),
-            (Err(error), Ok(notes)) if !notes.is_empty() => {
-                if let Err(unsaved) = self.store.edit(notes, Vec::new()).await {
-                    tracing::warn!(error = %unsaved, "what was learned about the way to the peer is not saved");
-                }
-                Err(error)
-            }
-            (Err(error), _) => Err(error),
-        };
-        let traffic = self.transport.traffic();
-        self.report.bytes_sent = traffic.sent.saturating_sub(before.sent);
-        self.report.bytes_received = traffic.received.saturating_sub(before.received);
-        self.report.round_trips = self.calls.made();
-        self.report.duration = started.elapsed();
-        let report = self.report;
-        match result {
-            Ok(()) => {
-                tracing::debug!(pushed = report.pushed, pulled = report.pulled, "synced");
-                Ok(report)
-            }
-            Err(error) => Err(SyncError { error: error.at("engine", "sync"), report: Box::new(report) }),
+        if result.is_err()
+            && let Ok(notes) = self.learned_pace()
+            && !notes.is_empty()
+            && let Err(error) = self.store.edit(notes, Vec::new()).await
+        {
+            tracing::warn!(%error, "what was learned about the way to the peer is not saved");
         }
+        result
+    }
+
+    /// Says that a sync begins.
+    pub(super) fn began(&self) -> Began {
+        self.settings.observers.tell(Notice::SyncBegan);
+        Began {
+            at: Instant::now(),
+            traffic: self.transport.traffic(),
+            span: tracing::info_span!("sync", peer = Empty, pushed = Empty, pulled = Empty),
+        }
+    }
+
+    /// Completes the report of a sync, and says that it has ended.
+    pub(super) fn ended(&mut self, Began { at, traffic: before, span }: Began, error: Option<&Error>) {
+        let (traffic, report) = (self.transport.traffic(), &mut self.report);
+        report.bytes_sent = traffic.sent.saturating_sub(before.sent);
+        report.bytes_received = traffic.received.saturating_sub(before.received);
+        report.round_trips = self.calls.made();
+        report.duration = at.elapsed();
+        if let Some(peer) = &report.peer {
+            span.record("peer", peer.as_str());
+        }
+        span.record("pushed", report.pushed);
+        span.record("pulled", report.pulled);
+        span.in_scope(|| match error {
+            None => tracing::debug!("synced"),
+            Some(error) => tracing::debug!(%error, "a sync failed"),
+        });
+        self.settings.observers.tell(Notice::SyncEnded { report, error });
     }
 
     /// Runs the steps, and starts over if a log turns out to be another than the other side believes. Returns what is
@@ -186,7 +223,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
         let on_record = self.report.conflicts.left + self.report.conflicts.found > 0;
         let due = std::mem::take(&mut self.conflicts_wait) || (stored && on_record);
         if due {
-            let (settled, ended) = self.replica.settle_all(&mut self.report.conflicts).await;
+            let (settled, ended) =
+                self.replica.settle_all(&mut self.report.conflicts, &self.settings.observers).await;
             self.moved(settled);
             ended?;
         }
@@ -225,18 +263,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     /// Records a fresh name.
     pub(crate) fn renewed(&mut self, name: NodeId, why: Renewal) {
         tracing::warn!(%name, ?why, "this replica has taken a fresh name");
+        self.settings.observers.tell(Notice::Renewed { name: &name, why });
         self.report.recovery.renewed = Some(why);
         self.report.recovery.renamed_to = Some(name);
     }
 
     pub(crate) fn refuse(&mut self, refused: RefusedEvent) {
         tracing::warn!(event = refused.id, code = %refused.code, reason = refused.message, "an event was refused");
+        self.settings.observers.tell(Notice::Refused(&refused));
         self.report.refuse(refused);
     }
 
     pub(crate) fn progress(&self) {
-        if let Some(progress) = &self.settings.progress {
-            progress(&self.report);
-        }
+        self.settings.observers.tell(Notice::Progress(&self.report));
     }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use synckit::{
     ErrorKind, FirstWriteWins, LastWriteWins, ManualReview, Replica, RuleResolver, Rules, SyncManager,
-    conflict::{Answer, Condition, ConflictNotice, Rule},
+    conflict::{Answer, Condition, Rule},
+    observe::Notice,
 };
 
 use super::{conflict_of, edited_apart, id, live, manager};
@@ -22,12 +23,14 @@ async fn an_event_is_explained_with_the_rule_and_the_resolver_that_decided() {
     let by_rules = SyncManager::builder(
         Replica::builder(b.clone())
             .with_resolver(RuleResolver::new(rules).unwrap())
-            .with_conflict_hook(move |notice| {
-                hook.lock().unwrap().push(match notice {
-                    ConflictNotice::RuleMatched { rule, .. } => format!("rule {rule}"),
-                    ConflictNotice::Settled { aggregate, .. } => format!("settled {aggregate}"),
-                    other => format!("{other:?}"),
-                });
+            .with_observer(move |notice: &Notice<'_>| {
+                let told = match notice {
+                    Notice::RuleMatched { rule, .. } => format!("rule {rule}"),
+                    Notice::ConflictSettled { aggregate, .. } => format!("settled {aggregate}"),
+                    Notice::ConflictLeft { .. } | Notice::ConflictFailed { .. } => format!("{notice:?}"),
+                    _ => return,
+                };
+                hook.lock().unwrap().push(told);
             })
             .build(),
         synckit::Endpoint::new(hub.clone()),
@@ -105,8 +108,8 @@ async fn what_is_left_is_told_too() {
     let left = SyncManager::builder(
         Replica::builder(b.clone())
             .with_resolver(ManualReview)
-            .with_conflict_hook(move |notice| {
-                if let ConflictNotice::Left { aggregate, .. } = notice {
+            .with_observer(move |notice: &Notice<'_>| {
+                if let Notice::ConflictLeft { aggregate, .. } = notice {
                     hook.lock().unwrap().push(aggregate.to_string());
                 }
             })

@@ -7,6 +7,7 @@ use synckit::{
     BoxTransport, Conflict, ConflictResolver, Endpoint, EventStore, FieldMerge, LastWriteWins, ManualReview,
     Replica, Result, RuleResolver, Rules, SyncManager,
     conflict::{Answer, Clash, Closure, Condition, Fingerprint, Rule, SharedResolver},
+    observe::Notice,
     plan::{Asked, Entropy, notes},
     store::{Facts, Needs, Note, NoteQuery, StoreExt},
 };
@@ -53,9 +54,10 @@ async fn a_conflict_left_for_a_person_is_handed_to_another_resolver_and_not_agai
     }
     let left = Arc::new(AtomicUsize::new(0));
     let count = left.clone();
-    let replica = Replica::builder(b.clone()).with_resolver(ManualReview).with_conflict_hook(move |_| {
-        count.fetch_add(1, Ordering::Relaxed);
-    });
+    let replica =
+        Replica::builder(b.clone()).with_resolver(ManualReview).with_observer(move |notice: &Notice<'_>| {
+            count.fetch_add(usize::from(matches!(notice, Notice::ConflictLeft { .. })), Ordering::Relaxed);
+        });
     SyncManager::new(replica.build(), Endpoint::new(hub.clone())).sync().await.unwrap();
     assert_eq!(left.load(Ordering::Relaxed), 0, "it has left them in another replica");
     let report = with(&b, &hub, LastWriteWins).sync().await.unwrap();

@@ -1,10 +1,10 @@
 //! `synckit serve`: a hub, over any number of protocols at once. `listen.rs` has the protocols, `settle.rs` the rules
-//! by which it settles conflicts, `backup.rs` backups on demand, `told.rs` says who calls.
+//! by which it settles conflicts, `backup.rs` backups on demand, `verbose.rs` says who calls.
 
 mod backup;
 mod listen;
 mod settle;
-mod told;
+mod verbose;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,7 +28,6 @@ use crate::tls::ServerCertificates;
 use backup::Backups;
 use listen::{Bound, Listen, Wires};
 use settle::Settling;
-use told::Told;
 
 /// Run a hub that replicas sync with
 #[derive(Debug, clap::Args)]
@@ -166,7 +165,7 @@ async fn serve(
     }
     let endpoint = Endpoint::new(store.clone());
     let endpoint = match output.is_verbose() {
-        true => BoxTransport::new(Told(endpoint)),
+        true => BoxTransport::new(endpoint.with_observer(verbose::say)),
         false => BoxTransport::new(endpoint),
     };
     let wires = Arc::new(wires);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use synckit::{
     BoxStore, BoxTransport, Direction, Error, ErrorKind, Filter, RefusedBy, SyncManager, SyncReport,
-    Transport, store::Renewal,
+    Transport, observe::Notice, store::Renewal,
 };
 
 use crate::adapters::transports;
@@ -179,7 +179,11 @@ async fn sync(
         .with_direction(args.direction())
         .with_filter(filter)
         .with_address(url)
-        .with_progress(move |report| shown.moved(report));
+        .with_observer(move |notice: &Notice<'_>| {
+            if let Notice::Progress(report) = notice {
+                shown.moved(report);
+            }
+        });
     if let Some(batch) = args.batch {
         builder = builder.with_batch_size(batch as usize);
     }

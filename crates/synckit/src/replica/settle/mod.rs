@@ -13,12 +13,12 @@ mod resolving;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Arc;
 
 use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NodeId, Position, Result};
-use synckit_plan::{Asked, Conflict, Received, Recount};
+use synckit_plan::{Asked, Received, Recount};
 use tokio::sync::mpsc;
 
+use crate::observe::{Notice, Observers};
 use crate::replica::Replica;
 use crate::report::ConflictReport;
 use batch::{Decisions, Verdict, decide_all};
@@ -27,42 +27,6 @@ pub(crate) use resolving::Resolving;
 
 /// The maximum number of batches that are decided ahead, and committed together.
 const TOGETHER: usize = 4;
-
-/// An event in the life of a conflict, for the conflict hook.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum ConflictNotice<'a> {
-    /// A rule matched.
-    RuleMatched {
-        /// The conflict.
-        conflict: &'a Conflict,
-        /// The rule.
-        rule: &'a str,
-    },
-    /// The conflict is settled, and the resolution is durable.
-    Settled {
-        /// The aggregate.
-        aggregate: &'a AggregateId,
-        /// The resolution.
-        resolution: &'a Event,
-    },
-    /// The conflict is left for a person.
-    Left {
-        /// The aggregate.
-        aggregate: &'a AggregateId,
-        /// The reason, if the resolver gave one.
-        reason: Option<&'a str>,
-    },
-    /// The conflict stays listed because the resolver, or its answer, failed.
-    Failed {
-        /// The aggregate.
-        aggregate: &'a AggregateId,
-        /// The failure.
-        error: &'a Error,
-    },
-}
-
-pub(crate) type ConflictHook = Arc<dyn Fn(&ConflictNotice<'_>) + Send + Sync>;
 
 /// What a sync must know about the commits that stored something.
 #[derive(Debug, Default)]
@@ -84,7 +48,11 @@ impl From<&Received> for Settled {
 impl<S: EventStore> Replica<S> {
     /// Hands the conflicts that wait to the resolver: those that were found or have changed since it was asked, or all
     /// that are listed if another one was asked. What was settled before an error is durable, and in the report.
-    pub(crate) async fn settle_all(&self, report: &mut ConflictReport) -> (Settled, Result<()>) {
+    pub(crate) async fn settle_all(
+        &self,
+        report: &mut ConflictReport,
+        observers: &Observers,
+    ) -> (Settled, Result<()>) {
         let _turn = self.inner.settling.lock().await;
         let listed = match self.listed().await {
             Ok(listed) if listed.needs_resolver() => listed,
@@ -98,7 +66,7 @@ impl<S: EventStore> Replica<S> {
         let (ready, decided) = mpsc::channel(TOGETHER);
         let all = listed.all();
         let (done, failed) = (Settled::default(), BTreeSet::new());
-        let mut settling = Settling { replica: self, report, done, listed, failed, clean: true };
+        let mut settling = Settling { replica: self, observers, report, done, listed, failed, clean: true };
         let decide = decide_all(self.store(), &self.settings().resolving, all, ready);
         let mut ended = {
             let mut committed = pin!(settling.commit_decided(decided));
@@ -119,6 +87,7 @@ impl<S: EventStore> Replica<S> {
 /// One pass over the conflicts that wait.
 struct Settling<'a, S> {
     replica: &'a Replica<S>,
+    observers: &'a Observers,
     report: &'a mut ConflictReport,
     done: Settled,
     listed: Listed,
@@ -196,7 +165,7 @@ impl<S: EventStore> Settling<'_, S> {
                 // No two sides fit into one clock. Both stand, and nothing has failed.
                 ErrorKind::TooLarge => {
                     let reason = Some(error.message());
-                    self.notify(&ConflictNotice::Left { aggregate: &aggregate, reason });
+                    self.observers.tell(Notice::ConflictLeft { aggregate: &aggregate, reason });
                     self.report.leave(aggregate, false, reason.map(str::to_owned));
                 }
                 _ => self.fail(aggregate, &error),
@@ -212,12 +181,12 @@ impl<S: EventStore> Settling<'_, S> {
                 }
             };
             if let Some(rule) = &rule {
-                self.notify(&ConflictNotice::RuleMatched { conflict, rule });
+                self.observers.tell(Notice::RuleMatched { conflict, rule });
             }
             match resolution {
                 Ok(Some(resolution)) => settled.push((resolution, by)),
                 Ok(None) => {
-                    self.notify(&ConflictNotice::Left { aggregate, reason: reason.as_deref() });
+                    self.observers.tell(Notice::ConflictLeft { aggregate, reason: reason.as_deref() });
                     self.report.leave(aggregate.clone(), false, reason);
                     left.push((aggregate.clone(), waiting.remove(aggregate)));
                 }
@@ -242,8 +211,8 @@ impl<S: EventStore> Settling<'_, S> {
         // A resolution has seen all heads. If another event arrived in the meantime, the conflict stays listed.
         let about: Vec<_> =
             resolutions.iter().map(|event| (event.id.clone(), event.aggregate_id.clone())).collect();
-        // Copied only if there is a hook to call.
-        let told = self.replica.settings().conflict_hook.as_ref().map(|_| resolutions.clone());
+        // Copied only for observers.
+        let observed = (!self.observers.is_empty()).then(|| resolutions.clone());
         let received = self.replica.store().commit(self.replica.receive(None, resolutions)?).await?;
         let stored = Settled::from(&received);
         self.done.head = stored.head.max(self.done.head);
@@ -255,9 +224,9 @@ impl<S: EventStore> Settling<'_, S> {
                 None => {
                     self.report.settled += 1;
                     *self.report.settled_by.entry(by).or_default() += 1;
-                    if let Some(told) = &told {
-                        let (aggregate, resolution) = (&aggregate, &told[index]);
-                        self.notify(&ConflictNotice::Settled { aggregate, resolution });
+                    if let Some(observed) = &observed {
+                        let (aggregate, resolution) = (&aggregate, &observed[index]);
+                        self.observers.tell(Notice::ConflictSettled { aggregate, resolution });
                     }
                 }
                 Some(refused) => {
@@ -273,15 +242,9 @@ impl<S: EventStore> Settling<'_, S> {
 
     fn fail(&mut self, aggregate: AggregateId, error: &Error) {
         tracing::warn!(%aggregate, %error, "a conflict could not be settled and stays listed");
-        self.notify(&ConflictNotice::Failed { aggregate: &aggregate, error });
+        self.observers.tell(Notice::ConflictFailed { aggregate: &aggregate, error });
         self.report.leave(aggregate.clone(), true, Some(error.to_string()));
         self.failed.insert(aggregate);
         self.clean = false;
-    }
-
-    fn notify(&self, notice: &ConflictNotice<'_>) {
-        if let Some(hook) = &self.replica.settings().conflict_hook {
-            hook(notice);
-        }
     }
 }
