@@ -146,6 +146,7 @@ impl GrpcExchange {
         }
         let number = self.calls.next();
         number.put(request.headers_mut());
+        self.config.call_headers.add(request.headers_mut());
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = pool.request(request).await.map_err(|error| {
             let connecting = error.is_connect();

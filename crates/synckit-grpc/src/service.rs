@@ -18,6 +18,7 @@ use synckit_wire::{Encode, Format, ReceivedPush};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
+use tracing::{Instrument, Span};
 
 use crate::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, accepted_coding, coding_of};
 use crate::deadline::deadline;
@@ -56,6 +57,12 @@ impl<T: Transport> GrpcService<T> {
         GrpcService(self.0.with_config(config))
     }
 
+    /// Serves each call within the span that this function makes from its headers: see
+    /// [`Service::with_span`](synckit_remote::Service::with_span).
+    pub fn with_span(self, span: impl Fn(&HeaderMap) -> Span + Send + Sync + 'static) -> Self {
+        GrpcService(self.0.with_span(span))
+    }
+
     /// Returns its limits and timeouts.
     pub fn config(&self) -> &ServerConfig {
         self.0.config()
@@ -75,7 +82,9 @@ impl<T: Transport> GrpcService<T> {
             return answer;
         }
         let path = parts.uri.path();
-        let mut answer = self.try_answer(path, &parts.headers, body).await.unwrap_or_else(|error| {
+        let span = self.0.span(&parts.headers);
+        let answer = self.try_answer(path, &parts.headers, body).instrument(span).await;
+        let mut answer = answer.unwrap_or_else(|error| {
             report(path, &error);
             let mut answer = accepted(Coding::Identity, Body::empty());
             answer.headers_mut().extend(status::failed(error));

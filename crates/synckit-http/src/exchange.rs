@@ -191,6 +191,7 @@ impl HttpExchange {
         }
         let number = self.calls.next();
         number.put(request.headers_mut());
+        self.config.call_headers.add(request.headers_mut());
         let mut answer = pin!(way.pool.request(request));
         loop {
             let deadline = progress.last() + timeouts.idle();

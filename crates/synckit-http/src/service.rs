@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_TYPE, VARY};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
@@ -18,6 +18,7 @@ use synckit_net::BoxError;
 use synckit_remote::{CallNumber, DIGEST, Digest, Method, Packed, ServerConfig, Service};
 use synckit_wire::{Encode, Format};
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 use crate::compression::ACCEPTED;
 use crate::format::{media_type, of_answer, stream_type};
@@ -60,6 +61,13 @@ impl<T: Transport> HttpService<T> {
         self
     }
 
+    /// Serves each call within the span that this function makes from its headers: see
+    /// [`Service::with_span`](synckit_remote::Service::with_span).
+    pub fn with_span(mut self, span: impl Fn(&HeaderMap) -> Span + Send + Sync + 'static) -> Self {
+        self.service = self.service.with_span(span);
+        self
+    }
+
     /// Returns its limits and timeouts.
     pub fn config(&self) -> &ServerConfig {
         self.service.config()
@@ -78,7 +86,9 @@ impl<T: Transport> HttpService<T> {
             return routes.answer(request, self.service.admission()).await;
         }
         let (format, number) = (of_answer(request.headers()), CallNumber::in_headers(request.headers()));
-        let mut answer = self.try_answer(request, format).await.unwrap_or_else(|problem| {
+        let span = self.service.span(request.headers());
+        let answer = self.try_answer(request, format).instrument(span).await;
+        let mut answer = answer.unwrap_or_else(|problem| {
             problem.answer(&path, media_type(format), ACCEPTED, |error| error.encode(format))
         });
         number.put(answer.headers_mut());

@@ -14,6 +14,7 @@ use synckit_net::{ClientTls, Coding, Connector, Counts, Protocol, Proxy};
 use synckit_wire::WireLimits;
 
 use crate::address::Address;
+use crate::trace::CallHeaders;
 
 /// How long one side waits for the other, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +147,9 @@ pub struct ClientConfig {
     /// Whom to trust, and what to show, if the URL asks for TLS.
     #[serde(default)]
     pub tls: ClientTls,
+    /// What adds headers to each call: see [`ClientConfig::with_call_headers`].
+    #[serde(skip)]
+    pub call_headers: CallHeaders,
 }
 
 fn yes() -> bool {
@@ -173,6 +177,7 @@ impl ClientConfig {
             proxy: None,
             proxy_from_environment: false,
             tls: ClientTls::default(),
+            call_headers: CallHeaders::default(),
         }
     }
 
@@ -216,6 +221,30 @@ impl ClientConfig {
     /// Sends this token with every call, as a bearer token. It is kept out of `Debug` and of errors.
     pub fn with_bearer(self, token: &str) -> Self {
         self.with_header(AUTHORIZATION.as_str(), format!("Bearer {token}"))
+    }
+
+    /// Calls a function for each call, within its span, that adds headers: the context of a trace, such as `traceparent`.
+    /// A server reads it in the function given to [`Service::with_span`](crate::Service::with_span).
+    ///
+    /// ```
+    /// use http::{HeaderName, HeaderValue};
+    /// use synckit_remote::ClientConfig;
+    ///
+    /// /// Returns the context of the current span, as a tracing system knows it.
+    /// fn context() -> Option<String> {
+    ///     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
+    /// }
+    ///
+    /// let config = ClientConfig::new("https://hub.example").with_call_headers(|headers| {
+    ///     if let Some(value) = context().and_then(|context| HeaderValue::try_from(context).ok()) {
+    ///         headers.insert(HeaderName::from_static("traceparent"), value);
+    ///     }
+    /// });
+    /// # let _ = config;
+    /// ```
+    pub fn with_call_headers(mut self, add: impl Fn(&mut HeaderMap) + Send + Sync + 'static) -> Self {
+        self.call_headers = CallHeaders::new(add);
+        self
     }
 
     /// Connects through this proxy, such as `http://user:password@proxy.example:3128`. Its credentials are kept out of

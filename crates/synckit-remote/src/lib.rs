@@ -8,6 +8,7 @@
 //! - [`Admission`], [`Arrival`], [`Turn`]: room for calls that arrive and that run, and their deadlines
 //! - [`Method`], [`Packed`], [`Digest`]: a call's name, a message on the wire, and what shows that it was damaged there
 //! - [`ClientConfig`], [`ServerConfig`], [`Timeouts`]: what a deployment sets
+//! - [`CallHeaders`]: the context of a trace in the headers of calls
 //! - [`Address`]: the URL of a server
 //! - [`foreign`], [`damaged`], [`report`], [`with_delay`]: what is not an answer of a peer, and errors that this side
 //!   answers with
@@ -27,6 +28,7 @@ mod packing;
 mod pump;
 mod serve;
 mod service;
+mod trace;
 
 pub use address::Address;
 pub use admission::{Admission, Arrival, Turn};
@@ -41,3 +43,4 @@ pub use method::Method;
 pub use pump::{Beat, Pump};
 pub use serve::{Answer, Serve, serve, serve_tls};
 pub use service::Service;
+pub use trace::CallHeaders;

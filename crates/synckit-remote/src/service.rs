@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use synckit_core::{Error, ErrorKind, PullRequest, Result, Transport};
 use synckit_wire::{Decode, Encode, Format, ReceivedPush};
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::admission::Admission;
 use crate::config::ServerConfig;
@@ -13,6 +15,7 @@ use crate::health::Health;
 use crate::message::Packed;
 use crate::method::Method;
 use crate::pump::Pump;
+use crate::trace::SpanOf;
 
 /// A transport and its limits. Clones share both.
 ///
@@ -29,6 +32,7 @@ pub struct Service<T> {
     transport: Arc<T>,
     admission: Admission,
     health: Arc<Health>,
+    span: Option<SpanOf>,
 }
 
 impl<T: Transport> Service<T> {
@@ -38,6 +42,7 @@ impl<T: Transport> Service<T> {
             transport: Arc::new(transport),
             admission: Admission::new(ServerConfig::default()),
             health: Arc::default(),
+            span: None,
         }
     }
 
@@ -51,6 +56,18 @@ impl<T: Transport> Service<T> {
     pub fn with_closing(mut self, closing: watch::Receiver<bool>) -> Self {
         self.admission = self.admission.with_closing(closing);
         self
+    }
+
+    /// Serves each call within the span that this function makes from its headers. What the client has put there with
+    /// [`ClientConfig::with_call_headers`](crate::ClientConfig::with_call_headers) makes that span part of its trace.
+    pub fn with_span(mut self, span: impl Fn(&HeaderMap) -> Span + Send + Sync + 'static) -> Self {
+        self.span = Some(Arc::new(span));
+        self
+    }
+
+    /// Returns the span in which a call with these headers is served.
+    pub fn span(&self, headers: &HeaderMap) -> Span {
+        self.span.as_ref().map_or_else(Span::none, |span| span(headers))
     }
 
     /// Returns its limits and timeouts.
@@ -133,6 +150,7 @@ impl<T> Clone for Service<T> {
             transport: self.transport.clone(),
             admission: self.admission.clone(),
             health: self.health.clone(),
+            span: self.span.clone(),
         }
     }
 }

@@ -47,6 +47,15 @@ impl Watch {
         after: Position,
         look: impl Fn() -> F,
     ) -> Result<Position> {
+        let known = growth.last();
+        if known > after {
+            // Somebody may have set the log back, and then this would not wait at all.
+            let found = look().await?;
+            if found > after {
+                return Ok(found);
+            }
+            growth.found(known, found);
+        }
         let turn = tokio::select! {
             biased;
             moved = growth.moved(after) => return moved,
@@ -54,7 +63,8 @@ impl Watch {
         };
         let wake = self.wake.get_or_init(|| self.path.as_deref().and_then(Wake::of)).as_ref();
         let moved = loop {
-            growth.grown_to(look().await?);
+            let known = growth.last();
+            growth.found(known, look().await?);
             tokio::select! {
                 biased;
                 moved = growth.moved(after) => break moved,

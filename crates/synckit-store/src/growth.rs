@@ -39,6 +39,16 @@ impl Growth {
         });
     }
 
+    /// Takes over what was found to be the last position after `known` was taken for it. It is less only if somebody has
+    /// set the log back.
+    pub fn found(&self, known: Position, position: Position) {
+        self.0.send_if_modified(|state| {
+            let before = state.last;
+            state.last = if before == known { position } else { before.max(position) };
+            state.last > before
+        });
+    }
+
     /// Returns the last position that is known here.
     pub fn last(&self) -> Position {
         self.0.borrow().last
@@ -76,6 +86,18 @@ pub fn closed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_was_set_back_ends_earlier_unless_it_has_grown_meanwhile() {
+        let growth = Growth::new(5);
+        growth.found(5, 2);
+        assert_eq!(growth.last(), 2);
+        growth.grown_to(4);
+        growth.found(2, 1);
+        assert_eq!(growth.last(), 4);
+        growth.found(2, 6);
+        assert_eq!(growth.last(), 6);
+    }
 
     #[tokio::test]
     async fn whoever_waits_is_woken_by_growth_and_by_the_end() {

@@ -14,6 +14,7 @@
 //! - [`samples`]: nodes, authors and events for tests
 //! - [`flips`]: files in which a bit flipped
 //! - [`plans`]: planners, plans and the contents of a store, for tests of a store
+//! - [`Spans`]: the spans that code makes
 //! - [`Rng`]: seeded random numbers
 
 mod case;
@@ -34,6 +35,7 @@ mod rule;
 pub mod samples;
 pub mod scenario;
 pub mod sim;
+mod spans;
 pub mod store_suite;
 pub mod transport_suite;
 mod wire;
@@ -45,6 +47,7 @@ pub use in_process::InProcess;
 pub use resolver::{Asymmetry, check_resolver};
 pub use rng::Rng;
 pub use rule::Rule;
+pub use spans::Spans;
 #[doc(hidden)]
 pub use synckit_core as __core;
 pub use wire::{Loopback, Server, Stopped, WireFixture};

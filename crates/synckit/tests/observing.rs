@@ -6,9 +6,7 @@ use std::time::Duration;
 use synckit::observe::Notice;
 use synckit::{Direction, Endpoint, EventStore, NewEvent, NodeId, Replica, RetryPolicy, SyncManager};
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
-use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport, Spans};
 
 type Told = Arc<Mutex<Vec<String>>>;
 
@@ -151,25 +149,12 @@ async fn the_hub_is_told_who_stays_and_who_leaves() {
     assert!(here.iter().any(|line| line == "pulled 1 pushed 0"), "{here:?}");
 }
 
-/// Writes down which span is in which.
-struct Spans(Told);
-
-impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for Spans {
-    fn on_new_span(&self, _: &tracing::span::Attributes<'_>, id: &tracing::Id, context: Context<'_, S>) {
-        let path = context.span(id).expect("it is new").scope().from_root().map(|span| span.name());
-        let path: Vec<&str> = path.collect();
-        self.0.lock().expect("nobody panics here").push(path.join(" > "));
-    }
-}
-
 #[tokio::test]
 async fn a_sync_a_call_and_what_serves_it_are_spans() {
-    let spans = Told::default();
-    let layers = tracing_subscriber::registry().with(Spans(spans.clone()));
-    let _here = tracing::subscriber::set_default(layers);
+    let spans = Spans::here();
     let manager = SyncManager::new(store("a"), Endpoint::new(store("hub")));
     manager.replica().record([note("by a")]).await.expect("recorded");
     manager.sync().await.expect("syncs");
     let call = ["sync > call", "sync > call > serve"];
-    assert_eq!(taken(&spans), [&["sync"][..], &call, &call, &call].concat(), "hello, pull, push");
+    assert_eq!(spans.taken(), [&["sync"][..], &call, &call, &call].concat(), "hello, pull, push");
 }

@@ -1,16 +1,21 @@
 //! Every call through the real client and server, and every error.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use http::{HeaderName, HeaderValue};
+use synckit::Endpoint;
 use synckit_core::{
     BoxTransport, Cursor, Error, ErrorKind, HelloRequest, Mark, MissingRequest, PullRequest, Scope, Transport,
 };
-use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, serve};
+use synckit_remote::{Client, ClientConfig, Exchange, ServerConfig, Service, serve};
 use tokio::net::TcpListener;
+use tracing::Instrument;
 
 use super::requests::{caller, event, events, hello, ids, kind, page, pull, push, store};
-use super::{Running, Wire, service, short};
+use super::{Running, Wire, hub, service, short};
+use crate::spans::Spans;
 
 /// Each call reaches the transport behind the server, and its answer comes back.
 pub async fn hello_pull_push_and_missing_arrive_and_are_answered<W: Wire>() {
@@ -218,6 +223,32 @@ pub async fn headers_are_sent_and_not_shown<W: Wire>() {
         let error = bad.expect_err("no header");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
+}
+
+/// The context of a trace crosses the wire, and a call is served in the span that is made from it.
+pub async fn the_context_of_a_trace_crosses_the_wire<W: Wire>() {
+    const CONTEXT: HeaderName = HeaderName::from_static("traceparent");
+    let spans = Spans::here();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let service = Service::new(Endpoint::new(hub::store("hub"))).with_span(move |headers| {
+        log.lock().unwrap().push(headers.get(CONTEXT).cloned());
+        tracing::info_span!("made from it")
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("{}{}", W::Exchange::PROTOCOL.plain, listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, W::Service::from(service), std::future::pending()));
+    let config = ClientConfig::new(url).with_call_headers(|headers| {
+        let span = tracing::Span::current();
+        let name = span.metadata().map_or("none", |metadata| metadata.name());
+        headers.insert(CONTEXT, HeaderValue::from_static(name));
+    });
+    let client = Client::<W::Exchange>::with_config(config).unwrap();
+    let missing = MissingRequest { caller: caller(), ids: vec!["a".parse().unwrap()] };
+    let call = client.missing(missing).instrument(tracing::info_span!("the caller's"));
+    assert_eq!(call.await.unwrap().ids.len(), 1);
+    assert_eq!(*seen.lock().unwrap(), [Some(HeaderValue::from_static("the caller's"))]);
+    assert_eq!(spans.taken(), ["the caller's", "made from it", "made from it > serve"]);
 }
 
 /// Checks that a service works however it is mounted, with a client of it at this URL.

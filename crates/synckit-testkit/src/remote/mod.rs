@@ -81,6 +81,7 @@ macro_rules! remote_conformance {
             calls: nobody_there_is_unavailable_and_says_what_to_check;
             calls: a_client_finds_its_server_again;
             calls: headers_are_sent_and_not_shown;
+            calls: the_context_of_a_trace_crosses_the_wire;
             limits: hello_names_the_stricter_limits_of_endpoint_and_wire;
             limits: a_batch_above_what_the_client_may_send_is_too_large;
             limits: an_answer_above_what_the_client_takes_is_too_large;

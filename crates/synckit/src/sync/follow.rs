@@ -158,6 +158,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let reached = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
         let is_empty = page.events.is_empty() && page.unreadable.is_empty();
         if is_empty && page.next.store() == peer.store && page.next.position() <= reached {
+            let head = self.store.head().await?;
+            if head.store != peer.caller.store || head.position < peer.push.position {
+                // The log was set back, or took a fresh id. The next hello shows what follows from that.
+                return Ok(false);
+            }
             eye.still_together(self.replica.now());
             return Ok(true);
         }
