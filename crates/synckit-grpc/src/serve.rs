@@ -74,6 +74,6 @@ impl Answer for GrpcRoutes {
             .initial_connection_window_size(1 << 20)
             .max_send_buf_size(64 << 10)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-        run_connection(connection, &mut closing, |connection| connection.graceful_shutdown()).await;
+        run_connection(Box::pin(connection), &mut closing, |connection| connection.graceful_shutdown()).await;
     }
 }

@@ -54,6 +54,6 @@ impl<T: Transport> Answer for HttpService<T> {
             .max_headers(64)
             .max_buf_size(64 << 10)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self));
-        run_connection(connection, &mut closing, |connection| connection.graceful_shutdown()).await;
+        run_connection(Box::pin(connection), &mut closing, |connection| connection.graceful_shutdown()).await;
     }
 }

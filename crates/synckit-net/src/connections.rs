@@ -58,7 +58,8 @@ impl Connections {
                 () = &mut shutdown => return,
                 Some(_) = self.tasks.join_next() => {}
                 (stream, slot) = next(&listener, &self.slots) => {
-                    let serving = serve(stream);
+                    // In a box: passed on by value, it would take its room twice.
+                    let serving = Box::pin(serve(stream));
                     self.tasks.spawn(async move {
                         serving.await;
                         drop(slot);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Display;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
 use synckit_core::{Error, ErrorKind, Result};
@@ -64,7 +64,8 @@ impl Entrance {
         let Some(acceptor) = &self.acceptor else {
             return Some(Box::new(stream));
         };
-        let handshake = async { acceptor.accept(self.turn_away_plain(stream).await?).await };
+        // In a box, which is gone when the connection is open.
+        let handshake = Box::pin(async { acceptor.accept(self.turn_away_plain(stream).await?).await });
         let accepted = tokio::select! {
             accepted = timeout(self.limit, handshake) => accepted,
             () = raised(closing) => return None,
@@ -112,17 +113,18 @@ impl fmt::Debug for Entrance {
 }
 
 /// Runs a connection to its end. When the flag is raised, `finish` asks it to end after its current work.
+///
+/// The connection is in a box: each future that it passes through by value would have room for one more.
 pub async fn run_connection<C, E>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     closing: &mut watch::Receiver<bool>,
     finish: impl FnOnce(Pin<&mut C>),
 ) where
     C: Future<Output = Result<(), E>>,
     E: Display,
 {
-    let mut connection = pin!(connection);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
+        result = &mut connection => result,
         () = raised(closing) => {
             finish(connection.as_mut());
             connection.await

@@ -204,7 +204,8 @@ impl EventStore for SqliteStore {
     /// tells that the file has changed, within milliseconds. Where the file system does not tell, it looks every quarter
     /// second. One looks for all who wait.
     async fn moved(&self, after: Position) -> Result<Position> {
-        let look = || async { Ok(self.head().await?.position) };
+        // In a box, because many wait and one looks.
+        let look = || Box::pin(async { Ok(self.head().await?.position) });
         self.0.blame("moved", self.0.watch.moved(&self.0.growth, after, look).await)
     }
 

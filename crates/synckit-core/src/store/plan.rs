@@ -37,7 +37,7 @@ pub struct Facts {
     pub held: HashMap<EventId, Held>,
     /// The positions of events that the store holds, but cannot read because their rows are damaged, by id.
     pub damaged: HashMap<EventId, Position>,
-    /// The ids of the events that the dots name.
+    /// The ids of the events that the dots name, also of those whose rows are damaged.
     pub dots: HashMap<Dot, EventId>,
     /// The values in the notebook, by key.
     pub notes: HashMap<String, Vec<u8>>,

@@ -1,23 +1,23 @@
 //! The serving side of a sync, in front of a store.
 
-// - this file: `Endpoint`, its settings, pushes and subscriptions
+// - this file: `Endpoint`, its settings, and pushes
 // - `hello.rs`: the response to a hello
+// - `subscription.rs`: what a subscriber gets
 // - `served.rs`: notices of the calls that it serves
 // - `page.rs`: pages of the log; `tail.rs`: its end, read once for all subscriptions
 
 mod hello;
 mod page;
 mod served;
+mod subscription;
 mod tail;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use futures_util::stream;
 use synckit_core::{
-    Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
+    Caller, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
     MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
     RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
 };
@@ -28,11 +28,8 @@ use crate::access::Access;
 use crate::environment::{Environment, SystemEnvironment, entropy};
 use crate::observe::{Call, Notice, Observer, Observers};
 use crate::sync::HandedOut;
-use served::Subscriber;
-use tail::{Tail, Why};
-
-/// How long a subscription may be silent. Then it sends a sign of life, and looks for events that nobody announced.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+use subscription::Subscription;
+use tail::Tail;
 
 /// The serving side of a sync: a store as a [`Transport`]. Clones share the store.
 ///
@@ -168,15 +165,6 @@ impl<S: EventStore> Endpoint<S> {
         denied
     }
 
-    /// Waits until the log has grown beyond a position, or a heartbeat is due.
-    async fn moved(&self, after: Position) -> Why {
-        tokio::select! {
-            // If this fails, reading the next page also fails, and reports why.
-            _ = self.store.moved(after) => Why::Growth,
-            () = tokio::time::sleep(HEARTBEAT) => Why::Heartbeat,
-        }
-    }
-
     fn check_batch(&self, events: usize) -> Result<()> {
         if events <= self.limits.batch_events {
             return Ok(());
@@ -231,29 +219,7 @@ impl<S: EventStore> Endpoint<S> {
         }
         // The first page is read here, so that a cursor of another log is reported as an error of the call.
         let first = self.live_page(&request).await?;
-        let subscriber = Subscriber::new(self.observers.clone(), request.caller.clone());
-        let state = Some((self.clone(), request, Some(first), false, subscriber));
-        Ok(Box::pin(stream::unfold(state, |state| async {
-            let (endpoint, mut request, ready, more, mut subscriber) = state?;
-            let page = match ready {
-                Some(page) => Ok(page),
-                None => {
-                    let reached = request.cursor.as_ref().map_or(0, Cursor::position);
-                    let why = if more { Why::Growth } else { endpoint.moved(reached).await };
-                    // In a box, so that one that waits takes no room for what reading takes.
-                    Box::pin(endpoint.next_page(&request, why)).await
-                }
-            };
-            subscriber.sends(&page);
-            match page {
-                Ok(page) => {
-                    request.cursor = Some(page.next.clone());
-                    let more = page.more;
-                    Some((Ok(page), Some((endpoint, request, None, more, subscriber))))
-                }
-                Err(error) => Some((Err(error), None)),
-            }
-        })))
+        Ok(Subscription::new(self.clone(), request, first).pages())
     }
 }
 

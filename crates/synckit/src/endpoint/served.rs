@@ -1,11 +1,9 @@
-//! Notices of the calls and subscriptions that an endpoint serves.
+//! Notices of the calls that an endpoint serves.
 
 use std::future::Future;
 
 use futures_util::FutureExt;
-use synckit_core::{
-    Caller, Error, HelloResponse, MissingResponse, PageStream, PullResponse, PushResponse, Result,
-};
+use synckit_core::{Caller, HelloResponse, MissingResponse, PageStream, PullResponse, PushResponse, Result};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -64,42 +62,5 @@ impl Observers {
         let (took, error) = (begun.elapsed(), answer.as_ref().err());
         self.tell(Notice::Served { call, caller, received, sent, refused, took, error });
         answer
-    }
-}
-
-/// A subscription. Notifies observers that it has begun, and that it has ended.
-pub(super) struct Subscriber {
-    observers: Observers,
-    caller: Caller,
-    since: Instant,
-    sent: usize,
-    ended: bool,
-}
-
-impl Subscriber {
-    pub(super) fn new(observers: Observers, caller: Caller) -> Self {
-        observers.tell(Notice::Subscribed { caller: &caller });
-        Subscriber { observers, caller, since: Instant::now(), sent: 0, ended: false }
-    }
-
-    /// Counts what is sent.
-    pub(super) fn sends(&mut self, page: &Result<PullResponse>) {
-        match page {
-            Ok(page) => self.sent += page.events.len(),
-            Err(error) => self.end(Some(error)),
-        }
-    }
-
-    fn end(&mut self, error: Option<&Error>) {
-        if !std::mem::replace(&mut self.ended, true) {
-            let (caller, sent, lasted) = (&self.caller, self.sent, self.since.elapsed());
-            self.observers.tell(Notice::Unsubscribed { caller, sent, lasted, error });
-        }
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        self.end(None);
     }
 }
