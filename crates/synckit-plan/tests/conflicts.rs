@@ -36,6 +36,27 @@ fn live(log: &[Event]) -> Vec<String> {
     history.live().map(|event| event.id.to_string()).collect()
 }
 
+/// Two copies of a store have authored under one name. An event of one copy counts as having seen an event of the other
+/// under a lower counter, but not what that one had seen.
+#[test]
+fn heads_are_the_same_in_any_order_where_a_copy_has_authored_too() {
+    let cause = on_top_of("a", 1, &[]);
+    let of_one_copy = on_top_of("x", 9, &[&cause]);
+    let mut of_the_other = on_top_of("x", 12, &[]);
+    of_the_other.time = Timestamp::after(1_000, [of_one_copy.time]);
+    assert!(of_the_other.has_seen(&of_one_copy) && !of_the_other.has_seen(&cause));
+    for at in 0..3 {
+        let mut log = vec![&cause, &of_one_copy];
+        log.insert(at, &of_the_other);
+        let mut heads = Heads::default();
+        log.iter().for_each(|event| heads.add(event));
+        let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+        assert_eq!(ids, ["x:12"], "it came at place {at}");
+        let log: Vec<Event> = log.into_iter().cloned().collect();
+        assert!(Conflict::in_history(log).expect("readable").is_none());
+    }
+}
+
 #[test]
 fn a_kept_branch_stands_with_what_it_had_seen() {
     let base = on_top_of("a", 1, &[]);

@@ -118,10 +118,14 @@ impl Heads {
             return;
         }
         let stamp = Stamp::of(event);
-        if self.heads.iter().any(|head| head.id == event.id || head.stamp().has_seen(&stamp)) {
+        if self.contains(&event.id) {
             return;
         }
+        // What has seen it need not have seen what it has seen: a dot of its author may have named another event.
         self.heads.retain(|head| !stamp.has_seen(&head.stamp()));
+        if self.heads.iter().any(|head| head.stamp().has_seen(&stamp)) {
+            return;
+        }
         self.insert(Head::of(event));
         // Of two that have not seen each other, both lead.
         if self.heads.len() > 2 && self.heads.iter().any(|head| head.dot.is_none()) {
