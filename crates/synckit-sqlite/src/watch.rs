@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use synckit_core::{Position, Result};
@@ -25,6 +26,8 @@ const GATHER: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     turn: Mutex<()>,
+    /// The position beyond which the log was taken to be when somebody asked last.
+    answered: AtomicU64,
     /// The file that every commit changes.
     path: Option<PathBuf>,
     /// What wakes the one who looks, from the first wait on.
@@ -48,8 +51,8 @@ impl Watch {
         look: impl Fn() -> F,
     ) -> Result<Position> {
         let known = growth.last();
-        if known > after {
-            // Somebody may have set the log back, and then this would not wait at all.
+        if known > after && self.answered.swap(after, Ordering::Relaxed) == after {
+            // Whoever asks again has found nothing: somebody may have set the log back.
             let found = look().await?;
             if found > after {
                 return Ok(found);
@@ -92,9 +95,19 @@ async fn changed(wake: Option<&Wake>) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_again_waits_if_the_log_was_set_back() {
+        let (watch, growth, there) = (Watch::default(), Growth::new(9), AtomicU64::new(5));
+        let look = || async { Ok(there.load(Ordering::Relaxed)) };
+        assert_eq!(watch.moved(&growth, 7, look).await.expect("as far as is known"), 9);
+        let again = tokio::time::timeout(POLL * 3, watch.moved(&growth, 7, look)).await;
+        assert!(again.is_err() && growth.last() == 5, "it waits");
+        there.store(8, Ordering::Relaxed);
+        assert_eq!(watch.moved(&growth, 7, look).await.expect("it has grown"), 8);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_hundred_who_wait_look_as_often_as_one() {
