@@ -7,9 +7,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::Span;
 
+type Add = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
+
 /// What adds headers to each call. Two are equal if they are clones.
 #[derive(Clone, Default)]
-pub struct CallHeaders(Option<Arc<dyn Fn(&mut HeaderMap) + Send + Sync>>);
+pub struct CallHeaders(Option<Add>);
 
 impl CallHeaders {
     pub(crate) fn new(add: impl Fn(&mut HeaderMap) + Send + Sync + 'static) -> Self {
