@@ -32,7 +32,7 @@ mod sync;
 
 pub use access::{Access, OwnEvents};
 pub use adapters::{Adapters, StoreTarget};
-pub use digest::{Digest, SetHash};
+pub use digest::Digest;
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
 pub use replica::{PeerStatus, Replica, ReplicaBuilder, Status};
@@ -69,6 +69,7 @@ pub mod stay {
 
 /// The contract of stores, and more calls for users of a store.
 pub mod store {
+    pub use crate::digest::SetHash;
     pub use synckit_core::{
         BoxPlanner, BoxStore, Cursor, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs,
         Note, NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,

@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn checked(log: Vec<Event>, reference: &Reference) -> (Checked, usize) {
-        let hash = synckit::SetHash::default();
+        let hash = synckit::store::SetHash::default();
         let digest = Digest { events: log.len() as u64, set: hash, view: hash };
         let log = Log { name: "a", events: log, digest, conflicts: 0, refused: 0 };
         let mut checked = Checked { causal_order_kept: true, ..Checked::default() };
