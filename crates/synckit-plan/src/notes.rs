@@ -20,6 +20,8 @@
 //! | `pull/<peer>/<filter>` | [`PullNote`]: how far the peer's log has been pulled |
 //! | `push/<peer>/<filter>` | [`PushNote`]: how far the local log has been pushed |
 //! | `pushed/<caller>/<filter>` | [`Pushed`](crate::Pushed): how far a caller says it has pushed here, as text |
+//! | `callers` | the number of callers with such a note, as text; absent before the first |
+//! | `turn/<peer>` | the exchange with a peer that stored something last: a random number, as text |
 //! | `last/<filter>`, `last/<filter>/<address>` | the peer that a filter was last synced with, in all or at an address: a store id as JSON text |
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
 //! | `refused/here/<peer>/<event>` | [`RefusedNote`]: a foreign event that could not be stored |
@@ -64,6 +66,10 @@ pub const ASKED: &str = "asked";
 pub const REFUSED_HERE: &str = "refused/here/";
 /// The prefix of the keys of local events that a peer refused.
 pub const REFUSED_BY_PEERS: &str = "refused/peer/";
+/// The prefix of the keys of how far callers say they have pushed here.
+pub const PUSHED: &str = "pushed/";
+/// The key of the number of callers with such a note.
+pub const CALLERS: &str = "callers";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
@@ -137,7 +143,12 @@ pub fn turn(peer: StoreId) -> String {
 
 /// Returns the key of how far a caller says it has pushed here.
 pub fn pushed(caller: StoreId, filter: &str) -> String {
-    format!("pushed/{caller}/{filter}")
+    format!("{PUSHED}{caller}/{filter}")
+}
+
+/// Returns the caller that such a key names.
+pub(crate) fn caller(pushed: &str) -> &str {
+    pushed.split('/').nth(1).unwrap_or_default()
 }
 
 /// Returns the key of the peer that a filter was last synced with, or that it was last synced with at an address.

@@ -1,11 +1,13 @@
 //! The place in a caller's log up to which it has pushed, as kept here.
 //!
-//! Callers choose their filters, so the number of filters that are kept of each is bounded. Places do not expire: a place
-//! is evidence, by which a copy of the caller's log is recognised however late it comes.
+//! Callers choose their filters and their store ids, so the number of filters that are kept of each is bounded, and so is
+//! the number of callers. Below these bounds places do not expire: a place is evidence, by which a copy of the caller's
+//! log is recognised however late it comes. A caller whose place is gone is a stranger again: it offers what it has.
 //!
 //! What a caller pushes counts as held by it. If a copy of it pushes while this store syncs with it from its own side, that
 //! would leave out what came from the copy. So a push ends the turn of such an exchange, which starts over with a hello.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +40,10 @@ impl Pushed {
     /// The maximum number of filters of one caller that are kept. Of more, those that were pushed with least recently
     /// go, except for the one with the furthest place.
     pub const MAX_FILTERS: usize = 256;
+
+    /// The number of callers that are kept, within a few. Beyond it one goes for each that comes: of about two dozen at
+    /// random, the one that pushed least recently.
+    pub const MAX_CALLERS: u64 = 100_000;
 }
 
 impl fmt::Display for Pushed {
@@ -89,27 +95,62 @@ impl OnRecord {
             .with("believed", place(&self.from)))
     }
 
-    /// Puts the place on record, and takes off the record what is too much of this caller. Returns the note.
-    pub(crate) fn put(self, facts: &Facts, now: u64, plan: &mut Plan) -> Result<Option<Note>> {
-        let caller = self.of_caller();
-        let OnRecord { key, upto: Some(place), .. } = self else { return Ok(None) };
-        let mut others: Vec<(Pushed, &String)> = Vec::new();
-        for other in facts.notes.keys().filter(|other| **other != key) {
-            if caller.as_ref().is_some_and(|caller| other.starts_with(caller)) {
-                others.extend(ledger::text::<Pushed>(facts, other)?.map(|pushed| (pushed, other)));
+    /// Whether the caller has no place on record, and gets one.
+    fn is_new(&self, facts: &Facts) -> bool {
+        self.of_caller().is_some_and(|caller| !facts.notes.keys().any(|key| key.starts_with(&caller)))
+    }
+
+    /// Returns the key of the number of callers, if there is one more.
+    pub(crate) fn count(&self, facts: &Facts) -> Option<String> {
+        self.is_new(facts).then(|| notes::CALLERS.to_owned())
+    }
+
+    /// Returns the prefix of the keys of some callers, one of which is to go for this one.
+    pub(crate) fn sample(&self, facts: &Facts, entropy: &Entropy) -> Result<Option<String>> {
+        let is_full = self.is_new(facts) && callers(facts)? >= Pushed::MAX_CALLERS;
+        Ok(is_full.then(|| format!("{}{:03x}", notes::PUSHED, entropy.suffix() % 4_096)))
+    }
+
+    /// Puts the place on record, and takes off the record what is too much. Returns the notes.
+    pub(crate) fn put(self, facts: &Facts, now: u64, plan: &mut Plan) -> Result<Vec<Note>> {
+        let (is_new, caller) = (self.is_new(facts), self.of_caller());
+        let OnRecord { key: own, upto: Some(place), .. } = self else { return Ok(Vec::new()) };
+        let (mut its, mut others) = (Vec::new(), BTreeMap::<&str, Vec<(Pushed, &String)>>::new());
+        for key in facts.notes.keys().filter(|key| **key != own && key.starts_with(notes::PUSHED)) {
+            let Some(pushed) = ledger::text::<Pushed>(facts, key)? else { continue };
+            match caller.as_ref().is_some_and(|caller| key.starts_with(caller)) {
+                true => its.push((pushed, key)),
+                false => others.entry(notes::caller(key)).or_default().push((pushed, key)),
             }
         }
-        others.sort_unstable_by(|(left, key), (right, other)| (right.at, key).cmp(&(left.at, other)));
-        let mut room = Pushed::MAX_FILTERS - 1;
-        let furthest = others.iter().enumerate().max_by_key(|(_, (pushed, _))| pushed.place.position());
-        let furthest = furthest.map(|(at, (pushed, _))| (at, pushed.place.position()));
-        if let Some((at, _)) = furthest.filter(|(_, position)| *position > place.position()) {
-            // It is evidence of how long the caller's log has been.
-            others.remove(at);
-            room -= 1;
+        plan.delete.extend(too_much(its, &place));
+        let mut notes = vec![ledger::put(own, Pushed { place, at: now }.to_string())];
+        if is_new {
+            let last = |places: &Vec<(Pushed, &String)>| places.iter().map(|(pushed, _)| pushed.at).max();
+            let goes = others.into_values().min_by_key(last);
+            let count = callers(facts)? + u64::from(goes.is_none());
+            notes.push(ledger::put(notes::CALLERS.to_owned(), count.to_string()));
+            plan.delete.extend(goes.into_iter().flatten().map(|(_, key)| key.clone()));
         }
-        plan.delete.extend(others.into_iter().skip(room).map(|(_, key)| key.clone()));
-        let pushed = Pushed { place, at: now };
-        Ok(Some(Note { key, value: pushed.to_string().into_bytes() }))
+        Ok(notes)
     }
+}
+
+/// Returns the number of callers on record.
+fn callers(facts: &Facts) -> Result<u64> {
+    Ok(ledger::text(facts, notes::CALLERS)?.unwrap_or(0))
+}
+
+/// Returns the keys of a caller's other places that go, now that this one is put.
+fn too_much(mut others: Vec<(Pushed, &String)>, place: &Cursor) -> impl Iterator<Item = String> {
+    others.sort_unstable_by(|(left, key), (right, other)| (right.at, key).cmp(&(left.at, other)));
+    let mut room = Pushed::MAX_FILTERS - 1;
+    let furthest = others.iter().enumerate().max_by_key(|(_, (pushed, _))| pushed.place.position());
+    let furthest = furthest.map(|(at, (pushed, _))| (at, pushed.place.position()));
+    if let Some((at, _)) = furthest.filter(|(_, position)| *position > place.position()) {
+        // It is evidence of how long the caller's log has been.
+        others.remove(at);
+        room -= 1;
+    }
+    others.into_iter().skip(room).map(|(_, key)| key.clone())
 }

@@ -11,6 +11,7 @@ use synckit_core::{
 use crate::conflict::{Heads, Resolution};
 use crate::ledger;
 use crate::notes;
+use crate::on_record::OnRecord;
 use crate::receive::Receive;
 use crate::restamp::Restamp;
 
@@ -35,11 +36,15 @@ impl Receive {
                 self.returned = self.returned(facts, &identity);
                 let mut notes: Vec<String> = self.own_origin(&identity.author).into_iter().collect();
                 notes.extend(self.returned.map(|_| notes::HANDED.to_owned()));
+                notes.extend(self.on_record.as_ref().and_then(|record| record.count(facts)));
                 (Stage::Dots, Needs { dots: self.doubtful.clone(), notes, ..Needs::default() })
             }
             Stage::Dots => {
                 let twins = self.twins(facts).map(|(_, twin)| twin.clone());
-                (Stage::Twins, Needs { ids: twins.collect(), ..Needs::default() })
+                let sample = |record: &OnRecord| record.sample(facts, &self.entropy).transpose();
+                let under = self.on_record.as_ref().and_then(sample).transpose()?;
+                let under = under.into_iter().collect();
+                (Stage::Twins, Needs { ids: twins.collect(), under, ..Needs::default() })
             }
             Stage::Twins => {
                 let histories: Vec<AggregateId> = self.concerned(facts)?.into_iter().collect();

@@ -144,7 +144,7 @@ pub(crate) fn nearly_full(full: &FullAggregate) -> (String, String) {
 async fn unshared(store: &BoxStore, status: &Status) -> Result<Option<(String, String)>, Failure> {
     let Some(last) = status.peers.iter().max_by_key(|peer| (peer.pushed_to, peer.synced_at)) else {
         // A hub is called by others, and records how far each of them came.
-        let called = NoteQuery::Prefix { prefix: "pushed/".to_owned(), after: String::new(), limit: 1 };
+        let called = NoteQuery::Prefix { prefix: notes::PUSHED.to_owned(), after: String::new(), limit: 1 };
         let handed = NoteQuery::Keys(vec![notes::HANDED.to_owned()]);
         let alone = store.notes(called).await?.is_empty() && store.notes(handed).await?.is_empty();
         return Ok((alone && status.events > 0).then(|| {
