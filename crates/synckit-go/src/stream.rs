@@ -71,8 +71,12 @@ impl Streaming {
                     biased;
                     () = raised(&mut self.closing) => return None,
                     () = sleep_until(beat) => return Some(Bytes::from_static(b":\n\n")),
-                    // If this fails, reading the next page fails as well, and says why.
-                    _ = hub.0.store.moved(reached) => {}
+                    moved = hub.0.store.moved(reached) => match moved {
+                        // The log was set back: the client asks again from where it is.
+                        Ok(head) if head < reached => return None,
+                        // If this fails, reading the next page fails as well, and says why.
+                        _ => {}
+                    },
                 }
             } else if *self.closing.borrow() {
                 return None;

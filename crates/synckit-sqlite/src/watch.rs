@@ -42,8 +42,8 @@ impl Watch {
         Watch { path: Some(path.into()), ..Watch::default() }
     }
 
-    /// Waits until the log has grown beyond a position. `look` reads the last position. Whoever waits and has the turn
-    /// looks for all; when it stops waiting, another has the turn.
+    /// Waits until the log has grown beyond a position, or was set back to before it. `look` reads the last position.
+    /// Whoever waits and has the turn looks for all; when it stops waiting, another has the turn.
     pub(crate) async fn moved<F: Future<Output = Result<Position>>>(
         &self,
         growth: &Growth,
@@ -99,14 +99,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_again_waits_if_the_log_was_set_back() {
+    async fn whoever_asks_again_learns_that_the_log_was_set_back() {
         let (watch, growth, there) = (Watch::default(), Growth::new(9), AtomicU64::new(5));
         let look = || async { Ok(there.load(Ordering::Relaxed)) };
         assert_eq!(watch.moved(&growth, 7, look).await.expect("as far as is known"), 9);
-        let again = tokio::time::timeout(POLL * 3, watch.moved(&growth, 7, look)).await;
+        assert_eq!(watch.moved(&growth, 7, look).await.expect("as far as there is"), 5);
+        let again = tokio::time::timeout(POLL * 3, watch.moved(&growth, 5, look)).await;
         assert!(again.is_err() && growth.last() == 5, "it waits");
         there.store(8, Ordering::Relaxed);
-        assert_eq!(watch.moved(&growth, 7, look).await.expect("it has grown"), 8);
+        assert_eq!(watch.moved(&growth, 5, look).await.expect("it has grown"), 8);
+        let set_back = async {
+            tokio::time::sleep(POLL).await;
+            there.store(6, Ordering::Relaxed);
+        };
+        let (moved, ()) = tokio::join!(watch.moved(&growth, 8, look), set_back);
+        assert_eq!(moved.expect("whoever waits learns it too"), 6);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,9 @@
-//! Waiting until a log grows.
+//! Waiting until a log grows, or is set back.
 
 use synckit_core::{Error, ErrorKind, Position, Result};
 use tokio::sync::watch;
 
-/// The last position of a log, for those who wait until it grows. Ends when the store closes.
+/// The last position of a log, for those who wait until it grows or is set back. Ends when the store closes.
 ///
 /// ```
 /// use synckit_store::Growth;
@@ -21,31 +21,41 @@ pub struct Growth(watch::Sender<State>);
 #[derive(Clone, Copy, Debug)]
 struct State {
     last: Position,
+    /// The last position that there ever was.
+    furthest: Position,
     closed: bool,
+}
+
+impl State {
+    /// Goes to a last position. Returns whether it is another.
+    fn go(&mut self, last: Position) -> bool {
+        self.furthest = self.furthest.max(last);
+        std::mem::replace(&mut self.last, last) != last
+    }
+
+    /// Returns whether the log has more than this, or had it and has less now. Who asks may know of more than this state.
+    fn differs(&self, after: Position) -> bool {
+        self.last > after || (self.last < after && after <= self.furthest)
+    }
 }
 
 impl Growth {
     /// Starts at the last position.
     pub fn new(last: Position) -> Self {
-        Growth(watch::Sender::new(State { last, closed: false }))
+        Growth(watch::Sender::new(State { last, furthest: last, closed: false }))
     }
 
     /// Wakes those who wait, if this position is beyond the last.
     pub fn grown_to(&self, position: Position) {
-        self.0.send_if_modified(|state| {
-            let grown = state.last < position;
-            state.last = state.last.max(position);
-            grown
-        });
+        self.0.send_if_modified(|state| state.go(state.last.max(position)));
     }
 
-    /// Takes over what was found to be the last position after `known` was taken for it. It is less only if somebody has
-    /// set the log back.
+    /// Takes over what was found to be the last position after `known` was taken for it, and wakes those who wait. It is
+    /// less only if somebody has set the log back.
     pub fn found(&self, known: Position, position: Position) {
         self.0.send_if_modified(|state| {
-            let before = state.last;
-            state.last = if before == known { position } else { before.max(position) };
-            state.last > before
+            let last = if state.last == known { position } else { state.last.max(position) };
+            state.go(last)
         });
     }
 
@@ -64,13 +74,14 @@ impl Growth {
         self.0.borrow().closed
     }
 
-    /// Waits until the last position is beyond this one, and returns it. Can be dropped at any time.
+    /// Waits until the last position is beyond this one, or before it because the log was set back, and returns it. Can be
+    /// dropped at any time.
     ///
     /// # Errors
     /// `Closed` when the store is closed.
     pub async fn moved(&self, after: Position) -> Result<Position> {
         let mut state = self.0.subscribe();
-        let state = state.wait_for(|state| state.closed || state.last > after).await;
+        let state = state.wait_for(|state| state.closed || state.differs(after)).await;
         match state {
             Ok(state) if !state.closed => Ok(state.last),
             _ => Err(closed()),
@@ -97,6 +108,17 @@ mod tests {
         assert_eq!(growth.last(), 4);
         growth.found(2, 6);
         assert_eq!(growth.last(), 6);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_where_the_log_is_set_back() {
+        let growth = Growth::new(5);
+        let (woken, ()) = tokio::join!(growth.moved(5), async { growth.found(5, 2) });
+        assert_eq!(woken.expect("answers"), 2);
+        assert_eq!(growth.moved(4).await.expect("it was there, and is gone"), 2);
+        // Whoever has read more of the log than this has heard of waits for it.
+        let (woken, ()) = tokio::join!(growth.moved(6), async { growth.grown_to(7) });
+        assert_eq!(woken.expect("it has grown"), 7);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use synckit::{
 use crate::commands::history::line;
 use crate::commands::{Existing, closing, stopped};
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output};
 
 /// Show the events of a replica, in the order in which they arrived here
 #[derive(Debug, clap::Args)]
@@ -87,7 +87,11 @@ async fn print(store: &BoxStore, args: &Args, output: &mut Output) -> Result<(),
             if !args.follow {
                 break;
             }
-            store.moved(after).await?;
+            let head = store.moved(after).await?;
+            if head < after {
+                output::message(format_args!("the log was set back, and ends at {head} now"));
+                after = head;
+            }
         }
     }
     Ok(())

@@ -86,6 +86,11 @@ impl Eye {
         self.pending(pending + more, counted_to);
     }
 
+    /// Counts from the end of the log on if it was set back to before what was counted.
+    pub(super) fn set_back_to(&self, head: Position) {
+        self.change(|status| status.counted_to = status.counted_to.min(head));
+    }
+
     pub(super) fn counted_to(&self) -> Position {
         self.0.borrow().counted_to
     }

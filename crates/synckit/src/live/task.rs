@@ -186,7 +186,8 @@ impl<S: EventStore, T: Transport> Task<S, T> {
                 _ = self.asked.wait_for(other) => return Ok(true),
                 () = due(until) => return Ok(false),
                 counted = async {
-                    store.moved(self.eye.counted_to()).await?;
+                    let head = store.moved(self.eye.counted_to()).await?;
+                    self.eye.set_back_to(head);
                     self.eye.count(store, settings, peer).await
                 }, if counts => match counted {
                     Err(error) if error.kind() == ErrorKind::Closed => return Err(error),

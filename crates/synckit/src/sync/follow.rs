@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventStore, PageStream, PullResponse, Result, Scope, Transport,
+    Cursor, Error, ErrorKind, EventStore, PageStream, Position, PullResponse, Result, Scope, Transport,
 };
 use synckit_plan::StoreExt;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -104,11 +104,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         eye: &Eye,
     ) -> Result<()> {
         let again = way.next();
-        let pushes_at_once = self.pushes() && !matches!(way, Way::Periods(_));
+        let looks_at_once = !matches!(way, Way::Periods(_));
         let (mut after, mut save_at) = (self.reached(peer), peer.unsaved.then(Instant::now));
         let (mut push_at, mut heard) = (Instant::now(), Instant::now());
+        let mut seen_to = self.report.local_head;
         loop {
-            let (store, pushed_to) = (self.store, peer.push.position);
+            let (store, done_to) = (self.store, if self.pushes() { peer.push.position } else { seen_to });
             tokio::select! {
                 biased;
                 page = next(pages.as_deref_mut(), heard + SILENCE) => {
@@ -121,18 +122,17 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 }
                 head = async {
                     sleep_until(push_at).await;
-                    store.moved(pushed_to).await
-                }, if pushes_at_once => {
-                    let head = head?;
-                    push_at = Instant::now() + GATHER;
-                    eye.pending(head - pushed_to, head);
-                    self.push(peer).await?;
-                    if self.is_stranger {
+                    store.moved(done_to).await
+                }, if looks_at_once => {
+                    seen_to = head?;
+                    if seen_to < done_to {
+                        // The log was set back. The next hello shows what follows from that.
                         return Ok(());
                     }
-                    // What was recorded may settle a conflict, or begin one.
-                    let open = self.replica.conflicts_on_record().await?;
-                    self.report.conflicts.on_record(open);
+                    push_at = Instant::now() + GATHER;
+                    if self.pushes() && !self.grown(peer, seen_to, eye).await? {
+                        return Ok(());
+                    }
                 }
                 () = due(save_at) => self.remember(peer).await?,
                 () = due(again) => return Ok(()),
@@ -144,6 +144,18 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             };
             self.report(peer, eye);
         }
+    }
+
+    /// Pushes what the log has up to its end. Returns whether the peer is still the one that said hello.
+    async fn grown(&mut self, peer: &mut Peer, end: Position, eye: &Eye) -> Result<bool> {
+        eye.pending(end - peer.push.position, end);
+        self.push(peer).await?;
+        if !self.is_stranger {
+            // What was recorded may settle a conflict, or begin one.
+            let open = self.replica.conflicts_on_record().await?;
+            self.report.conflicts.on_record(open);
+        }
+        Ok(!self.is_stranger)
     }
 
     /// Stores a page that arrived, and settles and pushes what follows from it. Returns whether the peer is still the
@@ -158,11 +170,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let reached = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
         let is_empty = page.events.is_empty() && page.unreadable.is_empty();
         if is_empty && page.next.store() == peer.store && page.next.position() <= reached {
-            let head = self.store.head().await?;
-            if head.store != peer.caller.store || head.position < peer.push.position {
-                // The log was set back, or took a fresh id. The next hello shows what follows from that.
-                return Ok(false);
-            }
             eye.still_together(self.replica.now());
             return Ok(true);
         }

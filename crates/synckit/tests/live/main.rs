@@ -236,14 +236,10 @@ async fn an_idle_hour_costs_no_commit() {
     live.synced().await.unwrap();
     until(&live, |status| status.state == LiveState::Live).await;
     sleep(Duration::from_secs(1)).await;
-    let looks = || plan.calls(Call::Head);
-    let others = || plan.total() - looks();
-    let looked = looks();
-    let before = (plan.calls(Call::Commit), others(), hub.head().await.unwrap(), wire.hellos());
+    let before = (plan.calls(Call::Commit), plan.total(), hub.head().await.unwrap(), wire.hellos());
     sleep(Duration::from_secs(3_600)).await;
-    let after = (plan.calls(Call::Commit), others(), hub.head().await.unwrap(), wire.hellos());
-    assert_eq!(before, after, "commits, other calls of the store, the hub's head, hellos");
-    assert!(looks() - looked <= 3_600 / 5 + 1, "with each heartbeat it looks where its log ends");
+    let after = (plan.calls(Call::Commit), plan.total(), hub.head().await.unwrap(), wire.hellos());
+    assert_eq!(before, after, "commits, calls of the store, the hub's head, hellos");
     assert_eq!(hub_plan.total(), 0);
     assert!(live.status().is_up_to_date());
 }
