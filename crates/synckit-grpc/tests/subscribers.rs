@@ -202,8 +202,14 @@ async fn a_subscriber_that_never_reads_is_given_up_and_is_not_told_that_all_is_w
 #[tokio::test]
 async fn a_stream_of_batches_that_pauses_too_long_is_given_up() {
     let server = Server::with(ServerConfig { timeouts: short(), ..ServerConfig::default() }).await;
-    let push =
-        PushRequest { caller: caller(), filter: "all".into(), events: Vec::new(), from: None, upto: None };
+    let push = PushRequest {
+        caller: caller(),
+        filter: "all".into(),
+        events: Vec::new(),
+        from: None,
+        upto: None,
+        known: Vec::new(),
+    };
     let batches = stream::iter([push]).chain(stream::pending());
     assert_eq!(kind(server.client().push_stream(batches).await), ErrorKind::Timeout);
     server.still_serves().await;

@@ -45,6 +45,16 @@ impl MemoryStore {
         MemoryStore { log: Arc::new(Mutex::new(log)), growth: Arc::new(growth) }
     }
 
+    /// Replaces the log by that of a copy, like a database file that is restored from a backup while it is in use.
+    pub fn restore(&self, copy: &Self) {
+        let restored = copy.locked().clone();
+        let mut log = self.locked();
+        let (before, after) = (log.last(), restored.last());
+        *log = restored;
+        drop(log);
+        self.growth.replaced(before, after);
+    }
+
     fn locked(&self) -> MutexGuard<'_, MemoryLog> {
         // A plan is applied only once it is complete, so a panic elsewhere cannot have left half of one.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)

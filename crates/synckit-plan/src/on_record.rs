@@ -25,6 +25,9 @@ pub struct OnRecord {
     pub from: Option<Cursor>,
     /// The place on record afterwards, unless an event was refused.
     pub upto: Option<Cursor>,
+    /// Places in this log that the caller knows. If one is not there, nothing is stored: this log was restored, and may
+    /// lack what the caller left out.
+    pub known: Vec<Cursor>,
 }
 
 /// How far a caller says it has pushed here, and when it last did. Its text form is `cursor millis`.
@@ -81,8 +84,12 @@ impl OnRecord {
         self.turn().filter(|key| facts.note(key).is_some()).map(|key| entropy.note(key))
     }
 
-    /// Checks that the place on record is the one the caller expects.
+    /// Checks that the place on record is the one the caller expects, and that this log has the places it knows.
     pub(crate) fn check(&self, facts: &Facts) -> Result<()> {
+        if let Some(place) = self.known.iter().find(|place| !facts.holds(place)) {
+            let message = "this log was restored since the caller said hello; say hello again";
+            return Err(Error::new(ErrorKind::CursorUnknown, message).with("position", place.position()));
+        }
         let known = ledger::text::<Pushed>(facts, &self.key)?.map(|pushed| pushed.place);
         if known == self.from || (self.upto.is_some() && known == self.upto) {
             return Ok(());

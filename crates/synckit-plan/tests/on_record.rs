@@ -24,7 +24,8 @@ fn push_as(caller: StoreId, log: &mut MemoryLog, filter: &str, position: u64, no
     let entropy = Entropy::from_bytes([1; Entropy::BYTES]);
     let mut receive = Receive::new(Some(caller), Vec::new(), now, Limits::default(), entropy);
     let upto = Some(Cursor::at(caller, position, Mark(1)));
-    receive.on_record = Some(OnRecord { key: notes::pushed(caller, filter), from: None, upto });
+    receive.on_record =
+        Some(OnRecord { key: notes::pushed(caller, filter), from: None, upto, known: Vec::new() });
     log.commit(receive).expect("commits");
 }
 

@@ -205,7 +205,7 @@ impl EventStore for SqliteStore {
     /// second. One looks for all who wait.
     async fn moved(&self, after: Position) -> Result<Position> {
         // In a box, because many wait and one looks.
-        let look = || Box::pin(async { Ok(self.head().await?.position) });
+        let look = |places| Box::pin(self.facts(Needs { places, ..Needs::default() }));
         self.0.blame("moved", self.0.watch.moved(&self.0.growth, after, look).await)
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use synckit_core::{Position, Result};
+use synckit_core::{Facts, Mark, Position, Result};
 use synckit_store::Growth;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -28,6 +28,8 @@ pub(crate) struct Watch {
     turn: Mutex<()>,
     /// The position beyond which the log was taken to be when somebody asked last.
     answered: AtomicU64,
+    /// A place in the log, with its mark, as it was when somebody looked last. In another log there is another mark.
+    place: Mutex<Option<(Position, Mark)>>,
     /// The file that every commit changes.
     path: Option<PathBuf>,
     /// What wakes the one who looks, from the first wait on.
@@ -42,22 +44,18 @@ impl Watch {
         Watch { path: Some(path.into()), ..Watch::default() }
     }
 
-    /// Waits until the log has grown beyond a position, or was set back to before it. `look` reads the last position.
-    /// Whoever waits and has the turn looks for all; when it stops waiting, another has the turn.
-    pub(crate) async fn moved<F: Future<Output = Result<Position>>>(
+    /// Waits until the log has grown beyond a position, or was set back to before it or replaced by another. `look` reads
+    /// the last position, and the marks at some. Whoever waits and has the turn looks for all; when it stops waiting,
+    /// another has the turn.
+    pub(crate) async fn moved<F: Future<Output = Result<Facts>>>(
         &self,
         growth: &Growth,
         after: Position,
-        look: impl Fn() -> F,
+        look: impl Fn(Vec<Position>) -> F,
     ) -> Result<Position> {
-        let known = growth.last();
-        if known > after && self.answered.swap(after, Ordering::Relaxed) == after {
+        if growth.last() > after && self.answered.swap(after, Ordering::Relaxed) == after {
             // Whoever asks again has found nothing: somebody may have set the log back.
-            let found = look().await?;
-            if found > after {
-                return Ok(found);
-            }
-            growth.found(known, found);
+            self.look(growth, &look).await?;
         }
         let turn = tokio::select! {
             biased;
@@ -66,21 +64,47 @@ impl Watch {
         };
         let wake = self.wake.get_or_init(|| self.path.as_deref().and_then(Wake::of)).as_ref();
         let moved = loop {
-            let known = growth.last();
-            growth.found(known, look().await?);
             tokio::select! {
                 biased;
                 moved = growth.moved(after) => break moved,
-                // A commit of this process wakes at once; it is also a change of the file.
-                () = async {
-                    changed(wake).await;
-                    sleep(GATHER).await;
-                } => {}
-                () = sleep(if wake.is_some() { RARELY } else { POLL }) => {}
+                looked = async {
+                    self.look(growth, &look).await?;
+                    tokio::select! {
+                        // A commit of this process wakes at once; it is also a change of the file.
+                        () = async {
+                            changed(wake).await;
+                            sleep(GATHER).await;
+                        } => {}
+                        () = sleep(if wake.is_some() { RARELY } else { POLL }) => {}
+                    }
+                    Ok(())
+                } => looked?,
             }
         };
         drop(turn);
         moved
+    }
+
+    /// Looks where the log ends, and whether it is still the same.
+    async fn look<F: Future<Output = Result<Facts>>>(
+        &self,
+        growth: &Growth,
+        look: impl Fn(Vec<Position>) -> F,
+    ) -> Result<()> {
+        let mut place = self.place.lock().await;
+        let known = growth.last();
+        let mut places = vec![known];
+        places.extend(place.map(|(at, _)| at));
+        let facts = look(places).await?;
+        let is_other = place.is_some_and(|(at, mark)| facts.places.get(&at) != Some(&mark));
+        *place = facts.places.get(&known).map(|mark| (known, *mark));
+        let end = facts.head.position;
+        if is_other {
+            growth.replaced(known, end)
+        } else {
+            growth.found(known, end)
+        }
+        Ok(())
     }
 }
 
@@ -96,12 +120,23 @@ async fn changed(wake: Option<&Wake>) {
 mod tests {
     use std::sync::Arc;
 
+    use synckit_core::{LogHead, StoreId};
+
     use super::*;
+
+    /// What is found of a log with so many events, whose marks are this far from their positions.
+    fn facts(last: u64, mark: u64, places: Vec<Position>) -> Facts {
+        let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: last });
+        facts
+            .places
+            .extend(places.into_iter().filter(|at| (1..=last).contains(at)).map(|at| (at, Mark(at + mark))));
+        facts
+    }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_asks_again_learns_that_the_log_was_set_back() {
         let (watch, growth, there) = (Watch::default(), Growth::new(9), AtomicU64::new(5));
-        let look = || async { Ok(there.load(Ordering::Relaxed)) };
+        let look = |places| async { Ok(facts(there.load(Ordering::Relaxed), 0, places)) };
         assert_eq!(watch.moved(&growth, 7, look).await.expect("as far as is known"), 9);
         assert_eq!(watch.moved(&growth, 7, look).await.expect("as far as there is"), 5);
         let again = tokio::time::timeout(POLL * 3, watch.moved(&growth, 5, look)).await;
@@ -117,6 +152,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_waits_learns_that_the_log_is_another_one_as_long_as_before() {
+        let (watch, growth, mark) = (Watch::default(), Growth::new(5), AtomicU64::new(0));
+        let look = |places| async { Ok(facts(5, mark.load(Ordering::Relaxed), places)) };
+        let waits = tokio::time::timeout(POLL * 3, watch.moved(&growth, 5, look)).await;
+        assert!(waits.is_err(), "it waits");
+        mark.store(7, Ordering::Relaxed);
+        assert_eq!(watch.moved(&growth, 5, look).await.expect("it is another log"), 5);
+        let waits = tokio::time::timeout(POLL * 3, watch.moved(&growth, 5, look)).await;
+        assert!(waits.is_err(), "it waits for what becomes of that one");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_hundred_who_wait_look_as_often_as_one() {
         let shared = Arc::new((Watch::default(), Growth::new(0), AtomicU64::new(0), AtomicU64::new(0)));
         let waiting: Vec<_> = (0..100)
@@ -124,9 +171,9 @@ mod tests {
                 let shared = shared.clone();
                 tokio::spawn(async move {
                     let (watch, growth, looked, there) = &*shared;
-                    let look = || async {
+                    let look = |places| async {
                         looked.fetch_add(1, Ordering::Relaxed);
-                        Ok(there.load(Ordering::Relaxed))
+                        Ok(facts(there.load(Ordering::Relaxed), 0, places))
                     };
                     watch.moved(growth, 0, look).await
                 })

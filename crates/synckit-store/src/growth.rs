@@ -1,9 +1,9 @@
-//! Waiting until a log grows, or is set back.
+//! Waiting until a log grows, or is replaced by another.
 
 use synckit_core::{Error, ErrorKind, Position, Result};
 use tokio::sync::watch;
 
-/// The last position of a log, for those who wait until it grows or is set back. Ends when the store closes.
+/// The last position of a log, for those who wait until it grows or is replaced. Ends when the store closes.
 ///
 /// ```
 /// use synckit_store::Growth;
@@ -23,6 +23,8 @@ struct State {
     last: Position,
     /// The last position that there ever was.
     furthest: Position,
+    /// How often the log was replaced by another.
+    replaced: u64,
     closed: bool,
 }
 
@@ -31,6 +33,11 @@ impl State {
     fn go(&mut self, last: Position) -> bool {
         self.furthest = self.furthest.max(last);
         std::mem::replace(&mut self.last, last) != last
+    }
+
+    /// Takes over what was found after `known` was taken for the last position. Returns whether it is another.
+    fn find(&mut self, known: Position, position: Position) -> bool {
+        self.go(if self.last == known { position } else { self.last.max(position) })
     }
 
     /// Returns whether the log has more than this, or had it and has less now. Who asks may know of more than this state.
@@ -42,7 +49,7 @@ impl State {
 impl Growth {
     /// Starts at the last position.
     pub fn new(last: Position) -> Self {
-        Growth(watch::Sender::new(State { last, furthest: last, closed: false }))
+        Growth(watch::Sender::new(State { last, furthest: last, replaced: 0, closed: false }))
     }
 
     /// Wakes those who wait, if this position is beyond the last.
@@ -53,9 +60,15 @@ impl Growth {
     /// Takes over what was found to be the last position after `known` was taken for it, and wakes those who wait. It is
     /// less only if somebody has set the log back.
     pub fn found(&self, known: Position, position: Position) {
-        self.0.send_if_modified(|state| {
-            let last = if state.last == known { position } else { state.last.max(position) };
-            state.go(last)
+        self.0.send_if_modified(|state| state.find(known, position));
+    }
+
+    /// Takes over the last position of another log, which has replaced the one whose last position was taken for `known`,
+    /// such as a backup. Wakes all who wait, for whatever.
+    pub fn replaced(&self, known: Position, position: Position) {
+        self.0.send_modify(|state| {
+            state.find(known, position);
+            state.replaced += 1;
         });
     }
 
@@ -74,14 +87,16 @@ impl Growth {
         self.0.borrow().closed
     }
 
-    /// Waits until the last position is beyond this one, or before it because the log was set back, and returns it. Can be
-    /// dropped at any time.
+    /// Waits until the last position is beyond this one, or the log was set back to before it or replaced, and returns the
+    /// last position. Can be dropped at any time.
     ///
     /// # Errors
     /// `Closed` when the store is closed.
     pub async fn moved(&self, after: Position) -> Result<Position> {
         let mut state = self.0.subscribe();
-        let state = state.wait_for(|state| state.closed || state.differs(after)).await;
+        let replaced = state.borrow().replaced;
+        let changed = |state: &State| state.closed || state.differs(after) || state.replaced != replaced;
+        let state = state.wait_for(changed).await;
         match state {
             Ok(state) if !state.closed => Ok(state.last),
             _ => Err(closed()),
@@ -119,6 +134,8 @@ mod tests {
         // Whoever has read more of the log than this has heard of waits for it.
         let (woken, ()) = tokio::join!(growth.moved(6), async { growth.grown_to(7) });
         assert_eq!(woken.expect("it has grown"), 7);
+        let (woken, ()) = tokio::join!(growth.moved(7), async { growth.replaced(7, 7) });
+        assert_eq!(woken.expect("it is another log, as long as the one before"), 7);
     }
 
     #[tokio::test]

@@ -37,6 +37,7 @@ enum Mutation {
     SendsLargeBatchesByHalves,
     DropsEmptyPushes,
     ForgetsThePlaceBefore,
+    ForgetsWhatIsKnown,
     MovesThePlaceAlways,
     ReordersAPush,
     SortsMissing,
@@ -220,6 +221,7 @@ impl Transport for Mutant {
         match self.mutation {
             M::ReordersAPush => request.events.reverse(),
             M::ForgetsThePlaceBefore => request.from = None,
+            M::ForgetsWhatIsKnown => request.known.clear(),
             M::CutsLargeBatches => request.events.truncate(500),
             M::DropsEmptyPushes if request.events.is_empty() => return Ok(PushResponse::default()),
             M::SendsLargeBatchesByHalves if request.events.len() > 10 && request.events.len() < 500 => {
@@ -237,13 +239,15 @@ impl Transport for Mutant {
         }
         let (from, upto) = (request.from.clone(), request.upto.clone());
         let caller = request.caller.clone();
-        let filter = request.filter.clone();
+        let (filter, known) = (request.filter.clone(), request.known.clone());
         let mut answer = self.end(self.inner.push(request).await)?;
         match self.mutation {
             M::LosesRefusals => answer.refused.clear(),
             M::ForgetsDuplicates => answer.accepted += std::mem::take(&mut answer.duplicates),
             M::MovesThePlaceAlways => {
-                self.inner.push(PushRequest { caller, filter, from, upto, events: Vec::new() }).await?;
+                self.inner
+                    .push(PushRequest { caller, filter, from, upto, known, events: Vec::new() })
+                    .await?;
             }
             _ => {}
         }
@@ -410,6 +414,8 @@ mutants! {
         MovesThePlaceAlways is caught by push::a_push_with_refusals_does_not_move_the_place_on_record;
     no_place_before:
         ForgetsThePlaceBefore is caught by push::a_push_from_another_place_than_is_on_record_is_not_stored;
+    nothing_known:
+        ForgetsWhatIsKnown is caught by push::a_push_that_knows_a_place_that_is_gone_is_not_stored;
     sorted_missing: SortsMissing is caught by push::missing_events_are_named_in_order;
     cut_missing: CutsMissing is caught by push::asking_for_too_many_is_too_large;
     stuck: StaysWhereNothingMatches is caught by pull::a_filter_that_passes_nothing_moves_on;

@@ -76,6 +76,7 @@ fn push_of(format: Format, events: &[Vec<u8>]) -> Vec<u8> {
                 events: Vec::new(),
                 from: None,
                 upto: Some(upto),
+                known: Vec::new(),
             };
             let mut body = request.to_protobuf();
             put_fields(&mut body, 3, events);

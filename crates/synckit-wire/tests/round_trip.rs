@@ -147,8 +147,8 @@ proptest! {
     }
 
     #[test]
-    fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), from in option::of(cursor()), upto in option::of(cursor())) {
-        let push = PushRequest { caller, filter, events, from, upto };
+    fn push(caller in caller(), filter in ".*", events in vec(event(), 0..5), from in option::of(cursor()), upto in option::of(cursor()), known in vec(cursor(), 0..3)) {
+        let push = PushRequest { caller, filter, events, from, upto, known };
         for format in Format::ALL {
             let read = ReceivedPush::decode(format, &push.encode(format), &WireLimits::default()).expect("reads");
             prop_assert!(read.refused.is_empty());

@@ -100,6 +100,43 @@ impl Transport for Meanwhile {
     }
 }
 
+/// A way to a peer that is restored from a backup right before the first push.
+struct Restored {
+    peer: Endpoint<MemoryStore>,
+    store: MemoryStore,
+    backup: MemoryStore,
+    done: AtomicBool,
+}
+
+impl Transport for Restored {
+    forward!(peer: hello, pull, missing, subscribe, traffic, close);
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse> {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            self.store.restore(&self.backup);
+        }
+        self.peer.push(request).await
+    }
+}
+
+/// A push leaves out what came from the peer. A peer that is restored after the hello may have lost just that.
+#[tokio::test]
+async fn a_peer_that_is_restored_before_a_push_gets_back_what_it_has_lost() {
+    let (one, hub) = (store("phone"), store("hub"));
+    let backup = hub.copy();
+    Replica::new(hub.clone()).record([note("x")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    manager(&one, &hub).replica().record([note("y")]).await.expect("recorded");
+    let peer = Endpoint::new(hub.clone());
+    let way = Restored { peer, store: hub.clone(), backup, done: AtomicBool::new(false) };
+    let syncs = SyncManager::new(one.clone(), way);
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    assert_eq!(hub.head().await.expect("answers").position, 2);
+    agree(&[&one, &hub]).await;
+}
+
 /// Checks that the log has the effect after its cause.
 async fn in_order(store: &MemoryStore) {
     let events = store.read(Query::after(0)).await.expect("a page").events;
@@ -211,7 +248,14 @@ async fn a_place_of_a_copy_before_the_furthest_one_is_evidence_too() {
     let caller =
         Caller { node: NodeId::new("phone").expect("valid"), store: one.head().await.expect("a head").store };
     let upto = Some(one.cursor_at(2).await.expect("there"));
-    let push = PushRequest { caller, filter: "all".into(), events: vec![stored.event], from: None, upto };
+    let push = PushRequest {
+        caller,
+        filter: "all".into(),
+        events: vec![stored.event],
+        from: None,
+        upto,
+        known: Vec::new(),
+    };
     Endpoint::new(hub.clone()).push(push).await.expect("is stored");
     for _ in 0..3 {
         manager(&hub, &two).sync().await.expect("syncs");

@@ -362,6 +362,7 @@ async fn a_late_repeated_push_does_not_set_back_the_place_on_record() {
         events: log(&a).await,
         from: None,
         upto: Some(a.cursor_at(1).await.expect("there")),
+        known: Vec::new(),
     };
     record(&a, &hub, "n").await;
     manager(&a, &hub).sync().await.expect("syncs");
@@ -443,15 +444,28 @@ async fn what_a_caller_says_of_stores_is_not_believed() {
     let endpoint = Endpoint::new(hub.clone());
     let id = hub.head().await.expect("a head").store;
     let as_hub = Caller { node: node("evil"), store: id };
-    let request =
-        PushRequest { caller: as_hub, filter: "all".into(), events: vec![], from: None, upto: None };
+    let request = PushRequest {
+        caller: as_hub,
+        filter: "all".into(),
+        events: vec![],
+        from: None,
+        upto: None,
+        known: Vec::new(),
+    };
     assert_eq!(endpoint.push(request).await.expect_err("no").kind(), synckit::ErrorKind::Conflict);
     // Under the id of the victim's store, with a place that it never had.
     let of_a = a.head().await.expect("a head").store;
     let as_a = Caller { node: node("evil"), store: of_a };
     let from = Some(a.cursor_at(1).await.expect("there"));
     let made_up = Some(Cursor::at(of_a, 99, synckit::store::Mark(7)));
-    let request = PushRequest { caller: as_a, filter: "all".into(), events: vec![], from, upto: made_up };
+    let request = PushRequest {
+        caller: as_a,
+        filter: "all".into(),
+        events: vec![],
+        from,
+        upto: made_up,
+        known: Vec::new(),
+    };
     endpoint.push(request).await.expect("it is stored");
     // And a place in the hub's log that it never issued.
     let hello = HelloRequest {

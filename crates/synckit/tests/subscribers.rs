@@ -134,6 +134,7 @@ async fn each_gets_its_own_part() {
                 events: events.into_iter().map(|stored| stored.event).collect(),
                 from: None,
                 upto: None,
+                known: Vec::new(),
             };
             hub.push(push).await.expect("pushes");
             for (pages, got) in streams.iter_mut().zip(&mut got).take(3) {

@@ -90,8 +90,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// Those of the engine.
     fn head(&self) -> impl Future<Output = Result<LogHead>> + Send;
 
-    /// Waits until the last position is beyond this one, or before it because the log was set back, and returns it. This
-    /// is only a hint: read the log to know what changed. Can be dropped at any time.
+    /// Waits until the last position is beyond this one, or the log was replaced by another, such as a backup, and
+    /// returns the last position. This is only a hint: read the log to know what changed. Can be dropped at any time.
     ///
     /// # Errors
     /// `Closed` when the store is closed while waiting, and those of the engine.

@@ -219,6 +219,9 @@ pub struct PushRequest {
     /// The place in the caller's log that is reached once all of these are stored. The peer records it in the same
     /// commit, unless it refused something.
     pub upto: Option<Cursor>,
+    /// Places in the peer's log: the caller leaves out what it knows to be before them. If that log lacks one, because it
+    /// was restored, nothing is stored.
+    pub known: Vec<Cursor>,
 }
 
 /// The result of a push.

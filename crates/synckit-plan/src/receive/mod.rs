@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use synckit_core::{
-    AggregateId, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note, Placed,
-    Plan, Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId,
+    AggregateId, Cursor, Dot, Error, ErrorKind, Event, Facts, Former, Identity, Limits, Needs, NodeId, Note,
+    Placed, Plan, Planner, Position, Refused, RefusedCode, Renewal, Result, Step, StoreId,
 };
 
 use crate::Entropy;
@@ -92,7 +92,9 @@ impl Planner for Receive {
         let overridden = self.events.iter().filter_map(Resolution::overridden);
         let ids = self.events.iter().map(|event| event.id.clone()).chain(overridden).collect();
         let under = self.on_record.as_ref().and_then(OnRecord::of_caller).into_iter().collect();
-        Needs { ids, notes: keys, under, ..Needs::default() }
+        let known = self.on_record.iter().flat_map(|record| &record.known);
+        let places = known.map(Cursor::position).collect();
+        Needs { ids, notes: keys, under, places, ..Needs::default() }
     }
 
     fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<Received>> {

@@ -123,6 +123,7 @@ mod tests {
             events: vec![author.write("x")],
             from: None,
             upto: None,
+            known: Vec::new(),
         }
     }
 

@@ -38,7 +38,7 @@ pub fn pull() -> PullRequest {
 
 /// Returns a push of these events.
 pub fn push(events: Vec<Event>) -> PushRequest {
-    PushRequest { caller: caller(), filter: "all".into(), events, from: None, upto: None }
+    PushRequest { caller: caller(), filter: "all".into(), events, from: None, upto: None, known: Vec::new() }
 }
 
 /// Returns a page of these events, which is the last.

@@ -25,7 +25,14 @@ async fn the_same_push_twice(cell: &Cell) -> ScenarioResult {
     let a = Log::make(&cell.replica, "a").await?;
     let events = record_notes(&hub.manager(&a).await?, "from a", 50, 5, &mut created).await?;
     let caller = Caller { node: node("a"), store: a.store.head().await?.store };
-    let request = PushRequest { caller, filter: Filter::new().fingerprint(), events, from: None, upto: None };
+    let request = PushRequest {
+        caller,
+        filter: Filter::new().fingerprint(),
+        events,
+        from: None,
+        upto: None,
+        known: Vec::new(),
+    };
     let transport = hub.connect().await?;
     let first = transport.push(request.clone()).await?;
     let second = transport.push(request).await?;

@@ -82,7 +82,8 @@ async fn an_id_that_names_another_event(cell: &Cell) -> ScenarioResult {
     first.id = event_id("the first to use the id");
     let caller = Caller { node: node("x"), store: store_id(7) };
     let (filter, taken) = (Filter::new().fingerprint(), first.id.clone());
-    let request = PushRequest { caller, filter, events: vec![first], from: None, upto: None };
+    let request =
+        PushRequest { caller, filter, events: vec![first], from: None, upto: None, known: Vec::new() };
     let pushed = hub.connect().await?.push(request).await?;
     assert_eq!(pushed.accepted, 1, "{pushed:?}");
     let mut events: Vec<NewEvent> = (0..11).map(|number| note("small", number)).collect();

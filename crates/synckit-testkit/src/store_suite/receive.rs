@@ -274,7 +274,8 @@ pub async fn what_is_on_record_waits_for_a_batch_without_refusals<F: StoreFixtur
 }
 
 fn record_of(from: Option<u64>, upto: u64) -> OnRecord {
-    OnRecord { key: "pushed".to_owned(), from: from.map(|from| place(1, from)), upto: Some(place(1, upto)) }
+    let (from, upto) = (from.map(|from| place(1, from)), Some(place(1, upto)));
+    OnRecord { key: "pushed".to_owned(), from, upto, known: Vec::new() }
 }
 
 /// A batch that comes late, or from a copy that has pushed in the same name, is not stored: the position on record is

@@ -59,6 +59,7 @@ macro_rules! transport_conformance {
             7 push: an_empty_push_moves_the_place_on_record;
             7 push: a_push_with_refusals_does_not_move_the_place_on_record;
             7 push: a_push_from_another_place_than_is_on_record_is_not_stored;
+            7 push: a_push_that_knows_a_place_that_is_gone_is_not_stored;
             7 push: missing_events_are_named_in_order;
             4 push: asking_for_too_many_is_too_large;
             7 pull: an_empty_log;
@@ -139,6 +140,7 @@ pub(crate) fn pushing(byte: u8, events: &[Event]) -> PushRequest {
         events: events.to_vec(),
         from: None,
         upto: None,
+        known: Vec::new(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Events handed over, once and again.
 
 use synckit_core::{
-    Data, ErrorKind, Event, EventStore, Limits, MissingRequest, NewEvent, PushRequest, RefusedCode,
-    Transport, VectorClock,
+    Cursor, Data, ErrorKind, Event, EventStore, Limits, Mark, MissingRequest, NewEvent, PushRequest,
+    RefusedCode, Transport, VectorClock,
 };
 use synckit_plan::{StoreExt, notes};
 
@@ -204,6 +204,29 @@ pub async fn a_push_from_another_place_than_is_on_record_is_not_stored<F: Transp
     assert_eq!(pushed(&hub.store).await?, Some(place(1, 2).to_string()));
     assert_eq!(hub.wire.push(push(0, None, 2)).await?.duplicates, 2, "the same again");
     assert_eq!(hub.wire.push(push(2, Some(2), 4)).await?.accepted, 2);
+    Ok(())
+}
+
+/// A caller that knows a place which the log does not have gets an error, and nothing is stored: the log was restored.
+pub async fn a_push_that_knows_a_place_that_is_gone_is_not_stored<F: TransportFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("node-1").write_many("x", 3);
+    hub.wire.push(pushing(1, &events[..2])).await?;
+    let there = [hub.store.cursor_at(1).await?, hub.store.cursor_at(2).await?];
+    let [beyond, other] =
+        [(3, 7), (2, 7)].map(|(position, mark)| Cursor::at(there[1].store(), position, Mark(mark)));
+    for gone in [beyond, other] {
+        let known = vec![there[0].clone(), gone];
+        let error = hub.wire.push(PushRequest { known, ..pushing(1, &events[2..]) }).await;
+        assert_eq!(error.err().map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
+        assert_eq!(hub.store.head().await?.position, 2);
+    }
+    assert_eq!(
+        hub.wire.push(PushRequest { known: there.into(), ..pushing(1, &events[2..]) }).await?.accepted,
+        1
+    );
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use synckit_core::{Event, RefusedCode, Result, Unreadable};
+use synckit_core::{Cursor, Event, RefusedCode, Result, Unreadable};
 
 use crate::checks::{Side, brief, check_length, too_many};
 use crate::limits::WireLimits;
@@ -99,6 +99,12 @@ pub(super) fn bounded<'a, T: Deserialize<'a>>(
         return Err(too_many(what, most));
     }
     read.map_err(|error| side.unreadable(&error.to_string()))
+}
+
+/// Reads the places that a caller knows, which may be absent.
+pub(super) fn bounded_places(known: Option<&RawValue>) -> Result<Vec<Cursor>> {
+    let read = |known| bounded(known, "known places", WireLimits::KNOWN_PLACES, Side::Request);
+    Ok(known.map(read).transpose()?.unwrap_or_default())
 }
 
 /// Reads a JSON array of at most `most` items, each kept as text: only the end of each item is parsed.

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use synckit_core::{Ahead, Caller, Cursor, EventId, HelloRequest, HelloResponse, Result, StoreId};
 
-use super::batch::{bounded, put_events, read_event, split};
+use super::batch::{bounded, bounded_places, put_events, read_event, split};
 use super::{FromJson, ToJson, parse_plain, put, put_field, put_name};
 use crate::ahead::ahead;
 use crate::checks::{Side, check_length};
@@ -55,10 +55,7 @@ impl FromJson for HelloRequest {
         let HelloForm { protocol, caller, filter, known, peer, after, latest, upto } = form;
         let events = texts.iter().flatten().map(|text| read_event(text, limits));
         let ahead = ahead(texts.is_some(), events.collect(), peer, after, latest, upto)?;
-        let known =
-            known.map(|known| bounded(known, "known places", WireLimits::KNOWN_PLACES, Side::Request));
-        let known = known.transpose()?.unwrap_or_default();
-        Ok(HelloRequest { protocol, caller, filter, known, ahead })
+        Ok(HelloRequest { protocol, caller, filter, known: bounded_places(known)?, ahead })
     }
 }
 

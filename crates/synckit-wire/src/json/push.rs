@@ -1,11 +1,12 @@
-//! Push: `{"caller":{…},"filter":"all","events":[…],"from":"cursor"?,"upto":"cursor"?}`.
+//! Push: `{"caller":{…},"filter":"all","events":[…],"from":"cursor"?,"upto":"cursor"?,"known":["cursor"…]?}`.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use synckit_core::{Caller, Cursor, PushRequest, Refused, Result, Unreadable};
 
-use super::batch::{put_events, read_event, split};
+use super::batch::{bounded_places, put_events, read_event, split};
 use super::{FromJson, ToJson, put, put_field, put_name};
 use crate::checks::Side;
 use crate::limits::WireLimits;
@@ -23,6 +24,9 @@ impl ToJson for PushRequest {
                 put_field(&mut out, name, place);
             }
         }
+        if !self.known.is_empty() {
+            put_field(&mut out, "known", &self.known);
+        }
         out.push(b'}');
         out
     }
@@ -37,6 +41,8 @@ struct PushForm<'a> {
     filter: Cow<'a, str>,
     from: Option<Cursor>,
     upto: Option<Cursor>,
+    #[serde(borrow)]
+    known: Option<&'a RawValue>,
 }
 
 impl FromJson for ReceivedPush {
@@ -52,8 +58,9 @@ impl FromJson for ReceivedPush {
             }
         }
         let upto = form.upto.filter(|_| refused.is_empty());
-        let PushForm { caller, filter, from, .. } = form;
-        let request = PushRequest { caller, filter: filter.into_owned(), events, from, upto };
+        let PushForm { caller, filter, from, known, .. } = form;
+        let known = bounded_places(known)?;
+        let request = PushRequest { caller, filter: filter.into_owned(), events, from, upto, known };
         Ok(ReceivedPush { request, refused })
     }
 }

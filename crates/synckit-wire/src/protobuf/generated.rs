@@ -218,6 +218,10 @@ pub struct PushRequest {
     /// nothing is stored, and the call fails with ERROR_CODE_CURSOR_UNKNOWN.
     #[prost(string, optional, tag = "5")]
     pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Cursors of the peer's log: the caller leaves out what it knows to be before them. If the peer's log lacks one, nothing
+    /// is stored, and the call fails with ERROR_CODE_CURSOR_UNKNOWN.
+    #[prost(string, repeated, tag = "6")]
+    pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PushResponse {

@@ -5,7 +5,9 @@ use synckit_core::{PushRequest, PushResponse, Refused, Result, Unreadable};
 
 use super::event::put_events;
 use super::fields::{Split, split};
-use super::parts::{answer, caller, caller_form, code, code_of, cursor, placed, placed_form, request, text};
+use super::parts::{
+    answer, caller, caller_form, code, code_of, cursor, names, placed, placed_form, request, text,
+};
 use super::read::Reader;
 use super::{FromProtobuf, ToProtobuf, count, generated as form, parse, size};
 use crate::checks::{Side, check_length};
@@ -13,6 +15,7 @@ use crate::limits::WireLimits;
 use crate::push::ReceivedPush;
 
 const EVENTS: u32 = 3;
+const KNOWN: u32 = 6;
 const REFUSED: u32 = 3;
 
 impl ToProtobuf for PushRequest {
@@ -23,6 +26,7 @@ impl ToProtobuf for PushRequest {
             events: Vec::new(),
             upto: text(self.upto.as_ref()),
             from: text(self.from.as_ref()),
+            known: self.known.iter().map(ToString::to_string).collect(),
         };
         let mut out = Vec::new();
         put_events(&mut out, EVENTS, &self.events);
@@ -36,6 +40,9 @@ impl FromProtobuf for ReceivedPush {
         check_length(bytes, limits.decoded_bytes)?;
         let most = limits.limits.batch_events;
         let Split { items, rest } = split(bytes, &[EVENTS], "events", most, Side::Request)?;
+        let Split { items: known, rest } =
+            split(&rest, &[KNOWN], "known places", WireLimits::KNOWN_PLACES, Side::Request)?;
+        let known = names(&known, Side::Request)?;
         let form::PushRequest { caller: who, filter, upto, from, .. } = parse(&rest, Side::Request)?;
         let (caller, from, upto) = request(|| Ok((caller(who)?, cursor(from)?, cursor(upto)?)))?;
         let mut events = Vec::with_capacity(items.len());
@@ -48,7 +55,7 @@ impl FromProtobuf for ReceivedPush {
             }
         }
         let upto = upto.filter(|_| refused.is_empty());
-        Ok(ReceivedPush { request: PushRequest { caller, filter, events, from, upto }, refused })
+        Ok(ReceivedPush { request: PushRequest { caller, filter, events, from, upto, known }, refused })
     }
 }
 

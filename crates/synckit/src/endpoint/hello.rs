@@ -63,20 +63,26 @@ impl<S: EventStore> Endpoint<S> {
             node: identity.author,
         };
         if let Some(ahead) = request.ahead.filter(|ahead| is_as_expected(&answer, ahead)) {
-            answer.ahead = self.store_ahead(request.caller, request.filter, ahead).await?;
+            answer.ahead = self.store_ahead(request.caller, request.filter, ahead, request.known).await?;
         }
         Ok(answer)
     }
 
     /// Stores events that came with a hello, as a push does. Refusals are reported by the push that follows.
-    async fn store_ahead(&self, caller: Caller, filter: String, ahead: Ahead) -> Result<Option<Stored>> {
+    async fn store_ahead(
+        &self,
+        caller: Caller,
+        filter: String,
+        ahead: Ahead,
+        known: Vec<Cursor>,
+    ) -> Result<Option<Stored>> {
         let Ahead { after, events, upto, .. } = ahead;
         // Events too far ahead of the local clock get the correct time before they are pushed.
         let late = |event: &Event| event.time.drifts(self.environment.now(), self.limits.drift());
         if events.len() > self.limits.batch_events || events.iter().any(late) {
             return Ok(None);
         }
-        let push = PushRequest { caller, filter, events, from: Some(after), upto: Some(upto) };
+        let push = PushRequest { caller, filter, events, from: Some(after), upto: Some(upto), known };
         let PushResponse { accepted, duplicates, refused, placed } = self.store_pushed(push).await?;
         Ok(refused.is_empty().then_some(Stored { accepted, duplicates, placed }))
     }

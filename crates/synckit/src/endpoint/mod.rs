@@ -181,7 +181,7 @@ impl<S: EventStore> Endpoint<S> {
         check_filter(&request.filter)?;
         let mut refused = self.take_denied(&mut request);
         let caller = request.caller.store;
-        let PushRequest { events, from, upto, .. } = request;
+        let PushRequest { events, from, upto, known, .. } = request;
         if from.iter().chain(&upto).any(|place| place.store() != caller) {
             let message = "`from` or `upto` is a place in another log than the caller's";
             return Err(Error::invalid(message).at("endpoint", "push"));
@@ -190,7 +190,7 @@ impl<S: EventStore> Endpoint<S> {
         let mut receive = Receive::new(Some(caller), events, now, self.limits, entropy);
         let key = notes::pushed(caller, &request.filter);
         receive.author = Some(self.known().await?.author.clone());
-        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| refused.is_empty()) });
+        receive.on_record = Some(OnRecord { key, from, upto: upto.filter(|_| refused.is_empty()), known });
         let received = self.store.commit(receive).await?;
         if let Some(name) = &received.renewed {
             tracing::warn!(%name, "received an unknown event under this store's name; it took a fresh name");

@@ -93,11 +93,17 @@ impl<S: EventStore, T: Transport> Task<S, T> {
                 backoff.reset();
             }
             let error = match result {
-                Ok(()) if lasted < SOON => {
-                    sleep(SOON).await;
+                Ok(is_same) => {
+                    if !is_same {
+                        // What was counted is not known to be there.
+                        counted = None;
+                        self.eye.state(LiveState::Connecting);
+                    }
+                    if lasted < SOON {
+                        sleep(SOON).await;
+                    }
                     continue;
                 }
-                Ok(()) => continue,
                 Err(error) => error,
             };
             // That of the peer may be open again later, and any other failure of the store here passes too.
@@ -139,8 +145,8 @@ impl<S: EventStore, T: Transport> Task<S, T> {
         settings
     }
 
-    /// Syncs and stays with the peer, until something else is wanted.
-    async fn exchange(&mut self, wanted: &Wanted, settings: &Settings, way: Way) -> Result<()> {
+    /// Syncs and stays with the peer, until something else is wanted. Returns whether both logs are still the same.
+    async fn exchange(&mut self, wanted: &Wanted, settings: &Settings, way: Way) -> Result<bool> {
         let Inner { replica, transport, met, syncing, .. } = &*self.inner;
         // A sync of the manager that is under way ends first.
         drop(syncing.lock().await);
@@ -163,7 +169,7 @@ impl<S: EventStore, T: Transport> Task<S, T> {
         // The manager may be dropped at any await, so this may too.
         tokio::select! {
             biased;
-            _ = self.asked.wait_for(other) => Ok(()),
+            _ = self.asked.wait_for(other) => Ok(true),
             result = session.live(way, &eye, synced) => result,
         }
     }

@@ -63,6 +63,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 events: batch[part.clone()].iter().map(|stored| stored.event.clone()).collect(),
                 from: peer.push.acknowledged.clone(),
                 upto: upto.clone(),
+                known: peer.known(),
             };
             let error = match self.noting_pace(peer.store, calls.push(request)).await {
                 Ok(response) => {
@@ -136,6 +137,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             events: Vec::new(),
             from: peer.push.acknowledged.clone(),
             upto: None,
+            known: Vec::new(),
         };
         self.calls.push(probe).await.is_ok()
     }

@@ -57,24 +57,30 @@ impl Way {
 }
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Syncs, and then stays with the peer if `synced` says so, until the next sync is due, or something fails.
-    pub(crate) async fn live(mut self, way: Way, eye: &Eye, synced: impl FnOnce() -> bool) -> Result<()> {
+    /// Syncs, and then stays with the peer if `synced` says so, until the next sync is due, or something fails. Returns
+    /// whether both logs are still those that the hello compared.
+    pub(crate) async fn live(mut self, way: Way, eye: &Eye, synced: impl FnOnce() -> bool) -> Result<bool> {
         let mut peer = self.begin().await?;
         self.report(&peer, eye);
         // Said before anybody who waits for it is woken.
         eye.together(way.state(), self.replica.now());
         if !synced() {
-            return Ok(());
+            return Ok(true);
         }
         let subscribes = way == Way::Subscription && self.direction != Direction::PushOnly;
         let mut pages = match subscribes {
             true => Some(self.subscribe(&peer).await?),
             false => None,
         };
-        let result = self.follow(&mut peer, pages.as_mut(), way, eye).await;
-        match result {
-            Ok(()) if peer.unsaved => self.remember(&mut peer).await,
-            Err(error) if self.starts_over(&error) => Ok(()),
+        let followed = async {
+            let same = self.follow(&mut peer, pages.as_mut(), way, eye).await?;
+            if same && peer.unsaved {
+                self.remember(&mut peer).await?;
+            }
+            Ok(same)
+        };
+        match followed.await {
+            Err(error) if self.starts_over(&error) => Ok(false),
             result => result,
         }
     }
@@ -96,13 +102,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         peer.pull.as_ref().map(|note| note.cursor.clone()).filter(|cursor| cursor.position() > 0)
     }
 
+    /// Stays with the peer. Returns whether both logs are still those that the hello compared.
     async fn follow(
         &mut self,
         peer: &mut Peer,
         mut pages: Option<&mut PageStream>,
         way: Way,
         eye: &Eye,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let again = way.next();
         let looks_at_once = !matches!(way, Way::Periods(_));
         let (mut after, mut save_at) = (self.reached(peer), peer.unsaved.then(Instant::now));
@@ -117,7 +124,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     heard = Instant::now();
                     let before = after.replace(page.next.clone());
                     if !self.arrived(peer, (before, page), eye).await? {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
                 head = async {
@@ -127,15 +134,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     seen_to = head?;
                     if seen_to < done_to {
                         // The log was set back. The next hello shows what follows from that.
-                        return Ok(());
+                        return Ok(false);
                     }
                     push_at = Instant::now() + GATHER;
-                    if self.pushes() && !self.grown(peer, seen_to, eye).await? {
-                        return Ok(());
+                    if !self.grown(peer, seen_to, eye).await? {
+                        return Ok(false);
                     }
                 }
                 () = due(save_at) => self.remember(peer).await?,
-                () = due(again) => return Ok(()),
+                () = due(again) => return Ok(true),
             }
             save_at = match (peer.unsaved, save_at) {
                 (true, None) => Some(Instant::now() + SAVE),
@@ -148,6 +155,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// Pushes what the log has up to its end. Returns whether the peer is still the one that said hello.
     async fn grown(&mut self, peer: &mut Peer, end: Position, eye: &Eye) -> Result<bool> {
+        if !self.pushes() {
+            // The log may have been restored; a push finds that out by itself.
+            return self.lasts(&peer.turn).await;
+        }
         eye.pending(end - peer.push.position, end);
         self.push(peer).await?;
         if !self.is_stranger {

@@ -1,6 +1,6 @@
 //! What is known of the peer, and how far each side has the other's events.
 
-use synckit_core::{Caller, Identity, Limits, Note, Placed, Position, StoreId};
+use synckit_core::{Caller, Cursor, Identity, Limits, Mark, Note, Placed, Position, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
@@ -29,12 +29,17 @@ pub(crate) struct Peer {
     pub(crate) limits: Limits,
     pub(crate) pull: Option<PullNote>,
     pub(crate) push: PushNote,
+    /// The place in the local log up to which it was pushed, with the mark there, once it was read.
+    pub(crate) place: Option<(Position, Option<Mark>)>,
     /// The notes of the events that it refused or that did not reach it.
     pub(crate) again: Vec<Note>,
     /// Whether events that were offered in this sync did not reach it although others did.
     pub(crate) holds_back: bool,
     /// The notes of what it could not read, and of what could not be read here.
     pub(crate) owed: Vec<Note>,
+    /// Places in its log that it has, as the hello showed, and the furthest that it told since.
+    pub(crate) known: Vec<Cursor>,
+    pub(crate) told: Option<Cursor>,
     /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
     pub(crate) turn: Turn,
@@ -54,8 +59,24 @@ impl Peer {
             })
     }
 
+    /// Returns places in its log before which it holds what is left out of a push.
+    pub(crate) fn known(&self) -> Vec<Cursor> {
+        let mut known = self.known.clone();
+        known.extend(self.told.iter().filter(|told| !self.known.contains(told)).cloned());
+        known
+    }
+
+    /// Records a place in its log that it told.
+    pub(crate) fn told(&mut self, place: &Cursor) {
+        let further = self.told.as_ref().is_none_or(|told| told.position() <= place.position());
+        if further && place.store() == self.store && place.position() > 0 {
+            self.told = Some(place.clone());
+        }
+    }
+
     /// Records where the peer stored what it just received.
     pub(crate) fn moved_on(&mut self, placed: Placed) {
+        self.told(&placed.upto);
         if let Some(pull) = &mut self.pull
             && pull.cursor.position() == placed.after
             && pull.cursor.store() == placed.upto.store()

@@ -41,6 +41,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                     read
                 }
             };
+            if peer.place.is_some_and(|place| place != (peer.push.position, page.from)) {
+                // The log was restored, or renumbered.
+                return Err(self.overtaken());
+            }
             if page.store != peer.caller.store {
                 // Another user of this store found that it was restored or copied.
                 return Err(Error::new(
@@ -51,9 +55,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             if !timed && self.has_wrong_times(peer, &page) {
                 timed = true;
                 self.right_times(peer).await?;
+                peer.place = None;
                 continue;
             }
-            let (scanned_to, more) = (page.scanned_to, page.more);
+            let (scanned_to, mark, more) = (page.scanned_to, page.upto, page.more);
             self.report.local_head = self.report.local_head.max(scanned_to);
             let Offered { mut notes, stopped } = match damaged {
                 Some(position) => {
@@ -68,6 +73,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             };
             let moved = reached > peer.push.position;
             (peer.push.position, self.report.pushed_to) = (reached, reached);
+            peer.place = (reached == scanned_to).then_some((reached, mark));
             peer.handed = peer.handed.max(reached);
             if let Some((_, error)) = stopped {
                 if moved && error.kind() != ErrorKind::CursorUnknown {
@@ -112,6 +118,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let request = MissingRequest { caller: peer.caller.clone(), ids: asked };
             let answer = self.calls.missing(request).await?;
             let missing: HashSet<EventId> = answer.ids.into_iter().collect();
+            answer.place.iter().for_each(|place| peer.told(place));
             peer.push.placed = answer.place.or(peer.push.placed.take());
             offered.retain(|stored| !foreign(stored) || missing.contains(&stored.event.id));
         }

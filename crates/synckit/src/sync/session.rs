@@ -167,7 +167,8 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             match self.exchange(&mut peer).await {
                 Ok(()) if !std::mem::take(&mut self.is_stranger) => {
                     let next = self.to_push(peer.store, &peer.push, self.limits);
-                    self.met.set(Met { peer: peer.store, left: Some((next, peer.turn.ticket())) });
+                    let left = peer.turn.wrote().map(|wrote| (next, wrote));
+                    self.met.set(Met { peer: peer.store, left });
                     return Ok(peer);
                 }
                 Ok(()) => {}

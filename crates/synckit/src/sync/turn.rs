@@ -4,9 +4,11 @@
 //! the same id, stored something since, the comparison no longer holds: what came from the copy would count as held by
 //! the peer. So whatever an exchange stores, it stores with a ticket of its own and a number that grows, and only if no
 //! other exchange has stored anything since what the hello compares was read. What it pushes was read from the log while
-//! that still was so. This is optimistic concurrency control: an exchange that was overtaken starts over with a hello.
+//! that still was so. This is optimistic concurrency control: an exchange that was overtaken starts over with a hello, and
+//! so does one whose log was set back to what it was before the last commit of the exchange.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
     Edit, Error, ErrorKind, EventStore, Facts, Needs, Note, Plan, Planner, Result, Step, StoreId, Transport,
@@ -20,12 +22,12 @@ use crate::sync::session::Session;
 pub(crate) const TICKET: usize = 8;
 
 /// The right of an exchange to store what follows from its hello.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Turn {
     key: String,
-    /// What the exchange before wrote last.
-    before: Option<Vec<u8>>,
     ticket: [u8; TICKET],
+    /// How often this exchange has stored something, and what the note of turns says as far as it knows.
+    known: Mutex<(u64, Option<Vec<u8>>)>,
 }
 
 impl Turn {
@@ -33,41 +35,46 @@ impl Turn {
     pub(crate) fn begin(peer: StoreId, facts: &Facts, ticket: [u8; TICKET]) -> Self {
         let key = notes::turn(peer);
         let before = facts.note(&key).map(<[u8]>::to_vec);
-        Turn { key, before, ticket }
+        Turn { key, ticket, known: Mutex::new((0, before)) }
     }
 
     fn needs(&self) -> Needs {
         Needs { notes: vec![self.key.clone()], ..Needs::default() }
     }
 
-    /// Returns whether the exchange with this ticket is the last that has stored anything.
-    pub(crate) fn is_last(peer: StoreId, facts: &Facts, ticket: [u8; TICKET]) -> bool {
-        facts.note(&notes::turn(peer)).is_some_and(|now| now.starts_with(&ticket))
+    /// Returns whether the exchange that wrote this last is the last that has stored anything.
+    pub(crate) fn is_last(peer: StoreId, facts: &Facts, wrote: &[u8]) -> bool {
+        facts.note(&notes::turn(peer)) == Some(wrote)
     }
 
-    /// Returns what tells this exchange from every other.
-    pub(crate) fn ticket(&self) -> [u8; TICKET] {
-        self.ticket
+    /// Returns what the note of turns says as far as this exchange knows.
+    pub(crate) fn wrote(&self) -> Option<Vec<u8>> {
+        self.known().1.clone()
     }
 
-    /// Returns the next number of this turn, if no other exchange has stored anything since.
-    fn number(&self, facts: &Facts) -> Option<u64> {
-        let now = facts.note(&self.key);
-        match now.and_then(|now| now.strip_prefix(&self.ticket)) {
-            Some(number) => Some(number.try_into().map_or(0, u64::from_be_bytes) + 1),
-            None => (now == self.before.as_deref()).then_some(0),
-        }
+    fn known(&self) -> MutexGuard<'_, (u64, Option<Vec<u8>>)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, number: u64) -> Note {
-        Note { key: self.key.clone(), value: [self.ticket, number.to_be_bytes()].concat() }
+    /// Returns a commit that is made only if no other exchange has stored anything since, and the note that it writes.
+    fn commit<P>(&self, planner: P) -> (InTurn<P>, Note) {
+        let (number, before) = self.known().clone();
+        let note = Note { key: self.key.clone(), value: [self.ticket, number.to_be_bytes()].concat() };
+        (InTurn { before, note: note.clone(), planner }, note)
+    }
+
+    /// Takes note of a commit that was made.
+    fn committed(&self, note: Note) {
+        let mut known = self.known();
+        *known = (known.0 + 1, Some(note.value));
     }
 }
 
 /// A commit that is made only if the turn lasts; its outcome is `None` if it does not.
 #[derive(Clone, Debug)]
 struct InTurn<P> {
-    turn: Turn,
+    before: Option<Vec<u8>>,
+    note: Note,
     planner: P,
 }
 
@@ -76,20 +83,19 @@ impl<P: Planner> Planner for InTurn<P> {
 
     fn needs(&mut self) -> Needs {
         let mut needs = self.planner.needs();
-        needs.notes.extend(self.turn.needs().notes);
+        needs.notes.push(self.note.key.clone());
         needs
     }
 
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Self::Outcome>> {
-        let Some(number) = self.turn.number(facts) else {
+        if facts.note(&self.note.key) != self.before.as_deref() {
             return Ok(Step::Write(Plan::default(), None));
-        };
+        }
         Ok(match self.planner.plan(facts, round)? {
             Step::Fetch(needs) => Step::Fetch(needs),
             Step::Write(mut plan, outcome) => {
-                let note = self.turn.note(number);
-                let place = plan.put.partition_point(|other| other.key < note.key);
-                plan.put.insert(place, note);
+                let place = plan.put.partition_point(|other| other.key < self.note.key);
+                plan.put.insert(place, self.note.clone());
                 Step::Write(plan, Some(outcome))
             }
         })
@@ -102,8 +108,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// # Errors
     /// Those of the store, and an error after which the sync starts over if the exchange was overtaken.
     pub(super) async fn commit<P: Planner>(&self, turn: &Turn, planner: P) -> Result<P::Outcome> {
-        let planner = InTurn { turn: turn.clone(), planner };
-        self.store.commit(planner).await?.ok_or_else(|| self.overtaken())
+        let (planner, note) = turn.commit(planner);
+        let outcome = self.store.commit(planner).await?.ok_or_else(|| self.overtaken())?;
+        turn.committed(note);
+        Ok(outcome)
     }
 
     /// Changes notes in turn.
@@ -121,12 +129,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// Returns whether no other exchange has stored anything since the turn began.
     pub(super) async fn lasts(&self, turn: &Turn) -> Result<bool> {
-        Ok(turn.number(&self.store.facts(turn.needs()).await?).is_some())
+        let facts = self.store.facts(turn.needs()).await?;
+        Ok(facts.note(&turn.key) == turn.known().1.as_deref())
     }
 
-    fn overtaken(&self) -> Error {
+    pub(super) fn overtaken(&self) -> Error {
         self.overtaken.store(true, Ordering::Relaxed);
-        let message = "another program syncs this replica with the same peer at this moment; sync again";
+        let message = "another program syncs this replica with the same peer at this moment, or has restored its log; sync again";
         Error::new(ErrorKind::Busy, message)
     }
 }
@@ -150,17 +159,23 @@ mod tests {
         let put = ["a", "z"].map(|key| Note { key: key.to_owned(), value: Vec::new() }).to_vec();
         let (none, first, second, other, later) =
             (None, Some(mine(0)), Some(mine(1)), Some(value(b"another!", 0)), Some(value(b"another!", 1)));
-        for (before, now, written) in [
-            (&none, &none, Some(&first)),
-            (&none, &first, Some(&second)),
-            (&other, &other, Some(&first)),
-            (&other, &first, Some(&second)),
-            (&none, &other, None),
-            (&other, &later, None),
-            (&first, &other, None),
+        for (before, stored, now, written) in [
+            (&none, 0, &none, Some(&first)),
+            (&none, 1, &first, Some(&second)),
+            (&other, 0, &other, Some(&first)),
+            (&other, 1, &first, Some(&second)),
+            (&none, 0, &other, None),
+            (&other, 0, &later, None),
+            (&first, 0, &other, None),
+            (&none, 1, &none, None),
+            (&none, 2, &first, None),
         ] {
             let turn = Turn::begin(peer, &facts(before.as_deref()), *b"its mine");
-            let planner = InTurn { turn, planner: Edit { put: put.clone(), delete: Vec::new() } };
+            let edit = Edit { put: put.clone(), delete: Vec::new() };
+            for _ in 0..stored {
+                turn.committed(turn.commit(edit.clone()).1);
+            }
+            let planner = turn.commit(edit).0;
             let (plan, outcome) = Planning::run(planner, |_| Ok(facts(now.as_deref()))).expect("plans");
             assert_eq!(outcome.is_some(), written.is_some(), "{before:?} {now:?}");
             let noted = plan.put.iter().find(|note| note.key == notes::turn(peer)).map(|note| &note.value);

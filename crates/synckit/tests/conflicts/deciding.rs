@@ -128,7 +128,8 @@ async fn a_made_up_round_overrules_nobody() {
         forged(u16::MAX, before_last),
     ];
     let caller = Caller { node: NodeId::new("eve").unwrap(), store: StoreId::from_bytes([9; 16]) };
-    let push = PushRequest { caller, filter: "all".into(), events, from: None, upto: None };
+    let push =
+        PushRequest { caller, filter: "all".into(), events, from: None, upto: None, known: Vec::new() };
     let pushed = synckit::Endpoint::new(hub.clone()).push(push).await.unwrap();
     assert_eq!((pushed.accepted, pushed.refused.len()), (0, 3), "{pushed:?}");
     assert!(pushed.refused.iter().all(|refused| refused.code == RefusedCode::Invalid));

@@ -14,7 +14,8 @@ use super::{agree, edit, id, live, manager, store};
 
 async fn push(hub: &MemoryStore, events: Vec<Event>) {
     let caller = Caller { node: NodeId::new("eve").unwrap(), store: StoreId::from_bytes([9; 16]) };
-    let push = PushRequest { caller, filter: "all".into(), events, from: None, upto: None };
+    let push =
+        PushRequest { caller, filter: "all".into(), events, from: None, upto: None, known: Vec::new() };
     let pushed = Endpoint::new(hub.clone()).push(push).await.unwrap();
     assert_eq!(pushed.refused, []);
 }

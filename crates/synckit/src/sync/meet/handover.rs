@@ -82,6 +82,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         peer.push.acknowledged = Some(handed.upto);
         peer.push.latest = handed.events.last().map(|event| event.id.clone()).or(peer.push.latest.take());
         peer.push.position = page.scanned_to;
+        peer.place = Some((page.scanned_to, page.upto));
         peer.handed = peer.handed.max(page.scanned_to);
         peer.unsaved = true;
         self.progress();

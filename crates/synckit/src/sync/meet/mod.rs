@@ -19,15 +19,14 @@ use synckit_plan::Renew;
 use crate::peer_notes::places_in;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
-use crate::sync::turn::TICKET;
 pub(crate) use handover::Read;
 
 /// The peer that was met last, and how that sync ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Met {
     pub(crate) peer: StoreId,
-    /// The query for what is to be pushed next, and the ticket of the exchange.
-    pub(crate) left: Option<(Query, [u8; TICKET])>,
+    /// The query for what is to be pushed next, and what the exchange wrote last to the note of turns.
+    pub(crate) left: Option<(Query, Vec<u8>)>,
 }
 
 impl Met {

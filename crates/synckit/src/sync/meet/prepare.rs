@@ -9,7 +9,7 @@ use crate::peer_notes::{notes_about, places_in};
 use crate::replica::Listed;
 use crate::sync::meet::{Met, Prepared, Read};
 use crate::sync::session::Session;
-use crate::sync::turn::{TICKET, Turn};
+use crate::sync::turn::Turn;
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads everything the hello needs from the store. Most often this takes one read, for the peer that this manager
@@ -50,10 +50,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     /// Reads what is to be pushed first if nothing has changed since the last sync of this manager.
-    async fn read_early(&self, left: Option<(Query, [u8; TICKET])>) -> Option<(Read, [u8; TICKET])> {
-        let (query, ticket) = left.filter(|_| self.pushes())?;
+    async fn read_early(&self, left: Option<(Query, Vec<u8>)>) -> Option<(Read, Vec<u8>)> {
+        let (query, wrote) = left.filter(|_| self.pushes())?;
         let page = self.store.read(query.clone()).await.ok()?;
-        Some(((query, page), ticket))
+        Some(((query, page), wrote))
     }
 
     /// Returns what is to be pushed first, read while no other exchange with this peer stored anything: early, if the
@@ -61,11 +61,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     async fn read_first(
         &self,
         peer: StoreId,
-        early: Option<(Read, [u8; TICKET])>,
+        early: Option<(Read, Vec<u8>)>,
         facts: &Facts,
     ) -> Result<Option<Read>> {
-        if let Some((read, ticket)) = early
-            && Turn::is_last(peer, facts, ticket)
+        if let Some((read, wrote)) = early
+            && Turn::is_last(peer, facts, &wrote)
             && read.0 == self.to_push(peer, &self.push_note(peer, facts)?, self.limits)
         {
             return Ok(Some(read));

@@ -6,6 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::notes::{self, PullNote, PushNote};
 
+use crate::peer_notes::places_in;
 use crate::sync::meet::{Met, Prepared, Said};
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -134,9 +135,12 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             limits: self.limits.min(hello.limits),
             pull,
             push,
+            place: None,
             again: notes_under(facts, &[refused, held]),
             holds_back: false,
             owed: notes_under(facts, &owed),
+            known: if hello.all_held { places_in(hello.store, facts)? } else { Vec::new() },
+            told: None,
             ahead: None,
             turn: Turn::begin(store, facts, self.replica.ticket()?),
             unsaved: false,
