@@ -205,7 +205,7 @@ impl EventStore for SqliteStore {
     /// second. One looks for all who wait.
     async fn moved(&self, after: Position) -> Result<Position> {
         // In a box, because many wait and one looks.
-        let look = |places| Box::pin(self.facts(Needs { places, ..Needs::default() }));
+        let look = |places| Box::pin(self.0.look(places));
         self.0.blame("moved", self.0.watch.moved(&self.0.growth, after, look).await)
     }
 
@@ -224,6 +224,15 @@ impl EventStore for SqliteStore {
 }
 
 impl Inner {
+    /// Reads where the log ends, and the marks at some places. The connection that writes stays free for commits.
+    async fn look(&self, places: Vec<Position>) -> Result<Facts> {
+        let needs = Needs { places, ..Needs::default() };
+        let ask = async |connection: &mut SqliteConnection| {
+            Ok(facts::ask(connection, Begin::Nothing, &needs).await?.facts)
+        };
+        self.read("moved", ask).await
+    }
+
     /// Reads with a connection of its own.
     pub(crate) async fn read<T>(
         &self,

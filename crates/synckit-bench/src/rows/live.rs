@@ -1,4 +1,4 @@
-//! An edit on its way between two live replicas, through a hub.
+//! An edit on its way between two live replicas, through a hub, and from one process to another that pushes it.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,8 @@ use synckit::{EventStore, NewEvent, Replica};
 
 use super::hub::{Hub, Wire};
 use super::incremental::{median, round_trip};
+#[cfg(target_os = "linux")]
+use super::memory::{Running, micros};
 use super::stores::{redb, runtime, sqlite};
 use crate::measure::{Measured, Scale};
 
@@ -75,4 +77,36 @@ async fn edits<S: EventStore + Clone>([hub, a, b, alone]: [S; 4], wire: Wire) ->
     hub.stop().await?;
     http.stop().await?;
     Ok(median(took) / (3.0 * median(durable) + median(trips)))
+}
+
+/// Returns how many milliseconds pass from where one process has recorded an edit until the hub has it, which another
+/// process on the same SQLite file pushes: at most this in 19 of 20.
+#[cfg(target_os = "linux")]
+pub(super) fn other_process(_: Scale) -> Measured<f64> {
+    runtime()?.block_on(async {
+        let directory = tempfile::tempdir()?;
+        let store = sqlite(directory.path(), "hub").await?;
+        let hub = Hub::start(store.clone(), Wire::Http).await?;
+        let manager = hub.manager(sqlite(directory.path(), "a").await?)?;
+        let live = manager.live()?;
+        live.synced().await?;
+        let path = directory.path().to_str().ok_or("a directory that is not UTF-8")?;
+        let mut writer = Running::start(&["writer", path])?;
+        writer.line()?;
+        let mut took = Vec::new();
+        for _ in 0..EDITS {
+            let before = store.head().await?.position;
+            writer.nudge()?;
+            store.moved(before).await?;
+            let arrived = micros()?;
+            took.push(arrived.saturating_sub(writer.number()?));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        took.sort_unstable();
+        live.stop().await;
+        manager.replica().store().close().await?;
+        drop(manager);
+        hub.stop().await?;
+        Ok(took[EDITS * 19 / 20] as f64 / 1_000.0)
+    })
 }

@@ -1,11 +1,13 @@
-//! How much memory a sync takes on either side. Each side is a process: this program, started by itself.
+//! How much memory a sync takes on either side, and the processes beside the one that measures: this program, started by
+//! itself.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::SystemTime;
 
 use clap::Subcommand;
-use synckit::EventStore;
+use synckit::{EventStore, NewEvent, Replica};
 
 use super::hub::{Hub, Wire};
 use super::stores::{receive_samples, runtime, sqlite};
@@ -13,15 +15,19 @@ use super::subscribers;
 use crate::measure::{Measured, Scale};
 use crate::sample::{Samples, Spread};
 
-/// One side of a sync. It prints to standard output its highest memory use so far, before the sync and after.
+/// A process beside the one that measures. A side of a sync prints its highest memory use so far, before the sync and
+/// after.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Side {
-    /// Serve the store in this directory, until standard input ends.
+    /// Serve the store in this directory until standard input ends, and print the highest memory use for each line of it.
     #[command(hide = true)]
     Hub { directory: PathBuf },
     /// Fill a new store in this directory from the hub at this URL.
     #[command(hide = true)]
     Replica { directory: PathBuf, url: String },
+    /// Record an event in the replica in this directory for each line of standard input, and print when it was recorded.
+    #[command(hide = true)]
+    Writer { directory: PathBuf },
 }
 
 impl Side {
@@ -33,9 +39,26 @@ impl Side {
                     let hub = Hub::start_with(store, Wire::Http, subscribers::config()).await?;
                     println!("{}", hub.url);
                     println!("{}", peak()?);
-                    tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
+                    let answer = || -> Measured<()> {
+                        for line in std::io::stdin().lines() {
+                            line?;
+                            println!("{}", peak()?);
+                        }
+                        Ok(())
+                    };
+                    tokio::task::block_in_place(answer)?;
                     println!("{}", peak()?);
                     hub.stop().await
+                }
+                Side::Writer { directory } => {
+                    let replica = Replica::new(sqlite(directory, "a").await?);
+                    println!("ready");
+                    for line in std::io::stdin().lines() {
+                        line?;
+                        replica.record([NewEvent::new("NoteEdited", "note", "text")?]).await?;
+                        println!("{}", micros()?);
+                    }
+                    Ok(())
                 }
                 Side::Replica { directory, url } => {
                     let manager = Wire::Http.manager(sqlite(directory, "replica").await?, url)?;
@@ -55,6 +78,11 @@ fn peak() -> Measured<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in the status")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Returns the wall clock, which processes share, in microseconds.
+pub(super) fn micros() -> Measured<u64> {
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_micros().try_into()?)
 }
 
 /// A running side, and its output. It is killed and waited for when it is dropped.
@@ -82,6 +110,11 @@ impl Running {
 
     pub(super) fn number(&mut self) -> Measured<u64> {
         Ok(self.line()?.parse()?)
+    }
+
+    /// Writes an empty line to its standard input.
+    pub(super) fn nudge(&mut self) -> Measured<()> {
+        Ok(self.child.stdin.as_mut().ok_or("its input has ended")?.write_all(b"\n")?)
     }
 
     /// Ends its standard input.

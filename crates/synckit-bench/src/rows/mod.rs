@@ -161,6 +161,14 @@ pub(crate) const ALL: &[Row] = &[
         unit: "of these",
         kind: Kind::Bound { at_most: 1.5, ours: live::over_grpc },
     },
+    #[cfg(target_os = "linux")]
+    Row {
+        name: "live-processes",
+        about: "an edit that another process records in the SQLite file of a live replica, until the hub has it over HTTP",
+        limit: "50 ms, for 19 of 20 edits",
+        unit: "ms",
+        kind: Kind::Bound { at_most: 50.0, ours: live::other_process },
+    },
     Row {
         name: "live-fan-out",
         about: "an event until 1,000 live subscribers of one hub have it, over HTTP",
