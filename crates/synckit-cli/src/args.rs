@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backup, conflicts, demo, digest, doctor, explain, export, history, import, log, record, refused,
-    reidentify, restore, rules, serve, status, sync, wait,
+    aggregates, backup, conflicts, demo, digest, doctor, explain, export, history, import, log, record,
+    refused, reidentify, restore, rules, serve, show, status, sync, wait,
 };
 use crate::failure::Exit;
 use crate::output;
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Sync(sync::Args),
     Wait(wait::Args),
     Log(log::Args),
+    Aggregates(aggregates::Args),
+    Show(show::Args),
     History(history::Args),
     Status(status::Args),
     Digest(digest::Args),

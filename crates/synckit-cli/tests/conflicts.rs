@@ -49,6 +49,14 @@ fn a_conflict_is_listed_shown_settled_and_explained() {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
 
+    let shown = place.run("show --db b.db --aggregate form-7").ok().out;
+    assert!(
+        shown.starts_with("form-7 is in conflict") && shown.contains(&format!("--keep {by_a}")),
+        "{shown}"
+    );
+    let json = place.run("--json show --db b.db --aggregate form-7").ok().json().remove(0);
+    assert_eq!((&json["state"], json["events"].as_array().map(Vec::len)), (&"in_conflict".into(), Some(2)));
+
     let decide = ["--by", "ann", "--because", "60 have signed up"];
     let decided = place
         .run_with(&format!("conflicts --db b.db --aggregate form-7 --keep {by_b}"), &decide, "")

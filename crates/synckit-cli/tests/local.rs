@@ -176,6 +176,28 @@ fn an_import_records_what_has_come_before_its_input_ends() {
 }
 
 #[test]
+fn aggregates_are_listed_and_shown() {
+    let place = Place::new();
+    for (aggregate, data) in [("note-2", 1), ("note-1", 2), ("note-2", 3), ("task-1", 4)] {
+        place.run(&format!("record --db a.db --node a --type T --aggregate {aggregate} --data {data}")).ok();
+    }
+    let listed = |options: &str| place.run(&format!("aggregates --db a.db {options}")).ok().out;
+    assert_eq!(listed(""), "note-1\nnote-2\ntask-1\n");
+    assert_eq!(listed("--prefix note-"), "note-1\nnote-2\n");
+    assert_eq!(listed("--after note-1 --limit 1"), "note-2\n");
+    assert_eq!(listed("--prefix other"), "");
+    assert_eq!(place.run("--json aggregates --db a.db").ok().json()[2]["aggregate"], "task-1");
+
+    let shown = place.run("show --db a.db --aggregate note-2").ok().out;
+    assert!(shown.ends_with("note-2  3\n") && shown.lines().count() == 1, "{shown}");
+    let json = place.run("--json show --db a.db --aggregate note-2").ok().json().remove(0);
+    assert_eq!((&json["state"], &json["events"][0]["data"]), (&"one".into(), &3.into()));
+    place
+        .run("show --db a.db --aggregate note-3")
+        .fails(1, &["no event of this aggregate", "synckit aggregates"]);
+}
+
+#[test]
 fn status_digest_history_and_refused_answer_as_text_and_json() {
     let place = Place::new();
     place.run("record --db a.db --node a --type T --aggregate x --data 1").ok();
@@ -234,6 +256,8 @@ fn help_teaches() {
         "export",
         "sync",
         "log",
+        "aggregates",
+        "show",
         "history",
         "status",
         "digest",

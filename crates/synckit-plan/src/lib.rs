@@ -33,8 +33,8 @@ mod store_ext;
 pub use adopt::{Adopt, Adopted, Adoptee};
 pub use asked::Asked;
 pub use conflict::{
-    Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Fingerprint, Head, Heads, History, Kept,
-    RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
+    Answer, Branch, Conflict, ConflictResolver, Current, Decision, Entry, Fingerprint, Head, Heads, History,
+    Kept, RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
 };
 pub use entropy::Entropy;
 pub use on_record::{OnRecord, Pushed};

@@ -50,6 +50,8 @@ use crate::ledger;
 pub const HANDED: &str = "handed";
 /// The key of the [`Machine`] that a file was last opened on.
 pub const MACHINE: &str = "machine";
+/// The prefix of the keys of the heads of aggregates.
+pub const HEADS: &str = "heads/";
 /// The prefix of the keys of unsettled conflicts.
 pub const CONFLICTS: &str = "conflict/";
 /// The prefix of the keys of aggregates whose clock is nearly full.
@@ -88,7 +90,16 @@ pub fn origin(node: &NodeId) -> String {
 
 /// Returns the key of the heads of an aggregate.
 pub fn heads(aggregate: &AggregateId) -> String {
-    ["heads/", aggregate.as_str()].concat()
+    [HEADS, aggregate.as_str()].concat()
+}
+
+/// Returns the aggregate whose heads are under this key.
+///
+/// # Errors
+/// `Corrupt` when it is not such a key.
+pub fn of_heads(key: &str) -> Result<AggregateId> {
+    let aggregate = key.strip_prefix(HEADS).and_then(|aggregate| aggregate.parse().ok());
+    aggregate.ok_or_else(|| Error::corrupt("this is not the key of heads").with("key", key))
 }
 
 /// Returns the key of what an author that cannot stamp is known to have seen of an aggregate.

@@ -57,8 +57,8 @@ pub mod conflict {
     };
     pub use synckit_core::Causality;
     pub use synckit_plan::{
-        Answer, Branch, Conflict, ConflictResolver, Decision, Entry, Fingerprint, Head, Heads, History, Kept,
-        RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
+        Answer, Branch, Conflict, ConflictResolver, Current, Decision, Entry, Fingerprint, Head, Heads,
+        History, Kept, RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
     };
 }
 

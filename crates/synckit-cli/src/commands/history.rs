@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
         let error = Error::new(ErrorKind::NotFound, "there is no event of this aggregate")
             .with("aggregate", &args.aggregate)
             .with("store", args.replica.name());
-        return Err(Failure::from(error).hint("`synckit log` shows which aggregates there are"));
+        return Err(Failure::from(error).hint("`synckit aggregates` lists them"));
     }
     for entry in history.entries().iter().filter(|entry| !args.live || entry.standing == Standing::Live) {
         output.answer(&Answer::of(entry))?;

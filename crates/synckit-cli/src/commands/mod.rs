@@ -1,5 +1,6 @@
 //! The commands, and what they share: opening stores and waiting for the signal to stop.
 
+pub(crate) mod aggregates;
 pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod conflicts;
@@ -17,6 +18,7 @@ pub(crate) mod reidentify;
 pub(crate) mod restore;
 pub(crate) mod rules;
 pub(crate) mod serve;
+pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod wait;
@@ -47,6 +49,8 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
         Command::Sync(args) => sync::run(args, output).await,
         Command::Wait(args) => wait::run(args, output).await,
         Command::Log(args) => log::run(args, output).await,
+        Command::Aggregates(args) => aggregates::run(args, output).await,
+        Command::Show(args) => show::run(args, output).await,
         Command::History(args) => history::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,
         Command::Digest(args) => digest::run(args, output).await,

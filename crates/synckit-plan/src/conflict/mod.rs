@@ -5,9 +5,11 @@
 //! - `resolution.rs`: the decision as written into an event; `side.rs`: what it states about each side; `form.rs`: its
 //!   JSON form; `check.rs`: the checks of a foreign one
 //! - `heads.rs`: the events of an aggregate that no other has seen
-//! - `history.rs`: which events stand, given all resolutions
+//! - `history`: which events stand, given all resolutions
+//! - `current.rs`: what is true now
 
 mod check;
+mod current;
 mod events;
 mod form;
 mod heads;
@@ -16,6 +18,7 @@ mod resolution;
 mod resolver;
 mod side;
 
+pub use current::Current;
 pub use heads::{Head, Heads};
 pub use history::{Entry, History, Standing};
 pub use resolution::{Decision, Kept, RESOLUTION_TYPE, Resolution};

@@ -5,8 +5,8 @@ mod long;
 mod model;
 
 use proptest::prelude::*;
-use synckit_core::Event;
-use synckit_plan::{Entry, History};
+use synckit_core::{Event, EventId};
+use synckit_plan::{Conflict, Current, Entry, History};
 
 fn computed(events: Vec<Event>) -> Vec<(Event, synckit_plan::Standing)> {
     let history = History::of(events).expect("readable");
@@ -30,6 +30,25 @@ proptest! {
             }
         }
         prop_assert_eq!(computed(log.clone()), model::history(log));
+    }
+
+    /// What is true now is what stands and nothing later that stands has seen.
+    #[test]
+    fn what_is_true_now_is_the_top_of_what_stands(steps in any::steps()) {
+        let log = any::written(&steps);
+        let (current, history) = (Current::of(log.clone()).expect("readable"), History::of(log.clone()).expect("readable"));
+        let live: Vec<&Event> = history.live().collect();
+        let tops = live.iter().filter(|event| !live.iter().any(|other| other.has_seen(event)));
+        let tops: Vec<&EventId> = tops.map(|event| &event.id).collect();
+        let shown: Vec<&EventId> = current.events().iter().map(|event| &event.id).collect();
+        match &current {
+            Current::Nothing => prop_assert!(log.is_empty()),
+            Current::One(_) | Current::Several(_) => prop_assert_eq!(shown, tops),
+            Current::InConflict(conflict) => {
+                let expected = Conflict::in_history(log).expect("readable");
+                prop_assert_eq!(Some(&**conflict), expected.as_ref());
+            }
+        }
     }
 
     #[test]

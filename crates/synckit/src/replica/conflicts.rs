@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use synckit_core::{
-    AggregateId, Error, ErrorKind, Event, EventId, EventStore, Note, Position, RefusedCode, Result,
+    AggregateId, Error, ErrorKind, Event, EventId, EventStore, Note, NoteQuery, Position, RefusedCode, Result,
 };
-use synckit_plan::{Conflict, Heads, History, Ruling, StoreExt, notes};
+use synckit_plan::{Conflict, Current, Heads, History, Ruling, StoreExt, notes};
 
 use crate::blocking::blocking;
 use crate::explain::{Audit, Explanation};
@@ -123,6 +123,60 @@ impl<S: EventStore> Replica<S> {
     pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
         let events = self.store().events_of(aggregate).await?;
         blocking(move || History::of(events)).await
+    }
+
+    /// Returns what is true of an aggregate now: one event, several side by side, or the sides of a conflict.
+    ///
+    /// ```
+    /// use synckit::conflict::Current;
+    /// use synckit::{AggregateId, EventStore, Replica, Result};
+    ///
+    /// async fn show(replica: &Replica<impl EventStore>, note: &AggregateId) -> Result<String> {
+    ///     Ok(match replica.current(note).await? {
+    ///         Current::InConflict(conflict) => format!("{} sides: please choose", conflict.branches.len()),
+    ///         current => current.events().iter().filter_map(|event| event.data.as_json()).collect(),
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the store, `Corrupt` when a resolution cannot be read.
+    pub async fn current(&self, aggregate: &AggregateId) -> Result<Current> {
+        let events = self.store().events_of(aggregate).await?;
+        blocking(move || Current::of(events)).await
+    }
+
+    /// Returns the aggregates of which there are events, in the order of their bytes: at most `limit` whose ids begin with
+    /// `prefix` and come after `after`. They come from an index; the log is not read.
+    ///
+    /// ```
+    /// use synckit::{AggregateId, EventStore, Replica, Result};
+    ///
+    /// /// Returns all notes, a thousand at a time.
+    /// async fn notes(replica: &Replica<impl EventStore>) -> Result<Vec<AggregateId>> {
+    ///     let mut all: Vec<AggregateId> = Vec::new();
+    ///     loop {
+    ///         let page = replica.aggregates("note-", all.last(), 1_000).await?;
+    ///         if page.is_empty() {
+    ///             return Ok(all);
+    ///         }
+    ///         all.extend(page);
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the store, `Corrupt` when a note cannot be read.
+    pub async fn aggregates(
+        &self,
+        prefix: &str,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>> {
+        let after = after.map_or_else(String::new, notes::heads);
+        let query = NoteQuery::Prefix { prefix: format!("{}{prefix}", notes::HEADS), after, limit };
+        let found = self.store().notes(query).await?;
+        found.iter().map(|note| notes::of_heads(&note.key)).collect()
     }
 
     /// Explains why an event stands or not: what it had seen, what it was concurrent with, and who decided. Searches

@@ -1,6 +1,6 @@
 //! `synckit conflicts`: conflicts that wait for a person, and decisions. `show.rs` has how a conflict is shown.
 
-mod show;
+pub(super) mod show;
 
 use std::fmt;
 

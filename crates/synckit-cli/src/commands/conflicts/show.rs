@@ -14,7 +14,7 @@ use crate::text;
 
 /// A conflict as it is printed.
 #[derive(Debug, Serialize)]
-pub(super) struct Shown {
+pub(in crate::commands) struct Shown {
     aggregate: AggregateId,
     /// When it was found here, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ fn events(shared: &[Arc<Event>]) -> Vec<Event> {
 }
 
 impl Shown {
-    pub(super) fn of(conflict: &Conflict, found_at: Option<u64>) -> Self {
+    pub(in crate::commands) fn of(conflict: &Conflict, found_at: Option<u64>) -> Self {
         let changes = Changes::of(conflict).sides;
         let sides = conflict.branches.iter().map(|branch| {
             let changed = match branch.shows.as_slice() {
@@ -68,7 +68,7 @@ impl Shown {
     }
 
     /// Adds what the sides show, for people.
-    pub(super) fn in_full(mut self) -> Self {
+    pub(in crate::commands) fn in_full(mut self) -> Self {
         self.in_full = true;
         self
     }
