@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use synckit::{Endpoint, NewEvent, NodeId, SyncManager};
-use synckit_core::{
-    Caller, ErrorKind, EventStore, Filter, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Scope,
-    Transport,
-};
+use synckit_core::{ErrorKind, EventStore, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Transport};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
 use synckit_memory::MemoryStore;
-use synckit_testkit::samples::store_id;
+use synckit_testkit::remote::requests::{hello, pull};
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore};
 use tokio::net::TcpListener;
 
@@ -48,21 +45,6 @@ impl Relayed {
 
     fn replica(&self, name: &str) -> SyncManager<MemoryStore, HttpTransport> {
         SyncManager::new(MemoryStore::new(NodeId::new(name).unwrap()).unwrap(), self.client())
-    }
-}
-
-fn caller() -> Caller {
-    Caller { node: NodeId::new("reader").unwrap(), store: store_id(9) }
-}
-
-fn everything() -> PullRequest {
-    PullRequest {
-        caller: caller(),
-        cursor: None,
-        limit: None,
-        filter: Filter::new(),
-        scope: Scope::Others,
-        upto: None,
     }
 }
 
@@ -100,7 +82,7 @@ async fn a_subscription_goes_through_a_relay() {
     let new = |n: u32| [NewEvent::new("Noted", "x", &n).unwrap()];
     writer.replica().record(new(1)).await.unwrap();
     writer.sync().await.unwrap();
-    let mut pages = relayed.client().subscribe(everything()).await.unwrap();
+    let mut pages = relayed.client().subscribe(pull()).await.unwrap();
     let (mut seen, mut next) = (Vec::new(), None);
     for n in 2..=5 {
         while seen.len() < n as usize - 1 {
@@ -115,7 +97,7 @@ async fn a_subscription_goes_through_a_relay() {
     assert_eq!(seen, [1, 2, 3, 4]);
     drop(pages);
     // Its cursor is one of the hub's, so it can be used on any way to the hub.
-    let page = relayed.client().pull(PullRequest { cursor: next, ..everything() }).await.unwrap();
+    let page = relayed.client().pull(PullRequest { cursor: next, ..pull() }).await.unwrap();
     assert_eq!(page.events.len(), 1);
 }
 
@@ -123,18 +105,12 @@ async fn a_subscription_goes_through_a_relay() {
 async fn errors_keep_their_kind_through_a_relay() {
     let relayed = Relayed::start().await;
     let client = relayed.client();
-    let hello = HelloRequest {
-        protocol: PROTOCOL_VERSION,
-        caller: caller(),
-        filter: "all".into(),
-        known: Vec::new(),
-        ahead: None,
-    };
+    let hello = hello();
     for kind in ErrorKind::ALL {
         relayed.plan.nth(Call::Facts, 1, Fault::Fail(kind));
         assert_eq!(client.hello(hello.clone()).await.expect_err("an error").kind(), kind);
         relayed.plan.nth(Call::Read, 1, Fault::Fail(kind));
-        assert_eq!(client.subscribe(everything()).await.err().expect("an error").kind(), kind);
+        assert_eq!(client.subscribe(pull()).await.err().expect("an error").kind(), kind);
     }
     client.hello(hello).await.unwrap();
 }
@@ -148,6 +124,6 @@ async fn a_relay_without_its_hub_says_so() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let service = synckit_http::HttpService::new(nowhere);
     tokio::spawn(synckit_http::serve(listener, service, std::future::pending()));
-    let error = HttpTransport::new(url).unwrap().pull(everything()).await.expect_err("nobody behind");
+    let error = HttpTransport::new(url).unwrap().pull(pull()).await.expect_err("nobody behind");
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
 }

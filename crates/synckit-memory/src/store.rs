@@ -51,7 +51,7 @@ impl MemoryStore {
         let mut log = self.locked();
         let (before, after) = (log.last(), restored.last());
         *log = restored;
-        drop(log);
+        // As in a commit: whoever waits is woken in the order of the changes.
         self.growth.replaced(before, after);
     }
 
@@ -73,9 +73,7 @@ impl EventStore for MemoryStore {
     async fn commit<P: Planner>(&self, planner: P) -> Result<P::Outcome> {
         let mut log = self.open("commit")?;
         let outcome = log.commit(planner)?;
-        let last = log.last();
-        drop(log);
-        self.growth.grown_to(last);
+        self.growth.grown_to(log.last());
         Ok(outcome)
     }
 

@@ -209,7 +209,7 @@ impl Observers {
         self.0.is_empty()
     }
 
-    pub(crate) fn tell(&self, notice: Notice<'_>) {
+    pub(crate) fn notify(&self, notice: Notice<'_>) {
         self.0.iter().for_each(|observer| observer.notice(&notice));
     }
 }

@@ -124,7 +124,7 @@ impl<S: EventStore> Endpoint<S> {
         let (now, entropy) = (self.environment.now(), entropy(&*self.environment)?);
         let why = Renewal::SetBack;
         let identity = self.store.commit(Renew::new(store, why, now, entropy)).await?;
-        self.observers.tell(Notice::Renewed { name: &identity.author, why });
+        self.observers.notify(Notice::Renewed { name: &identity.author, why });
         Ok(())
     }
 
@@ -194,10 +194,10 @@ impl<S: EventStore> Endpoint<S> {
         let received = self.store.commit(receive).await?;
         if let Some(name) = &received.renewed {
             tracing::warn!(%name, "received an unknown event under this store's name; it took a fresh name");
-            self.observers.tell(Notice::Renewed { name, why: Renewal::SetBack });
+            self.observers.notify(Notice::Renewed { name, why: Renewal::SetBack });
         }
         for aggregate in &received.conflicts {
-            self.observers.tell(Notice::ConflictFound { aggregate });
+            self.observers.notify(Notice::ConflictFound { aggregate });
         }
         let Received { accepted, duplicates, placed, .. } = received;
         refused.extend(received.refused);

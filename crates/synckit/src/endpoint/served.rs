@@ -60,7 +60,7 @@ impl Observers {
         let answer = answer.instrument(span).boxed().await;
         let Moved { received, sent, refused } = answer.as_ref().map(A::moved).unwrap_or_default();
         let (took, error) = (begun.elapsed(), answer.as_ref().err());
-        self.tell(Notice::Served { call, caller, received, sent, refused, took, error });
+        self.notify(Notice::Served { call, caller, received, sent, refused, took, error });
         answer
     }
 }

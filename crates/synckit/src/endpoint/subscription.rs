@@ -90,7 +90,7 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(observers: Observers, caller: Caller) -> Self {
-        observers.tell(Notice::Subscribed { caller: &caller });
+        observers.notify(Notice::Subscribed { caller: &caller });
         Subscriber { observers, caller, since: Instant::now(), sent: 0, ended: false }
     }
 
@@ -105,7 +105,7 @@ impl Subscriber {
     fn end(&mut self, error: Option<&Error>) {
         if !std::mem::replace(&mut self.ended, true) {
             let (caller, sent, lasted) = (&self.caller, self.sent, self.since.elapsed());
-            self.observers.tell(Notice::Unsubscribed { caller, sent, lasted, error });
+            self.observers.notify(Notice::Unsubscribed { caller, sent, lasted, error });
         }
     }
 }

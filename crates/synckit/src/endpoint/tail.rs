@@ -1,10 +1,10 @@
 //! The end of the log, read once for all who subscribe to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use synckit_core::{EventStore, Page, Position, Query, Result};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::damage::read_over;
@@ -16,7 +16,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The last page that a subscription has read.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    kept: watch::Sender<Option<Kept>>,
+    kept: RwLock<Option<Kept>>,
     /// Held by the one that reads.
     reads: Mutex<()>,
 }
@@ -24,7 +24,8 @@ pub(super) struct Tail {
 impl Tail {
     /// Returns the last page, if it is the one after this position and is not out of date.
     fn kept(&self, after: Position, why: Why) -> Option<Arc<Page>> {
-        self.kept.borrow().as_ref().filter(|kept| kept.serves(after, why)).map(|kept| kept.page.clone())
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|kept| kept.serves(after, why)).map(|kept| kept.page.clone())
     }
 }
 
@@ -76,7 +77,7 @@ impl<S: EventStore> Endpoint<S> {
             }
         };
         let shared = page.page.clone();
-        self.tail.kept.send_replace(Some(page));
+        *self.tail.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(page);
         Ok(Some(shared))
     }
 }

@@ -103,7 +103,7 @@ impl<S: EventStore> Replica<S> {
                 .at("engine", "settle"));
         }
         let aggregate = &conflict.aggregate_id;
-        self.settings().observers.tell(Notice::ConflictSettled { aggregate, resolution: &resolution });
+        self.settings().observers.notify(Notice::ConflictSettled { aggregate, resolution: &resolution });
         Ok(resolution)
     }
 

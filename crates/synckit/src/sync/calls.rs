@@ -196,7 +196,7 @@ impl<'a, T: Transport> Calls<'a, T> {
         };
         let answer = answer.map_err(|error| error.at("transport", call.as_str()));
         let (took, error) = (begun.elapsed(), answer.as_ref().err());
-        self.settings.observers.tell(Notice::Called { call, events, took, error });
+        self.settings.observers.notify(Notice::Called { call, events, took, error });
         answer
     }
 

@@ -145,7 +145,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.report.duplicates += received.duplicates;
         self.report.conflicts.found += received.conflicts.len();
         for aggregate in &received.conflicts {
-            self.settings.observers.tell(Notice::ConflictFound { aggregate });
+            self.settings.observers.notify(Notice::ConflictFound { aggregate });
         }
         let by = RefusedBy::Here;
         for refused in received.refused {

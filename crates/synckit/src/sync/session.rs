@@ -127,7 +127,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
 
     /// Says that a sync begins.
     pub(super) fn began(&self) -> Began {
-        self.settings.observers.tell(Notice::SyncBegan);
+        self.settings.observers.notify(Notice::SyncBegan);
         Began {
             at: Instant::now(),
             traffic: self.transport.traffic(),
@@ -151,7 +151,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
             None => tracing::debug!("synced"),
             Some(error) => tracing::debug!(%error, "a sync failed"),
         });
-        self.settings.observers.tell(Notice::SyncEnded { report, error });
+        self.settings.observers.notify(Notice::SyncEnded { report, error });
     }
 
     /// Runs the steps, and starts over if a log turns out to be another than the other side believes. Returns what is
@@ -264,18 +264,18 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     /// Records a fresh name.
     pub(crate) fn renewed(&mut self, name: NodeId, why: Renewal) {
         tracing::warn!(%name, ?why, "this replica has taken a fresh name");
-        self.settings.observers.tell(Notice::Renewed { name: &name, why });
+        self.settings.observers.notify(Notice::Renewed { name: &name, why });
         self.report.recovery.renewed = Some(why);
         self.report.recovery.renamed_to = Some(name);
     }
 
     pub(crate) fn refuse(&mut self, refused: RefusedEvent) {
         tracing::warn!(event = refused.id, code = %refused.code, reason = refused.message, "an event was refused");
-        self.settings.observers.tell(Notice::Refused(&refused));
+        self.settings.observers.notify(Notice::Refused(&refused));
         self.report.refuse(refused);
     }
 
     pub(crate) fn progress(&self) {
-        self.settings.observers.tell(Notice::Progress(&self.report));
+        self.settings.observers.notify(Notice::Progress(&self.report));
     }
 }

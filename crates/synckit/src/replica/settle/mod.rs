@@ -165,7 +165,7 @@ impl<S: EventStore> Settling<'_, S> {
                 // No two sides fit into one clock. Both stand, and nothing has failed.
                 ErrorKind::TooLarge => {
                     let reason = Some(error.message());
-                    self.observers.tell(Notice::ConflictLeft { aggregate: &aggregate, reason });
+                    self.observers.notify(Notice::ConflictLeft { aggregate: &aggregate, reason });
                     self.report.leave(aggregate, false, reason.map(str::to_owned));
                 }
                 _ => self.fail(aggregate, &error),
@@ -181,12 +181,12 @@ impl<S: EventStore> Settling<'_, S> {
                 }
             };
             if let Some(rule) = &rule {
-                self.observers.tell(Notice::RuleMatched { conflict, rule });
+                self.observers.notify(Notice::RuleMatched { conflict, rule });
             }
             match resolution {
                 Ok(Some(resolution)) => settled.push((resolution, by)),
                 Ok(None) => {
-                    self.observers.tell(Notice::ConflictLeft { aggregate, reason: reason.as_deref() });
+                    self.observers.notify(Notice::ConflictLeft { aggregate, reason: reason.as_deref() });
                     self.report.leave(aggregate.clone(), false, reason);
                     left.push((aggregate.clone(), waiting.remove(aggregate)));
                 }
@@ -226,7 +226,7 @@ impl<S: EventStore> Settling<'_, S> {
                     *self.report.settled_by.entry(by).or_default() += 1;
                     if let Some(observed) = &observed {
                         let (aggregate, resolution) = (&aggregate, &observed[index]);
-                        self.observers.tell(Notice::ConflictSettled { aggregate, resolution });
+                        self.observers.notify(Notice::ConflictSettled { aggregate, resolution });
                     }
                 }
                 Some(refused) => {
@@ -242,7 +242,7 @@ impl<S: EventStore> Settling<'_, S> {
 
     fn fail(&mut self, aggregate: AggregateId, error: &Error) {
         tracing::warn!(%aggregate, %error, "a conflict could not be settled and stays listed");
-        self.observers.tell(Notice::ConflictFailed { aggregate: &aggregate, error });
+        self.observers.notify(Notice::ConflictFailed { aggregate: &aggregate, error });
         self.report.leave(aggregate.clone(), true, Some(error.to_string()));
         self.failed.insert(aggregate);
         self.clean = false;
