@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use synckit::{Endpoint, NewEvent, NodeId, SyncManager};
-use synckit_core::{ErrorKind, EventStore, HelloRequest, PROTOCOL_VERSION, PullRequest, Query, Transport};
+use synckit_core::{ErrorKind, EventStore, PullRequest, Query, Transport};
 use synckit_grpc::GrpcTransport;
 use synckit_http::HttpTransport;
 use synckit_memory::MemoryStore;
