@@ -73,14 +73,27 @@ impl World {
     }
 
     pub(super) fn restore_one(&mut self, at: usize) {
-        let replica = &mut self.replicas[at];
-        if replica.copies.is_empty() {
-            return;
+        if let Some(copy) = self.to_restore(at) {
+            self.replicas[at].store = copy;
         }
-        let copy = self.rng.below(replica.copies.len());
-        replica.store = replica.copies[copy].copy();
+    }
+
+    /// Sets a replica back while it is in use: whoever has its store goes on with what is there now.
+    pub(super) fn restore_in_use(&mut self, at: usize) {
+        if let Some(copy) = self.to_restore(at) {
+            self.replicas[at].store.restore(&copy);
+            self.trace.push("while it is in use".to_owned());
+        }
+    }
+
+    /// Draws one of the older copies of a replica.
+    fn to_restore(&mut self, at: usize) -> Option<MemoryStore> {
+        let replica = &self.replicas[at];
+        let copy = self.rng.below(replica.copies.len().max(1));
+        let store = replica.copies.get(copy)?.copy();
         self.summary.restores += 1;
         self.trace.push(format!("{} is set back to its copy {copy}", replica.name));
+        Some(store)
     }
 
     /// Starts to use a copy of a store at the same time, with the same links in the network.

@@ -1,7 +1,8 @@
 //! Several syncs at the same moment: their calls of stores and transports interleave as the seed says.
 //!
 //! Only one call goes on at a time, when nothing else can run, so the same seed gives the same order. In between, the
-//! replicas record, are copied, take another name, are killed in the middle of a sync, and are set back.
+//! replicas record, are copied, take another name, are killed in the middle of a sync, and are set back, also while they
+//! are in use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -180,6 +181,12 @@ impl World {
                 taking.plans[&at].nth_of_all(1, Fault::Crash);
                 taking.set_back.insert(at);
                 self.restore_one(at);
+                Ok(())
+            }
+            // One that syncs from its own side may store what follows from a hello that it said before.
+            9 if running.iter().all(|sync| sync.link.0 != at) => {
+                taking.set_back.insert(at);
+                self.restore_in_use(at);
                 Ok(())
             }
             _ => Ok(()),
