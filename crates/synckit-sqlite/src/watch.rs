@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found of a log with so many events, whose marks are this far from their positions.
+    /// What is found of a log that ends here, whose marks are this far from their positions.
     fn facts(last: u64, mark: u64, places: Vec<Position>) -> Facts {
         let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: last });
         facts
