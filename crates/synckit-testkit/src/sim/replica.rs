@@ -73,21 +73,21 @@ impl World {
     }
 
     pub(super) fn restore_one(&mut self, at: usize) {
-        if let Some(copy) = self.to_restore(at) {
+        if let Some(copy) = self.older_copy(at) {
             self.replicas[at].store = copy;
         }
     }
 
     /// Sets a replica back while it is in use: whoever has its store goes on with what is there now.
     pub(super) fn restore_in_use(&mut self, at: usize) {
-        if let Some(copy) = self.to_restore(at) {
+        if let Some(copy) = self.older_copy(at) {
             self.replicas[at].store.restore(&copy);
             self.trace.push("while it is in use".to_owned());
         }
     }
 
     /// Draws one of the older copies of a replica.
-    fn to_restore(&mut self, at: usize) -> Option<MemoryStore> {
+    fn older_copy(&mut self, at: usize) -> Option<MemoryStore> {
         let replica = &self.replicas[at];
         let copy = self.rng.below(replica.copies.len().max(1));
         let store = replica.copies.get(copy)?.copy();
