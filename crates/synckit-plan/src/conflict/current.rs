@@ -30,13 +30,15 @@ impl Current {
     /// **Invariant**: a pure function of the set of events. Replicas with the same events get the same result.
     ///
     /// ```
-    /// use synckit_core::{EventId, NewEvent, Timestamp, VectorClock};
+    /// use synckit_core::{Dot, EventId, NewEvent, NodeId, Timestamp, VectorClock};
     /// use synckit_plan::Current;
     ///
     /// # fn main() -> synckit_core::Result<()> {
     /// assert_eq!(Current::of(Vec::new())?, Current::Nothing);
     /// let event = NewEvent::new("NoteEdited", "note-1", "hello")?;
-    /// let event = event.stamped(EventId::new("e-1")?, Some("a:1".parse()?), "{\"a\":1}".parse()?, Timestamp::ZERO);
+    /// let (dot, mut clock) = (Dot::new(NodeId::new("a")?, 1), VectorClock::new());
+    /// clock.observe(&dot)?;
+    /// let event = event.stamped(EventId::new("e-1")?, Some(dot), clock, Timestamp::ZERO);
     /// assert!(matches!(Current::of(vec![event])?, Current::One(_)));
     /// # Ok(()) }
     /// ```
