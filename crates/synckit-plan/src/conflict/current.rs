@@ -46,10 +46,10 @@ impl Current {
     /// # Errors
     /// As [`Conflict::in_history`].
     pub fn of(events: Vec<Event>) -> Result<Self> {
-        if let Some(conflict) = Conflict::in_history(events.iter().cloned())? {
+        let events = Events::of(events)?;
+        if let Some(conflict) = Conflict::among(&events)? {
             return Ok(Current::InConflict(Box::new(conflict)));
         }
-        let events = Events::of(events)?;
         let mut shown = match tops(events.iter()).as_slice() {
             [] => return Ok(Current::Nothing),
             [top, ..] => shows(top, &events)?,

@@ -79,7 +79,10 @@ impl Conflict {
     /// # Errors
     /// `Corrupt` when a resolution in the history cannot be read; `TooLarge` when no two sides fit together.
     pub fn in_history(events: impl IntoIterator<Item = Event>) -> Result<Option<Conflict>> {
-        let events = Events::of(events)?;
+        Conflict::among(&Events::of(events)?)
+    }
+
+    fn among(events: &Events) -> Result<Option<Conflict>> {
         let heads = tops(events.iter());
         if heads.len() < 2 {
             return Ok(None);
@@ -94,7 +97,7 @@ impl Conflict {
         let (mut known, mut base, mut whole) = (VectorClock::new(), Vec::new(), true);
         for head in tops(events.iter().filter(|event| shared(event))) {
             whole &= known.merge(&head.clock).is_ok();
-            let shown = shows(head, &events)?;
+            let shown = shows(head, events)?;
             whole &= !shown.is_empty();
             base.extend(shown);
         }
@@ -105,7 +108,7 @@ impl Conflict {
         let mut apart: Vec<&Arc<Event>> = events.iter().filter(below).collect();
         apart.sort_by(|left, right| left.canonical_cmp(right));
         let branches: Vec<Branch> =
-            heads.iter().map(|head| Branch::of(head, &events, &apart)).collect::<Result<_>>()?;
+            heads.iter().map(|head| Branch::of(head, events, &apart)).collect::<Result<_>>()?;
         whole &= branches.iter().all(|branch| !branch.shows.is_empty());
         let aggregate_id = first.aggregate_id.clone();
         Ok(Some(Conflict { aggregate_id, base, whole, branches, settled_by: None }))
