@@ -57,7 +57,7 @@ struct Args {
 
     #[cfg(target_os = "linux")]
     #[command(subcommand)]
-    side: Option<rows::memory::Side>,
+    side: Option<rows::process::Side>,
 }
 
 fn parse_events(text: &str) -> Result<usize, String> {

@@ -8,7 +8,7 @@ use synckit::{EventStore, NewEvent, Replica};
 use super::hub::{Hub, Wire};
 use super::incremental::{median, round_trip};
 #[cfg(target_os = "linux")]
-use super::memory::{Running, micros};
+use super::process::{Running, micros};
 use super::stores::{redb, runtime, sqlite};
 use crate::measure::{Measured, Scale};
 

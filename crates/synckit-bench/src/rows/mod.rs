@@ -8,8 +8,10 @@ mod hub;
 mod incremental;
 mod live;
 #[cfg(target_os = "linux")]
-pub(crate) mod memory;
+mod memory;
 pub(crate) mod plan;
+#[cfg(target_os = "linux")]
+pub(crate) mod process;
 mod stores;
 mod subscribers;
 mod sync;

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use super::hub::{Hub, Wire};
 use super::incremental::median;
 #[cfg(target_os = "linux")]
-use super::memory;
+use super::process;
 use super::stores::{runtime, sqlite};
 use crate::measure::{Measured, Scale};
 
@@ -152,7 +152,7 @@ pub(super) fn idle(_: Scale) -> Measured<f64> {
     let made = async || -> Measured<()> { Ok(sqlite(directory.path(), "hub").await?.close().await?) };
     runtime()?.block_on(made())?;
     let path = directory.path().to_str().ok_or("a directory that is not UTF-8")?;
-    let mut hub = memory::Running::start(&["hub", path])?;
+    let mut hub = process::Running::start(&["hub", path])?;
     let (url, _) = (hub.line()?, hub.number()?);
     runtime()?.block_on(async {
         let (mut sockets, mut peaks) = (Vec::new(), Vec::new());
