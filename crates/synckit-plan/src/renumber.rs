@@ -148,6 +148,8 @@ struct Numbering<'a> {
     resolutions: HashMap<EventId, (EventId, VectorClock)>,
     /// The decisions that are overridden by decisions which keep their ids.
     overridden: BTreeSet<EventId>,
+    /// The old dots of the events that get another stamp.
+    changed: BTreeSet<Dot>,
 }
 
 impl<'a> Numbering<'a> {
@@ -178,7 +180,8 @@ impl<'a> Numbering<'a> {
                 stays.push(dot);
             }
         }
-        Ok(Numbering { wanted, identity, counters, own, resolutions: HashMap::new(), overridden })
+        let (resolutions, changed) = (HashMap::new(), BTreeSet::new());
+        Ok(Numbering { wanted, identity, counters, own, resolutions, overridden, changed })
     }
 
     /// Returns the event with its new stamp, if it gets one. `before` are the events of its aggregate that precede it.
@@ -203,11 +206,15 @@ impl<'a> Numbering<'a> {
             let causes = before.iter().filter(|cause| moved.has_seen(cause)).map(|cause| cause.time);
             moved.time = Timestamp::after(self.wanted.now, causes);
         }
-        Ok((moved != *event).then_some(moved))
+        if moved == *event {
+            return Ok(None);
+        }
+        self.changed.extend(event.dot.clone());
+        Ok(Some(moved))
     }
 
     /// Rebuilds a resolution with its renumbered sides, one tick later than the latest of them. Its id follows from
-    /// that.
+    /// that. One that names nothing that changes stays as it is: others may have decided alike.
     fn resolution(&mut self, event: &Event, before: &[Event]) -> Result<Event> {
         let aggregate = &event.aggregate_id;
         // The stamps of others stay, and so does what a resolution repeats of them.
@@ -215,8 +222,11 @@ impl<'a> Numbering<'a> {
             let moves = self.counters.contains_key(dot);
             moves.then(|| Ok((self.dot(dot), self.clock(aggregate, clock)?))).transpose()
         };
-        let resolution =
-            Resolution::read(event)?.map_stamps(moved, |id| self.resolutions.get(id).cloned())?;
+        let was = Resolution::read(event)?;
+        let resolution = was.map_stamps(moved, |id| self.resolutions.get(id).cloned())?;
+        if resolution == was && !was.sides.iter().any(|side| self.changed.contains(&side.dot)) {
+            return Ok(event.clone());
+        }
         let time_of = |dot: &Dot| before.iter().find(|event| event.dot.as_ref() == Some(dot));
         let times = resolution.sides.iter().map(|side| time_of(&side.dot).map(|event| event.time));
         let latest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
