@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::ids::StoreId;
-use crate::text::serde_as_text;
+use crate::text::{hex, serde_as_text};
 
 /// The place of an event in one store's log, in order of arrival: 1, 2, 3, without gaps. 0 is before the first event.
 pub type Position = u64;
@@ -112,18 +112,12 @@ impl FromStr for Secret {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(Secret(
-            hex(text).ok_or_else(|| Error::invalid("a secret has 32 hexadecimal digits"))?.to_be_bytes(),
-        ))
+        let bytes = hex(text).ok_or_else(|| Error::invalid("a secret has 32 hexadecimal digits"))?;
+        Ok(Secret(bytes.to_be_bytes()))
     }
 }
 
 serde_as_text!(Secret, |value, serializer| serializer.collect_str(value));
-
-fn hex(text: &str) -> Option<u128> {
-    let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u128::from_str_radix(text, 16).ok().filter(|_| plain)
-}
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

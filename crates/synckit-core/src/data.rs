@@ -206,10 +206,7 @@ impl Metadata {
     }
 
     fn object(text: &str) -> Result<()> {
-        if text.starts_with('{') {
-            return Ok(());
-        }
-        Err(Error::invalid("metadata is a JSON object"))
+        text.starts_with('{').then_some(()).ok_or_else(|| Error::invalid("metadata is a JSON object"))
     }
 }
 

@@ -102,10 +102,8 @@ impl Filter {
         if self.is_empty() {
             return "all".to_owned();
         }
-        let mut hash = Sha256::new();
         let form = serde_json::to_vec(&self.0).unwrap_or_default();
-        hash.update((form.len() as u64).to_be_bytes());
-        hash.update(form);
+        let hash = Sha256::new_with_prefix((form.len() as u64).to_be_bytes()).chain_update(form);
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

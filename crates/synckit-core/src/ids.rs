@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::name::Name;
-use crate::text::serde_as_text;
+use crate::text::{hex, serde_as_text};
 
 /// The maximum length of a text name, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -230,11 +230,8 @@ impl FromStr for StoreId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match u128::from_str_radix(text, 16) {
-            Ok(number) if hex => Ok(StoreId(number.to_be_bytes())),
-            _ => Err(Error::invalid("a store id has 32 hexadecimal digits")),
-        }
+        let bytes = hex(text).ok_or_else(|| Error::invalid("a store id has 32 hexadecimal digits"))?;
+        Ok(StoreId(bytes.to_be_bytes()))
     }
 }
 

@@ -11,7 +11,7 @@
 // - `asked.rs`: the conflicts that wait for a resolver
 // - `ledger.rs`: identity, heads and counters, as they change during a plan
 // - `conflict/`: heads, sides, resolvers, resolutions, history
-// - `notes.rs`: the keys of the notebook
+// - `notes`: the keys of the notebook; `notes/values.rs`: their values
 // - `store_ext.rs`: more calls for users of a store, on top of its contract
 
 mod adopt;

@@ -181,12 +181,12 @@ async fn whole(
         return Ok(None);
     }
     let Some(facts) = known.facts(&job.needs) else { return Ok(None) };
-    let head = facts.head.position;
+    let head = facts.head;
     match job.planning.clone().step(facts) {
         Ok(Step::Write(plan, outcome)) if write::is_small(&plan) => {
-            let (version, last) = (known.version, head + plan.appends() as Position);
+            let (version, last) = (known.version, head.after(&plan).position);
             let after = known.after(&plan);
-            write::write_whole(connection, version, head, plan).await?;
+            write::write_whole(connection, version, head.position, plan).await?;
             Ok(Some((outcome, after, last)))
         }
         _ => Ok(None),
@@ -209,7 +209,7 @@ async fn plan(connection: &mut SqliteConnection, job: &Job) -> Result<Written<Ou
                 step = planning.step(facts)?;
             }
             Step::Write(plan, outcome) => {
-                let (last, known) = (head.position + plan.appends() as Position, known.after(&plan));
+                let (last, known) = (head.after(&plan).position, known.after(&plan));
                 write::write(connection, head.position, plan.into(), true).await?;
                 return Ok((outcome, known, last));
             }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use synckit_core::{
-    AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Needs, NodeId, Note, Position, Query, Result,
-    StoredEvent,
+    AggregateId, Dot, Error, EventId, Facts, Held, LogHead, Mark, Needs, NodeId, Note, Position, Query,
+    Result, StoredEvent,
 };
 
 use crate::error::{damaged_row, engine, unreadable};
@@ -55,7 +55,8 @@ fn sql(begin: &str) -> String {
              CROSS JOIN events ON events.id = place.value),
             (SELECT {dots} FROM json_each(?5) AS place
              CROSS JOIN events INDEXED BY events_dot ON origin = place.key AND counter = place.value),
-            (SELECT {places} FROM json_each(?7) AS place CROSS JOIN events ON events.position = place.value)"
+            (SELECT {places} FROM json_each(?7) AS place CROSS JOIN events ON events.position = place.value),
+            (SELECT mark FROM events ORDER BY position DESC LIMIT 1)"
     )
 }
 
@@ -170,7 +171,9 @@ pub(crate) async fn ask(connection: &mut SqliteConnection, begin: Begin, needs: 
     let position: Option<i64> = row.try_get(0).map_err(engine)?;
     let version = row.try_get(1).map_err(engine)?;
     let store = Note::read_store_id(row.try_get(2).map_err(engine)?)?;
-    let mut facts = Facts::at(LogHead { store, position: position.unwrap_or(0).cast_unsigned() });
+    let mark: Option<i64> = row.try_get(8).map_err(engine)?;
+    let mark = mark.map(|mark| Mark(mark.cast_unsigned()));
+    let mut facts = Facts::at(LogHead { store, position: position.unwrap_or(0).cast_unsigned(), mark });
     let mut large = Vec::new();
     read(row, needs, &mut facts, &mut large)?;
     Ok(Asked { facts, large, version })

@@ -148,7 +148,8 @@ impl Group {
         if plan.appends() > 0 {
             self.places.clear();
         }
-        self.head.position += plan.appends() as Position;
+        let before = self.head.position;
+        self.head = self.head.after(&plan);
         for Note { key, value } in plan.put.drain(..) {
             if key == Note::STORE {
                 self.head.store = Note::read_store_id(Some(&value))?;
@@ -169,16 +170,22 @@ impl Group {
         self.ids.clear();
         self.dots.clear();
         self.places.clear();
-        let appends = plan.appends() as Position;
-        self.head.position -= appends;
-        self.write(connection, false).await?;
-        write::write(connection, self.head.position, plan.into(), false).await?;
-        self.head.position += appends;
-        Ok(())
+        self.write_upto(connection, before, false).await?;
+        write::write(connection, before, plan.into(), false).await
     }
 
     /// Writes what is to be written, and commits where that is asked for.
     async fn write(&mut self, connection: &mut SqliteConnection, commit: bool) -> Result<()> {
+        self.write_upto(connection, self.head.position, commit).await
+    }
+
+    /// Writes what is to be written, up to this position.
+    async fn write_upto(
+        &mut self,
+        connection: &mut SqliteConnection,
+        last: Position,
+        commit: bool,
+    ) -> Result<()> {
         let mut writing = std::mem::take(&mut self.writing);
         for (key, value) in std::mem::take(&mut self.changed) {
             writing.note(key, value);
@@ -186,7 +193,6 @@ impl Group {
         if writing.is_empty() && !commit {
             return Ok(());
         }
-        let head = self.head.position - writing.appends();
-        write::write(connection, head, writing, commit).await
+        write::write(connection, last - writing.appends(), writing, commit).await
     }
 }

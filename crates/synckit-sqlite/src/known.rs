@@ -50,9 +50,12 @@ impl Known {
     pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
         let mut facts = Facts::at(self.head);
         let Needs { ids: _, dots, notes, under, places, histories } = needs;
-        if !(dots.is_empty() && places.is_empty() && histories.is_empty()) {
+        if !(dots.is_empty() && histories.is_empty())
+            || places.iter().any(|place| *place != self.head.position)
+        {
             return None;
         }
+        facts.places.extend(places.iter().filter_map(|place| Some((*place, self.head.mark?))));
         for prefix in under {
             self.under.get(prefix)?;
             facts.notes.extend(self.under(prefix).map(|(key, value)| (key.clone(), value.clone())));
@@ -95,7 +98,7 @@ impl Known {
         if plan.put.len() + plan.delete.len() > NOTES {
             return None;
         }
-        self.head.position += plan.appends() as u64;
+        self.head = self.head.after(plan);
         if plan.delete.iter().any(|key| key == Note::STORE) {
             return None;
         }
@@ -127,12 +130,12 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{AggregateId, StoreId};
+    use synckit_core::{AggregateId, Mark, StoreId};
 
     use super::*;
 
     fn known() -> Known {
-        Known::new(1, LogHead { store: StoreId::from_bytes([1; 16]), position: 7 })
+        Known::new(1, LogHead { store: StoreId::from_bytes([1; 16]), position: 7, mark: Some(Mark(8)) })
     }
 
     fn of(keys: &[&str]) -> Needs {
@@ -161,10 +164,10 @@ mod tests {
     fn the_head_follows_what_a_plan_appends_and_the_id_it_puts() {
         let id = StoreId::from_bytes([2; 16]);
         let renewed = Note { key: Note::STORE.to_owned(), value: id.to_string().into_bytes() };
-        let known = known().after(&Plan { put: vec![renewed], ..Plan::default() }).expect("little");
-        assert_eq!(known.facts(&of(&[])).expect("known").head, LogHead { store: id, position: 7 });
+        let renewed = known().after(&Plan { put: vec![renewed], ..Plan::default() }).expect("little");
+        assert_eq!(renewed.facts(&of(&[])).expect("known").head, LogHead { store: id, ..known().head });
         let delete = vec![Note::STORE.to_owned()];
-        assert!(known.after(&Plan { delete, ..Plan::default() }).is_none());
+        assert!(renewed.after(&Plan { delete, ..Plan::default() }).is_none());
     }
 
     #[test]
@@ -195,9 +198,21 @@ mod tests {
     #[test]
     fn what_is_not_a_note_or_an_id_is_not_known() {
         let known = known();
-        let place = Needs { places: vec![7], ..Needs::default() };
+        let place = Needs { places: vec![6], ..Needs::default() };
         let history = Needs { histories: vec![AggregateId::new("x").expect("valid")], ..Needs::default() };
         assert!(known.facts(&place).is_none() && known.facts(&history).is_none());
+    }
+
+    #[test]
+    fn the_place_where_the_log_ends_is_known() {
+        let end = |position| Needs { places: vec![position], ..Needs::default() };
+        let places = |known: &Known, position| known.facts(&end(position)).expect("known").places;
+        assert_eq!(places(&known(), 7), [(7, Mark(8))].into());
+        let changed = |remark| Plan { mark: Mark(9), remark, ..Plan::default() };
+        assert_eq!(places(&known().after(&changed(None)).expect("little"), 7), [(7, Mark(8))].into());
+        assert_eq!(places(&known().after(&changed(Some(3))).expect("little"), 7), [(7, Mark(9))].into());
+        let empty = Known::new(1, LogHead { position: 0, mark: None, ..known().head });
+        assert_eq!(places(&empty, 0), [].into());
     }
 
     #[test]

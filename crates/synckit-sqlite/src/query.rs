@@ -120,7 +120,8 @@ impl Kind {
              (SELECT mark FROM events WHERE position = ?2),
              (SELECT mark FROM events WHERE position = min(head, place)),
              last < furthest,
-             (SELECT {all} {chosen})
+             (SELECT {all} {chosen}),
+             (SELECT mark FROM events WHERE position = head)
          FROM reach, span",
         size = packed::EVENT_SIZE,
         all = packed::all(packed::EVENT),
@@ -179,7 +180,7 @@ fn ends<'r>(row: &'r SqliteRow, query: &Query) -> Result<Ends<'r>> {
     let packed: Option<&[u8]> = row.try_get(6).map_err(engine)?;
     let (head, place) = (head.cast_unsigned(), place.cast_unsigned());
     Ok(Ends {
-        head: LogHead { store, position: head },
+        head: LogHead { store, position: head, mark: mark(7)? },
         from: mark(3)?,
         place: place.min(head.max(query.after)),
         upto: mark(4)?,

@@ -126,7 +126,8 @@ mod tests {
 
     /// What is found of a log that ends here, whose marks are this far from their positions.
     fn facts(last: u64, mark: u64, places: Vec<Position>) -> Facts {
-        let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: last });
+        let mut facts =
+            Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: last, mark: None });
         facts
             .places
             .extend(places.into_iter().filter(|at| (1..=last).contains(at)).map(|at| (at, Mark(at + mark))));

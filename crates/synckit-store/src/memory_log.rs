@@ -116,13 +116,14 @@ impl MemoryLog {
         self.events.len() as Position
     }
 
-    /// The store id and the last position.
+    /// The store id, the last position and the mark there.
     ///
     /// # Errors
     /// `Corrupt` when there is no store id.
     pub fn head(&self) -> Result<LogHead> {
         let store = Note::read_store_id(self.notes.get(Note::STORE).map(Vec::as_slice))?;
-        Ok(LogHead { store, position: self.last() })
+        let position = self.last();
+        Ok(LogHead { store, position, mark: self.mark_at(position) })
     }
 
     /// Who the replica is.

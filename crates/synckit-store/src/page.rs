@@ -26,7 +26,7 @@ use synckit_core::{ErrorKind, LogHead, Mark, Page, Position, Query, Result, Stor
 /// }
 ///
 /// # fn main() -> Result<()> {
-/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
 /// assert!(!page(&Query::after(0), head, &[], |_| None)?.more);
 /// # Ok(()) }
 /// ```
@@ -139,7 +139,7 @@ mod tests {
     /// The page of a log of `rows` events from the store 7, where the row at `damaged` cannot be read.
     fn page(query: &Query, rows: Position, damaged: Position) -> Result<Page> {
         let mark_at = |position| (1..=rows).contains(&position).then_some(Mark(position));
-        let head = LogHead { store: store(1), position: rows };
+        let head = LogHead { store: store(1), position: rows, mark: None };
         let mut page = PageBuilder::new(query, head, mark_at(query.after));
         for position in query.after.saturating_add(1)..=rows {
             let read = |except: Option<StoreId>| match position == damaged {

@@ -31,7 +31,7 @@ impl PageOfEvents {
             Note::NODE.to_owned(),
             &Identity::new(NodeId::new("bench")?, Secret::from_bytes([9; 16])),
         )?;
-        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
         let mut known = Facts::at(head);
         known.notes.insert(identity.key, identity.value);
         Ok(PageOfEvents { samples: Samples::new(Spread::default())?, known })

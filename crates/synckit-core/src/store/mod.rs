@@ -84,7 +84,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// Those of the engine.
     fn notes(&self, query: NoteQuery) -> impl Future<Output = Result<Vec<Note>>> + Send;
 
-    /// Returns the store id and the last position.
+    /// Returns the store id, the last position and the mark there.
     ///
     /// # Errors
     /// Those of the engine.

@@ -31,7 +31,7 @@ pub struct Needs {
 /// What a store knows of what a planner needs, all from one snapshot. Whatever is not in the store is absent.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The store id and the last position.
+    /// The store id, the last position and the mark there.
     pub head: LogHead,
     /// The events that the store holds, by id.
     pub held: HashMap<EventId, Held>,

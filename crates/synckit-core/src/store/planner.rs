@@ -65,7 +65,7 @@ pub enum Step<O> {
 ///
 /// ```
 /// # use synckit_core::*;
-/// # fn fetch(_: Needs) -> Facts { Facts::at(LogHead { store: StoreId::from_bytes([0; 16]), position: 0 }) }
+/// # fn fetch(_: Needs) -> Facts { Facts::at(LogHead { store: StoreId::from_bytes([0; 16]), position: 0, mark: None }) }
 /// # fn main() -> synckit_core::Result<()> {
 /// # let planner = Edit::default();
 /// let (mut planning, mut needs) = Planning::begin(planner);

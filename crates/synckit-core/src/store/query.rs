@@ -4,14 +4,26 @@ use crate::cursor::{Cursor, Mark, Position, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AggregateId, StoreId};
+use crate::store::Plan;
 
-/// The id of a log and its last position, which is 0 when it is empty.
+/// The id of a log and where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogHead {
     /// The store id.
     pub store: StoreId,
-    /// The last position.
+    /// The last position; 0 when the log is empty.
     pub position: Position,
+    /// The mark there. `None` when the log is empty, or the mark cannot be read.
+    pub mark: Option<Mark>,
+}
+
+impl LogHead {
+    /// Returns where the log ends once a plan is written. The store id stays.
+    pub fn after(self, plan: &Plan) -> Self {
+        let is_marked = plan.appends() > 0 || plan.remark.is_some_and(|from| from <= self.position);
+        let mark = if is_marked { Some(plan.mark) } else { self.mark };
+        LogHead { position: self.position + plan.appends() as Position, mark, ..self }
+    }
 }
 
 /// A query for events of a log.

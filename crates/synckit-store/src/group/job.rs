@@ -21,7 +21,7 @@ type Outcome = Box<dyn Any + Send>;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> synckit_core::Result<()> {
 /// let (mut job, answer) = Job::new(Edit { put: Vec::new(), delete: vec!["k".to_owned()] });
-/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
 /// let (plan, outcome) = job.plan(|_needs| Ok(Facts::at(head)))?;
 /// assert_eq!(plan.delete, ["k"]);
 /// job.answer(Ok(outcome));

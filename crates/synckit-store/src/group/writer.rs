@@ -24,7 +24,7 @@ pub type Answers = Vec<Result<Box<dyn Any + Send>>>;
 /// use synckit_store::group::GroupWriter;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> synckit_core::Result<()> {
-/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
 /// let writer = GroupWriter::start("writer", move |jobs| {
 ///     let plan = |job: &mut synckit_store::group::Job| Ok(job.plan(|_| Ok(Facts::at(head)))?.1);
 ///     // Here the plans are written, and made durable.
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_one_group_and_the_next_is_committed() {
-        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0 };
+        let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
         let mut damaged = true;
         let writer = GroupWriter::start("writer", move |jobs| {
             if std::mem::take(&mut damaged) {

@@ -51,11 +51,12 @@ impl<S: Snapshot> Log<'_, S> {
         self.0.get(Tree::Notes, keys::LAST)?.map_or(Ok(0), |last| keys::position(last.as_ref()))
     }
 
-    /// The store id, which a commit may change, and the last position.
+    /// The store id, which a commit may change, and where the log ends.
     pub(crate) fn head(&self) -> Result<LogHead> {
         let id = self.0.get(Tree::Notes, &keys::note(Note::STORE))?;
         let store = Note::read_store_id(id.as_ref().map(AsRef::as_ref))?;
-        Ok(LogHead { store, position: self.last()? })
+        let position = self.last()?;
+        Ok(LogHead { store, position, mark: self.mark_at(position)? })
     }
 
     pub(crate) fn read(&self, query: &Query) -> Result<Page> {

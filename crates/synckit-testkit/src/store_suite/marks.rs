@@ -1,11 +1,12 @@
 //! What is stored with each event: the mark of its commit, and where it came from.
 
-use synckit_core::{Event, EventStore, Mark, Needs, Query, Result};
+use synckit_core::{Event, EventStore, Facts, LogHead, Mark, Needs, Plan, Planner, Query, Result, Step};
 use synckit_plan::{Entropy, Receive, Record};
 
 use super::{contents, ids, log_of, named, open, receive, receiving, record, record_of, scan};
 use crate::case::{CaseResult, skip};
 use crate::fixture::StoreFixture;
+use crate::plans::Fixed;
 use crate::samples::{Author, event_id, new_event, node, store_id};
 
 /// Returns randomness that gives this mark.
@@ -71,6 +72,55 @@ pub async fn asking_tells_the_marks_at_places<F: StoreFixture>(fixture: &F) -> C
     let expected = (1..).step_by(2).zip(TRICKY).chain([(12, u64::MAX)]);
     assert_eq!(found, expected.collect::<Vec<_>>());
     assert!(store.facts(Needs::default()).await?.places.is_empty());
+    Ok(())
+}
+
+/// Returns the head of the log that it plans with.
+#[derive(Clone, Debug)]
+struct Look;
+
+impl Planner for Look {
+    type Outcome = LogHead;
+
+    fn needs(&mut self) -> Needs {
+        Needs::default()
+    }
+
+    fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<LogHead>> {
+        Ok(Step::Write(Plan::default(), facts.head))
+    }
+}
+
+/// However the head is asked for, it has the mark of the last event: also for a plan that follows another in the same
+/// commit, and after a plan that changes marks and appends nothing.
+pub async fn the_head_has_the_mark_of_the_last_event<F: StoreFixture>(fixture: &F) -> CaseResult {
+    let store = open(fixture).await?;
+    let check = async || -> Result<Option<Mark>> {
+        let (log, head) = (log_of(&store).await?, store.head().await?);
+        let mark = log.last().map(|last| last.mark);
+        assert_eq!((head.position, head.mark), (log.len() as u64, mark));
+        assert_eq!(store.facts(Needs::default()).await?.head, head);
+        assert_eq!(store.commit(Look).await?, head);
+        Ok(mark)
+    };
+    assert_eq!(check().await?, None);
+    with_tricky_marks(&store).await?;
+    assert_eq!(check().await?, Some(Mark(u64::MAX)));
+    let first = log_of(&store).await?.remove(0).event;
+    let changed =
+        |remark| Plan { restamp: vec![(1, first.clone())], remark, mark: Mark(5), ..Plan::default() };
+    store.commit(Fixed(changed(None))).await?;
+    assert_eq!(check().await?, Some(Mark(u64::MAX)));
+    store.commit(Fixed(changed(Some(2)))).await?;
+    assert_eq!(check().await?, Some(Mark(5)));
+    let event = |id| named(new_event("x", id));
+    let write = |id| store.commit(Record { entropy: drawing(9), ..record_of(node("n"), vec![event(id)]) });
+    let last = |head: LogHead| (head.position, head.mark);
+    let (one, between, two, end) =
+        tokio::join!(write("1"), store.commit(Look), write("2"), store.commit(Look));
+    assert_eq!((one?.head, two?.head), (13, 14));
+    assert_eq!((last(between?), last(end?)), ((13, Some(Mark(9))), (14, Some(Mark(9)))));
+    check().await?;
     Ok(())
 }
 

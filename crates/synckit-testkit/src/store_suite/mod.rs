@@ -125,6 +125,7 @@ macro_rules! store_conformance {
             12 commit: nobody_is_woken_before_the_log_grows;
             11 marks: a_commit_gives_one_mark_to_what_it_appends;
             9 marks: asking_tells_the_marks_at_places;
+            11 marks: the_head_has_the_mark_of_the_last_event;
             11 marks: marks_survive_closing;
             11 marks: what_is_derived_here_has_no_source;
             7 restamp: a_dot_that_is_given_up_is_taken_in_the_same_commit;

@@ -154,6 +154,7 @@ mutants! {
     cuts_histories: CutsHistories is caught by restamp::asking_tells_whole_histories;
     marks_each_event: MarksEachEvent is caught by marks::a_commit_gives_one_mark_to_what_it_appends;
     cuts_marks: CutsMarks is caught by marks::a_commit_gives_one_mark_to_what_it_appends;
+    forgets_the_mark_of_the_head: ForgetsTheMarkOfTheHead is caught by marks::the_head_has_the_mark_of_the_last_event;
     forgets_late_places: ForgetsLatePlaces is caught by marks::asking_tells_the_marks_at_places;
     forgets_marks_when_reopened: ForgetsMarksWhenReopened is caught by marks::marks_survive_closing;
     derives_in_the_name_of_the_source: DerivesInTheNameOfTheSource is caught by marks::what_is_derived_here_has_no_source;

@@ -86,6 +86,7 @@ pub(crate) enum Mutation {
     AnswersKeysAsAsked,
     SortsNotesBackwards,
     LosesAConnection,
+    ForgetsTheMarkOfTheHead,
     KeepsTheLastFacts,
     NeverWakes,
     WakesForNothing,
@@ -418,6 +419,9 @@ impl EventStore for Mutant {
         let mut head = self.open()?.log.head()?;
         if self.mutation == M::RemembersTheIdItWasOpenedWith {
             head.store = self.opened_as;
+        }
+        if self.mutation == M::ForgetsTheMarkOfTheHead {
+            head.mark = None;
         }
         Ok(head)
     }

@@ -39,7 +39,8 @@ mod tests {
     #[test]
     fn what_another_sync_has_handed_out_is_never_taken_back() {
         let known = |upto: &str| {
-            let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: 9 });
+            let mut facts =
+                Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: 9, mark: None });
             facts.notes.insert(notes::HANDED.to_owned(), upto.into());
             facts
         };

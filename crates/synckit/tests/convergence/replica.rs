@@ -51,7 +51,8 @@ impl Replica {
     }
 
     fn fetch(&self, needs: &Needs) -> Facts {
-        let head = LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64 };
+        let head =
+            LogHead { store: StoreId::from_bytes([1; 16]), position: self.log.len() as u64, mark: None };
         let mut facts = Facts::at(head);
         for id in &needs.ids {
             facts.held.extend(self.held.get(id).map(|held| (id.clone(), held.clone())));
