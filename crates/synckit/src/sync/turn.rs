@@ -5,13 +5,14 @@
 //! the peer. So whatever an exchange stores, it stores with a ticket of its own and a number that grows, and only if no
 //! other exchange has stored anything since what the hello compares was read. What it pushes was read from the log while
 //! that still was so. This is optimistic concurrency control: an exchange that was overtaken starts over with a hello, and
-//! so does one whose log was set back to what it was before the last commit of the exchange.
+//! so does one whose log was set back: where it ended, there is another mark.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
-    Edit, Error, ErrorKind, EventStore, Facts, Needs, Note, Plan, Planner, Result, Step, StoreId, Transport,
+    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Needs, Note, Plan, Planner, Result, Step, StoreId,
+    Transport,
 };
 use synckit_plan::notes;
 
@@ -26,20 +27,39 @@ pub(crate) const TICKET: usize = 8;
 pub(crate) struct Turn {
     key: String,
     ticket: [u8; TICKET],
-    /// How often this exchange has stored something, and what the note of turns says as far as it knows.
-    known: Mutex<(u64, Option<Vec<u8>>)>,
+    known: Mutex<Known>,
+}
+
+/// The log as far as an exchange knows it.
+#[derive(Clone, Debug)]
+struct Known {
+    /// How often this exchange has stored something.
+    stored: u64,
+    /// What the note of turns says.
+    note: Option<Vec<u8>>,
+    /// Where the log ends. A log with another mark there was set back.
+    end: LogHead,
+}
+
+impl Known {
+    /// Returns what [`Known::holds`] needs.
+    fn needs(&self, key: &str) -> Needs {
+        Needs { notes: vec![key.to_owned()], places: vec![self.end.position], ..Needs::default() }
+    }
+
+    /// Returns whether the log is still the one that is known, and no other exchange has stored anything.
+    fn holds(&self, key: &str, facts: &Facts) -> bool {
+        let mark = facts.places.get(&self.end.position).copied();
+        facts.note(key) == self.note.as_deref() && mark == self.end.mark
+    }
 }
 
 impl Turn {
     /// Begins a turn with a peer from the facts that its hello compares. They contain the note of turns.
     pub(crate) fn begin(peer: StoreId, facts: &Facts, ticket: [u8; TICKET]) -> Self {
         let key = notes::turn(peer);
-        let before = facts.note(&key).map(<[u8]>::to_vec);
-        Turn { key, ticket, known: Mutex::new((0, before)) }
-    }
-
-    fn needs(&self) -> Needs {
-        Needs { notes: vec![self.key.clone()], ..Needs::default() }
+        let note = facts.note(&key).map(<[u8]>::to_vec);
+        Turn { key, ticket, known: Mutex::new(Known { stored: 0, note, end: facts.head }) }
     }
 
     /// Returns whether the exchange that wrote this last is the last that has stored anything.
@@ -49,46 +69,49 @@ impl Turn {
 
     /// Returns what the note of turns says as far as this exchange knows.
     pub(crate) fn wrote(&self) -> Option<Vec<u8>> {
-        self.known().1.clone()
+        self.known().note.clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, (u64, Option<Vec<u8>>)> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a commit that is made only if no other exchange has stored anything since, and the note that it writes.
     fn commit<P>(&self, planner: P) -> (InTurn<P>, Note) {
-        let (number, before) = self.known().clone();
-        let note = Note { key: self.key.clone(), value: [self.ticket, number.to_be_bytes()].concat() };
-        (InTurn { before, note: note.clone(), planner }, note)
+        let known = self.known().clone();
+        let note = Note { key: self.key.clone(), value: [self.ticket, known.stored.to_be_bytes()].concat() };
+        (InTurn { known, note: note.clone(), planner }, note)
     }
 
-    /// Takes note of a commit that was made.
-    fn committed(&self, note: Note) {
+    /// Takes note of a commit that was made, and of where the log ends since.
+    fn committed(&self, note: Note, end: LogHead) {
         let mut known = self.known();
-        *known = (known.0 + 1, Some(note.value));
+        *known = Known { stored: known.stored + 1, note: Some(note.value), end };
     }
 }
 
-/// A commit that is made only if the turn lasts; its outcome is `None` if it does not.
+/// A commit that is made only if the turn lasts. Its outcome also says where the log ends; it is `None` if the turn does
+/// not last.
 #[derive(Clone, Debug)]
 struct InTurn<P> {
-    before: Option<Vec<u8>>,
+    known: Known,
     note: Note,
     planner: P,
 }
 
 impl<P: Planner> Planner for InTurn<P> {
-    type Outcome = Option<P::Outcome>;
+    type Outcome = Option<(P::Outcome, LogHead)>;
 
     fn needs(&mut self) -> Needs {
         let mut needs = self.planner.needs();
-        needs.notes.push(self.note.key.clone());
+        let Needs { notes, places, .. } = self.known.needs(&self.note.key);
+        needs.notes.extend(notes);
+        needs.places.extend(places);
         needs
     }
 
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Self::Outcome>> {
-        if facts.note(&self.note.key) != self.before.as_deref() {
+        if !self.known.holds(&self.note.key, facts) {
             return Ok(Step::Write(Plan::default(), None));
         }
         Ok(match self.planner.plan(facts, round)? {
@@ -96,7 +119,8 @@ impl<P: Planner> Planner for InTurn<P> {
             Step::Write(mut plan, outcome) => {
                 let place = plan.put.partition_point(|other| other.key < self.note.key);
                 plan.put.insert(place, self.note.clone());
-                Step::Write(plan, Some(outcome))
+                let end = facts.head.after(&plan);
+                Step::Write(plan, Some((outcome, end)))
             }
         })
     }
@@ -109,8 +133,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Those of the store, and an error after which the sync starts over if the exchange was overtaken.
     pub(super) async fn commit<P: Planner>(&self, turn: &Turn, planner: P) -> Result<P::Outcome> {
         let (planner, note) = turn.commit(planner);
-        let outcome = self.store.commit(planner).await?.ok_or_else(|| self.overtaken())?;
-        turn.committed(note);
+        let (outcome, end) = self.store.commit(planner).await?.ok_or_else(|| self.overtaken())?;
+        turn.committed(note, end);
         Ok(outcome)
     }
 
@@ -129,8 +153,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
     /// Returns whether no other exchange has stored anything since the turn began.
     pub(super) async fn lasts(&self, turn: &Turn) -> Result<bool> {
-        let facts = self.store.facts(turn.needs()).await?;
-        Ok(facts.note(&turn.key) == turn.known().1.as_deref())
+        let known = turn.known().clone();
+        let facts = self.store.facts(known.needs(&turn.key)).await?;
+        Ok(known.holds(&turn.key, &facts))
     }
 
     pub(super) fn overtaken(&self) -> Error {
@@ -142,7 +167,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
 
 #[cfg(test)]
 mod tests {
-    use synckit_core::{LogHead, Planning};
+    use synckit_core::{Mark, Planning};
 
     use super::*;
 
@@ -151,8 +176,9 @@ mod tests {
         let peer = StoreId::from_bytes([7; 16]);
         let value = |ticket: &[u8; TICKET], number: u64| [*ticket, number.to_be_bytes()].concat();
         let mine = |number| value(b"its mine", number);
+        let head = LogHead { store: StoreId::from_bytes([1; 16]), position: 0, mark: None };
         let facts = |note: Option<&[u8]>| {
-            let mut facts = Facts::at(LogHead { store: StoreId::from_bytes([1; 16]), position: 9 });
+            let mut facts = Facts::at(head);
             facts.notes.extend(note.map(|value| (notes::turn(peer), value.into())));
             facts
         };
@@ -173,7 +199,7 @@ mod tests {
             let turn = Turn::begin(peer, &facts(before.as_deref()), *b"its mine");
             let edit = Edit { put: put.clone(), delete: Vec::new() };
             for _ in 0..stored {
-                turn.committed(turn.commit(edit.clone()).1);
+                turn.committed(turn.commit(edit.clone()).1, head);
             }
             let planner = turn.commit(edit).0;
             let (plan, outcome) = Planning::run(planner, |_| Ok(facts(now.as_deref()))).expect("plans");
@@ -181,6 +207,30 @@ mod tests {
             let noted = plan.put.iter().find(|note| note.key == notes::turn(peer)).map(|note| &note.value);
             assert_eq!(noted, written.and_then(Option::as_ref), "{before:?} {now:?}");
             assert!(plan.put.is_sorted_by_key(|note| note.key.clone()));
+        }
+    }
+
+    #[test]
+    fn a_commit_is_not_made_to_a_log_with_another_mark_where_it_ended() {
+        let head = |position, mark| LogHead {
+            store: StoreId::from_bytes([1; 16]),
+            position,
+            mark: (position > 0).then_some(Mark(mark)),
+        };
+        let turn = Turn::begin(StoreId::from_bytes([7; 16]), &Facts::at(head(9, 1)), *b"its mine");
+        for (end, there, made) in
+            [(9, Some(1), true), (12, Some(1), true), (8, None, false), (0, None, false), (9, Some(2), false)]
+        {
+            let planner = turn.commit(Edit::default()).0;
+            let fetch = |needs: Needs| {
+                assert_eq!(needs.places, [9]);
+                let mut facts = Facts::at(head(end, 3));
+                facts.places.extend(there.map(|mark| (9, Mark(mark))));
+                Ok(facts)
+            };
+            let (plan, outcome) = Planning::run(planner, fetch).expect("plans");
+            assert_eq!(outcome.map(|(_, end)| end), made.then_some(head(end, 3)));
+            assert_eq!(plan.put.len(), usize::from(made));
         }
     }
 }
