@@ -1,7 +1,9 @@
 //! Rows of a log that cannot be read: passed over, and named to those who need them.
 
 use serde::Deserialize;
-use synckit_core::{Error, ErrorKind, EventStore, Page, Position, Query, RefusedCode, Result, Unreadable};
+use synckit_core::{
+    Error, ErrorKind, EventStore, Facts, Needs, Page, Position, Query, RefusedCode, Result, Unreadable,
+};
 
 /// Returns the position of the row that cannot be read, if the error is about one.
 pub(crate) fn damaged_row(error: &Error) -> Option<Position> {
@@ -18,10 +20,12 @@ pub(crate) async fn read_over(store: &impl EventStore, query: Query) -> Result<(
     let (before, row) = (query.after, query.after.saturating_add(1));
     match store.read(query).await {
         Err(error) if damaged_row(&error) == Some(row) => {
-            let place = async |at| store.read(Query::after(at).at_most(0, 0)).await;
-            let (Ok(start), Ok(end)) = (place(before).await, place(row).await) else { return Err(error) };
+            let needs = Needs { places: vec![before, row], ..Needs::default() };
+            let Ok(Facts { head, places, .. }) = store.facts(needs).await else { return Err(error) };
             tracing::error!(position = row, %error, "a row of the log cannot be read and is passed over");
-            Ok((Page { from: start.from, ..end }, Some(row)))
+            let mark = |at| places.get(&at).copied();
+            let empty = Page::empty(head.store, row, mark(row), row < head.position);
+            Ok((Page { from: mark(before), ..empty }, Some(row)))
         }
         page => Ok((page?, None)),
     }

@@ -29,16 +29,17 @@ impl<S: EventStore> Endpoint<S> {
             places: request.known.iter().map(Cursor::position).collect(),
             ..Needs::default()
         };
-        let mut facts = self.store.facts(needs.clone()).await?;
-        let mut identity = Note::read_identity(facts.note(Note::NODE))?;
-        let lacks = |place: &Cursor| {
-            place.store() == facts.head.store && identity.secret.sealed(place) && !facts.holds(place)
-        };
-        if request.known.iter().any(lacks) {
+        let (facts, identity) = loop {
+            let facts = self.store.facts(needs.clone()).await?;
+            let identity = Note::read_identity(facts.note(Note::NODE))?;
+            let lacks = |place: &Cursor| {
+                place.store() == facts.head.store && identity.secret.sealed(place) && !facts.holds(place)
+            };
+            if !request.known.iter().any(lacks) {
+                break (facts, identity);
+            }
             self.renew(facts.head.store).await?;
-            facts = self.store.facts(needs).await?;
-            identity = Note::read_identity(facts.note(Note::NODE))?;
-        }
+        };
         if facts.head.store == request.caller.store {
             return Err(same_store().with("node", &request.caller.node).at("endpoint", "hello"));
         }

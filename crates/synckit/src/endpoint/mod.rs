@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit_core::{
-    Caller, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, MissingRequest,
-    MissingResponse, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse, Refused,
-    RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
+    Caller, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, LogHead, MissingRequest,
+    MissingResponse, Needs, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse,
+    Refused, RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
 };
 use synckit_plan::{OnRecord, Receive, Received, Renew, StoreExt, notes};
 use tokio::sync::OnceCell;
@@ -206,10 +206,14 @@ impl<S: EventStore> Endpoint<S> {
 
     async fn look_up(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.check_batch(request.ids.len())?;
-        let ids = self.store.not_held(request.ids).await?;
-        // The place is read last: a log that holds it holds everything that was held when the ids were looked up.
-        let place = self.store.cursor_at(self.store.head().await?.position).await?;
-        Ok(MissingResponse { ids, place: Some(place) })
+        let secret = &self.known().await?.secret;
+        let facts = self.store.facts(Needs { ids: request.ids.clone(), ..Needs::default() }).await?;
+        let LogHead { store, position, mark } = facts.head;
+        // Of the same moment: a log that holds this place holds everything that is held now.
+        let place = mark.map(|mark| secret.cursor(store, position, mark));
+        let mut ids = request.ids;
+        ids.retain(|id| facts.position(id).is_none());
+        Ok(MissingResponse { ids, place })
     }
 
     async fn open(&self, request: PullRequest) -> Result<PageStream> {

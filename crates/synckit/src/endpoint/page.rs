@@ -1,8 +1,8 @@
 //! Pages of the log, limited to what a caller may read.
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventId, EventStore, Needs, Page, Position, PullRequest, PullResponse, Query,
-    Result, Scope, StoreId,
+    Cursor, Error, ErrorKind, EventId, EventStore, LogHead, Needs, Page, Position, PullRequest, PullResponse,
+    Query, Result, Scope, StoreId,
 };
 use synckit_plan::StoreExt;
 
@@ -52,7 +52,7 @@ impl<S: EventStore> Endpoint<S> {
 
     async fn page_of(&self, request: &PullRequest, what: What<'_>) -> Result<PullResponse> {
         loop {
-            let (page, upto) = self.scan(request, what, None).await?;
+            let Some((page, upto)) = self.scan(request, what, None).await? else { continue };
             // Until it was recorded that they are handed out, a sync of this replica could renumber them.
             if !self.hand_out(upto).await? {
                 return Ok(page);
@@ -67,22 +67,23 @@ impl<S: EventStore> Endpoint<S> {
             return self.live_page(request).await;
         }
         let Some(tail) = self.tail(after, why).await? else { return self.live_page(request).await };
-        let (page, upto) = self.scan(request, What::OthersAndIds, Some(&tail)).await?;
-        // What was read after the tail may not be on record yet.
-        match upto > tail.scanned_to && self.hand_out(upto).await? {
-            true => self.live_page(request).await,
-            false => Ok(page),
+        if let Some((page, upto)) = self.scan(request, What::OthersAndIds, Some(&tail)).await?
+            // What was read after the tail may not be on record yet.
+            && !(upto > tail.scanned_to && self.hand_out(upto).await?)
+        {
+            return Ok(page);
         }
+        self.live_page(request).await
     }
 
-    /// Reads a page of the log. Returns also the position of its last local or derived event. `tail` is what was read of
-    /// it already, from all sources.
+    /// Reads a page of the log. Returns also the position of its last local or derived event, and `None` if the log was
+    /// restored between two reads. `tail` is what was read of it already, from all sources.
     async fn scan(
         &self,
         request: &PullRequest,
         what: What<'_>,
         mut tail: Option<&Page>,
-    ) -> Result<(PullResponse, Position)> {
+    ) -> Result<Option<(PullResponse, Position)>> {
         let start = request.cursor.as_ref().map_or(0, Cursor::position);
         // A page of ids has at most as many as it scans places, and nothing beyond is scanned.
         let limit = request.limit.unwrap_or(usize::MAX).clamp(1, self.limits.batch_events.max(1));
@@ -98,6 +99,7 @@ impl<S: EventStore> Endpoint<S> {
             more: true,
         };
         let (mut bytes, mut handed, mut reached) = (0, 0, start);
+        let mut mark = None;
         while page.more {
             let (left, room) = match what.is_ids_only() {
                 true => (limit - (reached - start) as usize, usize::MAX),
@@ -120,7 +122,10 @@ impl<S: EventStore> Endpoint<S> {
             {
                 self.check_cursor(cursor, &read).await?;
             }
-            reached = read.scanned_to;
+            if reached > start && read.from != mark {
+                return Ok(None);
+            }
+            (reached, mark) = (read.scanned_to, read.upto);
             (page.next, page.more) = (read.cursor(secret)?, read.more);
             for stored in read.events {
                 if stored.position > end {
@@ -147,9 +152,12 @@ impl<S: EventStore> Endpoint<S> {
                 if !page.events.is_empty() && bytes + stored.event.size() > self.limits.batch_bytes {
                     // The first read of a page always returns an event, however large; such an event waits for the next
                     // page.
-                    page.next = self.store.cursor_at(stored.position - 1).await?;
-                    page.more = true;
-                    return Ok((page, handed));
+                    let end = LogHead { store: read.store, position: reached, mark };
+                    let Some(next) = self.cursor_before(end, stored.position - 1).await? else {
+                        return Ok(None);
+                    };
+                    (page.next, page.more) = (next, true);
+                    return Ok(Some((page, handed)));
                 }
                 handed = if stored.source.is_none() { stored.position } else { handed };
                 bytes += stored.event.size();
@@ -157,7 +165,9 @@ impl<S: EventStore> Endpoint<S> {
             }
             if reached >= end {
                 if reached > end {
-                    page.next = self.store.cursor_at(end).await?;
+                    let log = LogHead { store: read.store, position: reached, mark };
+                    let Some(next) = self.cursor_before(log, end).await? else { return Ok(None) };
+                    page.next = next;
                 }
                 page.more = false;
                 break;
@@ -170,7 +180,17 @@ impl<S: EventStore> Endpoint<S> {
                 break;
             }
         }
-        Ok((page, handed))
+        Ok(Some((page, handed)))
+    }
+
+    /// Returns a cursor for a place in a log before where it was read to. `None` if the log was restored since.
+    async fn cursor_before(&self, read: LogHead, position: Position) -> Result<Option<Cursor>> {
+        let secret = &self.known().await?.secret;
+        let needs = Needs { places: vec![position, read.position], ..Needs::default() };
+        let places = self.store.facts(needs).await?.places;
+        let mark = places.get(&position).copied().unwrap_or_default();
+        let is_same = places.get(&read.position).copied() == read.mark;
+        Ok(is_same.then(|| secret.cursor(read.store, position, mark)))
     }
 
     /// Reads these events, as many as fit, as [`scan`](Self::scan) does.
@@ -184,6 +204,10 @@ impl<S: EventStore> Endpoint<S> {
             let query = Query::after(position - 1).at_most(1, usize::MAX);
             let (page, _left_out_if_damaged) = read_over(&*self.store, query).await?;
             for stored in page.events {
+                if !facts.held.contains_key(&stored.event.id) {
+                    // The log was restored since it was looked up.
+                    continue;
+                }
                 if !request.filter.matches(&stored.event) || !self.may_read(&request.caller, &stored.event) {
                     continue;
                 }
