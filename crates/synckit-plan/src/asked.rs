@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use synckit_core::{AggregateId, Facts, Needs, Note, Plan, Planner, Result, Step};
+use synckit_core::{AggregateId, Cursor, Facts, Needs, Note, Plan, Planner, Result, Step};
 
 use crate::Entropy;
 use crate::ledger;
@@ -24,6 +24,9 @@ pub struct Asked {
     /// The value of the note [`notes::WAITING`] before the first conflict was read, if none of them waits any more: the
     /// note is deleted unless it has changed since.
     pub waiting: Option<Vec<u8>>,
+    /// The end of the log when these notes were read, or after a commit since. A log that does not hold this place was
+    /// restored and may list conflicts that nobody was asked about, so both notes stay.
+    pub since: Cursor,
     /// Randomness for this commit.
     pub entropy: Entropy,
 }
@@ -38,7 +41,7 @@ impl Planner for Asked {
         for aggregate in &self.failed {
             notes.extend([notes::conflict(aggregate), notes::waiting(aggregate)]);
         }
-        Needs { notes, ..Needs::default() }
+        Needs { notes, places: vec![self.since.position()], ..Needs::default() }
     }
 
     fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<u64>> {
@@ -56,15 +59,16 @@ impl Planner for Asked {
                 plan.put.push(self.entropy.note(key));
             }
         }
+        let is_same = facts.holds(&self.since);
         let now = facts.note(notes::WAITING);
         if !plan.put.is_empty() {
             plan.put.push(self.entropy.note(notes::WAITING.to_owned()));
-        } else if now.is_some() && now == self.waiting.as_deref() {
+        } else if is_same && now.is_some() && now == self.waiting.as_deref() {
             plan.delete.push(notes::WAITING.to_owned());
         }
         if let Some((resolver, before)) = self.resolver.take() {
             let (now, value) = (facts.note(notes::ASKED), resolver.into_bytes());
-            if now == before.as_deref() && now != Some(value.as_slice()) {
+            if is_same && now == before.as_deref() && now != Some(value.as_slice()) {
                 plan.put.push(Note { key: notes::ASKED.to_owned(), value });
             }
         }

@@ -1,7 +1,7 @@
 //! Conflicts wait for a resolver until it has looked at them, and not longer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use synckit::{
     BoxTransport, Conflict, ConflictResolver, Endpoint, EventStore, FieldMerge, LastWriteWins, ManualReview,
@@ -9,7 +9,7 @@ use synckit::{
     conflict::{Answer, Clash, Closure, Condition, Fingerprint, Rule, SharedResolver},
     observe::Notice,
     plan::{Asked, Entropy, notes},
-    store::{Facts, Needs, Note, NoteQuery, StoreExt},
+    store::{Cursor, Facts, Needs, Note, NoteQuery, StoreExt},
 };
 use synckit_memory::MemoryStore;
 
@@ -121,13 +121,32 @@ async fn a_conflict_that_changes_while_it_is_left_still_waits() {
     let left = vec![(id("note-00000"), Some(before))];
     let asked = |left, byte| {
         let (failed, entropy) = ([].into(), entropy(byte));
-        Asked { left, failed, resolver: None, waiting: None, entropy }
+        Asked { left, failed, resolver: None, waiting: None, since: Cursor::start(source), entropy }
     };
     assert_eq!(b.commit(asked(left, 2)).await.unwrap(), 1);
     let now = b.note(key.clone()).await.unwrap().unwrap().value;
     let left = vec![(id("note-00000"), Some(now))];
     b.commit(asked(left, 3)).await.unwrap();
     assert_eq!(b.note(key).await.unwrap(), None);
+}
+
+/// What was settled is gone, so it waits again.
+#[tokio::test]
+async fn a_conflict_in_a_backup_that_is_restored_while_it_is_settled_still_waits() {
+    let (_, b, hub) = edited_apart(3).await;
+    // Found by a push, so no resolver was asked.
+    manager(&hub, &b).push().await.unwrap();
+    let (backup, restored, log) = (b.copy(), AtomicBool::new(false), b.clone());
+    let observer = move |notice: &Notice<'_>| {
+        if matches!(notice, Notice::ConflictSettled { .. }) && !restored.swap(true, Ordering::Relaxed) {
+            log.restore(&backup);
+        }
+    };
+    let replica = Replica::builder(b.clone()).with_resolver(LastWriteWins).with_observer(observer).build();
+    let settled = replica.settle_listed().await.unwrap();
+    assert_eq!((settled.settled, replica.conflicts().await.unwrap().len()), (3, 3));
+    assert_eq!(replica.settle_listed().await.unwrap().settled, 3);
+    agree(&[&b], &hub).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Which of the listed conflicts a pass hands to the resolver.
 
 use sha2::{Digest, Sha256};
-use synckit_core::{EventStore, NoteQuery, Result};
+use synckit_core::{Cursor, EventStore, LogHead, Needs, Result};
 use synckit_plan::{Fingerprint, notes};
 
 use crate::peer_notes::text;
@@ -38,17 +38,19 @@ impl Listed {
 impl<S: EventStore> Replica<S> {
     /// Returns the number of open conflicts.
     pub(crate) async fn conflicts_on_record(&self) -> Result<u64> {
-        Ok(self.listed().await?.count)
+        Ok(self.listed().await?.0.count)
     }
 
-    /// Reads what the notebook says about listed conflicts.
-    pub(super) async fn listed(&self) -> Result<Listed> {
-        let found = self.store().notes(NoteQuery::Keys(Listed::KEYS.map(str::to_owned).into())).await?;
-        let find = |key: &str| found.iter().find(|note| note.key == key);
-        self.listed_in(|key| find(key).map(|note| note.value.as_slice()))
+    /// Reads what the notebook says about listed conflicts. Returns also the end of the log then.
+    pub(super) async fn listed(&self) -> Result<(Listed, Cursor)> {
+        let notes = Listed::KEYS.map(str::to_owned).into();
+        let facts = self.store().facts(Needs { notes, ..Needs::default() }).await?;
+        let LogHead { store, position, mark } = facts.head;
+        let end = mark.map_or_else(|| Cursor::start(store), |mark| Cursor::at(store, position, mark));
+        Ok((self.listed_in(|key| facts.note(key))?, end))
     }
 
-    /// Does the same with notes that were read.
+    /// Returns what these notes say about listed conflicts.
     pub(crate) fn listed_in<'n>(&self, note: impl Fn(&str) -> Option<&'n [u8]>) -> Result<Listed> {
         let count =
             note(notes::CONFLICT_COUNT).map(|value| text(notes::CONFLICT_COUNT, value)).transpose()?;

@@ -14,7 +14,7 @@ mod resolving;
 use std::collections::BTreeSet;
 use std::pin::pin;
 
-use synckit_core::{AggregateId, Error, ErrorKind, Event, EventStore, NodeId, Position, Result};
+use synckit_core::{AggregateId, Cursor, Error, ErrorKind, Event, EventStore, NodeId, Position, Result};
 use synckit_plan::{Asked, Received, Recount};
 use tokio::sync::mpsc;
 
@@ -54,9 +54,9 @@ impl<S: EventStore> Replica<S> {
         observers: &Observers,
     ) -> (Settled, Result<()>) {
         let _turn = self.inner.settling.lock().await;
-        let listed = match self.listed().await {
-            Ok(listed) if listed.needs_resolver() => listed,
-            Ok(listed) => {
+        let (listed, since) = match self.listed().await {
+            Ok(listed) if listed.0.needs_resolver() => listed,
+            Ok((listed, _)) => {
                 report.on_record(listed.count);
                 return (Settled::default(), Ok(()));
             }
@@ -66,7 +66,8 @@ impl<S: EventStore> Replica<S> {
         let (ready, decided) = mpsc::channel(TOGETHER);
         let all = listed.all();
         let (done, failed) = (Settled::default(), BTreeSet::new());
-        let mut settling = Settling { replica: self, observers, report, done, listed, failed, clean: true };
+        let clean = true;
+        let mut settling = Settling { replica: self, observers, report, done, listed, since, failed, clean };
         let decide = decide_all(self.store(), &self.settings().resolving, all, ready);
         let mut ended = {
             let mut committed = pin!(settling.commit_decided(decided));
@@ -91,6 +92,8 @@ struct Settling<'a, S> {
     report: &'a mut ConflictReport,
     done: Settled,
     listed: Listed,
+    /// The end of the log when that was read, or after the last commit since.
+    since: Cursor,
     /// The conflicts that failed since the last commit.
     failed: BTreeSet<AggregateId>,
     /// Whether none has failed.
@@ -135,7 +138,8 @@ impl<S: EventStore> Settling<'_, S> {
         let resolver = (ended || !self.listed.all()).then(|| (resolver.clone(), asked.clone()));
         let waiting = waiting.clone().filter(|_| ended && self.clean);
         let (failed, entropy) = (std::mem::take(&mut self.failed), self.replica.entropy()?);
-        let count = self.replica.store().commit(Asked { left, failed, resolver, waiting, entropy }).await?;
+        let asked = Asked { left, failed, resolver, waiting, since: self.since.clone(), entropy };
+        let count = self.replica.store().commit(asked).await?;
         if ended {
             self.report.on_record(count);
         }
@@ -218,6 +222,7 @@ impl<S: EventStore> Settling<'_, S> {
         self.done.head = stored.head.max(self.done.head);
         self.done.copy_seen |= stored.copy_seen;
         self.done.renewed = stored.renewed.or(self.done.renewed.take());
+        self.since = received.placed.map_or_else(|| self.since.clone(), |placed| placed.upto);
         let mut refused = received.refused.into_iter().peekable();
         for (index, ((id, aggregate), by)) in about.into_iter().zip(deciders).enumerate() {
             match refused.next_if(|refused| refused.id == id.as_str()) {
