@@ -1,5 +1,7 @@
 //! Copies of a replica that are in use at the same time, with peers that cannot judge a clock or know two of them.
 
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use synckit::{
@@ -7,7 +9,9 @@ use synckit::{
     SystemEnvironment, Transport,
     plan::{Entropy, Renew, notes},
     store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
-    transport::{Caller, PullRequest, PullResponse, PushRequest, PushResponse},
+    transport::{
+        Caller, MissingRequest, MissingResponse, PullRequest, PullResponse, PushRequest, PushResponse,
+    },
 };
 use synckit_memory::MemoryStore;
 use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport, forward};
@@ -100,23 +104,77 @@ impl Transport for Meanwhile {
     }
 }
 
-/// A way to a peer that is restored from a backup right before the first push.
+/// What happens to a store while it is in use.
+#[derive(Clone, Copy, PartialEq)]
+enum Happens {
+    /// It is restored from a backup.
+    Restore,
+    /// It takes a fresh id and a fresh name.
+    Rename,
+}
+
+use Happens::{Rename, Restore};
+
+/// A way to a peer. Right before calls of these kinds, one after the other, something happens to a store on either side.
 struct Restored {
     peer: Endpoint<MemoryStore>,
+    before: Mutex<VecDeque<(Call, Happens)>>,
     store: MemoryStore,
     backup: MemoryStore,
-    done: AtomicBool,
+}
+
+impl Restored {
+    fn new(peer: &MemoryStore, before: &[(Call, Happens)], store: &MemoryStore, backup: MemoryStore) -> Self {
+        let (peer, before) = (Endpoint::new(peer.clone()), Mutex::new(before.iter().copied().collect()));
+        Restored { peer, before, store: store.clone(), backup }
+    }
+
+    async fn call(&self, call: Call) {
+        let next = self.before.lock().expect("nobody panics").pop_front_if(|(before, _)| *before == call);
+        match next {
+            Some((_, Restore)) => self.store.restore(&self.backup),
+            Some((_, Rename)) => {
+                Replica::new(self.store.clone()).reidentify(None).await.expect("renewed");
+            }
+            None => {}
+        }
+    }
 }
 
 impl Transport for Restored {
-    forward!(peer: hello, pull, missing, subscribe, traffic, close);
+    forward!(peer: hello, subscribe, traffic, close);
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
+        self.call(Call::Pull).await;
+        self.peer.pull(request).await
+    }
 
     async fn push(&self, request: PushRequest) -> Result<PushResponse> {
-        if !self.done.swap(true, Ordering::Relaxed) {
-            self.store.restore(&self.backup);
-        }
+        self.call(Call::Push).await;
         self.peer.push(request).await
     }
+
+    async fn missing(&self, request: MissingRequest) -> Result<MissingResponse> {
+        self.call(Call::Missing).await;
+        self.peer.missing(request).await
+    }
+}
+
+/// A page leaves out what came from the caller. A caller that is restored after its hello may have lost just that.
+#[tokio::test]
+async fn an_effect_of_what_a_restore_takes_from_the_caller_comes_after_its_cause() {
+    let (one, desk) = (store("phone"), store("desk"));
+    let backup = one.copy();
+    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
+    Replica::new(one.clone()).record([event("Cause")]).await.expect("recorded");
+    manager(&desk, &one).sync().await.expect("syncs");
+    Replica::new(desk.clone()).record([event("Effect")]).await.expect("recorded");
+    let syncs = SyncManager::new(one.clone(), Restored::new(&desk, &[(Call::Pull, Restore)], &one, backup));
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    in_order(&one).await;
+    agree(&[&one, &desk]).await;
 }
 
 /// A push leaves out what came from the peer. A peer that is restored after the hello may have lost just that.
@@ -127,14 +185,51 @@ async fn a_peer_that_is_restored_before_a_push_gets_back_what_it_has_lost() {
     Replica::new(hub.clone()).record([note("x")]).await.expect("recorded");
     manager(&one, &hub).sync().await.expect("syncs");
     manager(&one, &hub).replica().record([note("y")]).await.expect("recorded");
-    let peer = Endpoint::new(hub.clone());
-    let way = Restored { peer, store: hub.clone(), backup, done: AtomicBool::new(false) };
-    let syncs = SyncManager::new(one.clone(), way);
+    let syncs = SyncManager::new(one.clone(), Restored::new(&hub, &[(Call::Push, Restore)], &hub, backup));
     for _ in 0..2 {
         syncs.sync().await.expect("syncs");
     }
     assert_eq!(hub.head().await.expect("answers").position, 2);
     agree(&[&one, &hub]).await;
+}
+
+/// The first pull shows the peer that it was restored. When it is restored again, only the caller knows of it.
+#[tokio::test]
+async fn a_peer_that_is_restored_twice_during_a_sync_gets_back_what_it_has_lost() {
+    let (one, hub) = (store("phone"), store("hub"));
+    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
+    Replica::new(hub.clone()).record([note("y")]).await.expect("recorded");
+    let backup = hub.copy();
+    Replica::new(hub.clone()).record([event("Cause")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    Replica::new(one.clone()).record([event("Effect")]).await.expect("recorded");
+    Replica::new(hub.clone()).record([note("z")]).await.expect("recorded");
+    let way = Restored::new(&hub, &[(Call::Pull, Restore), (Call::Pull, Restore)], &hub, backup);
+    let syncs = SyncManager::new(one.clone(), way);
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    in_order(&hub).await;
+    agree(&[&one, &hub]).await;
+}
+
+/// What it tells after it took a fresh id is a place in the same log.
+#[tokio::test]
+async fn a_peer_that_is_renamed_and_restored_between_two_pages_gets_back_what_it_has_lost() {
+    let (one, desk, hub) = (store("phone"), store("desk"), store("hub"));
+    let backup = hub.copy();
+    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
+    Replica::new(desk.clone()).record([event("Cause")]).await.expect("recorded");
+    manager(&desk, &hub).sync().await.expect("syncs");
+    manager(&one, &desk).sync().await.expect("syncs");
+    Replica::new(desk.clone()).record([event("Effect")]).await.expect("recorded");
+    manager(&one, &desk).sync().await.expect("syncs");
+    let way = Restored::new(&hub, &[(Call::Missing, Rename), (Call::Missing, Restore)], &hub, backup);
+    let syncs = SyncManager::builder(Replica::new(one.clone()), way).with_batch_size(1).build();
+    for _ in 0..2 {
+        syncs.push().await.expect("syncs");
+    }
+    in_order(&hub).await;
 }
 
 /// Checks that the log has the effect after its cause.

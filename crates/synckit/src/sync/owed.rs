@@ -20,6 +20,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             owed.into_iter().partition(|note| note.key.starts_with(&gaps));
         for (number, note) in places.into_iter().enumerate() {
             let gap: Gap = note.parse()?;
+            let said = peer.said_to_hold(gap.after.as_ref());
             let request = self.request(peer, gap.after, Scope::Others);
             let page = match number < MOST {
                 true => self.calls.pull(request, 1).await.map(Some),
@@ -32,7 +33,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 }
                 Ok(_) => self.report.gap(gap.position),
                 // The peer's log is another one now, and is pulled from the beginning.
-                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
+                Err(error) if error.kind() == ErrorKind::CursorUnknown && !said => {
                     self.edit(peer, Vec::new(), vec![note.key]).await?;
                 }
                 Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! What is known of the peer, and how far each side has the other's events.
 
-use synckit_core::{Caller, Cursor, Identity, Limits, Mark, Note, Placed, Position, StoreId};
+use synckit_core::{Caller, Cursor, Error, Identity, Limits, Mark, Note, Placed, Position, Result, StoreId};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
@@ -59,6 +59,24 @@ impl Peer {
             })
     }
 
+    /// Returns whether it said in its hello that it holds this place. If it does not any more, its log was restored since,
+    /// and the exchange starts over: the next hello shows it that, and what is known of the place must stay until then.
+    pub(crate) fn said_to_hold(&self, place: Option<&Cursor>) -> bool {
+        self.all_held && place.is_some_and(|place| place.store() == self.store)
+    }
+
+    /// Pulls from the start, because the place up to which it was pulled is unknown to it.
+    ///
+    /// # Errors
+    /// The given error, if it said in its hello that it holds that place.
+    pub(crate) fn pull_anew(&mut self, error: Error) -> Result<()> {
+        if self.said_to_hold(self.pull.as_ref().map(|note| &note.cursor)) {
+            return Err(error);
+        }
+        self.pull = None;
+        Ok(())
+    }
+
     /// Returns places in its log before which it holds what is left out of a push.
     pub(crate) fn known(&self) -> Vec<Cursor> {
         let mut known = self.known.clone();
@@ -66,10 +84,10 @@ impl Peer {
         known
     }
 
-    /// Records a place in its log that it told.
+    /// Records a place in its log that it told. The log is the same if it has taken a fresh id since its hello.
     pub(crate) fn told(&mut self, place: &Cursor) {
         let further = self.told.as_ref().is_none_or(|told| told.position() <= place.position());
-        if further && place.store() == self.store && place.position() > 0 {
+        if further && place.position() > 0 {
             self.told = Some(place.clone());
         }
     }

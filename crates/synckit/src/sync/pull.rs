@@ -34,7 +34,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             Err(error) if error.kind() == ErrorKind::CursorUnknown && peer.pull.is_some() => {
                 tracing::warn!(peer = %peer.store, "the peer's log was wiped or restored from a backup");
                 self.report.recovery.peer_was_reset = true;
-                peer.pull = None;
+                peer.pull_anew(error)?;
                 self.pull_pages(peer).await
             }
             result => result,

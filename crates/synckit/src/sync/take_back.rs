@@ -31,16 +31,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             false => BTreeSet::new(),
         };
         if note.rights != rights || !stores.is_empty() {
-            let taken_back = match self.holds(peer, &note.cursor, &stores).await {
-                Ok(()) => self.take_back_sent(peer, &note, stores).await,
-                lacking => lacking,
-            };
-            match taken_back {
-                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
-                    // The part was pulled from a copy of the peer, so this peer is pulled from the start.
-                    peer.pull = None;
+            match self.holds(peer, &note.cursor, &stores).await {
+                // The part was pulled from a copy of the peer.
+                Err(error) if error.kind() == ErrorKind::CursorUnknown => peer.pull_anew(error)?,
+                held => {
+                    held?;
+                    self.take_back_sent(peer, &note, stores).await?;
                 }
-                taken_back => taken_back?,
             }
         }
         if let Some(note) = &mut peer.pull {
@@ -65,7 +62,18 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             // Not beyond what was pulled: the rest arrives in its order.
             let left = upto - reached.as_ref().map_or(0, Cursor::position);
             let most = peer.limits.batch_events.min(usize::try_from(left).unwrap_or(usize::MAX));
-            let page = self.calls.pull(request, most).await?;
+            let page = match self.calls.pull(request, most).await {
+                Err(error) if error.kind() == ErrorKind::CursorUnknown => {
+                    // A copy of the peer was asked up to there.
+                    if let Some(note) = &mut peer.pull {
+                        note.asked = None;
+                    }
+                    let note = Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?;
+                    self.edit(peer, vec![note], Vec::new()).await?;
+                    return Err(error);
+                }
+                page => page?,
+            };
             let lacking = self.store.not_held(page.ids).await?;
             let accepted = self.fetch(peer, lacking, self.settings.filter.clone()).await?;
             self.report.recovery.taken_back += accepted;
