@@ -110,9 +110,8 @@ impl Filter {
     fn checked(self) -> Result<Self> {
         let form = &self.0;
         let values: usize = form.metadata.values().map(BTreeSet::len).sum();
-        if form.types.len() + form.aggregates.len() + form.aggregate_prefixes.len() + values
-            > Self::MAX_CRITERIA
-        {
+        let count = form.types.len() + form.aggregates.len() + form.aggregate_prefixes.len() + values;
+        if count > Self::MAX_CRITERIA {
             return Err(Error::too_large(format!(
                 "a filter has at most {} criteria; use a prefix or a metadata field instead",
                 Self::MAX_CRITERIA

@@ -37,7 +37,7 @@ pub use conflict::{
     Kept, RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
 };
 pub use entropy::Entropy;
-pub use on_record::{OnRecord, Pushed};
+pub use on_record::{OnRecord, Pushed, check_known};
 pub use receive::{Receive, Received};
 pub use record::{Expect, Record, Recorded};
 pub use recount::Recount;

@@ -86,10 +86,7 @@ impl OnRecord {
 
     /// Checks that the place on record is the one the caller expects, and that this log has the places it knows.
     pub(crate) fn check(&self, facts: &Facts) -> Result<()> {
-        if let Some(place) = self.known.iter().find(|place| !facts.holds(place)) {
-            let message = "this log was restored since the caller said hello; say hello again";
-            return Err(Error::new(ErrorKind::CursorUnknown, message).with("position", place.position()));
-        }
+        check_known(facts, &self.known)?;
         let known = ledger::text::<Pushed>(facts, &self.key)?.map(|pushed| pushed.place);
         if known == self.from || (self.upto.is_some() && known == self.upto) {
             return Ok(());
@@ -141,6 +138,16 @@ impl OnRecord {
         }
         Ok(notes)
     }
+}
+
+/// Checks that the log has places that a caller knows.
+///
+/// # Errors
+/// `CursorUnknown` if it lacks one: it was restored since the caller said hello.
+pub fn check_known(facts: &Facts, known: &[Cursor]) -> Result<()> {
+    let Some(place) = known.iter().find(|place| !facts.holds(place)) else { return Ok(()) };
+    let message = "this log was restored since the caller said hello; say hello again";
+    Err(Error::new(ErrorKind::CursorUnknown, message).with("position", place.position()))
 }
 
 /// Returns the number of callers on record.

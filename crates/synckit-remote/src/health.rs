@@ -52,7 +52,9 @@ impl Health {
 
 async fn ask(transport: &impl Transport) -> Result<()> {
     let caller = Caller { node: NodeId::new("health")?, store: StoreId::from_bytes([0; 16]) };
-    match timeout(LIMIT, transport.missing(MissingRequest { caller, ids: Vec::new() })).await {
+    match timeout(LIMIT, transport.missing(MissingRequest { caller, ids: Vec::new(), known: Vec::new() }))
+        .await
+    {
         // A transport that knows its callers and turns this one away has answered.
         Ok(Err(error)) if error.kind() == ErrorKind::Denied => Ok(()),
         Ok(answer) => answer.map(drop),

@@ -256,8 +256,10 @@ impl Transport for Mutant {
 
     async fn missing(&self, mut request: MissingRequest) -> Result<MissingResponse> {
         self.begin().await?;
-        if self.mutation == M::CutsMissing {
-            request.ids.truncate(900);
+        match self.mutation {
+            M::CutsMissing => request.ids.truncate(900),
+            M::ForgetsWhatIsKnown => request.known.clear(),
+            _ => {}
         }
         let mut answer = self.end(self.inner.missing(request).await)?;
         if self.mutation == M::SortsMissing {
@@ -416,6 +418,8 @@ mutants! {
         ForgetsThePlaceBefore is caught by push::a_push_from_another_place_than_is_on_record_is_not_stored;
     nothing_known:
         ForgetsWhatIsKnown is caught by push::a_push_that_knows_a_place_that_is_gone_is_not_stored;
+    nothing_known_of_missing:
+        ForgetsWhatIsKnown is caught by push::nobody_is_told_what_is_missing_after_a_place_that_is_gone;
     sorted_missing: SortsMissing is caught by push::missing_events_are_named_in_order;
     cut_missing: CutsMissing is caught by push::asking_for_too_many_is_too_large;
     stuck: StaysWhereNothingMatches is caught by pull::a_filter_that_passes_nothing_moves_on;

@@ -278,8 +278,8 @@ fn a_batch_of_1_001_events_is_refused_whole() {
 
 #[test]
 fn more_than_1_000_ids_are_refused() {
-    let many = MissingRequest { caller: caller(), ids: ids(1_001) };
-    let fits = MissingRequest { caller: caller(), ids: ids(1_000) };
+    let many = MissingRequest { caller: caller(), ids: ids(1_001), known: Vec::new() };
+    let fits = MissingRequest { caller: caller(), ids: ids(1_000), known: Vec::new() };
     let answer = MissingResponse { ids: ids(1_001), place: None };
     for format in Format::ALL {
         let error = MissingRequest::decode(format, &many.encode(format), &limits()).expect_err("too many");
@@ -308,7 +308,7 @@ fn a_message_without_events_has_a_limit_of_its_own() {
     let error = PullRequest::from_json(body.as_bytes(), &limits()).expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 
-    let mut body = MissingRequest { caller: caller(), ids: Vec::new() }.to_protobuf();
+    let mut body = MissingRequest { caller: caller(), ids: Vec::new(), known: Vec::new() }.to_protobuf();
     put_fields(&mut body, 2, &vec![vec![b'x'; 200]; 11_000]);
     let error = MissingRequest::from_protobuf(&body, &limits()).expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -484,7 +484,7 @@ fn a_million_things_in_two_bytes_each_are_refused_by_their_number() {
         let error = PullResponse::from_protobuf(&body, &limits()).expect_err("many");
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
-    let mut body = MissingRequest { caller: caller(), ids: Vec::new() }.to_protobuf();
+    let mut body = MissingRequest { caller: caller(), ids: Vec::new(), known: Vec::new() }.to_protobuf();
     put_fields(&mut body, 2, &vec![Vec::new(); 1_000_000]);
     assert_eq!(
         MissingRequest::from_protobuf(&body, &limits()).expect_err("many").kind(),

@@ -164,8 +164,8 @@ proptest! {
     }
 
     #[test]
-    fn missing(caller in caller(), ids in ids()) {
-        let request = MissingRequest { caller, ids: ids.clone() };
+    fn missing(caller in caller(), ids in ids(), known in vec(cursor(), 0..3)) {
+        let request = MissingRequest { caller, ids: ids.clone(), known };
         prop_assert_eq!(again(&request), request);
         let place = Some(Cursor::at(StoreId::from_bytes([7; 16]), 9, synckit_core::Mark(3)));
         let answer = MissingResponse { ids, place };

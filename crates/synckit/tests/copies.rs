@@ -213,6 +213,23 @@ async fn a_peer_that_is_restored_twice_during_a_sync_gets_back_what_it_has_lost(
     agree(&[&one, &hub]).await;
 }
 
+/// The caller has pulled the events that the peer recorded, and then the peer has others in their places.
+#[tokio::test]
+async fn what_a_restored_peer_records_in_the_places_that_were_just_pulled_is_pulled_as_well() {
+    let (one, desk, hub) = (store("phone"), store("desk"), store("hub"));
+    Replica::new(desk.clone()).record([note("x")]).await.expect("recorded");
+    manager(&one, &desk).sync().await.expect("syncs");
+    let backup = hub.copy();
+    Replica::new(backup.clone()).record([note("other")]).await.expect("recorded");
+    Replica::new(hub.clone()).record([note("y")]).await.expect("recorded");
+    let way = Restored::new(&hub, &[(Call::Missing, Restore)], &hub, backup);
+    let syncs = SyncManager::new(one.clone(), way);
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    agree(&[&one, &hub]).await;
+}
+
 /// What it tells after it took a fresh id is a place in the same log.
 #[tokio::test]
 async fn a_peer_that_is_renamed_and_restored_between_two_pages_gets_back_what_it_has_lost() {

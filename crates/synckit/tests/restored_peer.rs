@@ -88,7 +88,7 @@ async fn what_a_log_with_the_place_of_an_answer_holds_is_not_missing() {
     for calls in 1..8 {
         let (hub, before) = restored_after(calls).await;
         let ids: Vec<_> = before.iter().map(|event| event.id.clone()).collect();
-        let request = MissingRequest { caller: caller(), ids: ids.clone() };
+        let request = MissingRequest { caller: caller(), ids: ids.clone(), known: Vec::new() };
         let answer = Endpoint::new(hub.clone()).missing(request).await.expect("answers");
         if hub.log.knows(&answer.place.expect("the log is not empty")).await.expect("reads") {
             let not_held = hub.log.not_held(ids).await.expect("reads");

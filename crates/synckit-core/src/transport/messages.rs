@@ -286,13 +286,15 @@ impl fmt::Display for RefusedCode {
 }
 
 /// Asks which of these events the peer does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MissingRequest {
     /// The caller.
     pub caller: Caller,
     /// The ids of the events.
     pub ids: Vec<EventId>,
+    /// Places in the peer's log, as in [`PushRequest::known`]: if that log lacks one, there is no answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Cursor>,
 }
 
 /// The events the peer does not hold, in the order they were asked about.

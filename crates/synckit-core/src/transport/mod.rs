@@ -36,7 +36,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 ///
 /// /// Returns whether a peer holds an event.
 /// async fn holds(peer: &impl Transport, caller: Caller, id: EventId) -> Result<bool> {
-///     Ok(peer.missing(MissingRequest { caller, ids: vec![id] }).await?.ids.is_empty())
+///     Ok(peer.missing(MissingRequest { caller, ids: vec![id], known: vec![] }).await?.ids.is_empty())
 /// }
 /// ```
 pub trait Transport: Send + Sync + 'static {

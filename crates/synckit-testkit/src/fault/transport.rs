@@ -232,7 +232,11 @@ mod tests {
         assert_eq!(peer.hello(hello).await.unwrap().head, 0);
         assert_eq!(peer.push(push(&mut author)).await.unwrap().accepted, 1);
         assert_eq!(peer.pull(pull()).await.unwrap().events.len(), 0);
-        let missing = MissingRequest { caller: caller(), ids: vec![crate::samples::event_id("none")] };
+        let missing = MissingRequest {
+            caller: caller(),
+            ids: vec![crate::samples::event_id("none")],
+            known: Vec::new(),
+        };
         assert_eq!(peer.missing(missing.clone()).await.unwrap().ids, missing.ids);
         drop(peer.subscribe(pull()).await.unwrap());
         assert_eq!(peer.traffic(), Traffic::default());

@@ -28,7 +28,7 @@ pub async fn hello_pull_push_and_missing_arrive_and_are_answered<W: Wire>() {
     assert_eq!(client.push(push(events(200))).await.unwrap().accepted, 200);
     assert_eq!(*server.double.pushed.lock().unwrap(), events(200));
     let ids = vec!["e-1".parse().unwrap()];
-    let missing = MissingRequest { caller: caller(), ids: ids.clone() };
+    let missing = MissingRequest { caller: caller(), ids: ids.clone(), known: Vec::new() };
     assert_eq!(client.missing(missing).await.unwrap().ids, ids);
 }
 
@@ -124,7 +124,7 @@ pub async fn ids_are_packed_to<W: Wire>(server: &Running<W>, client: &Client<W::
     let listed = client.traffic();
     client.pull(PullRequest { scope: name, ..pull() }).await.unwrap();
     let named = client.traffic();
-    let request = MissingRequest { caller: caller(), ids: ids.clone() };
+    let request = MissingRequest { caller: caller(), ids: ids.clone(), known: Vec::new() };
     assert_eq!(client.missing(request).await.unwrap().ids, ids);
     let missing = client.traffic();
     let each = [
@@ -244,7 +244,7 @@ pub async fn the_context_of_a_trace_crosses_the_wire<W: Wire>() {
         headers.insert(CONTEXT, HeaderValue::from_static(name));
     });
     let client = Client::<W::Exchange>::with_config(config).unwrap();
-    let missing = MissingRequest { caller: caller(), ids: vec!["a".parse().unwrap()] };
+    let missing = MissingRequest { caller: caller(), ids: vec!["a".parse().unwrap()], known: Vec::new() };
     let call = client.missing(missing).instrument(tracing::info_span!("the caller's"));
     assert_eq!(call.await.unwrap().ids.len(), 1);
     assert_eq!(*seen.lock().unwrap(), [Some(HeaderValue::from_static("the caller's"))]);

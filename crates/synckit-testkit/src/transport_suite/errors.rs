@@ -26,7 +26,7 @@ fn hello() -> HelloRequest {
 }
 
 fn missing() -> MissingRequest {
-    MissingRequest { caller: caller(1), ids: vec![event_id("e")] }
+    MissingRequest { caller: caller(1), ids: vec![event_id("e")], known: Vec::new() }
 }
 
 /// Whatever kind of error the hub's store returns, the caller gets the same kind, from every call.

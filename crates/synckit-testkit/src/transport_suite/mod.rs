@@ -61,6 +61,7 @@ macro_rules! transport_conformance {
             7 push: a_push_from_another_place_than_is_on_record_is_not_stored;
             7 push: a_push_that_knows_a_place_that_is_gone_is_not_stored;
             7 push: missing_events_are_named_in_order;
+            7 push: nobody_is_told_what_is_missing_after_a_place_that_is_gone;
             4 push: asking_for_too_many_is_too_large;
             7 pull: an_empty_log;
             5 pull: events_come_byte_for_byte;

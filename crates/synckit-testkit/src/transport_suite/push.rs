@@ -215,10 +215,7 @@ pub async fn a_push_that_knows_a_place_that_is_gone_is_not_stored<F: TransportFi
     let events = Author::new("node-1").write_many("x", 3);
     hub.wire.push(pushing(1, &events[..2])).await?;
     let there = [hub.store.cursor_at(1).await?, hub.store.cursor_at(2).await?];
-    let [beyond, other] =
-        [(3, 7), (2, 7)].map(|(position, mark)| Cursor::at(there[1].store(), position, Mark(mark)));
-    for gone in [beyond, other] {
-        let known = vec![there[0].clone(), gone];
+    for known in with_one_gone(&there) {
         let error = hub.wire.push(PushRequest { known, ..pushing(1, &events[2..]) }).await;
         assert_eq!(error.err().map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
         assert_eq!(hub.store.head().await?.position, 2);
@@ -230,6 +227,31 @@ pub async fn a_push_that_knows_a_place_that_is_gone_is_not_stored<F: TransportFi
     Ok(())
 }
 
+/// Adds a place that the log does not have: beyond its end, or with another mark.
+fn with_one_gone(there: &[Cursor; 2]) -> [Vec<Cursor>; 2] {
+    [(3, 7), (2, 7)]
+        .map(|(position, mark)| vec![there[0].clone(), Cursor::at(there[1].store(), position, Mark(mark))])
+}
+
+/// A caller that asks what is missing and knows a place which the log does not have gets an error: the log was restored.
+pub async fn nobody_is_told_what_is_missing_after_a_place_that_is_gone<F: TransportFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let hub = connect(fixture).await?;
+    let events = Author::new("node-1").write_many("x", 3);
+    hub.wire.push(pushing(1, &events[..2])).await?;
+    let there = [hub.store.cursor_at(1).await?, hub.store.cursor_at(2).await?];
+    let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
+    let asking = |known| MissingRequest { caller: caller(1), ids: ids.clone(), known };
+    for known in with_one_gone(&there) {
+        let error = hub.wire.missing(asking(known)).await;
+        assert_eq!(error.err().map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
+    }
+    let answer = hub.wire.missing(asking(there.clone().into())).await?;
+    assert_eq!((answer.ids, answer.place), (vec![events[2].id.clone()], Some(there[1].clone())));
+    Ok(())
+}
+
 /// Events that are not held are listed, in the order of the request.
 pub async fn missing_events_are_named_in_order<F: TransportFixture>(fixture: &F) -> CaseResult {
     let hub = connect(fixture).await?;
@@ -237,10 +259,14 @@ pub async fn missing_events_are_named_in_order<F: TransportFixture>(fixture: &F)
     hub.wire.push(pushing(1, &[events[0].clone(), events[2].clone()])).await?;
     let mut asked: Vec<_> = events.iter().rev().map(|event| event.id.clone()).collect();
     asked.extend(tricky_names().iter().map(|name| event_id(name)));
-    let missing = hub.wire.missing(MissingRequest { caller: caller(1), ids: asked.clone() }).await?.ids;
+    let missing = hub
+        .wire
+        .missing(MissingRequest { caller: caller(1), ids: asked.clone(), known: Vec::new() })
+        .await?
+        .ids;
     let expected = hub.store.not_held(asked).await?;
     assert_eq!((&missing, missing[0].as_str(), missing[1].as_str()), (&expected, "node-1-4", "node-1-2"));
-    let nothing = MissingRequest { caller: caller(1), ids: Vec::new() };
+    let nothing = MissingRequest { caller: caller(1), ids: Vec::new(), known: Vec::new() };
     assert_eq!(hub.wire.missing(nothing).await?.ids, []);
     Ok(())
 }
@@ -250,9 +276,9 @@ pub async fn asking_for_too_many_is_too_large<F: TransportFixture>(fixture: &F) 
     let hub = connect(fixture).await?;
     let ids = |count: usize| (0..count).map(|at| event_id(&format!("{at:0255}"))).collect::<Vec<_>>();
     let limit = Limits::default().batch_events;
-    let full = MissingRequest { caller: caller(1), ids: ids(limit) };
+    let full = MissingRequest { caller: caller(1), ids: ids(limit), known: Vec::new() };
     assert_eq!(hub.wire.missing(full).await?.ids.len(), limit);
-    let more = MissingRequest { caller: caller(1), ids: ids(limit + 1) };
+    let more = MissingRequest { caller: caller(1), ids: ids(limit + 1), known: Vec::new() };
     let error = hub.wire.missing(more).await.err().map(|error| error.kind());
     assert_eq!(error, Some(ErrorKind::TooLarge));
     Ok(())

@@ -12,7 +12,7 @@ use synckit_core::{
     Refused, RefusedCode, Result, Scope,
 };
 
-use super::batch::bounded;
+use super::batch::{bounded, bounded_places};
 use super::{FromJson, ToJson, parse, parse_plain, put};
 use crate::checks::{Side, check_length};
 use crate::limits::WireLimits;
@@ -145,13 +145,15 @@ struct MissingForm<'a> {
     caller: Caller,
     #[serde(borrow)]
     ids: &'a RawValue,
+    #[serde(borrow)]
+    known: Option<&'a RawValue>,
 }
 
 impl FromJson for MissingRequest {
     fn from_json(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let form: MissingForm<'_> = parse_plain(bytes, limits, Side::Request)?;
         let ids = bounded(form.ids, "ids", limits.limits.batch_events, Side::Request)?;
-        Ok(MissingRequest { caller: form.caller, ids })
+        Ok(MissingRequest { caller: form.caller, ids, known: bounded_places(form.known)? })
     }
 }
 

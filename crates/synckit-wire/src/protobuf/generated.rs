@@ -266,6 +266,10 @@ pub struct MissingRequest {
     pub caller: ::core::option::Option<Caller>,
     #[prost(string, repeated, tag = "2")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Cursors of the peer's log: places that the caller knows. If the peer's log lacks one, the call fails with
+    /// ERROR_CODE_CURSOR_UNKNOWN.
+    #[prost(string, repeated, tag = "3")]
+    pub known: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MissingResponse {

@@ -9,6 +9,8 @@ use super::{FromProtobuf, ToProtobuf, generated as form, parse};
 use crate::checks::Side;
 use crate::limits::WireLimits;
 
+const KNOWN: u32 = 3;
+
 /// Takes the ids out of a message. Returns them and the rest of the message.
 fn take_ids(bytes: &[u8], tag: u32, limits: &WireLimits, side: Side) -> Result<(Vec<EventId>, Vec<u8>)> {
     check_plain(bytes, limits)?;
@@ -18,7 +20,8 @@ fn take_ids(bytes: &[u8], tag: u32, limits: &WireLimits, side: Side) -> Result<(
 
 impl ToProtobuf for MissingRequest {
     fn to_protobuf(&self) -> Vec<u8> {
-        let form = form::MissingRequest { caller: caller_form(&self.caller), ids: Vec::new() };
+        let known = self.known.iter().map(ToString::to_string).collect();
+        let form = form::MissingRequest { caller: caller_form(&self.caller), ids: Vec::new(), known };
         let mut out = form.encode_to_vec();
         put_names(&mut out, 2, &self.ids);
         out
@@ -28,8 +31,11 @@ impl ToProtobuf for MissingRequest {
 impl FromProtobuf for MissingRequest {
     fn from_protobuf(bytes: &[u8], limits: &WireLimits) -> Result<Self> {
         let (ids, rest) = take_ids(bytes, 2, limits, Side::Request)?;
+        let Split { items: known, rest } =
+            split(&rest, &[KNOWN], "known places", WireLimits::KNOWN_PLACES, Side::Request)?;
         let form: form::MissingRequest = parse(&rest, Side::Request)?;
-        Ok(MissingRequest { caller: request(|| caller(form.caller))?, ids })
+        let known = names(&known, Side::Request)?;
+        Ok(MissingRequest { caller: request(|| caller(form.caller))?, ids, known })
     }
 }
 

@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit_core::{
-    Caller, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, LogHead, MissingRequest,
-    MissingResponse, Needs, PageStream, Position, PullRequest, PullResponse, PushRequest, PushResponse,
-    Refused, RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
+    Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, LogHead,
+    MissingRequest, MissingResponse, Needs, PageStream, Position, PullRequest, PullResponse, PushRequest,
+    PushResponse, Refused, RefusedCode, Renewal, Result, Scope, StoreId, Traffic, Transport,
 };
-use synckit_plan::{OnRecord, Receive, Received, Renew, StoreExt, notes};
+use synckit_plan::{OnRecord, Receive, Received, Renew, StoreExt, check_known, notes};
 use tokio::sync::OnceCell;
 
 use crate::access::Access;
@@ -207,7 +207,9 @@ impl<S: EventStore> Endpoint<S> {
     async fn look_up(&self, request: MissingRequest) -> Result<MissingResponse> {
         self.check_batch(request.ids.len())?;
         let secret = &self.known().await?.secret;
-        let facts = self.store.facts(Needs { ids: request.ids.clone(), ..Needs::default() }).await?;
+        let places = request.known.iter().map(Cursor::position).collect();
+        let facts = self.store.facts(Needs { ids: request.ids.clone(), places, ..Needs::default() }).await?;
+        check_known(&facts, &request.known).map_err(|error| error.at("endpoint", "missing"))?;
         let LogHead { store, position, mark } = facts.head;
         // Of the same moment: a log that holds this place holds everything that is held now.
         let place = mark.map(|mark| secret.cursor(store, position, mark));

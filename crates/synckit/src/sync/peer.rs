@@ -1,6 +1,8 @@
 //! What is known of the peer, and how far each side has the other's events.
 
-use synckit_core::{Caller, Cursor, Error, Identity, Limits, Mark, Note, Placed, Position, Result, StoreId};
+use synckit_core::{
+    Caller, Cursor, Error, HelloResponse, Identity, Limits, Mark, Note, Placed, Position, Result, StoreId,
+};
 use synckit_plan::notes::{PullNote, PushNote};
 
 use crate::sync::meet::Read;
@@ -37,8 +39,11 @@ pub(crate) struct Peer {
     pub(crate) holds_back: bool,
     /// The notes of what it could not read, and of what could not be read here.
     pub(crate) owed: Vec<Note>,
-    /// Places in its log that it has, as the hello showed, and the furthest that it told since.
+    /// Places in its log that it has, as the hello showed.
     pub(crate) known: Vec<Cursor>,
+    /// The place up to which it was pulled in this exchange.
+    pub(crate) pulled: Option<Cursor>,
+    /// The place that it told last when it was asked or pushed to. It had all other known places then.
     pub(crate) told: Option<Cursor>,
     /// What was read to be pushed before the peer said hello, unless the log has changed since.
     pub(crate) ahead: Option<Read>,
@@ -80,21 +85,19 @@ impl Peer {
     /// Returns places in its log before which it holds what is left out of a push.
     pub(crate) fn known(&self) -> Vec<Cursor> {
         let mut known = self.known.clone();
-        known.extend(self.told.iter().filter(|told| !self.known.contains(told)).cloned());
-        known
-    }
-
-    /// Records a place in its log that it told. The log is the same if it has taken a fresh id since its hello.
-    pub(crate) fn told(&mut self, place: &Cursor) {
-        let further = self.told.as_ref().is_none_or(|told| told.position() <= place.position());
-        if further && place.position() > 0 {
-            self.told = Some(place.clone());
+        for place in self.pulled.iter().chain(&self.told) {
+            // The log is the same if it has taken a fresh id since its hello.
+            if place.position() > 0 && !known.contains(place) {
+                known.push(place.clone());
+            }
         }
+        known.drain(..known.len().saturating_sub(HelloResponse::MAX_KNOWN));
+        known
     }
 
     /// Records where the peer stored what it just received.
     pub(crate) fn moved_on(&mut self, placed: Placed) {
-        self.told(&placed.upto);
+        self.told = Some(placed.upto.clone());
         if let Some(pull) = &mut self.pull
             && pull.cursor.position() == placed.after
             && pull.cursor.store() == placed.upto.store()

@@ -98,7 +98,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let (received, unreadable) = self.store_pages_with(peer, pages, &note).await?;
         self.count(received, unreadable);
         self.report.pulled_to = note.cursor.position();
-        peer.told(&note.cursor);
+        peer.pulled = Some(note.cursor.clone());
         peer.pull = Some(note);
         self.progress();
         Ok(())

@@ -115,11 +115,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let asked: Vec<EventId> =
             offered.iter().filter(|stored| foreign(stored)).map(|stored| stored.event.id.clone()).collect();
         if !asked.is_empty() {
-            let request = MissingRequest { caller: peer.caller.clone(), ids: asked };
+            let request = MissingRequest { caller: peer.caller.clone(), ids: asked, known: peer.known() };
             let answer = self.calls.missing(request).await?;
             let missing: HashSet<EventId> = answer.ids.into_iter().collect();
-            answer.place.iter().for_each(|place| peer.told(place));
-            peer.push.placed = answer.place.or(peer.push.placed.take());
+            peer.told = answer.place.or(peer.told.take());
+            peer.push.placed = peer.told.clone().or(peer.push.placed.take());
             offered.retain(|stored| !foreign(stored) || missing.contains(&stored.event.id));
         }
         self.offer(peer, offered, upto).await

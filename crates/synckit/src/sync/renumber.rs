@@ -94,8 +94,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let ids: Vec<EventId> = events.iter().map(|(_, id, _)| id.clone()).collect();
         let mut missing = HashSet::new();
         for ids in ids.chunks(peer.limits.batch_events) {
-            let request = MissingRequest { caller: peer.caller.clone(), ids: ids.to_vec() };
-            missing.extend(self.calls.missing(request).await?.ids);
+            let request =
+                MissingRequest { caller: peer.caller.clone(), ids: ids.to_vec(), known: peer.known() };
+            let answer = self.calls.missing(request).await?;
+            peer.told = answer.place.or(peer.told.take());
+            missing.extend(answer.ids);
         }
         let shared = events.iter().rev().find(|(_, id, _)| !missing.contains(id));
         if let Some((upto, ..)) = shared {

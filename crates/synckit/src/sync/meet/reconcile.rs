@@ -140,6 +140,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             holds_back: false,
             owed: notes_under(facts, &owed),
             known: if hello.all_held { places_in(hello.store, facts)? } else { Vec::new() },
+            pulled: None,
             told: None,
             ahead: None,
             turn: Turn::begin(store, facts, self.replica.ticket()?),
