@@ -183,8 +183,7 @@ impl World {
                 self.restore_one(at);
                 Ok(())
             }
-            // One that syncs from its own side may store what follows from a hello that it said before.
-            9 if running.iter().all(|sync| sync.link.0 != at) => {
+            9 => {
                 taking.set_back.insert(at);
                 self.restore_in_use(at);
                 Ok(())
