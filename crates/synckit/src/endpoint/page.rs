@@ -188,9 +188,11 @@ impl<S: EventStore> Endpoint<S> {
         let secret = &self.known().await?.secret;
         let needs = Needs { places: vec![position, read.position], ..Needs::default() };
         let places = self.store.facts(needs).await?.places;
-        let mark = places.get(&position).copied().unwrap_or_default();
-        let is_same = places.get(&read.position).copied() == read.mark;
-        Ok(is_same.then(|| secret.cursor(read.store, position, mark)))
+        let mark = |at| places.get(&at).copied();
+        if mark(read.position) != read.mark {
+            return Ok(None);
+        }
+        Page::empty(read.store, position, mark(position), true).cursor(secret).map(Some)
     }
 
     /// Reads these events, as many as fit, as [`scan`](Self::scan) does.
