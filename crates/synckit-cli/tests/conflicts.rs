@@ -108,6 +108,20 @@ fn what_cannot_be_decided_is_an_error_with_a_hint() {
 }
 
 #[test]
+fn an_event_on_top_of_all_sides_settles_a_conflict_and_says_so() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    edited_apart(&place, &url, REVIEW);
+    place.run(&format!("sync --db b.db {url} --rules rules.toml")).ok();
+    let line = "record --db b.db --type FormSaved --aggregate form-7";
+    let said = place.run_with(line, &["--data", "1"], "").ok().out;
+    assert!(said.contains("it settles the conflict of form-7"), "{said}");
+    assert_eq!(place.run("conflicts --db b.db").ok().out, "nothing is in conflict\n");
+    let again = place.run_with(&format!("--json {line}"), &["--data", "2"], "").ok();
+    assert_eq!(again.json()[0]["settles"], false);
+}
+
+#[test]
 fn rules_are_checked_with_every_mistake_on_a_line_and_bad_ones_change_nothing() {
     let place = Place::new();
     place.write("good.yaml", "fallback: review\n");

@@ -150,8 +150,17 @@ impl<'a> Ledger<'a> {
 
     /// Returns the aggregates that came into conflict during this plan, sorted.
     pub(super) fn new_conflicts(&self) -> Vec<AggregateId> {
-        let new = self.branches.iter().filter(|branches| branches.came_into_conflict());
-        let mut aggregates: Vec<_> = new.map(|branches| branches.aggregate.clone()).collect();
+        self.aggregates(Branches::came_into_conflict)
+    }
+
+    /// Returns the aggregates whose conflict was settled during this plan, sorted.
+    pub(super) fn settled(&self) -> Vec<AggregateId> {
+        self.aggregates(Branches::was_settled)
+    }
+
+    fn aggregates(&self, which: fn(&Branches) -> bool) -> Vec<AggregateId> {
+        let found = self.branches.iter().filter(|branches| which(branches));
+        let mut aggregates: Vec<_> = found.map(|branches| branches.aggregate.clone()).collect();
         aggregates.sort_unstable();
         aggregates
     }

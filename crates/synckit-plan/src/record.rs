@@ -72,6 +72,8 @@ pub struct Recorded {
     pub events: Vec<Event>,
     /// The ids that were already held, with the same content.
     pub duplicates: Vec<EventId>,
+    /// The aggregates whose conflict these events settled, because they were recorded on top of all sides. Sorted.
+    pub settled: Vec<AggregateId>,
     /// The last position of the log.
     pub head: Position,
 }
@@ -139,6 +141,7 @@ impl Planner for Record {
             })?;
         }
         recorded.head = facts.head.position + recorded.events.len() as Position;
+        recorded.settled = ledger.settled();
         let plan = Plan { append: recorded.events.clone(), ..Plan::default() };
         let plan = ledger.finish(self.now, &self.entropy, plan, [])?;
         Ok(Step::Write(plan, recorded))

@@ -51,6 +51,8 @@ struct Answer {
     id: EventId,
     event: Option<Event>,
     head: Position,
+    /// Whether it settles a conflict of the aggregate, because it was recorded on top of all sides.
+    settles: bool,
     /// What is wrong with the clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock: Option<String>,
@@ -75,7 +77,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
     let event = recorded.events.into_iter().next();
     let id = duplicate.clone().or_else(|| event.as_ref().map(|event| event.id.clone()));
     let id = id.ok_or_else(|| Error::corrupt("the store recorded nothing"))?;
-    output.answer(&Answer { duplicate: duplicate.is_some(), id, event, head: recorded.head, clock })?;
+    let (head, settles) = (recorded.head, !recorded.settled.is_empty());
+    output.answer(&Answer { duplicate: duplicate.is_some(), id, event, head, settles, clock })?;
     Ok(Exit::Done)
 }
 
@@ -134,6 +137,13 @@ impl fmt::Display for Answer {
                 write!(f, "recorded {id} as {}, at position {position}", text::plain(&dot.to_string()))?;
             }
             None => write!(f, "{id} was recorded before, with the same content")?,
+        }
+        if let Some(event) = self.event.as_ref().filter(|_| self.settles) {
+            let aggregate = text::plain(event.aggregate_id.as_str());
+            write!(
+                f,
+                "\nit settles the conflict of {aggregate}, because it was recorded on top of all sides"
+            )?;
         }
         self.clock.iter().try_for_each(|warning| write!(f, "\n{warning}"))
     }

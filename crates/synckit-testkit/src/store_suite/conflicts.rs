@@ -41,9 +41,13 @@ pub async fn recording_on_all_heads_settles_it<F: StoreFixture>(fixture: &F) -> 
     let (ann, bob) = (Author::new("ann").write("x"), Author::new("bob").write("x"));
     receive(&store, 1, &[ann.clone(), bob.clone()]).await?;
     assert!(conflict(&store, "x").await?.is_some());
-    let event = record(&store, vec![new_event("x", "settled")]).await?.events.remove(0);
+    let events = vec![new_event("y", "of another"), new_event("x", "settled")];
+    let recorded = record(&store, events.clone()).await?;
+    assert_eq!(recorded.settled, [aggregate("x")]);
+    let event = &recorded.events[1];
     assert!(event.has_seen(&ann) && event.has_seen(&bob));
     assert_eq!(conflict(&store, "x").await?, None);
+    assert_eq!(record(&store, events).await?.settled, []);
     assert_eq!(heads(&store, "x").await?, ["settled"]);
     Ok(())
 }
