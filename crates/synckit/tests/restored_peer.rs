@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use synckit::{
     Endpoint, EventStore, Filter, NewEvent, NodeId, Replica, Result, Transport,
+    plan::notes,
     store::{Page, Query, StoreExt},
     transport::{Caller, HelloRequest, MissingRequest, PROTOCOL_VERSION, PullRequest, Scope},
 };
@@ -62,6 +63,10 @@ impl EventStore for Restored {
     }
 }
 
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).expect("valid")
+}
+
 async fn record(store: &MemoryStore, kinds: &[&str]) {
     let events = kinds.iter().map(|kind| NewEvent::new(kind, "x", &1).expect("valid"));
     Replica::new(store.clone()).record(events.collect::<Vec<_>>()).await.expect("recorded");
@@ -70,7 +75,7 @@ async fn record(store: &MemoryStore, kinds: &[&str]) {
 /// Returns a peer whose log is restored after that many calls from a backup that has gone on in its own way, and its
 /// log as it is before.
 async fn restored_after(calls: usize) -> (Restored, Vec<synckit::Event>) {
-    let log = MemoryStore::new(NodeId::new("hub").expect("valid")).expect("randomness");
+    let log = MemoryStore::new(node("hub")).expect("randomness");
     record(&log, &["A", "B", "B"]).await;
     let backup = log.copy();
     record(&log, &["A", "B", "B", "A", "B", "A"]).await;
@@ -80,7 +85,7 @@ async fn restored_after(calls: usize) -> (Restored, Vec<synckit::Event>) {
 }
 
 fn caller() -> Caller {
-    Caller { node: NodeId::new("phone").expect("valid"), store: StoreId::from_bytes([7; 16]) }
+    Caller { node: node("phone"), store: StoreId::from_bytes([7; 16]) }
 }
 
 #[tokio::test]
@@ -155,5 +160,27 @@ async fn a_page_has_everything_up_to_its_place_in_a_log_that_has_this_place() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_restored_log_hands_out_is_on_record_there() {
+    let (hub, _) = restored_after(usize::MAX).await;
+    let endpoint = Endpoint::new(hub.clone());
+    let request = PullRequest {
+        caller: caller(),
+        cursor: None,
+        upto: None,
+        filter: Filter::new(),
+        scope: Scope::Others,
+        limit: None,
+    };
+    for log in [hub.backup.copy(), hub.log.copy()] {
+        record(&log, &["A"]).await;
+        hub.log.restore(&log);
+        endpoint.pull(request.clone()).await.expect("answers");
+        let handed = hub.log.note(notes::HANDED.to_owned()).await.expect("reads").expect("there is a note");
+        let last = hub.log.head().await.expect("open").position;
+        assert_eq!(String::from_utf8(handed.value).expect("a number"), last.to_string());
     }
 }

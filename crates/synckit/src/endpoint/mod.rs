@@ -14,7 +14,6 @@ mod tail;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use synckit_core::{
     Caller, Cursor, Error, Event, EventStore, HelloRequest, HelloResponse, Identity, Limits, LogHead,
@@ -50,8 +49,6 @@ pub struct Endpoint<S> {
     limits: Limits,
     environment: Arc<dyn Environment>,
     identity: Arc<OnceCell<Identity>>,
-    /// The position up to which events of this store are on record as handed out.
-    handed: Arc<AtomicU64>,
     tail: Arc<Tail>,
     access: Option<Arc<dyn Access>>,
     observers: Observers,
@@ -64,7 +61,6 @@ impl<S> Clone for Endpoint<S> {
             limits: self.limits,
             environment: self.environment.clone(),
             identity: self.identity.clone(),
-            handed: self.handed.clone(),
             tail: self.tail.clone(),
             access: self.access.clone(),
             observers: self.observers.clone(),
@@ -80,7 +76,6 @@ impl<S: EventStore> Endpoint<S> {
             limits: Limits::default(),
             environment: Arc::new(SystemEnvironment),
             identity: Arc::default(),
-            handed: Arc::default(),
             tail: Arc::default(),
             access: None,
             observers: Observers::default(),
@@ -135,13 +130,17 @@ impl<S: EventStore> Endpoint<S> {
     }
 
     /// Records that local and derived events up to this position are handed out. Called before they are. Returns whether
-    /// that was news, so that they are to be read again.
+    /// that was news, so that they are to be read again. It is read each time: the log may have been restored since.
     async fn hand_out(&self, upto: Position) -> Result<bool> {
-        if upto <= self.handed.load(Ordering::Relaxed) {
+        if upto == 0 {
             return Ok(false);
         }
-        let upto = self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
-        self.handed.fetch_max(upto, Ordering::Relaxed);
+        let notes = vec![notes::HANDED.to_owned()];
+        let facts = self.store.facts(Needs { notes, ..Needs::default() }).await?;
+        if upto <= notes::handed(&facts)? {
+            return Ok(false);
+        }
+        self.store.commit(HandedOut { upto, put: Vec::new() }).await?;
         Ok(true)
     }
 
