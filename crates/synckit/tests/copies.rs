@@ -38,6 +38,10 @@ fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("valid")).expect("randomness")
 }
 
+fn event(kind: &str) -> NewEvent {
+    NewEvent::new(kind, "x", &1).expect("valid")
+}
+
 fn note(of: &str) -> NewEvent {
     NewEvent::new("NoteEdited", of, &1).expect("valid")
 }
@@ -165,7 +169,6 @@ impl Transport for Restored {
 async fn an_effect_of_what_a_restore_takes_from_the_caller_comes_after_its_cause() {
     let (one, desk) = (store("phone"), store("desk"));
     let backup = one.copy();
-    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
     Replica::new(one.clone()).record([event("Cause")]).await.expect("recorded");
     manager(&desk, &one).sync().await.expect("syncs");
     Replica::new(desk.clone()).record([event("Effect")]).await.expect("recorded");
@@ -197,7 +200,6 @@ async fn a_peer_that_is_restored_before_a_push_gets_back_what_it_has_lost() {
 #[tokio::test]
 async fn a_peer_that_is_restored_twice_during_a_sync_gets_back_what_it_has_lost() {
     let (one, hub) = (store("phone"), store("hub"));
-    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
     Replica::new(hub.clone()).record([note("y")]).await.expect("recorded");
     let backup = hub.copy();
     Replica::new(hub.clone()).record([event("Cause")]).await.expect("recorded");
@@ -235,7 +237,6 @@ async fn what_a_restored_peer_records_in_the_places_that_were_just_pulled_is_pul
 async fn a_peer_that_is_renamed_and_restored_between_two_pages_gets_back_what_it_has_lost() {
     let (one, desk, hub) = (store("phone"), store("desk"), store("hub"));
     let backup = hub.copy();
-    let event = |kind: &str| NewEvent::new(kind, "x", &1).expect("valid");
     Replica::new(desk.clone()).record([event("Cause")]).await.expect("recorded");
     manager(&desk, &hub).sync().await.expect("syncs");
     manager(&one, &desk).sync().await.expect("syncs");

@@ -88,6 +88,10 @@ fn caller() -> Caller {
     Caller { node: node("phone"), store: StoreId::from_bytes([7; 16]) }
 }
 
+fn pulling(filter: Filter) -> PullRequest {
+    PullRequest { caller: caller(), cursor: None, upto: None, filter, scope: Scope::Others, limit: None }
+}
+
 #[tokio::test]
 async fn what_a_log_with_the_place_of_an_answer_holds_is_not_missing() {
     for calls in 1..8 {
@@ -132,14 +136,7 @@ async fn a_page_has_everything_up_to_its_place_in_a_log_that_has_this_place() {
         ] {
             let (hub, _) = restored_after(calls).await;
             let filter = filter.expect("a short name");
-            let mut request = PullRequest {
-                caller: caller(),
-                cursor: None,
-                upto,
-                filter: filter.clone(),
-                scope: Scope::Others,
-                limit: Some(3),
-            };
+            let mut request = PullRequest { upto, limit: Some(3), ..pulling(filter.clone()) };
             let endpoint = Endpoint::new(hub.clone());
             let mut events = Vec::new();
             // The place of a page that was read before the restore is not known after it.
@@ -167,14 +164,7 @@ async fn a_page_has_everything_up_to_its_place_in_a_log_that_has_this_place() {
 async fn what_a_restored_log_hands_out_is_on_record_there() {
     let (hub, _) = restored_after(usize::MAX).await;
     let endpoint = Endpoint::new(hub.clone());
-    let request = PullRequest {
-        caller: caller(),
-        cursor: None,
-        upto: None,
-        filter: Filter::new(),
-        scope: Scope::Others,
-        limit: None,
-    };
+    let request = pulling(Filter::new());
     for log in [hub.backup.copy(), hub.log.copy()] {
         record(&log, &["A"]).await;
         hub.log.restore(&log);

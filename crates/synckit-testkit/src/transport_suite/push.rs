@@ -2,11 +2,11 @@
 
 use synckit_core::{
     Cursor, Data, ErrorKind, Event, EventStore, Limits, Mark, MissingRequest, NewEvent, PushRequest,
-    RefusedCode, Transport, VectorClock,
+    RefusedCode, Result, Transport, VectorClock,
 };
 use synckit_plan::{StoreExt, notes};
 
-use super::{caller, connect, connect_with, held, pushing};
+use super::{Hub, caller, connect, connect_with, held, pushing};
 use crate::case::CaseResult;
 use crate::fixture::TransportFixture;
 use crate::samples::{Author, all_characters, event_id, place, store_id, tricky_events, tricky_names};
@@ -207,14 +207,22 @@ pub async fn a_push_from_another_place_than_is_on_record_is_not_stored<F: Transp
     Ok(())
 }
 
-/// A caller that knows a place which the log does not have gets an error, and nothing is stored: the log was restored.
-pub async fn a_push_that_knows_a_place_that_is_gone_is_not_stored<F: TransportFixture>(
+/// Returns a hub that was pushed the first two of three events, the events, and its places.
+async fn two_of_three<F: TransportFixture>(
     fixture: &F,
-) -> CaseResult {
+) -> Result<(Hub<F::Transport>, Vec<Event>, [Cursor; 2])> {
     let hub = connect(fixture).await?;
     let events = Author::new("node-1").write_many("x", 3);
     hub.wire.push(pushing(1, &events[..2])).await?;
     let there = [hub.store.cursor_at(1).await?, hub.store.cursor_at(2).await?];
+    Ok((hub, events, there))
+}
+
+/// A caller that knows a place which the log does not have gets an error, and nothing is stored: the log was restored.
+pub async fn a_push_that_knows_a_place_that_is_gone_is_not_stored<F: TransportFixture>(
+    fixture: &F,
+) -> CaseResult {
+    let (hub, events, there) = two_of_three(fixture).await?;
     for known in with_one_gone(&there) {
         let error = hub.wire.push(PushRequest { known, ..pushing(1, &events[2..]) }).await;
         assert_eq!(error.err().map(|error| error.kind()), Some(ErrorKind::CursorUnknown));
@@ -237,10 +245,7 @@ fn with_one_gone(there: &[Cursor; 2]) -> [Vec<Cursor>; 2] {
 pub async fn nobody_is_told_what_is_missing_after_a_place_that_is_gone<F: TransportFixture>(
     fixture: &F,
 ) -> CaseResult {
-    let hub = connect(fixture).await?;
-    let events = Author::new("node-1").write_many("x", 3);
-    hub.wire.push(pushing(1, &events[..2])).await?;
-    let there = [hub.store.cursor_at(1).await?, hub.store.cursor_at(2).await?];
+    let (hub, events, there) = two_of_three(fixture).await?;
     let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
     let asking = |known| MissingRequest { caller: caller(1), ids: ids.clone(), known };
     for known in with_one_gone(&there) {

@@ -65,10 +65,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let page = match self.calls.pull(request, most).await {
                 Err(error) if error.kind() == ErrorKind::CursorUnknown => {
                     // A copy of the peer was asked up to there.
-                    if let Some(note) = &mut peer.pull {
-                        note.asked = None;
-                    }
-                    let note = Note::json(notes::pull(peer.store, &self.filter), &peer.pull)?;
+                    let note = PullNote { asked: None, ..note.clone() };
+                    let note = Note::json(notes::pull(peer.store, &self.filter), &note)?;
                     self.edit(peer, vec![note], Vec::new()).await?;
                     return Err(error);
                 }
