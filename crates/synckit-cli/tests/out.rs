@@ -245,6 +245,27 @@ fn what_can_be_read_of_a_damaged_store_is_saved_and_the_rest_comes_back() {
 }
 
 #[test]
+fn a_damaged_row_is_fetched_again_from_a_hub() {
+    let place = Place::new();
+    let (_hub, url) = place.serve("--db hub.db --node hub");
+    for (store, file, node) in [("a.db", "a.db", "a"), ("redb:b.redb", "b.redb", "b")] {
+        let what = format!("Damaged-by-{node}");
+        for (number, event_type) in ["NoteEdited", what.as_str(), "NoteEdited"].into_iter().enumerate() {
+            let line = format!("--aggregate {node}-{number} --type {event_type} --data {number}");
+            place.run(&format!("record --db {store} --node {node} {line}")).ok();
+        }
+        sync(&place, store, &url);
+        damage(&place, file, &what);
+        let said = place.run(&format!("doctor --db {store}")).fails(1, &[]).out;
+        assert!(said.contains("1 event no longer readable: sync with a hub that has them"), "{said}");
+        let said = place.run(&format!("sync --db {store} {url}")).ok().out;
+        assert!(said.contains("1 damaged row of the local log replaced by good copies"), "{said}");
+        place.run(&format!("doctor --db {store}")).ok();
+        assert_eq!(digest(&place, store), digest(&place, "hub.db"));
+    }
+}
+
+#[test]
 fn the_doctor_says_what_to_do() {
     let place = Place::new();
     note(&place, "a.db", "a", "note-1", "milk");

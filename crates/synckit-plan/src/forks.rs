@@ -181,7 +181,7 @@ impl Forks {
             }
         }
         let changed = self.changed.iter().filter_map(|id| self.events.get(id));
-        plan.restamp.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
+        plan.replace.extend(changed.filter_map(|(position, event)| Some(((*position)?, event.clone()))));
         for aggregate in self.aggregates.keys() {
             let of = self.of_aggregate(aggregate);
             let mut heads = Heads::among(of.clone());

@@ -8,6 +8,7 @@
 // - `renew.rs`: a fresh id and a fresh name for a store that was copied or restored from a backup
 // - `renumber.rs`: fresh dots for local events that were never handed out
 // - `recount.rs`: recomputed heads
+// - `mend.rs`: good copies of events whose rows are damaged
 // - `asked.rs`: the conflicts that wait for a resolver
 // - `ledger.rs`: identity, heads and counters, as they change during a plan
 // - `conflict/`: heads, sides, resolvers, resolutions, history
@@ -20,6 +21,7 @@ mod conflict;
 mod entropy;
 mod forks;
 mod ledger;
+mod mend;
 pub mod notes;
 mod on_record;
 mod receive;
@@ -37,6 +39,7 @@ pub use conflict::{
     Kept, RESOLUTION_TYPE, Resolution, Ruling, Side, Standing,
 };
 pub use entropy::Entropy;
+pub use mend::Mend;
 pub use on_record::{OnRecord, Pushed, check_known};
 pub use receive::{Receive, Received};
 pub use record::{Expect, Record, Recorded};

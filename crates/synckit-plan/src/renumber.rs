@@ -98,7 +98,7 @@ impl Planner for Renumber {
                 }
                 // A copy that was made before still has the old stamps: from here on its log is another one.
                 plan.remark = plan.remark.or(Some(stored.position));
-                plan.restamp.push((stored.position, event.clone()));
+                plan.replace.push((stored.position, event.clone()));
             }
             events.push(moved.unwrap_or_else(|| stored.event.clone()));
         }
@@ -108,7 +108,7 @@ impl Planner for Renumber {
         let origin = |latest: Latest| put(notes::origin(&identity.author), latest.to_string());
         let notes: Vec<Note> = latest.filter(|_| self.taken).map(origin).into_iter().collect();
         let head = facts.head.position + plan.appends() as Position;
-        let done = Renumbered { events: plan.restamp.len(), author: identity.author.clone(), head };
+        let done = Renumbered { events: plan.replace.len(), author: identity.author.clone(), head };
         let plan = ledger.finish(self.now, &self.entropy, plan, notes)?;
         Ok(Step::Write(plan, Some(done)))
     }

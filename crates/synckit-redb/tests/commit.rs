@@ -282,7 +282,7 @@ async fn a_stamp_that_is_not_free_fails_the_whole_plan_and_no_other_of_its_group
     store.commit(Fixed(first.clone())).await.expect("commits");
     disk.hold_back(true);
     let restamps = [(1, event("b", 1)), (1, event("a", 2)), (3, event("c", 3))];
-    let plan = |restamp| Fixed(Plan { restamp: vec![restamp], ..Plan::default() });
+    let plan = |restamp| Fixed(Plan { replace: vec![restamp], ..Plan::default() });
     let good = Fixed(Plan { put: vec![note("k", "v")], ..Plan::default() });
     let planners: Vec<_> = [good].into_iter().chain(restamps.map(plan)).collect();
     let mut commits = waiting(&store, planners).await;

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, TableDefinition};
+use redb::{Database, ReadableTable, TableDefinition};
 use support::{content, one};
 use synckit_core::{Error, ErrorKind, EventStore, Query};
 use synckit_redb::{RedbConfig, RedbStore};
@@ -141,6 +141,41 @@ async fn nobody_gets_the_dot_of_a_damaged_row() {
     store.commit(plans::receive(7, vec![held.clone(), damaged.clone()])).await.expect("commits");
     let store = with_rubbish_at(2, store, RedbConfig::new(&path)).await;
     flips::nobody_gets_the_dot_of_a_damaged_row(&store, &held, &damaged).await;
+}
+
+/// Closes a store, flips the lowest bit of a byte of a row, counted from its end, and opens it again.
+async fn with_a_flip(position: u64, from_end: usize, store: RedbStore, config: RedbConfig) -> RedbStore {
+    drop(store);
+    change(&config.path, |transaction| {
+        let mut table = transaction.open_table(EVENTS).expect("opens");
+        let mut row = table.get(&position.to_be_bytes()).expect("reads").expect("is there").value().to_vec();
+        let at = row.len() - 1 - from_end;
+        row[at] ^= 1;
+        table.insert(&position.to_be_bytes(), &row[..]).expect("inserts");
+    });
+    RedbStore::open(config).await.expect("opens")
+}
+
+#[tokio::test]
+async fn damaged_rows_are_fetched_again() {
+    let (_directory, path) = directory();
+    let config = || RedbConfig::new(&path).with_node(node("here"));
+    let store = RedbStore::open(config()).await.expect("opens");
+    let damage = async |store| {
+        let store = with_a_flip(2, 0, store, config()).await;
+        let store = with_a_flip(5, 12, store, config()).await;
+        with_a_flip(7, 20, store, config()).await
+    };
+    flips::damaged_rows_are_fetched_again(store, damage).await;
+}
+
+#[tokio::test]
+async fn a_damaged_row_that_nobody_has_stops_nothing() {
+    let (_directory, path) = directory();
+    let config = || RedbConfig::new(&path).with_node(node("here"));
+    let store = RedbStore::open(config()).await.expect("opens");
+    let flip = async |store| with_a_flip(2, 0, store, config()).await;
+    flips::a_damaged_row_that_nobody_has_stops_nothing(store, flip, flip).await;
 }
 
 #[tokio::test]

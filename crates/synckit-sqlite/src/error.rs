@@ -6,7 +6,7 @@ use sqlx::error::DatabaseError;
 use synckit_core::{Error, ErrorKind, Position};
 
 use crate::config::SqliteConfig;
-use crate::packed::Unreadable;
+use crate::packed::{Named, Unreadable};
 
 // Primary result codes, https://www.sqlite.org/rescode.html. An extended code has its primary in the low byte.
 const ERROR: i32 = 1;
@@ -38,11 +38,14 @@ pub(crate) fn engine(error: sqlx::Error) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
-/// An event of the log that cannot be read, at a position if that could be.
-pub(crate) fn unreadable(position: Option<i64>, error: Unreadable) -> Error {
-    let corrupt = Error::corrupt("an event of the log cannot be read").with_source(error);
-    match position {
-        Some(position) => corrupt.with("position", position),
+/// An event of the log that cannot be read. Its position and its id are named as far as they could be read.
+pub(crate) fn unreadable(named: Named, error: Unreadable) -> Error {
+    let mut corrupt = Error::corrupt("an event of the log cannot be read").with_source(error);
+    if let Some(position) = named.position {
+        corrupt = corrupt.with("position", position);
+    }
+    match named.id {
+        Some(id) => corrupt.with("event", id),
         None => corrupt,
     }
 }

@@ -10,7 +10,7 @@ use synckit_core::{
 };
 
 use crate::error::{damaged_row, engine, unreadable};
-use crate::packed::{self, Fields, Unreadable};
+use crate::packed::{self, Fields, Named, Unreadable};
 use crate::query::{self, after_prefix};
 
 /// The largest event, in bytes, whose row comes with the facts. Larger ones are read one by one, so that what a page of
@@ -125,7 +125,7 @@ pub(crate) async fn stored(
     let query = sqlx::query(SQL.as_str()).bind(position.cast_signed());
     let Some(row) = query.fetch_optional(connection).await.map_err(engine)? else { return Ok(None) };
     let mut fields = Fields::new(row.try_get(0).map_err(engine)?);
-    fields.stored().map(Some).map_err(|(position, error)| unreadable(position, error))
+    fields.stored().map(Some).map_err(|(named, error)| unreadable(named, error))
 }
 
 /// All events of an aggregate that can be read, in log order.
@@ -201,11 +201,11 @@ fn read(
     }
     let mut held = column(5)?;
     while !held.is_empty() {
-        let asked = |error| unreadable(None, error);
+        let asked = |error| unreadable(Named::default(), error);
         let id = entry(&needs.ids, &mut held).map_err(asked)?;
         match held.text().map_err(asked)? {
             "row" => {
-                let stored = held.stored().map_err(|(position, error)| unreadable(position, error))?;
+                let stored = held.stored().map_err(|(named, error)| unreadable(named, error))?;
                 facts.held.insert(id, Held::of(stored.position, &stored.event));
             }
             _ => large.push((id, held.number().map_err(asked)?)),

@@ -161,7 +161,7 @@ impl Group {
             self.notes.insert(key.clone(), None);
             self.changed.insert(key, None);
         }
-        if plan.restamp.is_empty() && plan.remark.is_none() {
+        if plan.replace.is_empty() && plan.remark.is_none() {
             self.writing.add(plan);
             return Ok(());
         }

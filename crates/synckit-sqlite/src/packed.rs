@@ -33,6 +33,13 @@ pub(crate) fn all(row: &str) -> String {
     format!("CAST(group_concat({row}, '') AS BLOB)")
 }
 
+/// What could be read of a row that cannot be read as a whole.
+#[derive(Default)]
+pub(crate) struct Named {
+    pub(crate) position: Option<i64>,
+    pub(crate) id: Option<EventId>,
+}
+
 pub(crate) type Unreadable = Box<dyn StdError + Send + Sync>;
 
 /// The fields of rows put together.
@@ -83,13 +90,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The event of a row that was put together as [`EVENT`].
-    pub(crate) fn stored(&mut self) -> Result<StoredEvent, (Option<i64>, Unreadable)> {
-        let position: i64 = self.number().map_err(|error| (None, error))?;
-        let stored = |(mark, source, event)| {
-            let position = position.cast_unsigned();
-            StoredEvent { position, mark, source, event }
-        };
-        self.event().map(stored).map_err(|error| (Some(position), error))
+    pub(crate) fn stored(&mut self) -> Result<StoredEvent, (Named, Unreadable)> {
+        let mut named = Named::default();
+        match self.event(&mut named) {
+            Ok(stored) => Ok(stored),
+            Err(error) => Err((named, error)),
+        }
     }
 
     /// The mark of a row at a position.
@@ -97,10 +103,13 @@ impl<'a> Fields<'a> {
         Ok(Mark(self.number::<i64>()?.cast_unsigned()))
     }
 
-    fn event(&mut self) -> Result<(Mark, Option<StoreId>, Event), Unreadable> {
+    fn event(&mut self, named: &mut Named) -> Result<StoredEvent, Unreadable> {
+        let position: i64 = self.number()?;
+        named.position = Some(position);
         let mark = self.mark()?;
         let sum: u32 = self.number()?;
         let id = EventId::new(self.text()?)?;
+        named.id = Some(id.clone());
         let event_type = EventType::new(self.text()?)?;
         let aggregate_id = AggregateId::new(self.text()?)?;
         let dot = match (self.text()?, self.text()?) {
@@ -136,7 +145,7 @@ impl<'a> Fields<'a> {
             time,
         };
         match sum == checksum::of(&event, clock, mark, source) {
-            true => Ok((mark, source, event)),
+            true => Ok(StoredEvent { position: position.cast_unsigned(), mark, source, event }),
             false => Err("the checksum of the row is another".into()),
         }
     }

@@ -136,7 +136,7 @@ fn page(row: &SqliteRow, query: &Query) -> Result<Page, (usize, Error)> {
     let mut page = PageBuilder::new(query, ends.head, ends.from);
     if page.has_room() {
         while !fields.is_empty() {
-            let stored = fields.stored().map_err(|(position, error)| unreadable(position, error));
+            let stored = fields.stored().map_err(|(named, error)| unreadable(named, error));
             events.push(stored.map_err(|error| (events.len(), error))?);
         }
     }

@@ -8,12 +8,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
+use sqlx::{Arguments, Encode, Row as _, Sqlite, SqliteConnection, Type};
 use synckit_core::{Data, Error, Event, Mark, Note, Plan, Position, Result, StoreId};
 use synckit_store::checksum;
 
 use crate::error::engine;
-use crate::facts;
 use crate::packed::{self, Bytes};
 
 /// How many rows a statement by itself inserts.
@@ -39,8 +38,9 @@ const COLUMNS: usize = 13;
 /// The ids that the rows have in between are longer than an id may be.
 const FREE: &str = "UPDATE events SET id = printf('%0300d', position), origin = NULL, counter = NULL \
      WHERE position IN (SELECT value FROM json_each(?1))";
-const RESTAMP: &str = "UPDATE events SET id = ?, origin = ?, counter = ?, time = ?, clock = ?, data = ?, checksum = ? \
-     WHERE position = ?";
+const BESIDE: &str = "SELECT mark, source FROM events WHERE position = ?";
+const REPLACE: &str = "UPDATE events SET id = ?, type = ?, aggregate = ?, origin = ?, counter = ?, time = ?, clock = ?, \
+     metadata = ?, data = ?, checksum = ? WHERE position = ?";
 /// As [`checksum::remarked`].
 const REMARK: &str = "UPDATE events SET mark = ?2, checksum = (checksum \
          - (mark & 4294967295) - ((mark >> 32) & 4294967295) + (?2 & 4294967295) + ((?2 >> 32) & 4294967295)) \
@@ -90,7 +90,7 @@ type Row = (Event, Mark, Option<StoreId>);
 /// What one plan writes, or several together.
 #[derive(Default)]
 pub(crate) struct Writing {
-    restamp: Vec<(Position, Event)>,
+    replace: Vec<(Position, Event)>,
     /// From which position on events get another mark, and that mark.
     remark: Option<(Position, Mark)>,
     rows: Vec<Row>,
@@ -100,16 +100,16 @@ pub(crate) struct Writing {
 
 impl From<Plan> for Writing {
     fn from(plan: Plan) -> Self {
-        let Plan { append, source, derived, mark, restamp, remark, put, delete } = plan;
+        let Plan { append, source, derived, mark, replace, remark, put, delete } = plan;
         let remark = remark.map(|from| (from, mark));
-        let mut writing = Writing { restamp, remark, rows: Vec::new(), put, delete };
+        let mut writing = Writing { replace, remark, rows: Vec::new(), put, delete };
         writing.append(append, derived, mark, source);
         writing
     }
 }
 
 impl Writing {
-    /// Adds a plan that restamps nothing, without its notes.
+    /// Adds a plan that replaces nothing, without its notes.
     pub(crate) fn add(&mut self, plan: Plan) {
         self.append(plan.append, plan.derived, plan.mark, plan.source);
     }
@@ -123,8 +123,8 @@ impl Writing {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Writing { restamp, remark, rows, put, delete } = self;
-        restamp.is_empty() && remark.is_none() && rows.is_empty() && put.is_empty() && delete.is_empty()
+        let Writing { replace, remark, rows, put, delete } = self;
+        replace.is_empty() && remark.is_none() && rows.is_empty() && put.is_empty() && delete.is_empty()
     }
 
     /// How many rows it appends.
@@ -147,9 +147,9 @@ pub(crate) async fn write(
     writing: Writing,
     commit: bool,
 ) -> Result<()> {
-    let Writing { restamp, remark, rows, put, delete } = writing;
+    let Writing { replace, remark, rows, put, delete } = writing;
     let mut binding = Binding::after(head);
-    write_stamps(connection, &restamp).await?;
+    write_over(connection, &replace).await?;
     if let Some((from, mark)) = remark {
         let mut arguments = SqliteArguments::default();
         add(&mut arguments, from.cast_signed())?;
@@ -179,35 +179,56 @@ pub(crate) async fn write(
     execute(connection, sql, arguments).await
 }
 
-/// Gives events in the log other stamps. All give up their ids and dots before any takes a new one.
-async fn write_stamps(connection: &mut SqliteConnection, restamp: &[(Position, Event)]) -> Result<()> {
-    if restamp.is_empty() {
+/// Writes events over those at these positions. All give up their ids and dots before any takes a new one.
+async fn write_over(connection: &mut SqliteConnection, replace: &[(Position, Event)]) -> Result<()> {
+    if replace.is_empty() {
         return Ok(());
     }
-    let mut beside = Vec::with_capacity(restamp.len());
-    for (position, _) in restamp {
-        let Some(stored) = facts::stored(connection, *position).await? else {
-            return Err(Error::corrupt("a plan changes an event that is not there"));
-        };
-        beside.push((stored.mark, stored.source));
+    let mut beside = Vec::with_capacity(replace.len());
+    for (position, _) in replace {
+        beside.push(beside_event(connection, *position).await?);
     }
     let mut arguments = SqliteArguments::default();
-    add(&mut arguments, packed::array(restamp.iter().map(|(position, _)| position.cast_signed()))?)?;
+    add(&mut arguments, packed::array(replace.iter().map(|(position, _)| position.cast_signed()))?)?;
     execute(connection, FREE, arguments).await?;
-    for ((position, event), (mark, source)) in restamp.iter().zip(beside) {
+    for ((position, event), (mark, source)) in replace.iter().zip(beside) {
         let mut arguments = SqliteArguments::default();
-        add(&mut arguments, Arc::<str>::from(event.id.as_str()))?;
+        for text in [event.id.as_str(), event.event_type.as_str(), event.aggregate_id.as_str()] {
+            add(&mut arguments, Arc::<str>::from(text))?;
+        }
         let origin = event.dot.as_ref().map(|dot| Arc::from(dot.node.as_str()));
         bind_stamp(&mut arguments, event, origin)?;
         let clock = clock(event);
         let sum = checksum::of(event, &clock, mark, source);
         add(&mut arguments, clock)?;
+        add(&mut arguments, event.metadata.shared_json())?;
         bind_data(&mut arguments, &event.data)?;
         add(&mut arguments, i64::from(sum))?;
         add(&mut arguments, position.cast_signed())?;
-        execute(connection, RESTAMP, arguments).await?;
+        execute(connection, REPLACE, arguments).await?;
     }
     Ok(())
+}
+
+/// The mark and the source at a position, also of a damaged row.
+async fn beside_event(
+    connection: &mut SqliteConnection,
+    position: Position,
+) -> Result<(Mark, Option<StoreId>)> {
+    let query = sqlx::query(BESIDE).bind(position.cast_signed());
+    let row = query.fetch_optional(connection).await.map_err(engine)?;
+    let row = row.ok_or_else(|| Error::corrupt("a plan changes an event that is not there"))?;
+    let mark: i64 = row.try_get(0).map_err(engine)?;
+    let source: Option<&[u8]> = row.try_get(1).map_err(engine)?;
+    let source = source.map(|source| {
+        let bytes = source.try_into().map_err(|error| {
+            Error::corrupt("the source of an event cannot be read")
+                .with("position", position)
+                .with_source(error)
+        });
+        bytes.map(StoreId::from_bytes)
+    });
+    Ok((Mark(mark.cast_unsigned()), source.transpose()?))
 }
 
 /// The most events of a commit that is tried in one visit.
@@ -215,8 +236,8 @@ pub(crate) const SMALL: usize = LAST;
 
 /// Whether a plan is one visit, if nobody has written meanwhile. What comes with forks and renewals, which are rare, is not.
 pub(crate) fn is_small(plan: &Plan) -> bool {
-    let Plan { append, source: _, derived, mark: _, restamp, remark, put, delete } = plan;
-    let plain = derived.is_empty() && restamp.is_empty() && remark.is_none() && delete.is_empty();
+    let Plan { append, source: _, derived, mark: _, replace, remark, put, delete } = plan;
+    let plain = derived.is_empty() && replace.is_empty() && remark.is_none() && delete.is_empty();
     plain && append.len() <= LAST && !put.is_empty() && put.iter().all(|note| note.key != Note::STORE)
 }
 

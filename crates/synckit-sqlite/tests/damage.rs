@@ -144,3 +144,38 @@ async fn a_damaged_row_stays_damaged_under_another_mark() {
     let log = support::log(&store).await;
     assert!(log.len() == 3 && log.iter().all(|stored| stored.mark.0 == 5));
 }
+
+/// Changes a column of the row at a position, and leaves the checksum of the row as it was.
+async fn change(path: &Path, column: &str, position: u64) {
+    sql(path, &format!("UPDATE events SET {column} WHERE position = {position}")).await;
+}
+
+#[tokio::test]
+async fn damaged_rows_are_fetched_again() {
+    for column in
+        ["data = '7'", "type = 'Another'", "metadata = '{\"a\":1}'", "time = time + 1", "clock = x'00'"]
+    {
+        let (_directory, path) = directory();
+        let store = SqliteStore::open_as(&path, node("here")).await.expect("opens");
+        let damage = async |store: SqliteStore| {
+            for position in [2, 5, 7] {
+                change(&path, column, position).await;
+            }
+            store
+        };
+        flips::damaged_rows_are_fetched_again(store, damage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_that_nobody_has_stops_nothing() {
+    let (_directory, path) = directory();
+    let store = SqliteStore::open_as(&path, node("here")).await.expect("opens");
+    let with = async |store: SqliteStore, column: &str| {
+        change(&path, column, 2).await;
+        store
+    };
+    let damage = async |store| with(store, "time = time + 1").await;
+    let restore = async |store| with(store, "time = time - 1").await;
+    flips::a_damaged_row_that_nobody_has_stops_nothing(store, damage, restore).await;
+}

@@ -89,7 +89,7 @@ async fn a_plan_that_cannot_be_written_fails_alone() {
     let [first, second] = swap();
     store.commit(Fixed(first)).await.expect("commits");
     let put = |key: &str| Plan { put: vec![note(key, "v")], ..Plan::default() };
-    let absent = Plan { restamp: vec![(9, event("z", 9))], ..Plan::default() };
+    let absent = Plan { replace: vec![(9, event("z", 9))], ..Plan::default() };
     let taken = Plan { append: vec![event("a", 7)], ..Plan::default() };
     let plans = [put("k1"), put("k2"), absent, second, taken, put("k3")];
     let outcomes = all(waiting(&store, plans.map(Fixed).into()).await).await;
@@ -117,7 +117,7 @@ async fn restamped_events_swap_what_they_stand_under() {
 async fn a_stamp_for_an_event_that_is_not_there_is_refused() {
     let (_directory, path) = directory();
     let store = open(&path).await;
-    let plan = Plan { restamp: vec![(1, event("a", 1))], ..Plan::default() };
+    let plan = Plan { replace: vec![(1, event("a", 1))], ..Plan::default() };
     let error = store.commit(Fixed(plan)).await.expect_err("is not there");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }

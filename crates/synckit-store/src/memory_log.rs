@@ -70,22 +70,22 @@ impl MemoryLog {
     /// Applies a plan that was made of this log as it is.
     ///
     /// # Errors
-    /// `Corrupt` when the plan restamps an event that is not there. Nothing has changed then.
+    /// `Corrupt` when the plan replaces an event that is not there. Nothing has changed then.
     pub fn apply(&mut self, plan: Plan) -> Result<()> {
         let held = |position: Position| (1..=self.events.len() as Position).contains(&position);
-        if let Some((position, _)) = plan.restamp.iter().find(|(position, _)| !held(*position)) {
+        if let Some((position, _)) = plan.replace.iter().find(|(position, _)| !held(*position)) {
             return Err(
                 Error::corrupt("a plan changes an event that is not there").with("position", position)
             );
         }
-        for (position, _) in &plan.restamp {
+        for (position, _) in &plan.replace {
             let old = &self.events[*position as usize - 1].event;
             self.by_id.remove(&old.id);
             old.dot.as_ref().map(|dot| self.by_dot.remove(dot));
         }
         let (mark, rows) = (plan.mark, plan.rows().map(|(event, source)| (event.clone(), source)));
         let rows: Vec<_> = rows.collect();
-        for (position, event) in plan.restamp {
+        for (position, event) in plan.replace {
             let at = position as usize - 1;
             self.by_id.insert(event.id.clone(), at);
             self.by_dot.extend(event.dot.clone().map(|dot| (dot, at)));

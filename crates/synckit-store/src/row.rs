@@ -79,7 +79,7 @@ pub fn remark(row: &mut [u8], mark: Mark) {
 /// Reads the row at a position.
 ///
 /// # Errors
-/// `Corrupt`, naming the position.
+/// `Corrupt`, naming the position, and what may be the id of the event if a text stands there.
 pub fn decode(position: Position, row: &[u8]) -> Result<StoredEvent> {
     let read = || {
         let Parts { beside: Beside { mark, source }, flags, sum, rest } = parts(row)?;
@@ -88,7 +88,17 @@ pub fn decode(position: Position, row: &[u8]) -> Result<StoredEvent> {
         }
         Ok(StoredEvent { position, mark, source, event: event(flags, rest)? })
     };
-    read().map_err(|error| unreadable(position, error))
+    read().map_err(|error| match id(row) {
+        Ok(id) => unreadable(position, error).with("event", id),
+        Err(_) => unreadable(position, error),
+    })
+}
+
+/// Reads the id in a row, which may be damaged.
+fn id(row: &[u8]) -> Result<EventId> {
+    let (_, mut rest) =
+        parts(row)?.rest.split_at_checked(8).ok_or_else(|| Error::invalid("it is cut off"))?;
+    EventId::new(take_text(&mut rest)?)
 }
 
 /// Reads the row at a position, unless it came from this store.
@@ -231,7 +241,7 @@ mod tests {
         for length in 0..row.len() {
             let error = decode(3, &row[..length]).expect_err("is cut short");
             assert_eq!(error.kind(), synckit_core::ErrorKind::Corrupt);
-            assert_eq!(error.context(), [("position", "3".to_owned())]);
+            assert_eq!(error.context()[0], ("position", "3".to_owned()));
         }
         let mut newer = row;
         newer[0] = VERSION + 1;
@@ -248,7 +258,7 @@ mod tests {
                     flipped[bit / 8] ^= 1 << (bit % 8);
                     let error = decode(3, &flipped).expect_err("is another");
                     assert_eq!(error.kind(), synckit_core::ErrorKind::Corrupt);
-                    assert_eq!(error.context(), [("position", "3".to_owned())]);
+                    assert_eq!(error.context()[0], ("position", "3".to_owned()));
                 }
                 for byte in 0..row.len() {
                     for other in (0..=u8::MAX).filter(|other| *other != row[byte]) {

@@ -153,11 +153,11 @@ pub fn swap() -> [Plan; 2] {
     let source = Some(store_id(7));
     let append = vec![event("a", 1), event("b", 2)];
     let first = Plan { append, source, mark: Mark(u64::MAX), ..Plan::default() };
-    let restamp = vec![(1, event("c", 2)), (2, event("b", 1))];
+    let replace = vec![(1, event("c", 2)), (2, event("b", 1))];
     let (append, derived) = (vec![event("d", 3)], vec![Event { dot: None, ..event("a", 4) }]);
     let put = vec![note("k", "")];
     let second =
-        Plan { append, source, derived, mark: Mark(5), restamp, remark: Some(2), put, delete: Vec::new() };
+        Plan { append, source, derived, mark: Mark(5), replace, remark: Some(2), put, delete: Vec::new() };
     [first, second]
 }
 

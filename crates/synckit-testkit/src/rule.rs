@@ -11,7 +11,7 @@ const STORE: [&str; 12] = [
     "Positions are in the order of commits, without gaps",
     "A future can be dropped at any await.",
     "Bytes come back as they went in",
-    "A restamp is made as a whole.",
+    "Replaced events change all together.",
     "The store id is a note like the others.",
     "Facts are complete.",
     "A read returns exactly what its query asks for.",

@@ -70,6 +70,7 @@ pub mod stay {
 /// The contract of stores, and more calls for users of a store.
 pub mod store {
     pub use crate::digest::SetHash;
+    pub use crate::replica::Scrubbed;
     pub use synckit_core::{
         BoxPlanner, BoxStore, Cursor, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs,
         Note, NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,
@@ -89,7 +90,7 @@ pub mod transport {
 /// The planners of commits, and the keys of the notebook.
 pub mod plan {
     pub use synckit_plan::{
-        Adopt, Adopted, Adoptee, Asked, Entropy, Expect, OnRecord, Pushed, Receive, Received, Record,
+        Adopt, Adopted, Adoptee, Asked, Entropy, Expect, Mend, OnRecord, Pushed, Receive, Received, Record,
         Recorded, Recount, Renew, Renumber, Renumbered, Restamp, notes,
     };
 }

@@ -36,6 +36,8 @@ pub struct SyncReport {
     /// Positions of the peer's log that the peer could not read, at most [`SyncReport::MAX_REFUSED`] of them. Each sync
     /// asks for them again.
     pub gaps: Vec<Position>,
+    /// The number of damaged rows of the local log that were replaced by good copies of their events from the peer.
+    pub mended: usize,
     /// What happened to conflicts.
     pub conflicts: ConflictReport,
     /// What had to be recovered.

@@ -124,11 +124,11 @@ pub struct Plan {
     pub derived: Vec<Event>,
     /// The mark beside each appended event.
     pub mark: Mark,
-    /// Events that keep position, mark and source and get another stamp: id, dot, clock, time and data are replaced.
-    /// All of them give up their ids and dots before any takes a new one. Used only when dots turned out to be taken.
-    pub restamp: Vec<(Position, Event)>,
+    /// Events that take the place of those at these positions: another stamp, or a good copy of a damaged row. Position,
+    /// mark and source stay. All give up their ids and dots before any takes a new one. Rarely used.
+    pub replace: Vec<(Position, Event)>,
     /// From this position to the end of the log before this commit, events get the mark of this commit: the log is no
-    /// longer the one that cursors there were issued for. Comes only with `restamp`.
+    /// longer the one that cursors there were issued for. Comes only with `replace`.
     pub remark: Option<Position>,
     /// Notes to put, sorted by key, each key once.
     pub put: Vec<Note>,

@@ -26,6 +26,7 @@
 //! | `peer/<peer>` | [`PeerNote`]: the peer's name and the time of the last sync |
 //! | `refused/here/<peer>/<event>` | [`RefusedNote`]: a foreign event that could not be stored |
 //! | `refused/peer/<peer>/<event>` | [`RefusedNote`]: an event the peer refused |
+//! | `damaged/<event>` | empty: an event whose row in the local log is damaged, to be fetched again |
 //! | `route/<peer>/pace` | [`PaceNote`]: how large a message to the peer may be |
 //! | `route/<peer>/held/<position>` | [`HeldBack`]: a local event that does not reach the peer |
 //! | `route/<peer>/gap/<position>` | [`Gap`]: a place in the peer's log that the peer could not read |
@@ -69,6 +70,8 @@ pub const REFUSED_BY_PEERS: &str = "refused/peer/";
 pub const PUSHED: &str = "pushed/";
 /// The key of the number of callers with such a note.
 pub const CALLERS: &str = "callers";
+/// The prefix of the keys of events whose rows in the local log are damaged.
+pub const DAMAGED: &str = "damaged/";
 /// The prefix of the keys of peers.
 pub const PEERS: &str = "peer/";
 
@@ -212,6 +215,11 @@ pub fn gaps(peer: StoreId) -> String {
 /// The id of the event follows; [`fetched_again`] returns it.
 pub fn fetch_again(peer: StoreId) -> String {
     format!("route/{peer}/again/")
+}
+
+/// Returns the key of an event whose row in the local log is damaged.
+pub fn damaged(event: &EventId) -> String {
+    format!("{DAMAGED}{event}")
 }
 
 /// Returns the id of an event that is to be fetched from a peer once more, from its key.

@@ -61,6 +61,8 @@ pub struct Received {
     pub duplicates: usize,
     /// The events that were not stored, and why, in the order given.
     pub refused: Vec<Refused>,
+    /// Copies of events that are held, but whose rows are damaged. [`Mend`](crate::Mend) takes them.
+    pub copies: Vec<Event>,
     /// Where the new events are in the log.
     pub placed: Option<Placed>,
     /// The aggregates that came into conflict through this commit.
@@ -134,7 +136,10 @@ impl Planner for Receive {
                     forks.add(event)?;
                     received.accepted += 1;
                 }
-                Verdict::Duplicate => received.duplicates += 1,
+                Verdict::Duplicate => {
+                    received.copies.extend(facts.damaged.contains_key(&event.id).then(|| event.clone()));
+                    received.duplicates += 1;
+                }
                 Verdict::Restamped => {
                     forks.meet(&event.id, event)?;
                     received.duplicates += 1;
@@ -254,7 +259,8 @@ impl Receive {
             );
         }
         let checked = event.check_stamp().and_then(|()| match &event.dot {
-            Some(_) => check_type(event),
+            Some(_) if has_plain_type(event) => Ok(()),
+            Some(_) => Err(Error::invalid("an event with a dot has a type reserved for resolutions")),
             // A derived local event was created a moment ago.
             None if self.source.is_none() => Ok(()),
             None if event.is_restamp() => Restamp::check(event),
@@ -308,11 +314,9 @@ fn check_overridden(facts: &Facts, batch: &mut Batch<'_>, event: &Event) -> Resu
     }
 }
 
-fn check_type(event: &Event) -> Result<()> {
-    if event.event_type.as_str().starts_with("synckit.") {
-        return Err(Error::invalid("an event with a dot has a type reserved for resolutions"));
-    }
-    Ok(())
+/// Returns whether the type of an event is not one of those of resolutions and restamps.
+pub(crate) fn has_plain_type(event: &Event) -> bool {
+    !event.event_type.as_str().starts_with("synckit.")
 }
 
 enum Verdict {

@@ -11,14 +11,14 @@ use crate::row::{self, Beside};
 /// What a plan changes of a log, as this snapshot has it.
 ///
 /// # Errors
-/// `Corrupt` for a plan that restamps an event that is not there, or that takes an id or a dot that is not free.
+/// `Corrupt` for a plan that replaces an event that is not there, or that takes an id or a dot that is not free.
 pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
     let last = Log(below).last()?;
     let mut change = Change(Overlay::on(below));
     // All that is given up is free before any of it is taken.
-    let freed = plan.restamp.iter().map(|(position, _)| change.free(*position));
+    let freed = plan.replace.iter().map(|(position, event)| change.free(*position, event));
     let freed = freed.collect::<Result<Vec<_>>>()?;
-    for ((position, event), beside) in plan.restamp.iter().zip(freed) {
+    for ((position, event), beside) in plan.replace.iter().zip(freed) {
         change.put(*position, event, beside)?;
     }
     for position in plan.remark.map(|from| from.max(1)..=last).into_iter().flatten() {
@@ -47,14 +47,40 @@ pub(crate) fn apply(below: &impl Snapshot, plan: &Plan) -> Result<Batch> {
 struct Change<'s, S>(Overlay<'s, S>);
 
 impl<S: Snapshot> Change<'_, S> {
-    /// Takes id and dot from the event at a position; returns what stands beside it.
-    fn free(&mut self, position: Position) -> Result<Beside> {
-        let StoredEvent { mark, source, event, .. } = Log(&self.0).stored(position)?;
-        self.0.batch.delete(Tree::Ids, keys::id(&event.id));
-        if let Some(dot) = &event.dot {
-            self.0.batch.delete(Tree::Dots, keys::dot(dot));
+    /// Takes id and dot from the event at a position, which another replaces; returns what stands beside it.
+    fn free(&mut self, position: Position, with: &Event) -> Result<Beside> {
+        let row = Log(&self.0).row(position)?;
+        match row::decode(position, row.as_ref()) {
+            Ok(StoredEvent { mark, source, event, .. }) => {
+                self.0.batch.delete(Tree::Ids, keys::id(&event.id));
+                if let Some(dot) = &event.dot {
+                    self.0.batch.delete(Tree::Dots, keys::dot(dot));
+                }
+                Ok(Beside { mark, source })
+            }
+            Err(_) => {
+                let beside = row::beside(position, row.as_ref())?;
+                self.free_damaged(position)?;
+                self.0.batch.put(Tree::Aggregates, keys::place(&with.aggregate_id, position), Vec::new());
+                Ok(beside)
+            }
         }
-        Ok(Beside { mark, source })
+    }
+
+    /// Deletes all keys that lead to a damaged row, which does not say what they are.
+    fn free_damaged(&mut self, position: Position) -> Result<()> {
+        for tree in [Tree::Ids, Tree::Dots, Tree::Aggregates] {
+            let mut keys = Vec::new();
+            for entry in self.0.scan(tree, Vec::new()..vec![0xff; 2])? {
+                let (key, value) = entry?;
+                let place = if tree == Tree::Aggregates { key.as_ref() } else { value.as_ref() };
+                if keys::position(place)? == position {
+                    keys.push(key.as_ref().to_vec());
+                }
+            }
+            keys.into_iter().for_each(|key| self.0.batch.delete(tree, key));
+        }
+        Ok(())
     }
 
     /// Puts an event at a position, under an id and a dot that are free.

@@ -104,10 +104,6 @@ impl<S: Snapshot> Log<'_, S> {
         row.ok_or_else(|| Error::corrupt("the log has a gap").with("position", position))
     }
 
-    pub(crate) fn stored(&self, position: Position) -> Result<StoredEvent> {
-        row::decode(position, self.row(position)?.as_ref())
-    }
-
     /// The event at a position; `None` if its row is damaged.
     fn unless_damaged(&self, position: Position) -> Result<Option<StoredEvent>> {
         Ok(row::decode(position, self.row(position)?.as_ref()).ok())

@@ -108,7 +108,7 @@ pub async fn the_head_has_the_mark_of_the_last_event<F: StoreFixture>(fixture: &
     assert_eq!(check().await?, Some(Mark(u64::MAX)));
     let first = log_of(&store).await?.remove(0).event;
     let changed =
-        |remark| Plan { restamp: vec![(1, first.clone())], remark, mark: Mark(5), ..Plan::default() };
+        |remark| Plan { replace: vec![(1, first.clone())], remark, mark: Mark(5), ..Plan::default() };
     store.commit(Fixed(changed(None))).await?;
     assert_eq!(check().await?, Some(Mark(u64::MAX)));
     store.commit(Fixed(changed(Some(2)))).await?;

@@ -220,10 +220,10 @@ impl Mutant {
             M::LosesTheLastEventOfABatch => drop(plan.append.pop()),
             M::WritesAnEventTwice => plan.append.extend(plan.append.last().cloned()),
             M::CapsACommit => plan.append.truncate(5_000),
-            M::LosesRestamps => plan.restamp.clear(),
+            M::LosesRestamps => plan.replace.clear(),
             M::KeepsMarks => plan.remark = None,
             M::KeepsIds => {
-                for (position, event) in &mut plan.restamp {
+                for (position, event) in &mut plan.replace {
                     let query = Query::after(*position - 1).at_most(1, usize::MAX);
                     let held = state.log.read(&query).expect("the log is whole").events.remove(0);
                     event.id = held.event.id;
@@ -233,7 +233,7 @@ impl Mutant {
             M::KeepsItsId => plan.put.retain(|note| note.key != Note::STORE),
             M::LosesDeletes => plan.delete.clear(),
             M::LosesTheIdentity => plan.put.retain(|note| note.key != Note::NODE),
-            M::WritesNotesOnlyWithEvents if plan.append.is_empty() && plan.restamp.is_empty() => {
+            M::WritesNotesOnlyWithEvents if plan.append.is_empty() && plan.replace.is_empty() => {
                 plan.put.clear()
             }
             M::KeepsTheFirstValue => {
@@ -307,10 +307,10 @@ impl EventStore for Mutant {
             self.spoil(&state, &mut plan);
             if !matches!(self.mutation, M::PlansBeforeItsTurn | M::CommitsInTwoHalves) {
                 let mut state = state;
-                state.restamped.extend(plan.restamp.iter().map(|(position, _)| *position));
+                state.restamped.extend(plan.replace.iter().map(|(position, _)| *position));
                 if self.mutation == M::RestampsOneByOne {
-                    for one in std::mem::take(&mut plan.restamp) {
-                        state.log.apply(Plan { restamp: vec![one], ..Plan::default() })?;
+                    for one in std::mem::take(&mut plan.replace) {
+                        state.log.apply(Plan { replace: vec![one], ..Plan::default() })?;
                     }
                 }
                 state.log.apply(plan)?;

@@ -6,7 +6,7 @@ use synckit_core::{
 };
 use synckit_plan::StoreExt;
 
-use crate::damage::{gap, read_over};
+use crate::damage::{DamagedRow, gap, read_over};
 use crate::endpoint::Endpoint;
 use crate::endpoint::tail::Why;
 
@@ -110,7 +110,7 @@ impl<S: EventStore> Endpoint<S> {
                 Some(tail) => (tail.clone(), None),
                 None => read_over(&*self.store, query).await?,
             };
-            if let Some(position) = damaged {
+            if let Some(DamagedRow { position, .. }) = damaged {
                 if reached > start {
                     // A row that cannot be read begins a page, so that the reader has the place before it.
                     break;

@@ -5,13 +5,14 @@
 // - `record.rs`: new events
 // - `conflicts.rs`: what people do with conflicts; `settle/`: what resolvers do
 // - `refused.rs`: events that could not be stored
-// - `status.rs`: the state of a replica
+// - `status.rs`: the state of a replica; `scrub.rs`: damage to its log
 // - `turns.rs`: one exchange with a peer at a time
 
 mod builder;
 mod conflicts;
 mod record;
 mod refused;
+mod scrub;
 mod settle;
 mod status;
 mod turns;
@@ -25,6 +26,7 @@ use tokio::sync::Mutex;
 
 pub use builder::ReplicaBuilder;
 pub use conflicts::OpenConflict;
+pub use scrub::Scrubbed;
 pub use status::{FullAggregate, PeerStatus, Status};
 
 use crate::digest::Digest;

@@ -1,7 +1,9 @@
-//! What a peer still owes: places in its log that it could not read, and events that could not be read here. Both are
-//! requested again at the next sync.
+//! What a peer still owes: places in its log that it could not read, events that could not be read here when they came,
+//! and those whose rows are damaged here since. All are requested again at the next sync.
 
-use synckit_core::{ErrorKind, EventId, EventStore, Filter, Note, Result, Scope, Transport, Unreadable};
+use synckit_core::{
+    ErrorKind, EventId, EventStore, Filter, Needs, Note, Result, Scope, Transport, Unreadable,
+};
 use synckit_plan::notes::{self, Gap};
 
 use crate::damage::gap_in;
@@ -16,6 +18,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn collect(&mut self, peer: &mut Peer) -> Result<()> {
         let gaps = notes::gaps(peer.store);
         let owed = std::mem::take(&mut peer.owed);
+        let (damaged, owed): (Vec<Note>, Vec<Note>) =
+            owed.into_iter().partition(|note| note.key.starts_with(notes::DAMAGED));
+        self.fetch_damaged(peer, &damaged).await?;
         let (places, events): (Vec<Note>, Vec<Note>) =
             owed.into_iter().partition(|note| note.key.starts_with(&gaps));
         for (number, note) in places.into_iter().enumerate() {
@@ -47,6 +52,26 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         // Another manager of this replica, with another filter, may be the one that needs them.
         self.fetch(peer, ids, Filter::new()).await?;
         self.edit(peer, Vec::new(), events.into_iter().map(|note| note.key).collect()).await
+    }
+}
+
+impl<S: EventStore, T: Transport> Session<'_, S, T> {
+    /// Fetches the events whose rows in the local log are damaged. Good copies replace the rows. A note stays until then,
+    /// as another peer may have the event.
+    async fn fetch_damaged(&mut self, peer: &Peer, noted: &[Note]) -> Result<()> {
+        let id = |note: &Note| note.key.strip_prefix(notes::DAMAGED).and_then(|id| id.parse().ok());
+        let mut ids: Vec<EventId> = noted.iter().filter_map(id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let facts = self.store.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;
+        let mended: Vec<String> =
+            ids.iter().filter(|id| !facts.damaged.contains_key(*id)).map(notes::damaged).collect();
+        if !mended.is_empty() {
+            self.edit(peer, Vec::new(), mended).await?;
+        }
+        ids.retain(|id| facts.damaged.contains_key(id));
+        self.fetch(peer, ids, Filter::new()).await.map(drop)
     }
 }
 

@@ -8,12 +8,12 @@ use synckit_core::{
     Unreadable,
 };
 use synckit_plan::{
-    Received,
+    Mend, Received,
     notes::{self, Gap, PullNote, RefusedNote},
 };
 use tokio::sync::mpsc;
 
-use crate::damage::gap_in;
+use crate::damage::{gap_in, mend};
 use crate::observe::Notice;
 use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::calls::Calls;
@@ -96,7 +96,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             return Ok(());
         }
         let (received, unreadable) = self.store_pages_with(peer, pages, &note).await?;
-        self.count(received, unreadable);
+        self.count(received, unreadable).await?;
         self.report.pulled_to = note.cursor.position();
         peer.pulled = Some(note.cursor.clone());
         peer.pull = Some(note);
@@ -138,9 +138,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok((received, unreadable))
     }
 
-    /// Counts what was stored and what was not.
-    pub(super) fn count(&mut self, received: Received, unreadable: Vec<Unreadable>) {
+    /// Counts what was stored and what was not. Good copies replace damaged rows.
+    pub(super) async fn count(&mut self, received: Received, unreadable: Vec<Unreadable>) -> Result<()> {
         self.moved((&received).into());
+        if !received.copies.is_empty() {
+            let (now, entropy) = (self.replica.now(), self.replica.entropy()?);
+            self.report.mended += mend(self.store, Mend { copies: received.copies, now, entropy }).await;
+        }
         self.report.pulled += received.accepted;
         self.report.duplicates += received.duplicates;
         self.report.conflicts.found += received.conflicts.len();
@@ -154,6 +158,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         for Unreadable { id, code, message, .. } in unreadable {
             self.refuse(RefusedEvent { id, by, code, message });
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use synckit_core::{
 };
 use synckit_plan::notes::{self, HeldBack, PushNote, RefusedNote};
 
-use crate::damage::read_over;
+use crate::damage::{DamagedRow, read_over};
 use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::batch::Pushed;
 use crate::sync::checkpoint::HandedOut;
@@ -61,10 +61,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let (scanned_to, mark, more) = (page.scanned_to, page.upto, page.more);
             self.report.local_head = self.report.local_head.max(scanned_to);
             let Offered { mut notes, stopped } = match damaged {
-                Some(position) => {
-                    let notes = vec![self.hold_back(peer, damaged_here(position))?];
-                    Offered { notes, stopped: None }
-                }
+                Some(row) => Offered { notes: self.hold_back_damaged(peer, row).await?, stopped: None },
                 None => self.push_page(peer, page).await?,
             };
             let reached = match &stopped {
@@ -165,6 +162,17 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(note)
     }
 
+    /// Reports a row of the local log that cannot be read. Returns the notes by which it is tried again, and its event
+    /// fetched.
+    pub(super) async fn hold_back_damaged(&mut self, peer: &mut Peer, row: DamagedRow) -> Result<Vec<Note>> {
+        let id = row.event_in(self.store).await?;
+        let note = id.as_ref().map(|id| Note { key: notes::damaged(id), value: Vec::new() });
+        let message = "the event cannot be read in the local log".to_owned();
+        let id = id.map_or_else(String::new, |id| id.to_string());
+        let held = self.hold_back(peer, HeldBack { id, position: row.position, message })?;
+        Ok(note.into_iter().chain([held]).collect())
+    }
+
     /// Saves how far each side has the other's events, together with other notes.
     pub(super) async fn save(&self, peer: &Peer, mut put: Vec<Note>) -> Result<()> {
         put.push(Note::json(notes::push(peer.store, &self.filter), &peer.push)?);
@@ -173,10 +181,4 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         self.commit(&peer.turn, HandedOut { upto: peer.handed, put }).await.map(drop)
     }
-}
-
-/// Returns the note of an event in the local log that cannot be read.
-pub(super) fn damaged_here(position: Position) -> HeldBack {
-    let message = "the event cannot be read in the local log".to_owned();
-    HeldBack { id: String::new(), position, message }
 }

@@ -6,9 +6,8 @@ use synckit_plan::{
     notes::{self, HeldBack, RefusedNote},
 };
 
-use crate::damage::damaged_row;
+use crate::damage::DamagedRow;
 use crate::sync::peer::Peer;
-use crate::sync::push::damaged_here;
 use crate::sync::session::Session;
 
 /// The maximum number of events that are offered again in one sync without anybody asking for it.
@@ -52,10 +51,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 }
                 // An event that was given another place is pushed from there.
                 Ok(_) => self.edit(peer, Vec::new(), vec![note.key]).await?,
-                Err(error) if damaged_row(&error) == Some(position) => {
-                    self.hold_back(peer, damaged_here(position))?;
-                }
-                Err(error) => return Err(error),
+                Err(error) => match DamagedRow::of(&error).filter(|row| row.position == position) {
+                    Some(row) => {
+                        let notes = self.hold_back_damaged(peer, row).await?;
+                        self.edit(peer, notes, Vec::new()).await?;
+                    }
+                    None => return Err(error),
+                },
             }
         }
         if !again.is_empty() {

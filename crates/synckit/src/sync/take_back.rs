@@ -150,7 +150,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         receive.delete = delete;
         let received = self.commit(&peer.turn, receive).await?;
         let accepted = received.accepted;
-        self.count(received, Vec::new());
+        self.count(received, Vec::new()).await?;
         Ok(accepted)
     }
 }

@@ -46,13 +46,26 @@ pub(super) async fn of(
     file: &Path,
     status: &Status,
     checked: &Checked,
+    to_fetch: usize,
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let mut found = |about, what: String, then: String| findings.push(Finding { about, what, then });
-    for damage in checked.damage.iter().take(SHOWN) {
-        let then = format!(
-            "save what can be read with `synckit doctor --db {name} --salvage NEW`, then sync NEW; or restore a backup"
+    let salvage = format!(
+        "save what can be read with `synckit doctor --db {name} --salvage NEW`, then sync NEW; or restore a backup"
+    );
+    if to_fetch > 0 {
+        found(
+            About::Integrity,
+            format!("{} no longer readable", text::count(to_fetch, "event")),
+            "sync with a hub that has them: good copies replace the damaged rows; then run `synckit doctor` again"
+                .to_owned(),
         );
+    }
+    for damage in checked.damage.iter().take(SHOWN) {
+        let then = match to_fetch {
+            0 => salvage.clone(),
+            _ => format!("if a sync does not mend it, {salvage}"),
+        };
         found(About::Integrity, format!("the store is damaged {damage}"), then);
     }
     let Status { node, .. } = status;

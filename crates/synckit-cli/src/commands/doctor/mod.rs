@@ -30,8 +30,9 @@ use integrity::{Checked, Damages};
 #[command(after_help = "Examples:\n  \
     synckit doctor --db a.db\n  \
     synckit doctor --db a.db --salvage new.db      what can be read of a.db goes into a new replica\n\n\
-    Reads every event and looks it up in each index, which takes a while in a long log. Changes nothing. The exit code is 1 \
-    if the store is damaged, or if --salvage could not save everything.\n\n\
+    Reads every event and looks it up in each index, which takes a while in a long log. Changes no event. Where the row of \
+    an event is damaged, it notes that, and the next sync fetches the event again. The exit code is 1 if the store is \
+    damaged, or if --salvage could not save everything.\n\n\
     A salvaged replica keeps its name and authors under a fresh one. What is known of peers is not carried over: the next \
     sync compares everything and brings back what they have.")]
 pub(crate) struct Args {
@@ -71,7 +72,12 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure
 async fn ask(store: &BoxStore, existing: &Existing) -> Result<Answer, Failure> {
     let status = replica(store).status().await?;
     let checked = Checked::of(store).await?;
-    let findings = findings::of(store, existing.name(), existing.file()?, &status, &checked).await?;
+    let fetched = match checked.damage.is_empty() {
+        true => 0,
+        // A store that cannot be written can still be looked at.
+        false => replica(store).scrub().await.map_or(0, |scrubbed| scrubbed.to_fetch),
+    };
+    let findings = findings::of(store, existing.name(), existing.file()?, &status, &checked, fetched).await?;
     Ok(Answer { status, readable: checked.events, damage: checked.damage, findings })
 }
 

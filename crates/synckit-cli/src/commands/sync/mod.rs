@@ -256,6 +256,10 @@ impl fmt::Display for Answer {
             let (aggregate, reason) = (text::plain(left.aggregate.as_str()), left.reason.as_deref());
             write!(f, "\n  {aggregate}: {}", text::plain(reason.unwrap_or("the resolver failed")))?;
         }
+        if report.mended > 0 {
+            let mended = text::count(report.mended, "damaged row");
+            write!(f, "\n{mended} of the local log replaced by good copies")?;
+        }
         let recovery = &report.recovery;
         if recovery.peer_was_reset {
             write!(f, "\nthe hub had lost events; everything it lacked was offered again")?;

@@ -84,6 +84,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     pub(super) async fn ask_about(&self, peers: &[StoreId]) -> Result<Facts> {
         let mut under: Vec<String> = peers.iter().copied().flat_map(notes_about).collect();
         under.extend(peers.iter().flat_map(|peer| [notes::refused_by(*peer), notes::route(*peer)]));
+        under.push(notes::DAMAGED.to_owned());
         let mut notes = vec![Note::NODE.to_owned(), notes::HANDED.to_owned(), self.settings.last()];
         notes.extend(peers.iter().map(|peer| notes::turn(*peer)));
         notes.extend(Listed::KEYS.map(str::to_owned));

@@ -121,7 +121,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let store = hello.store;
         let (refused, held) = (notes::refused_by(store), notes::held_back(store));
         let again = hello.former.iter().chain([&store]).map(|store| notes::fetch_again(*store));
-        let owed: Vec<String> = again.chain([notes::gaps(store)]).collect();
+        let owed: Vec<String> = again.chain([notes::gaps(store), notes::DAMAGED.to_owned()]).collect();
         Ok(Peer {
             store: hello.store,
             head: hello.head,
