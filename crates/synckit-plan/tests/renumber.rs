@@ -2,9 +2,9 @@
 #![allow(clippy::expect_used, reason = "in tests a panic is the report")]
 
 use synckit_core::{
-    Dot, Event, EventId, Limits, NewEvent, NodeId, Query, Secret, StoreId, Timestamp, VectorClock,
+    Dot, Event, EventId, Limits, Needs, NewEvent, NodeId, Query, Secret, StoreId, Timestamp, VectorClock,
 };
-use synckit_plan::{Answer, Conflict, Entropy, Receive, Record, Renumber};
+use synckit_plan::{Answer, Conflict, Entropy, Receive, Record, Renumber, notes};
 use synckit_store::MemoryLog;
 
 const YEAR: u64 = 365 * 86_400_000;
@@ -77,4 +77,35 @@ fn a_resolution_that_names_nothing_that_is_renumbered_keeps_its_id() {
     let after = events(&log);
     assert_eq!((done.events, &after[2]), (1, &decision));
     assert!(after.iter().any(|event| event.id == late.id && event.time < Timestamp::from_millis(YEAR)));
+}
+
+/// A copy of this log has pushed the decision, but by its filter not all that it names. If those events got other dots,
+/// so would the decision get another id, and that under which others have it would not be here.
+#[test]
+fn a_decision_that_comes_back_was_handed_out_with_what_it_names() {
+    let (store, secret) = (StoreId::from_bytes([7; 16]), Secret::from_bytes([8; 16]));
+    let mut log = MemoryLog::new(node("here"), store, secret).expect("valid");
+    receive(&mut log, Some(1), &[event("a")]);
+    let new = |of: &str| NewEvent::new("T", of, &1).expect("valid");
+    let record = |events: Vec<(EventId, NewEvent)>| Record {
+        author: node("here"),
+        events,
+        now: 9,
+        limits: Limits::default(),
+        entropy: entropy(),
+        expect: Vec::new(),
+    };
+    log.commit(record(vec![(id("own"), new("x"))])).expect("commits");
+    receive(&mut log, Some(1), &[event("b")]);
+    let conflict = Conflict::in_history(events(&log)).expect("readable").expect("a conflict");
+    let decision = conflict.override_with(Answer::KeepAll, "ann").expect("good").expect("a decision");
+    receive(&mut log, None, std::slice::from_ref(&decision));
+    let handed = |log: &MemoryLog| {
+        let needs = Needs { notes: vec![notes::HANDED.to_owned()], ..Needs::default() };
+        notes::handed(&log.facts(needs).expect("answers")).expect("reads")
+    };
+    receive(&mut log, Some(2), &[event("a"), event("b")]);
+    assert_eq!(handed(&log), 0, "what others wrote says nothing");
+    receive(&mut log, Some(2), &[decision]);
+    assert_eq!(handed(&log), 4);
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use synckit::{
-    Digest, Endpoint, Environment, EventStore, NewEvent, NodeId, Replica, Result, RetryPolicy, SyncManager,
-    SystemEnvironment, Transport,
+    Digest, Endpoint, Environment, EventStore, Filter, NewEvent, NodeId, Replica, Result, RetryPolicy,
+    SyncManager, SystemEnvironment, Transport,
     plan::{Entropy, Renew, notes},
     store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
     transport::{
@@ -418,4 +418,35 @@ async fn many_events_get_fresh_dots_part_by_part_under_one_name() {
     assert!(names.len() == 10 && names.iter().all(|name| *name == names[0]), "{names:?}");
     manager(&backup, &hub).sync().await.expect("syncs");
     agree(&[&backup, &hub]).await;
+}
+
+/// A copy has pushed a decision, but by its filter not the local event that it names. The peer lists the decision among
+/// what it has from there: it was handed out.
+#[tokio::test]
+async fn a_decision_that_a_peer_has_from_a_copy_keeps_its_id() {
+    let [hub, other, here, far] = ["hub", "other", "here", "far"].map(store);
+    manager(&far, &hub).replica().record([event("Far")]).await.expect("records");
+    manager(&far, &hub).sync().await.expect("syncs");
+    Replica::new(here.clone()).record([event("Own")]).await.expect("records");
+    let report = manager(&here, &hub).pull().await.expect("pulls");
+    assert_eq!((report.pulled, report.conflicts.settled), (1, 1));
+    let copy = here.copy();
+    let filter = Filter::new().with_type("Other").expect("valid");
+    let replica = Replica::new(copy.clone());
+    let copied = SyncManager::builder(replica, Endpoint::new(hub.clone())).with_filter(filter).build();
+    assert_eq!(copied.push().await.expect("pushes").pushed, 1);
+    // Nothing shows the copy yet. What it has pushed is left out.
+    manager(&far, &hub).replica().record([note("z")]).await.expect("records");
+    manager(&far, &hub).push().await.expect("pushes");
+    let report = manager(&here, &hub).pull().await.expect("pulls");
+    assert_eq!((report.pulled, report.recovery.renewed), (1, None));
+    copied.replica().record([NewEvent::new("Other", "y", &1).expect("valid")]).await.expect("records");
+    copied.push().await.expect("pushes");
+    let report = manager(&here, &hub).pull().await.expect("pulls");
+    assert_eq!((report.pulled, report.recovery.renewed), (1, Some(Renewal::SetBack)));
+    manager(&here, &other).push().await.expect("pushes");
+    for (store, peer) in [(&here, &hub), (&copy, &hub), (&far, &hub), (&here, &hub), (&here, &other)] {
+        manager(store, peer).sync().await.expect("syncs");
+    }
+    agree(&[&here, &copy, &far, &hub, &other]).await;
 }

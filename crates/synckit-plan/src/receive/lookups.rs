@@ -66,12 +66,14 @@ impl Receive {
         needed.then(|| notes::origin(own))
     }
 
-    /// Returns the position of the last local event that comes back. It was handed out, and so was the log up to it: if
-    /// not by this log, then by a copy of it.
+    /// Returns the position of the last local event that comes back, or of a resolution that has seen local events. It
+    /// was handed out, and so was the log up to it: if not by this log, then by a copy of it.
     fn returned(&self, facts: &Facts, identity: &Identity) -> Option<Position> {
-        let local =
-            self.events.iter().filter(|event| event.author().is_some_and(|name| identity.is_own(name)));
-        local.filter_map(|event| facts.position(&event.id)).max()
+        let local = |event: &&Event| match event.author() {
+            Some(author) => identity.is_own(author),
+            None => event.clock.iter().any(|(node, _)| identity.is_own(node)),
+        };
+        self.events.iter().filter(local).filter_map(|event| facts.position(&event.id)).max()
     }
 
     /// Returns the dots that may already name another event: those not beyond the highest counter of their node that is

@@ -7,14 +7,15 @@
 use std::collections::{BTreeSet, HashSet};
 
 use synckit_core::{
-    Cursor, ErrorKind, Event, EventId, EventStore, Filter, Note, PullRequest, Result, Scope, StoreId,
-    Transport,
+    Cursor, ErrorKind, Event, EventId, EventStore, Filter, Needs, Note, Position, PullRequest, Result, Scope,
+    StoreId, Transport,
 };
 use synckit_plan::{
     StoreExt,
     notes::{self, Asked, PullNote},
 };
 
+use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
@@ -72,7 +73,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 }
                 page => page?,
             };
-            let lacking = self.store.not_held(page.ids).await?;
+            let lacking = self.note_handed_out(peer, page.ids).await?;
             let accepted = self.fetch(peer, lacking, self.settings.filter.clone()).await?;
             self.report.recovery.taken_back += accepted;
             reached = Some(page.next.clone());
@@ -86,6 +87,25 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             self.edit(peer, vec![note], Vec::new()).await?;
         }
         Ok(())
+    }
+
+    /// Records that local events which the peer has were handed out, and with them the log up to there: if not by this
+    /// log, then by a copy of it. Returns the ids of those that are missing here.
+    async fn note_handed_out(&self, peer: &mut Peer, mut ids: Vec<EventId>) -> Result<Vec<EventId>> {
+        let facts = self.store.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;
+        let held = ids.iter().filter_map(|id| facts.position(id));
+        let mut held: Vec<Position> = held.filter(|position| *position > peer.handed).collect();
+        held.sort_unstable();
+        while let Some(position) = held.pop() {
+            let stored = self.store.stored_at(position).await;
+            if stored.is_ok_and(|stored| stored.is_some_and(|stored| stored.source.is_none())) {
+                let handed = HandedOut { upto: position, put: Vec::new() };
+                peer.handed = self.commit(&peer.turn, handed).await?;
+                break;
+            }
+        }
+        ids.retain(|id| facts.position(id).is_none());
+        Ok(ids)
     }
 
     /// Builds a request for the part of the peer's log in `scope` that the filter lets through.
