@@ -10,7 +10,8 @@ use synckit::{
     plan::{Entropy, Renew, notes},
     store::{Cursor, Mark, Note, Query, Renewal, StoreExt},
     transport::{
-        Caller, MissingRequest, MissingResponse, PullRequest, PullResponse, PushRequest, PushResponse,
+        Caller, HelloRequest, HelloResponse, MissingRequest, MissingResponse, PullRequest, PullResponse,
+        PushRequest, PushResponse,
     },
 };
 use synckit_memory::MemoryStore;
@@ -115,9 +116,11 @@ enum Happens {
     Restore,
     /// It takes a fresh id and a fresh name.
     Rename,
+    /// Nothing yet.
+    Wait,
 }
 
-use Happens::{Rename, Restore};
+use Happens::{Rename, Restore, Wait};
 
 /// A way to a peer. Right before calls of these kinds, one after the other, something happens to a store on either side.
 struct Restored {
@@ -140,13 +143,18 @@ impl Restored {
             Some((_, Rename)) => {
                 Replica::new(self.store.clone()).reidentify(None).await.expect("renewed");
             }
-            None => {}
+            Some((_, Wait)) | None => {}
         }
     }
 }
 
 impl Transport for Restored {
-    forward!(peer: hello, subscribe, traffic, close);
+    forward!(peer: subscribe, traffic, close);
+
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        self.call(Call::Hello).await;
+        self.peer.hello(request).await
+    }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         self.call(Call::Pull).await;
@@ -193,6 +201,28 @@ async fn a_peer_that_is_restored_before_a_push_gets_back_what_it_has_lost() {
         syncs.sync().await.expect("syncs");
     }
     assert_eq!(hub.head().await.expect("answers").position, 2);
+    agree(&[&one, &hub]).await;
+}
+
+/// The peer is not the expected one, so it is told with a second hello what is known of it. Its log is replaced in
+/// between, and of that one other places are known.
+#[tokio::test]
+async fn a_peer_that_is_restored_between_two_hellos_gets_back_what_it_has_lost() {
+    let (one, hub, other) = (store("phone"), store("hub"), store("other"));
+    let backup = hub.copy();
+    Replica::new(hub.clone()).record([note("x")]).await.expect("recorded");
+    manager(&one, &hub).sync().await.expect("syncs");
+    Replica::new(hub.clone()).reidentify(None).await.expect("renewed");
+    for peer in [&hub, &other] {
+        Replica::new(one.clone()).record([note("y")]).await.expect("recorded");
+        manager(&one, peer).sync().await.expect("syncs");
+    }
+    let way = Restored::new(&hub, &[(Call::Hello, Wait), (Call::Hello, Restore)], &hub, backup);
+    let syncs = SyncManager::new(one.clone(), way);
+    syncs.push().await.expect("pushes");
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
     agree(&[&one, &hub]).await;
 }
 

@@ -71,22 +71,22 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.reconcile(prepared, said).await
     }
 
-    /// Reads what is known of an unexpected peer, and says hello again if anything is.
-    async fn introduce(&self, prepared: &Prepared, hello: HelloResponse) -> Result<Said> {
-        if prepared.expected == Some(hello.store) {
-            return Ok(Said { hello: checked(hello)?, facts: None });
-        }
-        let known: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
-        let facts = self.ask_about(&known).await?;
-        let known = places_in(hello.store, &facts)?;
-        let hello = match known.is_empty() {
-            true => hello,
-            false => {
+    /// Reads what is known of an unexpected peer, and says hello again if anything is. Its log may be replaced in between,
+    /// by one of which other places are known.
+    async fn introduce(&self, prepared: &Prepared, mut hello: HelloResponse) -> Result<Said> {
+        let (mut asked, mut facts) = (prepared.expected, None);
+        while asked != Some(hello.store) {
+            asked = Some(hello.store);
+            let stores: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
+            let about = self.ask_about(&stores).await?;
+            let known = places_in(hello.store, &about)?;
+            facts = Some(about);
+            if !known.is_empty() {
                 let request = HelloRequest { known, ahead: None, ..prepared.request.clone() };
-                self.calls.hello(request).await?
+                hello = self.calls.hello(request).await?;
             }
-        };
-        Ok(Said { hello: checked(hello)?, facts: Some(facts) })
+        }
+        Ok(Said { hello: checked(hello)?, facts })
     }
 
     /// Takes a fresh id and a fresh name, at most once per reason in a sync. A second time, returns the error.
