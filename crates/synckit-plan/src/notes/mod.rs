@@ -31,6 +31,7 @@
 //! | `route/<peer>/held/<position>` | [`HeldBack`]: a local event that does not reach the peer |
 //! | `route/<peer>/gap/<position>` | [`Gap`]: a place in the peer's log that the peer could not read |
 //! | `route/<peer>/again/<event>` | empty: an event of the peer that could not be read here, to be fetched once more |
+//! | `view/<name>/<version>/…` | what a view of the application keeps |
 //!
 //! `<bytes>` is the length of the name that follows. Peers and callers are named by store id, filters by fingerprint,
 //! addresses by a hash.

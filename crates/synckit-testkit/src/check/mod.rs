@@ -3,6 +3,7 @@
 //! `model.rs` is the reference model of which events stand.
 
 mod model;
+pub(crate) mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 

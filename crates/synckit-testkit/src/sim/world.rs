@@ -12,7 +12,7 @@ use super::resolvers::Strategy;
 use super::syncing::Link;
 use super::topology::Topology;
 use crate::check::{self, Apart, Checked, Created, Seen};
-use crate::{FaultPlan, FaultyStore, Rng};
+use crate::{Fault, FaultPlan, FaultyStore, Rng};
 
 pub(super) struct World {
     pub(super) rng: Rng,
@@ -81,7 +81,7 @@ impl World {
     }
 
     pub(super) async fn run(&mut self) -> Checked<Summary> {
-        for _ in 0..20 + self.rng.below(60) {
+        for step in 0..20 + self.rng.below(60) {
             self.now.fetch_add(self.rng.below(5_000) as u64, Ordering::Relaxed);
             match self.rng.below(100) {
                 0..34 => self.record().await?,
@@ -93,9 +93,27 @@ impl World {
                 92..97 => self.restore(),
                 _ => self.clone_one(),
             }
+            self.look_at_a_view(step).await?;
         }
         self.heal().await?;
         self.check().await
+    }
+
+    /// Looks at the view of one replica after the other. Every third time it dies before it has caught up.
+    async fn look_at_a_view(&self, step: usize) -> Checked {
+        let Replica { name, store, .. } = &self.replicas[step % self.replicas.len()];
+        if step.is_multiple_of(3) {
+            let plan = FaultPlan::new();
+            plan.nth_of_all(
+                1 + (step % 7) as u64,
+                if step.is_multiple_of(2) { Fault::Crash } else { Fault::CrashAfter },
+            );
+            // It need not have got so far.
+            let _ = check::views::catch_up(&FaultyStore::new(store.clone(), plan)).await;
+            return Ok(());
+        }
+        let log = check::log(store).await?;
+        check::views::are_right(name, store, &log).await
     }
 
     async fn record(&mut self) -> Checked {

@@ -1,0 +1,260 @@
+//! Catching up with the log: page by page, each in one commit with the place that it reaches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use synckit_core::{
+    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Needs, Note, NoteQuery, Position, Query, Result,
+    StoredEvent,
+};
+use synckit_plan::{Heads, History, StoreExt};
+
+use crate::blocking::blocking;
+use crate::damage::{DamagedRow, read_over};
+use crate::view::kept::{Advance, At, Kept, Top, check};
+use crate::view::{View, ViewHandle};
+
+/// The most events that are taken into the states in one commit, and their bytes.
+const PAGE: (usize, usize) = (1_000, 2 << 20);
+
+/// The most notes that are deleted in one commit.
+const CLEARED: usize = 1_000;
+
+/// What one commit changes.
+struct Step {
+    at: At,
+    /// The value of the note that says up to where the view has the log.
+    was: Option<Vec<u8>>,
+    put: BTreeMap<String, Vec<u8>>,
+    delete: BTreeSet<String>,
+}
+
+impl Step {
+    fn from(at: At, was: Option<Vec<u8>>) -> Self {
+        Step { at, was, put: BTreeMap::new(), delete: BTreeSet::new() }
+    }
+
+    fn put(&mut self, note: Note) {
+        self.put.insert(note.key, note.value);
+    }
+}
+
+impl<S: EventStore, V: View> ViewHandle<S, V> {
+    /// Takes everything that the log holds now into the states. Reads do so by themselves.
+    ///
+    /// A view that is new, or has another version than before, is built from the whole log. That takes a while, can be
+    /// broken off at any time, and goes on from there. `progress` is called with the positions that were reached and that
+    /// the log ends at.
+    ///
+    /// # Errors
+    /// Those of the store; `Invalid` for rows with keys that cannot be kept; `Corrupt` when a state or a resolution cannot
+    /// be read.
+    pub async fn catch_up(&self, mut progress: impl FnMut(Position, Position)) -> Result<()> {
+        let _one_at_a_time = self.inner.following.lock().await;
+        let mut tried = false;
+        loop {
+            let facts = self.facts(Vec::new()).await?;
+            let (was, at) = self.at(&facts)?;
+            progress(at.upto, facts.head.position);
+            if at.upto >= facts.head.position && !at.clears && (at.gaps.is_empty() || tried) {
+                return Ok(());
+            }
+            let mut step = Step::from(at, was);
+            if step.at.clears {
+                self.clear(&mut step).await?;
+            } else if !step.at.gaps.is_empty() && !tried {
+                tried = true;
+                self.close_gaps(&mut step).await?;
+            } else {
+                self.follow(&mut step).await?;
+            }
+            self.advance(step).await?;
+        }
+    }
+
+    /// Deletes all that is kept, and builds the view anew from the log. It can be broken off, and goes on with the next
+    /// read.
+    ///
+    /// # Errors
+    /// Same as [`ViewHandle::catch_up`].
+    pub async fn rebuild(&self, progress: impl FnMut(Position, Position)) -> Result<()> {
+        let at = At { clears: true, ..At::default() };
+        self.replica().store().edit(vec![Note::json(self.keys().at.clone(), &at)?], Vec::new()).await?;
+        self.catch_up(progress).await
+    }
+
+    /// Reads where the view stands and where the log ends, and these notes.
+    pub(super) async fn facts(&self, mut notes: Vec<String>) -> Result<Facts> {
+        notes.push(self.keys().at.clone());
+        self.replica().store().facts(Needs { notes, ..Needs::default() }).await
+    }
+
+    /// Returns up to where the view has the log, also as it is noted.
+    pub(super) fn at(&self, facts: &Facts) -> Result<(Option<Vec<u8>>, At)> {
+        let key = &self.keys().at;
+        let note = facts.note(key);
+        let at = note.map(|value| Note::read(key, value)).transpose()?;
+        Ok((note.map(<[u8]>::to_vec), at.unwrap_or_default()))
+    }
+
+    /// Deletes some of what was kept before.
+    async fn clear(&self, step: &mut Step) -> Result<()> {
+        let (prefix, after) = (self.keys().prefix.clone(), String::new());
+        let limit = CLEARED + 1;
+        let found = self.replica().store().notes(NoteQuery::Prefix { prefix, after, limit }).await?;
+        step.at.clears = found.len() == limit;
+        step.delete.extend(found.into_iter().map(|note| note.key).filter(|key| *key != self.keys().at));
+        Ok(())
+    }
+
+    /// Folds the aggregates again whose damaged rows were mended.
+    async fn close_gaps(&self, step: &mut Step) -> Result<()> {
+        let mut mended = BTreeSet::new();
+        for position in std::mem::take(&mut step.at.gaps) {
+            match self.replica().store().stored_at(position).await {
+                Ok(stored) => mended.extend(stored.map(|stored| stored.event.aggregate_id)),
+                Err(error) if DamagedRow::of(&error).is_some() => step.at.gaps.push(position),
+                Err(error) => return Err(error),
+            }
+        }
+        for aggregate in mended {
+            let key = self.keys().state(aggregate.as_str());
+            let facts = self.facts(vec![key.clone()]).await?;
+            let kept = facts.note(&key).map(|value| Kept::<V::State>::read(&key, value)).transpose()?;
+            self.fold(step, &aggregate, kept.map(|kept| kept.rows).unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next page of the log into the states.
+    async fn follow(&self, step: &mut Step) -> Result<()> {
+        let query = Query::after(step.at.upto).at_most(PAGE.0, PAGE.1);
+        let (page, damaged) = read_over(self.replica().store(), query).await?;
+        step.at.upto = page.scanned_to;
+        step.at.gaps.extend(damaged.map(|row| row.position));
+        let mut touched: BTreeMap<AggregateId, Vec<StoredEvent>> = BTreeMap::new();
+        for stored in page.events {
+            touched.entry(stored.event.aggregate_id.clone()).or_default().push(stored);
+        }
+        let keys = touched.keys().map(|aggregate| self.keys().state(aggregate.as_str())).collect();
+        let facts = self.facts(keys).await?;
+        for (aggregate, events) in touched {
+            let key = self.keys().state(aggregate.as_str());
+            let kept = facts.note(&key).map(|value| Kept::read(&key, value)).transpose()?;
+            let upto = kept.as_ref().map_or(0, |kept: &Kept<V::State>| kept.upto);
+            let mut new = events.iter().filter(|stored| stored.position > upto).peekable();
+            if new.peek().is_none() {
+                continue;
+            }
+            let rows = kept.as_ref().map(|kept| kept.rows.clone()).unwrap_or_default();
+            match self.on_top(kept, new) {
+                Some(kept) => self.keep(step, &aggregate, kept, rows)?,
+                None => self.fold(step, &aggregate, rows).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies events to what is kept, if each of them has seen everything before it.
+    fn on_top<'a>(
+        &self,
+        kept: Option<Kept<V::State>>,
+        events: impl Iterator<Item = &'a StoredEvent>,
+    ) -> Option<Kept<V::State>> {
+        let is_first = kept.is_none();
+        let mut kept = kept.unwrap_or_default();
+        for (number, StoredEvent { position, event, .. }) in events.enumerate() {
+            let fits = match &kept.top {
+                Some(top) => top.is_before(event),
+                None => is_first && number == 0 && event.dot.is_some(),
+            };
+            if !fits {
+                return None;
+            }
+            self.inner.view.apply(&mut kept.state, event);
+            (kept.top, kept.upto) = (Some(Top::of(event)), *position);
+        }
+        Some(kept)
+    }
+
+    /// Folds an aggregate from its history. `rows` are the keys of the rows that it had before.
+    async fn fold(&self, step: &mut Step, aggregate: &AggregateId, rows: Vec<String>) -> Result<()> {
+        let (events, upto) = self.events_of(step, aggregate).await?;
+        let view = self.inner.view.clone();
+        let kept = blocking(move || {
+            let history = History::of(events)?;
+            let (mut heads, mut state) = (Heads::default(), V::State::default());
+            history.entries().iter().for_each(|entry| heads.add(&entry.event));
+            for event in history.live() {
+                view.apply(&mut state, &History::content(event)?);
+            }
+            let top = heads.iter().next().filter(|_| !heads.in_conflict());
+            let top = top.map(|head| Top { clock: head.clock.clone(), time: head.time });
+            Ok(Kept { upto, top, rows: Vec::new(), state })
+        });
+        let kept = kept.await?;
+        self.keep(step, aggregate, kept, rows)
+    }
+
+    /// Reads the events of an aggregate, and says up to which position. Damaged rows are passed over and noted.
+    async fn events_of(&self, step: &mut Step, aggregate: &AggregateId) -> Result<(Vec<Event>, Position)> {
+        let (store, mut events, mut after) = (self.replica().store(), Vec::new(), 0);
+        loop {
+            match store.read(Query::after(after).of_aggregate(aggregate.clone())).await {
+                Ok(page) => {
+                    events.extend(page.events.into_iter().map(|stored| stored.event));
+                    after = page.scanned_to;
+                    if !page.more {
+                        return Ok((events, after));
+                    }
+                }
+                Err(error) => {
+                    let row = DamagedRow::of(&error).ok_or(error)?;
+                    if !step.at.gaps.contains(&row.position) {
+                        step.at.gaps.push(row.position);
+                    }
+                    after = row.position;
+                }
+            }
+        }
+    }
+
+    /// Keeps a state and its rows.
+    fn keep(
+        &self,
+        step: &mut Step,
+        aggregate: &AggregateId,
+        mut kept: Kept<V::State>,
+        before: Vec<String>,
+    ) -> Result<()> {
+        let rows = self.inner.view.rows(aggregate, &kept.state);
+        check(&rows, aggregate)?;
+        step.delete.extend(before.iter().map(|key| self.keys().row(key, aggregate)));
+        for row in &rows {
+            step.put(Note::json(self.keys().row(&row.key, aggregate), &row.value)?);
+        }
+        kept.rows = rows.into_iter().map(|row| row.key).collect();
+        step.put(Note::json(self.keys().state(aggregate.as_str()), &kept)?);
+        Ok(())
+    }
+
+    /// Commits a step, unless another handle of this view has gone on from the same place.
+    async fn advance(&self, step: Step) -> Result<()> {
+        let Step { at, was, put, delete } = step;
+        let delete = delete.into_iter().filter(|key| !put.contains_key(key)).collect();
+        let put = put.into_iter().map(|(key, value)| Note { key, value });
+        let at = Note::json(self.keys().at.clone(), &at)?;
+        let advance = Advance { key: at.key.clone(), was, put: put.chain([at]).collect(), delete };
+        match self.replica().store().commit(advance).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::trace!(view = self.inner.view.name(), "another handle has gone on");
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                let message = "what a view keeps of the next events is too large for a commit; keep less";
+                Err(Error::too_large(message).with("view", self.inner.view.name()).with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
