@@ -11,7 +11,7 @@
 // - `blocking.rs`: work off the runtime
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
 // - `damage.rs`: rows of a log that cannot be read
-// - `view/`: states folded from events, kept in the store
+// - `view/`: states folded from events, kept in the store; `upcast.rs`: events of older programs
 
 mod access;
 mod adapters;
@@ -30,6 +30,7 @@ mod report;
 mod resolvers;
 mod retry;
 mod sync;
+mod upcast;
 pub mod view;
 
 pub use access::{Access, OwnEvents};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use synckit::conflict::Answer;
 use synckit::view::{Changed, Row, View, ViewHandle};
 use synckit::{
-    AggregateId, Endpoint, ErrorKind, Event, EventStore, ManualReview, NewEvent, NodeId, Replica, SyncManager,
+    AggregateId, Data, Endpoint, ErrorKind, Event, EventStore, ManualReview, NewEvent, NodeId, Replica,
+    SyncManager,
 };
 use synckit_memory::MemoryStore;
 use synckit_sqlite::SqliteStore;
@@ -247,6 +248,73 @@ async fn an_unknown_event_goes_through_an_old_program() {
     SyncManager::new(old, Endpoint::new(hub.clone())).sync().await.expect("syncs");
     assert_eq!(texts(&view, "t").await, ["a", "b"]);
     assert_eq!(hub.head().await.expect("answers").position, 3);
+}
+
+/// Counts what it cannot read.
+struct Notes;
+
+impl View for Notes {
+    type State = (Vec<String>, u32);
+
+    fn name(&self) -> &str {
+        "notes"
+    }
+
+    fn apply(&self, (texts, _): &mut Self::State, event: &Event) {
+        texts.push(
+            event.data.parse::<serde_json::Value>().expect("JSON")["text"]
+                .as_str()
+                .expect("a text")
+                .to_owned(),
+        );
+    }
+
+    fn apply_unknown(&self, (_, unknown): &mut Self::State, _: &Event) {
+        *unknown += 1;
+    }
+}
+
+/// Three programs of different age exchange events, and each shows what it can read.
+#[tokio::test]
+async fn events_of_older_and_newer_programs_are_read_as_far_as_possible() {
+    let in_version = |name: &str, version: u32| {
+        let mut builder = Replica::builder(memory(name));
+        if version > 1 {
+            let to_object = |data: Data| Data::of(&serde_json::json!({ "text": data.parse::<String>()? }));
+            builder = builder.with_upcaster("Edited", 1, to_object).expect("a good name");
+        }
+        if version > 2 {
+            builder = builder.with_upcaster("Edited", 2, Ok).expect("a good name");
+        }
+        builder.build()
+    };
+    let [first, second, third] =
+        [("first", 1), ("second", 2), ("third", 3)].map(|(name, of)| in_version(name, of));
+    let in_object =
+        |text: &str| NewEvent::new("Edited", "t", &serde_json::json!({ "text": text })).expect("valid");
+    let hub = memory("hub");
+    for (replica, event) in [
+        (&first, edited("t", "a")),
+        (&second, in_object("b")),
+        (&third, in_object("c")),
+        (&second, in_object("d")),
+    ] {
+        let manager = SyncManager::new(replica.clone(), Endpoint::new(hub.clone()));
+        manager.sync().await.expect("syncs");
+        replica.record([event]).await.expect("records");
+        manager.sync().await.expect("syncs");
+    }
+    for replica in [&second, &third] {
+        SyncManager::new(replica.clone(), Endpoint::new(hub.clone())).sync().await.expect("syncs");
+    }
+    let shown = async |replica: &Replica<MemoryStore>| {
+        let view = replica.with_view(Notes).expect("a good name");
+        view.get(&task("t")).await.expect("reads").expect("a state")
+    };
+    let text = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(shown(&second).await, (text(&["a", "b", "d"]), 1));
+    assert_eq!(shown(&third).await, (text(&["a", "b", "c", "d"]), 0));
+    assert_eq!(second.digest().await.expect("reads"), third.digest().await.expect("reads"));
 }
 
 /// A damaged row hides its event and nothing else, until it can be read again.

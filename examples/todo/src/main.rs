@@ -65,7 +65,7 @@ async fn run(todos: &Todos, command: &[&str]) -> Result {
     let replica = todos.replica();
     let list = todos.page("todo-", None, 1_000).await?;
     let numbered = |number: &str| -> Result<AggregateId> {
-        let at = number.parse::<usize>()?.checked_sub(1).and_then(|at| list.get(at));
+        let at = number.parse::<usize>().ok().and_then(|at| list.get(at.checked_sub(1)?));
         Ok(at.ok_or("there is no to-do with this number; see `list`")?.0.clone())
     };
     let event = match command {

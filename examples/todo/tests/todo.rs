@@ -22,7 +22,7 @@ fn what_is_added_is_listed_and_done() {
     assert_eq!(ann(&["rename", "2", "call Bea"]), (true, String::new()));
     assert_eq!(ann(&["list"]), (true, "1 [x] buy milk\n2 [ ] call Bea\n".to_owned()));
     for (wrong, says) in
-        [(&["done", "3"][..], "see `list`"), (&["done", "x"], "digit"), (&["undo"], "todo FILE NAME")]
+        [(&["done", "3"][..], "see `list`"), (&["done", "x"], "see `list`"), (&["undo"], "todo FILE NAME")]
     {
         let (succeeded, said) = ann(wrong);
         assert!(!succeeded && said.contains(says), "{wrong:?}: {said}");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synckit_core::{EventStore, Limits};
+use synckit_core::{Data, EventStore, EventType, Limits, Result};
 use synckit_plan::ConflictResolver;
 
 use crate::environment::{Environment, SystemEnvironment};
@@ -12,12 +12,14 @@ use crate::observe::{Observer, Observers};
 use crate::replica::settle::Resolving;
 use crate::replica::{Inner, Replica};
 use crate::resolvers::LastWriteWins;
+use crate::upcast::Upcasters;
 
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) environment: Arc<dyn Environment>,
     pub(super) resolving: Resolving,
     pub(crate) observers: Observers,
+    pub(crate) upcasters: Upcasters,
 }
 
 impl fmt::Debug for Settings {
@@ -43,6 +45,7 @@ impl<S: EventStore> ReplicaBuilder<S> {
             environment: Arc::new(SystemEnvironment),
             resolving: Resolving::new(Arc::new(LastWriteWins)),
             observers: Observers::default(),
+            upcasters: Upcasters::default(),
         };
         ReplicaBuilder { store, settings }
     }
@@ -76,6 +79,42 @@ impl<S: EventStore> ReplicaBuilder<S> {
     pub fn with_environment(mut self, environment: impl Environment) -> Self {
         self.settings.environment = Arc::new(environment);
         self
+    }
+
+    /// Adds a step that reads data of an event type in one version as data in the next. [Views](crate::view) get events
+    /// of older programs in the latest version, as if this program had written them. The log stays as it is.
+    ///
+    /// The version is the number under `schema` in the metadata of an event; without it, the version is 1. What this
+    /// replica records says its version by itself: that to which the last step of its type leads. An event in a later
+    /// version goes to [`View::apply_unknown`](crate::view::View::apply_unknown).
+    ///
+    /// ```
+    /// use synckit::{Data, NodeId, Replica};
+    /// use synckit_memory::MemoryStore;
+    ///
+    /// # fn main() -> synckit::Result<()> {
+    /// // Version 1 was a text, version 2 is an object with the text.
+    /// let store = MemoryStore::new(NodeId::new("a")?)?;
+    /// let replica = Replica::builder(store)
+    ///     .with_upcaster("NoteEdited", 1, |data| {
+    ///         Data::of(&serde_json::json!({ "text": data.parse::<String>()? }))
+    ///     })?
+    ///     .build();
+    /// # let _ = replica;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` when this is not the name of a type.
+    pub fn with_upcaster(
+        mut self,
+        event_type: &str,
+        from: u32,
+        upcast: impl Fn(Data) -> Result<Data> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        self.settings.upcasters.add(EventType::new(event_type)?, from, Arc::new(upcast));
+        Ok(self)
     }
 
     /// Builds the replica.

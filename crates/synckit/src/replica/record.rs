@@ -44,6 +44,7 @@ impl<S: EventStore> Replica<S> {
         let now = environment.now();
         let mut named = Vec::with_capacity(events.len());
         for event in events {
+            let event = self.settings().upcasters.label(event)?;
             let id = match &event.id {
                 Some(id) => id.clone(),
                 None => {

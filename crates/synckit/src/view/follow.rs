@@ -10,6 +10,7 @@ use synckit_plan::{Heads, History, StoreExt};
 
 use crate::blocking::blocking;
 use crate::damage::{DamagedRow, read_over};
+use crate::upcast::Upcasters;
 use crate::view::kept::{Advance, At, Kept, Top, check};
 use crate::view::{View, ViewHandle};
 
@@ -170,7 +171,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             if !fits {
                 return None;
             }
-            self.inner.view.apply(&mut kept.state, event);
+            apply(&*self.inner.view, self.upcasters(), &mut kept.state, event);
             (kept.top, kept.upto) = (Some(Top::of(event)), *position);
         }
         Some(kept)
@@ -179,13 +180,13 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// Folds an aggregate from its history. `rows` are the keys of the rows that it had before.
     async fn fold(&self, step: &mut Step, aggregate: &AggregateId, rows: Vec<String>) -> Result<()> {
         let (events, upto) = self.events_of(step, aggregate).await?;
-        let view = self.inner.view.clone();
+        let (view, upcasters) = (self.inner.view.clone(), self.upcasters().clone());
         let kept = blocking(move || {
             let history = History::of(events)?;
             let (mut heads, mut state) = (Heads::default(), V::State::default());
             history.entries().iter().for_each(|entry| heads.add(&entry.event));
             for event in history.live() {
-                view.apply(&mut state, &History::content(event)?);
+                apply(&*view, &upcasters, &mut state, &History::content(event)?);
             }
             let top = heads.iter().next().filter(|_| !heads.in_conflict());
             let top = top.map(|head| Top { clock: head.clock.clone(), time: head.time });
@@ -255,6 +256,17 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
                 Err(Error::too_large(message).with("view", self.inner.view.name()).with_source(error))
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// Adds an event to a state, as this program would have written it.
+fn apply<V: View>(view: &V, upcasters: &Upcasters, state: &mut V::State, event: &Event) {
+    match upcasters.read(event) {
+        Ok(event) => view.apply(state, &event),
+        Err(error) => {
+            tracing::debug!(view = view.name(), %error, "an event cannot be read by this program");
+            view.apply_unknown(state, event);
         }
     }
 }

@@ -65,6 +65,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use synckit_core::{AggregateId, Event};
 
+pub use crate::upcast::SCHEMA;
 pub use changes::{Changed, Changes};
 pub use handle::ViewHandle;
 
@@ -90,6 +91,13 @@ pub trait View: Send + Sync + 'static {
     /// resolution. Ignore types that are not for this view, also those that you do not know: a newer program may have
     /// written them.
     fn apply(&self, state: &mut Self::State, event: &Event);
+
+    /// Adds an event that this program cannot read: a newer program has written it, in a version of its type beyond those
+    /// that [upcasters](crate::ReplicaBuilder::with_upcaster) lead to, or an upcaster has failed. It stays in the log and
+    /// is passed on. Does nothing by default; a view may note that its state is not all there is.
+    fn apply_unknown(&self, state: &mut Self::State, event: &Event) {
+        let _ = (state, event);
+    }
 
     /// Returns the rows that the aggregate contributes: entries of an index over all aggregates. They replace those that
     /// it contributed before. Read them with [`ViewHandle::rows`].
