@@ -219,6 +219,28 @@ async fn what_another_process_records_is_shown_and_watched() {
     assert_eq!(changes.next().await.expect("waits"), Changed::Aggregates([task("u"), task("v")].into()));
 }
 
+/// Every call can be made in a task of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_used_from_tasks() {
+    let replica = Replica::new(memory("a"));
+    let view = tasks(&replica, 1);
+    replica.record([edited("t", "a")]).await.expect("records");
+    let reading = view.clone();
+    let answers = tokio::spawn(async move {
+        reading.rebuild(|_, _| {}).await?;
+        let page = reading.page("t", None, 10).await?;
+        let rows = reading.rows("open/", None, 10).await?;
+        let state = reading.get(&task("t")).await?;
+        let mut changes = reading.watch().await?;
+        reading.replica().record([edited("t", "b")]).await?;
+        let changed = changes.next().await?;
+        reading.forget_other_versions().await?;
+        Ok::<_, synckit::Error>((page.len(), rows.len(), state.is_some(), changed))
+    });
+    let answers = answers.await.expect("ends").expect("answers");
+    assert_eq!(answers, (1, 1, true, Changed::Aggregates([task("t")].into())));
+}
+
 #[tokio::test]
 async fn a_log_that_is_replaced_is_shown_as_it_is_now() {
     let store = memory("a");

@@ -15,6 +15,7 @@ pub(crate) mod process;
 mod stores;
 mod subscribers;
 mod sync;
+mod views;
 mod wire;
 
 use crate::measure::{Kind, Row};
@@ -290,6 +291,32 @@ pub(crate) const ALL: &[Row] = &[
         limit: "150 bytes an event",
         unit: "bytes an event",
         kind: Kind::Bound { at_most: 150.0, ours: sync::bytes },
+    },
+    Row {
+        name: "view-keep",
+        about: "SQLite: receive in pages of 1,000, and take them into a view",
+        limit: "the same without the view",
+        unit: "events/s",
+        kind: Kind::Ratio { at_least: 0.8, ours: views::keeping, raw: views::without },
+    },
+    Row {
+        name: "view-get",
+        about: "SQLite: read the state of an aggregate with 10,000 events",
+        limit: "the same with 10 events",
+        unit: "reads/s",
+        kind: Kind::Growth {
+            at_least: 0.5,
+            large: |_| views::getting(10_000),
+            small: |_| views::getting(10),
+        },
+    },
+    #[cfg(target_os = "linux")]
+    Row {
+        name: "view-memory",
+        about: "memory: by how much a process grows that builds a view of the whole log",
+        limit: "64 MiB",
+        unit: "MiB",
+        kind: Kind::Bound { at_most: 64.0, ours: views::memory },
     },
     #[cfg(target_os = "linux")]
     Row {

@@ -10,7 +10,7 @@ use synckit::{EventStore, NewEvent, Replica};
 
 use super::hub::{Hub, Wire};
 use super::stores::{runtime, sqlite};
-use super::subscribers;
+use super::{subscribers, views};
 use crate::measure::Measured;
 
 /// A process beside the one that measures. A side of a sync prints its highest memory use so far, before the sync and
@@ -23,6 +23,10 @@ pub(crate) enum Side {
     /// Fill a new store in this directory from the hub at this URL.
     #[command(hide = true)]
     Replica { directory: PathBuf, url: String },
+    /// Build the view of the store in this directory, and print the highest memory use before and after, and the number of
+    /// events in the view.
+    #[command(hide = true)]
+    View { directory: PathBuf },
     /// Record an event in the replica in this directory for each line of standard input, and print when it was recorded.
     #[command(hide = true)]
     Writer { directory: PathBuf },
@@ -47,6 +51,13 @@ impl Side {
                     tokio::task::block_in_place(answer)?;
                     println!("{}", peak()?);
                     hub.stop().await
+                }
+                Side::View { directory } => {
+                    println!("{}", peak()?);
+                    let events = views::build(directory).await?;
+                    println!("{}", peak()?);
+                    println!("{events}");
+                    Ok(())
                 }
                 Side::Writer { directory } => {
                     let replica = Replica::new(sqlite(directory, "a").await?);

@@ -15,7 +15,7 @@ use crate::view::kept::{Advance, At, Kept, Top, check};
 use crate::view::{View, ViewHandle};
 
 /// The most events that are taken into the states in one commit, and their bytes.
-const PAGE: (usize, usize) = (1_000, 2 << 20);
+const PAGE: (usize, usize) = (8_000, 8 << 20);
 
 /// The most notes that are deleted in one commit.
 const CLEARED: usize = 1_000;
@@ -72,7 +72,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         }
     }
 
-    /// Deletes all that is kept, and builds the view anew from the log. It can be broken off, and goes on with the next
+    /// Deletes all that is kept, and builds the view again from the log. It can be broken off, and goes on with the next
     /// read.
     ///
     /// # Errors
@@ -141,13 +141,12 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         for (aggregate, events) in touched {
             let key = self.keys().state(aggregate.as_str());
             let kept = facts.note(&key).map(|value| Kept::read(&key, value)).transpose()?;
-            let upto = kept.as_ref().map_or(0, |kept: &Kept<V::State>| kept.upto);
-            let mut new = events.iter().filter(|stored| stored.position > upto).peekable();
-            if new.peek().is_none() {
+            let kept: Option<Kept<V::State>> = kept;
+            let (upto, rows) = kept.as_ref().map(|kept| (kept.upto, kept.rows.clone())).unwrap_or_default();
+            if events.last().is_none_or(|last| last.position <= upto) {
                 continue;
             }
-            let rows = kept.as_ref().map(|kept| kept.rows.clone()).unwrap_or_default();
-            match self.on_top(kept, new) {
+            match self.on_top(kept, &events) {
                 Some(kept) => self.keep(step, &aggregate, kept, rows)?,
                 None => self.fold(step, &aggregate, rows).await?,
             }
@@ -155,15 +154,13 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         Ok(())
     }
 
-    /// Applies events to what is kept, if each of them has seen everything before it.
-    fn on_top<'a>(
-        &self,
-        kept: Option<Kept<V::State>>,
-        events: impl Iterator<Item = &'a StoredEvent>,
-    ) -> Option<Kept<V::State>> {
+    /// Applies those of these events that are new to what is kept, if each of them has seen everything before it.
+    fn on_top(&self, kept: Option<Kept<V::State>>, events: &[StoredEvent]) -> Option<Kept<V::State>> {
         let is_first = kept.is_none();
         let mut kept = kept.unwrap_or_default();
-        for (number, StoredEvent { position, event, .. }) in events.enumerate() {
+        let upto = kept.upto;
+        let new = events.iter().filter(|stored| stored.position > upto);
+        for (number, StoredEvent { position, event, .. }) in new.enumerate() {
             let fits = match &kept.top {
                 Some(top) => top.is_before(event),
                 None => is_first && number == 0 && event.dot.is_some(),

@@ -7,47 +7,6 @@
 //!
 //! An event that has seen everything before it is applied to the kept state. Where the past has changed, by a concurrent
 //! edit, a resolution or another stamp, the aggregate is folded again from its history.
-//!
-//! ```
-//! use serde::{Deserialize, Serialize};
-//! use synckit::view::View;
-//! use synckit::{AggregateId, Event, NewEvent, NodeId, Replica};
-//! use synckit_memory::MemoryStore;
-//!
-//! #[derive(Default, Serialize, Deserialize)]
-//! struct Stock {
-//!     items: i64,
-//! }
-//!
-//! struct InStock;
-//!
-//! impl View for InStock {
-//!     type State = Stock;
-//!
-//!     fn name(&self) -> &str {
-//!         "in-stock"
-//!     }
-//!
-//!     fn apply(&self, stock: &mut Stock, event: &Event) {
-//!         let items: i64 = event.data.parse().unwrap_or_default();
-//!         match event.event_type.as_str() {
-//!             "Delivered" => stock.items += items,
-//!             "Sold" => stock.items -= items,
-//!             _ => {}
-//!         }
-//!     }
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> synckit::Result<()> {
-//! let replica = Replica::new(MemoryStore::new(NodeId::new("till-1")?)?);
-//! let in_stock = replica.with_view(InStock)?;
-//! replica.record([NewEvent::new("Delivered", "coffee", &10)?, NewEvent::new("Sold", "coffee", &3)?]).await?;
-//! let stock = in_stock.get(&AggregateId::new("coffee")?).await?;
-//! assert_eq!(stock.map(|stock| stock.items), Some(7));
-//! # Ok(())
-//! # }
-//! ```
 
 // - this file: the contract of a view
 // - `handle.rs`: what an application asks
@@ -73,6 +32,47 @@ pub use handle::ViewHandle;
 ///
 /// It must be a pure function of the events: each replica that holds the same events then shows the same. It is called
 /// while others wait, so it should be quick.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use synckit::view::View;
+/// use synckit::{AggregateId, Event, NewEvent, NodeId, Replica};
+/// use synckit_memory::MemoryStore;
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Stock {
+///     items: i64,
+/// }
+///
+/// struct InStock;
+///
+/// impl View for InStock {
+///     type State = Stock;
+///
+///     fn name(&self) -> &str {
+///         "in-stock"
+///     }
+///
+///     fn apply(&self, stock: &mut Stock, event: &Event) {
+///         let items: i64 = event.data.parse().unwrap_or_default();
+///         match event.event_type.as_str() {
+///             "Delivered" => stock.items += items,
+///             "Sold" => stock.items -= items,
+///             _ => {}
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> synckit::Result<()> {
+/// let replica = Replica::new(MemoryStore::new(NodeId::new("till-1")?)?);
+/// let in_stock = replica.with_view(InStock)?;
+/// replica.record([NewEvent::new("Delivered", "coffee", &10)?, NewEvent::new("Sold", "coffee", &3)?]).await?;
+/// let stock = in_stock.get(&AggregateId::new("coffee")?).await?;
+/// assert_eq!(stock.map(|stock| stock.items), Some(7));
+/// # Ok(())
+/// # }
+/// ```
 pub trait View: Send + Sync + 'static {
     /// The state of an aggregate. It is kept as JSON. Its default is the state before the first event.
     type State: Default + Serialize + DeserializeOwned + Send + Sync + 'static;
