@@ -226,6 +226,23 @@ async fn a_peer_that_is_restored_between_two_hellos_gets_back_what_it_has_lost()
     agree(&[&one, &hub]).await;
 }
 
+/// The peer takes a fresh id during an exchange, and holds what would be pushed. A copy of it that has kept the old id
+/// does not.
+#[tokio::test]
+async fn a_copy_with_the_old_id_of_a_peer_gets_what_the_peer_held_under_its_fresh_one() {
+    let (one, desk, hub) = (store("phone"), store("desk"), store("hub"));
+    Replica::new(desk.clone()).record([note("x")]).await.expect("recorded");
+    manager(&one, &desk).sync().await.expect("syncs");
+    let (copy, later) = (hub.copy(), hub.copy());
+    Replica::new(later.clone()).reidentify(None).await.expect("renewed");
+    manager(&desk, &later).sync().await.expect("syncs");
+    let way = Restored::new(&copy, &[(Call::Missing, Restore)], &copy, later);
+    let report = SyncManager::new(one.clone(), way).push().await.expect("pushes");
+    assert_eq!(report.pushed, 0, "the peer holds it");
+    manager(&one, &hub).sync().await.expect("syncs");
+    agree(&[&one, &hub]).await;
+}
+
 /// The first pull shows the peer that it was restored. When it is restored again, only the caller knows of it.
 #[tokio::test]
 async fn a_peer_that_is_restored_twice_during_a_sync_gets_back_what_it_has_lost() {

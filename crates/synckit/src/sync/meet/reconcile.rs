@@ -116,6 +116,10 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             let own = hello.pushed.clone().filter(own);
             push.position = own.as_ref().map_or(0, Cursor::position);
             push.acknowledged.clone_from(&hello.pushed);
+        } else if hello.pushed.is_none() && push.placed.as_ref().is_some_and(|at| at.store() != hello.store) {
+            // It has no record of the place, and took a fresh id during the exchange that reached it: what was left out
+            // since is held there, but not by a copy that has kept this id.
+            push.position = 0;
         }
         self.start_with_pace(hello.store, facts)?;
         let store = hello.store;
