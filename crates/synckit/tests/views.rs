@@ -1,6 +1,7 @@
 //! Views: what an application shows, kept in the store.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use synckit::conflict::Answer;
@@ -255,6 +256,43 @@ async fn a_log_that_is_replaced_is_shown_as_it_is_now() {
     store.restore(&backup);
     assert_eq!(changes.next().await.expect("waits"), Changed::All);
     assert_eq!(texts(&view, "t").await, ["a"]);
+}
+
+/// Lists texts. When it first sees the text `b`, its store is restored from a backup.
+struct Restoring {
+    store: MemoryStore,
+    backup: MemoryStore,
+    done: AtomicBool,
+}
+
+impl View for Restoring {
+    type State = Vec<String>;
+
+    fn name(&self) -> &str {
+        "restoring"
+    }
+
+    fn apply(&self, texts: &mut Vec<String>, event: &Event) {
+        let text: String = event.data.parse().expect("a text");
+        if text == "b" && !self.done.swap(true, Ordering::Relaxed) {
+            self.store.restore(&self.backup);
+        }
+        texts.push(text);
+    }
+}
+
+/// What was read of a log that is gone when it is to be kept is not kept.
+#[tokio::test]
+async fn a_log_that_is_replaced_while_a_view_catches_up_is_shown_as_it_is_now() {
+    let store = memory("a");
+    let replica = Replica::new(store.clone());
+    replica.record([edited("t", "a")]).await.expect("records");
+    let backup = store.copy();
+    Replica::new(backup.clone()).record([edited("t", "other")]).await.expect("records");
+    replica.record([edited("t", "b")]).await.expect("records");
+    let view = Restoring { store, backup, done: AtomicBool::new(false) };
+    let view = replica.with_view(view).expect("a good name");
+    assert_eq!(view.get(&task("t")).await.expect("reads"), Some(vec!["a".to_owned(), "other".to_owned()]));
 }
 
 /// What a newer program has written is passed on, and shown as far as this one knows it.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use synckit_core::{
-    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Needs, Note, NoteQuery, Position, Query, Result,
-    StoredEvent,
+    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Mark, Needs, Note, NoteQuery, Page, Position,
+    Query, Result, StoredEvent,
 };
 use synckit_plan::{Heads, History, StoreExt};
 
@@ -20,9 +20,14 @@ const PAGE: (usize, usize) = (8_000, 8 << 20);
 /// The most notes that are deleted in one commit.
 const CLEARED: usize = 1_000;
 
+/// A part of the log, as it was read before the view has come to it: the place after which it was read comes first.
+type Ahead = (Position, Page, Option<DamagedRow>);
+
 /// What one commit changes.
 struct Step {
     at: At,
+    /// The furthest place of the log that was read for it.
+    read: (Position, Option<Mark>),
     /// The value of the note that says up to where the view has the log.
     was: Option<Vec<u8>>,
     put: BTreeMap<String, Vec<u8>>,
@@ -31,7 +36,14 @@ struct Step {
 
 impl Step {
     fn from(at: At, was: Option<Vec<u8>>) -> Self {
-        Step { at, was, put: BTreeMap::new(), delete: BTreeSet::new() }
+        Step { at, read: (0, None), was, put: BTreeMap::new(), delete: BTreeSet::new() }
+    }
+
+    /// Notes that the log was read up to this place.
+    fn has_read(&mut self, page: &Page) {
+        if page.scanned_to > self.read.0 {
+            self.read = (page.scanned_to, page.upto);
+        }
     }
 
     fn put(&mut self, note: Note) {
@@ -51,7 +63,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// be read.
     pub async fn catch_up(&self, mut progress: impl FnMut(Position, Position)) -> Result<()> {
         let _one_at_a_time = self.inner.following.lock().await;
-        let mut tried = false;
+        let (mut tried, mut ahead) = (false, None);
         loop {
             let facts = self.facts(Vec::new()).await?;
             let (was, at) = self.at(&facts)?;
@@ -66,10 +78,27 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
                 tried = true;
                 self.close_gaps(&mut step).await?;
             } else {
-                self.follow(&mut step).await?;
+                self.follow(&mut step, ahead.take()).await?;
             }
-            self.advance(step).await?;
+            let (upto, more) = (step.at.upto, step.at.upto < facts.head.position);
+            let next = async {
+                match more {
+                    true => self.read(upto).await.map(Some),
+                    false => Ok(None),
+                }
+            };
+            // The next part is read while this one is written.
+            let (advanced, next) = tokio::join!(self.advance(step), next);
+            advanced?;
+            ahead = next?;
         }
+    }
+
+    /// Reads the log after a place.
+    async fn read(&self, after: Position) -> Result<Ahead> {
+        let query = Query::after(after).at_most(PAGE.0, PAGE.1);
+        let (page, damaged) = read_over(self.replica().store(), query).await?;
+        Ok((after, page, damaged))
     }
 
     /// Deletes all that is kept, and builds the view again from the log. It can be broken off, and goes on with the next
@@ -127,9 +156,12 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     }
 
     /// Takes the next page of the log into the states.
-    async fn follow(&self, step: &mut Step) -> Result<()> {
-        let query = Query::after(step.at.upto).at_most(PAGE.0, PAGE.1);
-        let (page, damaged) = read_over(self.replica().store(), query).await?;
+    async fn follow(&self, step: &mut Step, ahead: Option<Ahead>) -> Result<()> {
+        let (_, page, damaged) = match ahead.filter(|(after, ..)| *after == step.at.upto) {
+            Some(ahead) => ahead,
+            None => self.read(step.at.upto).await?,
+        };
+        step.has_read(&page);
         step.at.upto = page.scanned_to;
         step.at.gaps.extend(damaged.map(|row| row.position));
         let mut touched: BTreeMap<AggregateId, Vec<StoredEvent>> = BTreeMap::new();
@@ -199,6 +231,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         loop {
             match store.read(Query::after(after).of_aggregate(aggregate.clone())).await {
                 Ok(page) => {
+                    step.has_read(&page);
                     events.extend(page.events.into_iter().map(|stored| stored.event));
                     after = page.scanned_to;
                     if !page.more {
@@ -235,17 +268,18 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         Ok(())
     }
 
-    /// Commits a step, unless another handle of this view has gone on from the same place.
+    /// Commits a step, unless another handle of this view has gone on from the same place, or another log has taken the
+    /// place of the one that was read.
     async fn advance(&self, step: Step) -> Result<()> {
-        let Step { at, was, put, delete } = step;
+        let Step { at, read, was, put, delete } = step;
         let delete = delete.into_iter().filter(|key| !put.contains_key(key)).collect();
         let put = put.into_iter().map(|(key, value)| Note { key, value });
         let at = Note::json(self.keys().at.clone(), &at)?;
-        let advance = Advance { key: at.key.clone(), was, put: put.chain([at]).collect(), delete };
+        let advance = Advance { key: at.key.clone(), was, read, put: put.chain([at]).collect(), delete };
         match self.replica().store().commit(advance).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                tracing::trace!(view = self.inner.view.name(), "another handle has gone on");
+                tracing::trace!(view = self.inner.view.name(), "another handle, or another log");
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::TooLarge => {
