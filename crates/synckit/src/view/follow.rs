@@ -63,12 +63,14 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// be read.
     pub async fn catch_up(&self, mut progress: impl FnMut(Position, Position)) -> Result<()> {
         let _one_at_a_time = self.inner.following.lock().await;
-        let (mut tried, mut ahead) = (false, None);
+        let (mut tried, mut ahead, mut until) = (false, None, Position::MAX);
         loop {
             let facts = self.facts(Vec::new()).await?;
             let (was, at) = self.at(&facts)?;
-            progress(at.upto, facts.head.position);
-            if at.upto >= facts.head.position && !at.clears && (at.gaps.is_empty() || tried) {
+            // Whoever goes on writing keeps nobody from an answer. The log may be replaced by a shorter one.
+            until = until.min(facts.head.position);
+            progress(at.upto, until);
+            if at.upto >= until && !at.clears && (at.gaps.is_empty() || tried) {
                 return Ok(());
             }
             let mut step = Step::from(at, was);
@@ -80,7 +82,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             } else {
                 self.follow(&mut step, ahead.take()).await?;
             }
-            let (upto, more) = (step.at.upto, step.at.upto < facts.head.position);
+            let (upto, more) = (step.at.upto, step.at.upto < until && !step.at.clears);
             let next = async {
                 match more {
                     true => self.read(upto).await.map(Some),
