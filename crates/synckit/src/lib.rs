@@ -8,7 +8,7 @@
 // - `adapters.rs`: stores and transports chosen by URL
 // - `observe.rs`: observers of what happens
 // - `environment.rs`, `retry.rs`: time, randomness, and retries
-// - `blocking.rs`: work off the runtime
+// - `blocking.rs`: work off the runtime; `bound.rs`: commits bound to what was read
 // - `peer_notes.rs`, `remembered.rs`: what is known of peers
 // - `damage.rs`: rows of a log that cannot be read
 // - `view/`: states folded from events, kept in the store; `upcast.rs`: events of older programs
@@ -16,6 +16,7 @@
 mod access;
 mod adapters;
 mod blocking;
+mod bound;
 mod damage;
 mod digest;
 mod endpoint;

@@ -7,6 +7,7 @@ use synckit_core::{
 use synckit_plan::{Conflict, Current, Heads, History, Ruling, StoreExt, notes};
 
 use crate::blocking::blocking;
+use crate::bound::Bound;
 use crate::explain::{Audit, Explanation};
 use crate::observe::Notice;
 use crate::replica::Replica;
@@ -82,7 +83,8 @@ impl<S: EventStore> Replica<S> {
     ///
     /// # Errors
     /// `Invalid` when the answer is to leave it for review, keeps an event that no side stands for, or merges into
-    /// another aggregate; `TooLarge` when the merged event is too large; and those of the store. Nothing has changed
+    /// another aggregate; `TooLarge` when the merged event is too large; `Conflict` when a side is no longer in the log,
+    /// because a backup was restored; and those of the store. Nothing has changed
     /// then.
     pub async fn settle(&self, conflict: &Conflict, decision: impl Into<Ruling>, by: &str) -> Result<Event> {
         let resolution = conflict.override_with(decision, by)?;
@@ -91,8 +93,14 @@ impl<S: EventStore> Replica<S> {
                 "settling a conflict keeps a side, keeps all or merges; it cannot leave it for review",
             )
         })?;
-        let receive = self.receive(None, vec![resolution.clone()])?;
-        let received = self.store().commit(receive).await?;
+        let sides = conflict.branches.iter().map(|branch| branch.head.id.clone()).collect();
+        let receive = Bound::to_events(sides, self.receive(None, vec![resolution.clone()])?);
+        let received = self.store().commit(receive).await?.ok_or_else(|| {
+            let message = "a side of the conflict is no longer in the log, which was restored from a backup; look again";
+            Error::new(ErrorKind::Conflict, message)
+                .with("aggregate", &conflict.aggregate_id)
+                .at("engine", "settle")
+        })?;
         if let Some(refused) = received.refused.into_iter().next() {
             let kind = match refused.code {
                 RefusedCode::TooLarge => ErrorKind::TooLarge,

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use synckit_core::{
-    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Mark, Needs, Note, NoteQuery, Page, Position,
-    Query, Result, StoredEvent,
+    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query,
+    Result, StoredEvent,
 };
 use synckit_plan::{Heads, History, StoreExt};
 
 use crate::blocking::blocking;
+use crate::bound::{Bound, Place, read_to};
 use crate::damage::{DamagedRow, read_over};
 use crate::upcast::Upcasters;
 use crate::view::kept::{Advance, At, Kept, Top, check};
@@ -27,7 +28,7 @@ type Ahead = (Position, Page, Option<DamagedRow>);
 struct Step {
     at: At,
     /// The furthest place of the log that was read for it.
-    read: (Position, Option<Mark>),
+    read: Place,
     /// The value of the note that says up to where the view has the log.
     was: Option<Vec<u8>>,
     put: BTreeMap<String, Vec<u8>>,
@@ -42,7 +43,7 @@ impl Step {
     /// Notes that the log was read up to this place.
     fn has_read(&mut self, page: &Page) {
         if page.scanned_to > self.read.0 {
-            self.read = (page.scanned_to, page.upto);
+            self.read = read_to(page);
         }
     }
 
@@ -277,10 +278,11 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         let delete = delete.into_iter().filter(|key| !put.contains_key(key)).collect();
         let put = put.into_iter().map(|(key, value)| Note { key, value });
         let at = Note::json(self.keys().at.clone(), &at)?;
-        let advance = Advance { key: at.key.clone(), was, read, put: put.chain([at]).collect(), delete };
+        let planner = Advance { key: at.key.clone(), was, put: put.chain([at]).collect(), delete };
+        let advance = Bound::to_places(vec![read], planner);
         match self.replica().store().commit(advance).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Some(true)) => Ok(()),
+            Ok(_) => {
                 tracing::trace!(view = self.inner.view.name(), "another handle, or another log");
                 Ok(())
             }

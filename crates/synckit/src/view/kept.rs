@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synckit_core::{
-    AggregateId, Error, Event, Facts, Mark, Needs, Note, Plan, Planner, Position, Result, Step, Timestamp,
+    AggregateId, Error, Event, Facts, Needs, Note, Plan, Planner, Position, Result, Step, Timestamp,
     VectorClock,
 };
 
@@ -139,14 +139,11 @@ pub(super) fn check(rows: &[Row], aggregate: &AggregateId) -> Result<()> {
     }
 }
 
-/// Changes notes if the note of the view's place is still what it was, and the log that was read is still there. Returns
-/// whether both hold.
+/// Changes notes if the note of the view's place is still what it was. Returns whether it was.
 #[derive(Clone, Debug)]
 pub(super) struct Advance {
     pub(super) key: String,
     pub(super) was: Option<Vec<u8>>,
-    /// The furthest place of the log that was read, with the mark there.
-    pub(super) read: (Position, Option<Mark>),
     pub(super) put: Vec<Note>,
     pub(super) delete: Vec<String>,
 }
@@ -155,12 +152,11 @@ impl Planner for Advance {
     type Outcome = bool;
 
     fn needs(&mut self) -> Needs {
-        Needs { notes: vec![self.key.clone()], places: vec![self.read.0], ..Needs::default() }
+        Needs { notes: vec![self.key.clone()], ..Needs::default() }
     }
 
     fn plan(&mut self, facts: &Facts, _round: usize) -> Result<Step<bool>> {
-        let (position, mark) = self.read;
-        if facts.note(&self.key) != self.was.as_deref() || facts.places.get(&position).copied() != mark {
+        if facts.note(&self.key) != self.was.as_deref() {
             return Ok(Step::Write(Plan::default(), false));
         }
         let (mut put, delete) = (std::mem::take(&mut self.put), std::mem::take(&mut self.delete));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use synckit::{
-    BoxTransport, Conflict, ConflictResolver, Endpoint, EventStore, FieldMerge, LastWriteWins, ManualReview,
-    Replica, Result, RuleResolver, Rules, SyncManager,
+    BoxTransport, Conflict, ConflictResolver, Endpoint, ErrorKind, EventStore, FieldMerge, LastWriteWins,
+    ManualReview, Replica, Result, RuleResolver, Rules, SyncManager,
     conflict::{Answer, Clash, Closure, Condition, Fingerprint, Rule, SharedResolver},
     observe::Notice,
     plan::{Asked, Entropy, notes},
@@ -147,6 +147,40 @@ async fn a_conflict_in_a_backup_that_is_restored_while_it_is_settled_still_waits
     assert_eq!((settled.settled, replica.conflicts().await.unwrap().len()), (3, 3));
     assert_eq!(replica.settle_listed().await.unwrap().settled, 3);
     agree(&[&b], &hub).await;
+}
+
+/// The backup has only one of the sides, and not the one that the resolver keeps.
+#[tokio::test]
+async fn nothing_is_decided_in_a_log_that_is_restored_while_the_resolver_decides() {
+    let (_, b, hub) = edited_apart(1).await;
+    let (backup, log) = (b.copy(), b.clone());
+    manager(&hub, &b).push().await.unwrap();
+    let before = backup.head().await.unwrap();
+    let own = backup.identity().await.unwrap().author;
+    let resolver = Closure::new("restoring", move |conflict: &Conflict| {
+        log.restore(&backup);
+        let other = conflict.branches.iter().find(|branch| branch.head.author() != Some(&own));
+        Ok(Answer::Keep(other.expect("two sides").head.id.clone()))
+    });
+    let replica = Replica::builder(b.clone()).with_resolver(resolver).build();
+    assert_eq!(replica.settle_listed().await.unwrap().settled, 0);
+    assert_eq!(b.head().await.unwrap(), before);
+    with(&b, &hub, LastWriteWins).sync().await.unwrap();
+    agree(&[&b], &hub).await;
+}
+
+#[tokio::test]
+async fn a_person_decides_nothing_in_a_log_that_was_restored_since() {
+    let (_, b, hub) = edited_apart(1).await;
+    let backup = b.copy();
+    manager(&hub, &b).push().await.unwrap();
+    let replica = Replica::new(b.clone());
+    let aggregate = replica.conflicts().await.unwrap().remove(0).aggregate;
+    let conflict = replica.conflict(&aggregate).await.unwrap().expect("two sides");
+    b.restore(&backup);
+    let error = replica.settle(&conflict, Answer::KeepAll, "ann").await.expect_err("is another log");
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!(b.head().await.unwrap(), backup.head().await.unwrap());
 }
 
 #[tokio::test]

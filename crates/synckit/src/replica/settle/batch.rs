@@ -8,6 +8,7 @@ use synckit_plan::{Conflict, Ruling, notes};
 use tokio::sync::mpsc;
 
 use crate::blocking::blocking;
+use crate::bound::{Place, read_to};
 use crate::replica::settle::Resolving;
 
 /// The maximum number of conflicts in a batch.
@@ -24,6 +25,8 @@ struct Batch {
     waiting: HashMap<AggregateId, Vec<u8>>,
     /// The last conflict.
     upto: AggregateId,
+    /// The place up to which the log was read.
+    read: Place,
 }
 
 impl Batch {
@@ -46,10 +49,11 @@ impl Batch {
             waiting.insert(aggregate(&note, notes::WAITING_CONFLICTS)?, note.value);
         }
         let (mut bytes, mut after, mut more) = (0, 0, !histories.is_empty());
+        let mut read = (0, None);
         while more {
             let query = Query::after(after).of_aggregates(histories.keys().cloned());
             let page = store.read(query.at_most(usize::MAX, BYTES)).await?;
-            (after, more) = (page.scanned_to, page.more);
+            (after, more, read) = (page.scanned_to, page.more, read_to(&page));
             for event in page.events.into_iter().map(|stored| stored.event) {
                 if let Some(history) = histories.get_mut(&event.aggregate_id) {
                     bytes += event.size();
@@ -65,7 +69,7 @@ impl Batch {
             }
         }
         let upto = histories.last_key_value().map(|(last, _)| last.clone());
-        Ok(upto.map(|upto| Batch { histories, waiting, upto }))
+        Ok(upto.map(|upto| Batch { histories, waiting, upto, read }))
     }
 
     fn decide(self, resolving: &Resolving) -> Decisions {
@@ -84,7 +88,7 @@ impl Batch {
         let verdict =
             |(conflict, ruling): (&Conflict, Result<Ruling>)| Ok(Verdict::of(name, conflict, ruling?));
         let verdicts = rulings.map(verdict).collect();
-        Decisions { conflicts, verdicts, none, unreadable, waiting: self.waiting }
+        Decisions { conflicts, verdicts, none, unreadable, waiting: self.waiting, read: self.read }
     }
 }
 
@@ -99,6 +103,8 @@ pub(super) struct Decisions {
     pub(super) unreadable: Vec<(AggregateId, Error)>,
     /// The values of the notes by which the conflicts waited.
     pub(super) waiting: HashMap<AggregateId, Vec<u8>>,
+    /// The place up to which the log was read for them.
+    pub(super) read: Place,
 }
 
 /// A ruling, and the resolution that records it.

@@ -18,6 +18,7 @@ use synckit_core::{AggregateId, Cursor, Error, ErrorKind, Event, EventStore, Nod
 use synckit_plan::{Asked, Received, Recount};
 use tokio::sync::mpsc;
 
+use crate::bound::{Bound, Place};
 use crate::observe::{Notice, Observers};
 use crate::replica::Replica;
 use crate::report::ConflictReport;
@@ -105,12 +106,13 @@ impl<S: EventStore> Settling<'_, S> {
     async fn commit_decided(&mut self, mut decided: mpsc::Receiver<Result<Decisions>>) -> Result<()> {
         while let Some(first) = decided.recv().await {
             let (mut settled, mut batches, mut failed) = (Vec::new(), 0, None);
-            let (mut none, mut left) = (BTreeSet::new(), Vec::new());
+            let (mut none, mut left, mut read) = (BTreeSet::new(), Vec::new(), Vec::new());
             let mut next = Some(first);
             while let Some(batch) = next {
                 match batch {
                     Ok(mut decisions) => {
                         none.append(&mut decisions.none);
+                        read.push(decisions.read);
                         self.take(decisions, &mut settled, &mut left, &mut none);
                     }
                     Err(error) => failed = Some(error),
@@ -118,7 +120,7 @@ impl<S: EventStore> Settling<'_, S> {
                 batches += 1;
                 next = if batches < TOGETHER { decided.try_recv().ok() } else { None };
             }
-            self.commit(settled).await?;
+            self.commit(settled, read).await?;
             self.recount(none).await?;
             if !left.is_empty() || !self.failed.is_empty() {
                 self.asked(left, false).await?;
@@ -206,8 +208,9 @@ impl<S: EventStore> Settling<'_, S> {
         }
     }
 
-    /// Commits resolutions, each with who decided.
-    async fn commit(&mut self, settled: Vec<(Event, String)>) -> Result<()> {
+    /// Commits resolutions, each with who decided, if the log holds the places up to which it was read for them. If it was
+    /// restored since, its conflicts wait for the next sync.
+    async fn commit(&mut self, settled: Vec<(Event, String)>, read: Vec<Place>) -> Result<()> {
         if settled.is_empty() {
             return Ok(());
         }
@@ -217,7 +220,11 @@ impl<S: EventStore> Settling<'_, S> {
             resolutions.iter().map(|event| (event.id.clone(), event.aggregate_id.clone())).collect();
         // Copied only for observers.
         let observed = (!self.observers.is_empty()).then(|| resolutions.clone());
-        let received = self.replica.store().commit(self.replica.receive(None, resolutions)?).await?;
+        let receive = Bound::to_places(read, self.replica.receive(None, resolutions)?);
+        let Some(received) = self.replica.store().commit(receive).await? else {
+            self.clean = false;
+            return Ok(());
+        };
         let stored = Settled::from(&received);
         self.done.head = stored.head.max(self.done.head);
         self.done.copy_seen |= stored.copy_seen;
