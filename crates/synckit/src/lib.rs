@@ -39,7 +39,7 @@ pub use adapters::{Adapters, StoreTarget};
 pub use digest::Digest;
 pub use endpoint::Endpoint;
 pub use environment::{Environment, SystemEnvironment};
-pub use replica::{PeerStatus, Replica, ReplicaBuilder, Status};
+pub use replica::{Replica, ReplicaBuilder, Status};
 pub use report::{Recovery, RefusedBy, RefusedEvent, SyncError, SyncReport};
 pub use resolvers::{FieldMerge, FirstWriteWins, KeepAll, LastWriteWins, ManualReview, RuleResolver, Rules};
 pub use retry::RetryPolicy;
@@ -74,7 +74,7 @@ pub mod stay {
 /// The contract of stores, and more calls for users of a store.
 pub mod store {
     pub use crate::digest::SetHash;
-    pub use crate::replica::Scrubbed;
+    pub use crate::replica::{PeerStatus, Scrubbed};
     pub use synckit_core::{
         BoxPlanner, BoxStore, Cursor, Edit, EventStore, Facts, Former, Held, Identity, LogHead, Mark, Needs,
         Note, NoteQuery, Page, Plan, Planner, Planning, Query, Renewal, Secret, Step, StoredEvent,

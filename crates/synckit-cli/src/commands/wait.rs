@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use synckit::{BoxStore, Error, ErrorKind, EventStore, NodeId, PeerStatus, Position};
+use synckit::{BoxStore, Error, ErrorKind, EventStore, NodeId, Position, store::PeerStatus};
 use tokio::time::{sleep, timeout};
 
 use crate::commands::{Existing, closing, replica};
