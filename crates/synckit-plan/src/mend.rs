@@ -79,15 +79,14 @@ impl Planner for Mend {
 
 /// Returns whether a copy has the stamp that the event has in this log.
 fn is_good(facts: &Facts, copy: &Event) -> bool {
-    let checked = match &copy.dot {
+    let is_known = match &copy.dot {
         Some(dot) => {
-            let known = has_plain_type(copy) && facts.dots.get(dot) == Some(&copy.id);
-            return known && copy.check_stamp().is_ok() && !has_greater_stamp(facts, copy);
+            has_plain_type(copy) && facts.dots.get(dot) == Some(&copy.id) && !has_greater_stamp(facts, copy)
         }
-        None if copy.is_restamp() => Restamp::check(copy),
-        None => Resolution::check(copy),
+        None if copy.is_restamp() => Restamp::check(copy).is_ok(),
+        None => Resolution::check(copy).is_ok(),
     };
-    checked.and_then(|()| copy.check_stamp()).is_ok()
+    is_known && copy.check_stamp().is_ok()
 }
 
 /// Returns whether a restamp in the log gives the event a greater stamp than this copy has.

@@ -31,8 +31,7 @@ impl<S: EventStore> Replica<S> {
     /// Reads the whole log, and notes which rows are damaged: each later sync that pulls asks its peer for their events,
     /// until good copies have replaced the rows. Stops when it has found [`Scrubbed::MAX_DAMAGED`].
     ///
-    /// A sync reads only what is new, so damage to old rows shows when somebody looks, at the latest in a call of this
-    /// function. Once a week is often enough for most.
+    /// A sync reads only what is new, so damage to old rows shows only when somebody reads them, as this call does.
     ///
     /// # Errors
     /// Those of the store. A row that cannot be read is not an error.

@@ -53,9 +53,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.fetch(peer, ids, Filter::new()).await?;
         self.edit(peer, Vec::new(), events.into_iter().map(|note| note.key).collect()).await
     }
-}
 
-impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Fetches the events whose rows in the local log are damaged. Good copies replace the rows. A note stays until then,
     /// as another peer may have the event.
     async fn fetch_damaged(&mut self, peer: &Peer, noted: &[Note]) -> Result<()> {

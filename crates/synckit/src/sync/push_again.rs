@@ -52,10 +52,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 // An event that was given another place is pushed from there.
                 Ok(_) => self.edit(peer, Vec::new(), vec![note.key]).await?,
                 Err(error) => match DamagedRow::of(&error).filter(|row| row.position == position) {
-                    Some(row) => {
-                        let notes = self.hold_back_damaged(peer, row).await?;
-                        self.edit(peer, notes, Vec::new()).await?;
-                    }
+                    // It is noted already, and nobody can have it yet.
+                    Some(row) => drop(self.hold_back_damaged(peer, row).await?),
                     None => return Err(error),
                 },
             }

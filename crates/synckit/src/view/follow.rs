@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use synckit_core::{
-    AggregateId, Error, ErrorKind, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query,
-    Result, StoredEvent,
+    AggregateId, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query, Result, StoredEvent,
 };
 use synckit_plan::{Heads, History, StoreExt};
 
@@ -129,6 +128,11 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         Ok((note.map(<[u8]>::to_vec), at.unwrap_or_default()))
     }
 
+    /// Returns the state under this key, if there is one.
+    pub(super) fn kept(&self, facts: &Facts, key: &str) -> Result<Option<Kept<V::State>>> {
+        facts.note(key).map(|value| Kept::read(key, value)).transpose()
+    }
+
     /// Deletes some of what was kept before.
     async fn clear(&self, step: &mut Step) -> Result<()> {
         let (prefix, after) = (self.keys().prefix.clone(), String::new());
@@ -152,7 +156,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         for aggregate in mended {
             let key = self.keys().state(aggregate.as_str());
             let facts = self.facts(vec![key.clone()]).await?;
-            let kept = facts.note(&key).map(|value| Kept::<V::State>::read(&key, value)).transpose()?;
+            let kept = self.kept(&facts, &key)?;
             self.fold(step, &aggregate, kept.map(|kept| kept.rows).unwrap_or_default()).await?;
         }
         Ok(())
@@ -174,9 +178,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         let keys = touched.keys().map(|aggregate| self.keys().state(aggregate.as_str())).collect();
         let facts = self.facts(keys).await?;
         for (aggregate, events) in touched {
-            let key = self.keys().state(aggregate.as_str());
-            let kept = facts.note(&key).map(|value| Kept::read(&key, value)).transpose()?;
-            let kept: Option<Kept<V::State>> = kept;
+            let kept = self.kept(&facts, &self.keys().state(aggregate.as_str()))?;
             let (upto, rows) = kept.as_ref().map(|kept| (kept.upto, kept.rows.clone())).unwrap_or_default();
             if events.last().is_none_or(|last| last.position <= upto) {
                 continue;
@@ -280,18 +282,10 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         let at = Note::json(self.keys().at.clone(), &at)?;
         let planner = Advance { key: at.key.clone(), was, put: put.chain([at]).collect(), delete };
         let advance = Bound::to_places(vec![read], planner);
-        match self.replica().store().commit(advance).await {
-            Ok(Some(true)) => Ok(()),
-            Ok(_) => {
-                tracing::trace!(view = self.inner.view.name(), "another handle, or another log");
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::TooLarge => {
-                let message = "what a view keeps of the next events is too large for a commit; keep less";
-                Err(Error::too_large(message).with("view", self.inner.view.name()).with_source(error))
-            }
-            Err(error) => Err(error),
+        if self.replica().store().commit(advance).await? != Some(true) {
+            tracing::trace!(view = self.inner.view.name(), "another handle, or another log");
         }
+        Ok(())
     }
 }
 

@@ -82,7 +82,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             self.catch_up(|_, _| {}).await?;
             facts = self.facts(vec![key.clone()]).await?;
         }
-        Ok(facts.note(&key).map(|value| Kept::read(&key, value)).transpose()?.map(|kept| kept.state))
+        Ok(self.kept(&facts, &key)?.map(|kept| kept.state))
     }
 
     /// Returns the states of aggregates in the order of the bytes of their ids: at most `limit` whose ids have the prefix
