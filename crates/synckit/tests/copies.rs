@@ -66,24 +66,24 @@ async fn agree(stores: &[&MemoryStore]) {
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
 }
 
-/// A way to a peer. Right before the first call of a kind, a copy pushes an event to `there`, which then records an effect
-/// of it.
+/// A way to a peer. Right before the first call of a kind, or right after the answer to a hello, a copy pushes an event to
+/// `there`, which then records an effect of it.
 struct Meanwhile {
     peer: Endpoint<MemoryStore>,
-    before: Call,
+    at: Call,
     copy: MemoryStore,
     there: MemoryStore,
     done: AtomicBool,
 }
 
 impl Meanwhile {
-    fn new(peer: &MemoryStore, before: Call, copy: &MemoryStore, there: &MemoryStore) -> Self {
+    fn new(peer: &MemoryStore, at: Call, copy: &MemoryStore, there: &MemoryStore) -> Self {
         let peer = Endpoint::new(peer.clone());
-        Meanwhile { peer, before, copy: copy.clone(), there: there.clone(), done: AtomicBool::new(false) }
+        Meanwhile { peer, at, copy: copy.clone(), there: there.clone(), done: AtomicBool::new(false) }
     }
 
     async fn call(&self, call: Call) -> Result<()> {
-        if call == self.before && !self.done.swap(true, Ordering::Relaxed) {
+        if call == self.at && !self.done.swap(true, Ordering::Relaxed) {
             let event = |kind: &str| NewEvent::new(kind, "x", &1);
             let copy = manager(&self.copy, &self.there);
             copy.replica().record([event("Cause")?]).await?;
@@ -96,7 +96,12 @@ impl Meanwhile {
 }
 
 impl Transport for Meanwhile {
-    forward!(peer: hello, missing, subscribe, traffic, close);
+    forward!(peer: missing, subscribe, traffic, close);
+
+    async fn hello(&self, request: HelloRequest) -> Result<HelloResponse> {
+        let answer = self.peer.hello(request).await?;
+        self.call(Call::Hello).await.map(|()| answer)
+    }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse> {
         self.call(Call::Pull).await?;
@@ -338,6 +343,25 @@ async fn an_effect_of_what_a_copy_of_the_peer_pushes_here_goes_to_the_peer_after
         syncs.sync().await.expect("syncs");
     }
     agree(&[&one, &desk]).await;
+}
+
+/// The same when the two meet for the first time: nothing is on record yet that a push by the copy could change.
+#[tokio::test]
+async fn what_a_copy_of_the_peer_pushes_here_when_they_first_meet_is_not_what_the_peer_holds() {
+    for when in [Call::Hello, Call::Push] {
+        let (one, desk) = (store("phone"), store("desk"));
+        let two = one.copy();
+        manager(&one, &desk).replica().record([note("y"), note("y"), note("y")]).await.expect("recorded");
+        manager(&desk, &one).replica().record((0..4).map(|_| note("z"))).await.expect("recorded");
+        let way = Meanwhile::new(&one, when, &two, &desk);
+        let syncs = SyncManager::builder(desk.clone(), way).with_batch_size(1).build();
+        syncs.push().await.expect("pushes");
+        in_order(&one).await;
+        for _ in 0..2 {
+            syncs.sync().await.expect("syncs");
+        }
+        agree(&[&one, &desk]).await;
+    }
 }
 
 /// Makes a replica with two events a year ahead, and a hub that has them from a copy of it. The hub has no clock to

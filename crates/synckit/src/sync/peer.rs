@@ -1,7 +1,8 @@
 //! What is known of the peer, and how far each side has the other's events.
 
 use synckit_core::{
-    Caller, Cursor, Error, HelloResponse, Identity, Limits, Mark, Note, Placed, Position, Result, StoreId,
+    Caller, Cursor, Error, HelloResponse, Identity, Limits, LogHead, Mark, Note, Placed, Position, Result,
+    StoreId,
 };
 use synckit_plan::notes::{PullNote, PushNote};
 
@@ -25,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) caller: Caller,
     /// The identity of this replica when the sync began.
     pub(crate) identity: Identity,
+    /// Where the local log ended before the hello, if a push by a copy of the peer since then would go unnoticed.
+    pub(crate) unseen_after: Option<LogHead>,
     /// The position up to which the local log was handed out.
     pub(crate) handed: Position,
     /// The stricter limits of both sides.

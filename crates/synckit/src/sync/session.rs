@@ -192,6 +192,7 @@ impl<'a, S: EventStore, T: Transport> Session<'a, S, T> {
     }
 
     async fn exchange(&mut self, peer: &mut Peer) -> Result<()> {
+        self.look_for_copies(peer).await?;
         if peer.identity.suspect && self.pushes() {
             self.free_dots(peer).await?;
         }

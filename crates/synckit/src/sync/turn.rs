@@ -11,11 +11,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
-    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Needs, Note, Plan, Planner, Result, Step, StoreId,
-    Transport,
+    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Needs, Note, Plan, Planner, Query, Result, Step,
+    StoreId, StoredEvent, Transport,
 };
 use synckit_plan::notes;
 
+use crate::damage::read_over;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 
@@ -144,6 +145,26 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Same as [`Session::commit`].
     pub(super) async fn edit(&self, peer: &Peer, put: Vec<Note>, delete: Vec<String>) -> Result<()> {
         self.commit(&peer.turn, Edit { put, delete }).await
+    }
+
+    /// Makes sure that a push by a copy of the peer since the hello does not go unnoticed. From the first commit of the
+    /// first exchange on, it ends the turn; until then, its events are looked for in the log.
+    pub(super) async fn look_for_copies(&self, peer: &mut Peer) -> Result<()> {
+        let Some(LogHead { position: mut after, mut mark, .. }) = peer.unseen_after.take() else {
+            return Ok(());
+        };
+        self.edit(peer, Vec::new(), Vec::new()).await?;
+        loop {
+            let (page, _) = read_over(self.store, Query::after(after)).await?;
+            let from_peer = |stored: &StoredEvent| stored.source == Some(peer.store);
+            if page.from != mark || page.events.iter().any(from_peer) {
+                return Err(self.overtaken());
+            }
+            if !page.more {
+                return Ok(());
+            }
+            (after, mark) = (page.scanned_to, page.upto);
+        }
     }
 
     /// Checks that what was read from the log until now may be pushed.

@@ -53,6 +53,8 @@ struct Said {
     hello: HelloResponse,
     /// What is known of the local log and of the peer, if it is not the expected one.
     facts: Option<Facts>,
+    /// Whether that was read after it said hello.
+    is_late: bool,
 }
 
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
@@ -74,19 +76,20 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Reads what is known of an unexpected peer, and says hello again if anything is. Its log may be replaced in between,
     /// by one of which other places are known.
     async fn introduce(&self, prepared: &Prepared, mut hello: HelloResponse) -> Result<Said> {
-        let (mut asked, mut facts) = (prepared.expected, None);
+        let (mut asked, mut facts, mut is_late) = (prepared.expected, None, false);
         while asked != Some(hello.store) {
             asked = Some(hello.store);
             let stores: Vec<StoreId> = hello.former.iter().copied().chain([hello.store]).collect();
             let about = self.ask_about(&stores).await?;
             let known = places_in(hello.store, &about)?;
             facts = Some(about);
-            if !known.is_empty() {
+            is_late = known.is_empty();
+            if !is_late {
                 let request = HelloRequest { known, ahead: None, ..prepared.request.clone() };
                 hello = self.calls.hello(request).await?;
             }
         }
-        Ok(Said { hello: checked(hello)?, facts })
+        Ok(Said { hello: checked(hello)?, facts, is_late })
     }
 
     /// Takes a fresh id and a fresh name, at most once per reason in a sync. A second time, returns the error.

@@ -16,7 +16,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Combines what both sides know into a peer. `None` if this replica takes a fresh identity instead.
     pub(super) async fn reconcile(&mut self, prepared: Prepared, said: Said) -> Result<Option<Peer>> {
         let Prepared { expected, facts, identity, caller, request, read } = prepared;
-        let Said { hello, facts: other } = said;
+        let Said { hello, facts: other, is_late } = said;
+        let before = facts.head;
         let facts = other.unwrap_or(facts);
         if let Some((why, error)) = self.evidence(&hello, &caller, &identity, &facts).await? {
             return self.renew(&caller, why, error).await.map(|()| None);
@@ -27,6 +28,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         self.conflicts_wait = listed.needs_resolver();
         self.report.conflicts.on_record(listed.count);
         let mut peer = self.peer(&hello, caller, identity, &facts)?;
+        peer.unseen_after = (is_late || peer.turn.wrote().is_none()).then_some(before);
         self.report.pulled_to = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
         self.report.pushed_to = peer.push.position;
         let left = self.handed_over(&mut peer, hello.ahead, request.ahead, read);
@@ -134,6 +136,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             all_held: hello.all_held,
             rights: hello.rights.clone(),
             caller,
+            unseen_after: None,
             handed: notes::handed(facts)?,
             identity,
             limits: self.limits.min(hello.limits),
