@@ -6,11 +6,11 @@
 //!
 //! It includes everything that people do: the same backup is restored again and again, hubs that author are restored,
 //! copies of one store are in use at the same time, some syncs have filters or go one way, and clocks show 1970 or
-//! 2099. Several syncs of one replica, and of others, run at the same moment, call by call. What any store still holds
-//! when everything heals must be everywhere in the end.
+//! 2099. Several syncs of one replica, and of others, run at the same moment, call by call. Servers and programs go on from
+//! sync to sync, and are started again. What any store still holds when everything heals must be everywhere in the end.
 //!
 //! - `world.rs`: the replicas, and the steps of a run; `topology.rs`: who syncs with whom
-//! - `syncing.rs`: one sync; `together.rs`: several at the same moment
+//! - `syncing.rs`: one sync; `together.rs`: several at the same moment; `processes.rs`: what goes on in between
 //! - `replica.rs`: wrong clocks, copies, and restored copies
 //! - `healing.rs`: everything heals, and what must hold then
 //! - `environment.rs`: skewed clocks and seeded randomness
@@ -18,6 +18,7 @@
 
 mod environment;
 mod healing;
+mod processes;
 mod replica;
 mod resolvers;
 mod syncing;

@@ -7,6 +7,7 @@ use synckit_core::{NodeId, StoreId};
 use synckit_memory::MemoryStore;
 
 use crate::Rng;
+use crate::sim::processes::Server;
 use crate::sim::world::World;
 
 const HOUR: i64 = 3_600_000;
@@ -25,6 +26,7 @@ pub(super) struct Replica {
     /// Older copies of the store, which can be restored again and again.
     copies: Vec<MemoryStore>,
     pub(super) skew: Arc<AtomicI64>,
+    pub(super) server: Server,
 }
 
 impl Replica {
@@ -36,7 +38,7 @@ impl Replica {
         let store = MemoryStore::with_id(node.clone(), StoreId::from_bytes(id)).expect("a short name");
         let skew = rng.below(2 * HOUR as usize) as i64 - HOUR;
         let skew = Arc::new(AtomicI64::new(skew));
-        Replica { name: node.to_string(), node, store, copies: Vec::new(), skew }
+        Replica { name: node.to_string(), node, store, copies: Vec::new(), skew, server: Server::default() }
     }
 }
 
@@ -74,6 +76,7 @@ impl World {
 
     pub(super) fn restore_one(&mut self, at: usize) {
         if let Some(copy) = self.older_copy(at) {
+            self.stop_all(at);
             self.replicas[at].store = copy;
         }
     }
@@ -109,7 +112,14 @@ impl World {
         let store = self.replicas[at].store.copy();
         self.trace.push(format!("{name} is a copy of {} in use", self.replicas[at].name));
         let skew = Arc::new(AtomicI64::new(self.replicas[at].skew.load(Ordering::Relaxed)));
-        self.replicas.push(Replica { name, node, store, copies: Vec::new(), skew });
+        self.replicas.push(Replica {
+            name,
+            node,
+            store,
+            copies: Vec::new(),
+            skew,
+            server: Server::default(),
+        });
         let same = |end: usize| if end == at { new } else { end };
         let links: Vec<_> = self.links.iter().filter(|(from, to)| *from == at || *to == at).collect();
         let mut links: Vec<_> = links.into_iter().map(|(from, to)| (same(*from), same(*to))).collect();

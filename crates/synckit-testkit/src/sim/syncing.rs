@@ -8,13 +8,14 @@ use synckit_memory::MemoryStore;
 
 use crate::check::{self, Checked};
 use crate::sim::environment::SimEnvironment;
+use crate::sim::processes::Server;
 use crate::sim::replica::Replica;
 use crate::sim::resolvers::SimResolver;
 use crate::sim::world::World;
 use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport};
 
 pub(super) type Store = FaultyStore<MemoryStore>;
-pub(super) type Manager = SyncManager<Store, FaultyTransport<Endpoint<Store>>>;
+pub(super) type Manager = SyncManager<Store, FaultyTransport<Server>>;
 
 /// The calling and the serving side.
 pub(super) type Link = (usize, usize);
@@ -30,11 +31,9 @@ pub(super) struct Crash {
 }
 
 impl Crash {
-    /// Creates the plan of the store that crashes.
-    fn plan(self) -> FaultPlan {
-        let plan = FaultPlan::new();
+    /// Adds it to the plan of the store that crashes.
+    fn add(self, plan: &FaultPlan) {
         plan.nth_of_all(self.call, if self.after { Fault::CrashAfter } else { Fault::Crash });
-        plan
     }
 }
 
@@ -52,6 +51,11 @@ impl How {
     pub(super) fn whole() -> Self {
         How { crash: None, loss: 0, direction: Direction::Both, filter: Filter::new() }
     }
+
+    /// Returns whether a manager for the one serves for the other.
+    pub(super) fn is_like(&self, other: &How) -> bool {
+        (self.direction, &self.filter) == (other.direction, &other.filter)
+    }
 }
 
 impl World {
@@ -65,7 +69,10 @@ impl World {
             call: 1 + self.rng.below(25) as u64,
             after: self.rng.chance(50),
         });
-        let how = How { crash, ..self.any_how() };
+        let mut how = How { crash, ..self.any_how() };
+        if let Some(How { direction, filter, .. }) = self.running(link) {
+            (how.direction, how.filter) = (direction, filter);
+        }
         self.sync(link, how).await
     }
 
@@ -92,23 +99,20 @@ impl World {
     pub(super) async fn sync(&mut self, link: Link, how: How) -> Checked {
         let (from, to) = link;
         let before = [self.values(from).await?, self.values(to).await?];
-        let plan = |client| match how.crash {
-            Some(crash) if crash.client == client => crash.plan(),
-            _ => FaultPlan::new(),
-        };
-        let own = FaultyStore::new(self.replicas[from].store.clone(), plan(true));
-        let served = FaultyStore::new(self.replicas[to].store.clone(), plan(false));
-        let network = self.network(how.loss);
-        let manager = self.manager(
-            self.replica(from, own),
-            FaultyTransport::new(self.endpoint(to, served), network),
-            &how,
-        );
-        let result = manager.sync().await;
-        let crashed = [manager.replica().store(), manager.transport().inner().store()]
-            .map(|store| store.plan().is_crashed());
-        drop(manager);
+        let server = self.serve(to);
+        let program = self.program(link, &how);
+        let stores = [program.store().plan().clone(), server.plan()];
+        stores.iter().chain([program.network()]).for_each(FaultPlan::heal);
+        if let Some(crash) = how.crash {
+            crash.add(&stores[usize::from(!crash.client)]);
+        }
+        lossy(program.network().clone(), how.loss);
+        let result = program.manager.sync().await;
+        let crashed = stores.each_ref().map(FaultPlan::is_crashed);
         self.summary.crashes += crashed.iter().filter(|crashed| **crashed).count();
+        if !crashed[0] {
+            self.programs.insert(link, program);
+        }
         self.tell(link, &how, &result)?;
         if let Err(error) = &result
             && how.crash.is_none()
@@ -196,9 +200,7 @@ impl World {
 
     /// Creates the plan of a network that loses, repeats and delays messages with this chance.
     pub(super) fn network(&mut self, loss: usize) -> FaultPlan {
-        [Fault::LOSE_REQUEST, Fault::LOSE_ANSWER, Fault::Duplicate, Fault::Replay(1), Fault::Late(1)]
-            .into_iter()
-            .fold(FaultPlan::seeded(self.rng.next()), |plan, fault| plan.with_chance(loss, fault))
+        lossy(FaultPlan::seeded(self.rng.next()), loss)
     }
 
     pub(super) fn replica(&self, at: usize, store: Store) -> synckit::Replica<Store> {
@@ -220,7 +222,7 @@ impl World {
     pub(super) fn manager(
         &mut self,
         replica: synckit::Replica<Store>,
-        transport: FaultyTransport<Endpoint<Store>>,
+        transport: FaultyTransport<Server>,
         how: &How,
     ) -> Manager {
         SyncManager::builder(replica, transport)
@@ -238,4 +240,11 @@ impl World {
             rng: self.shared.clone(),
         }
     }
+}
+
+/// Makes a network lose, repeat and delay messages with this chance.
+fn lossy(plan: FaultPlan, loss: usize) -> FaultPlan {
+    [Fault::LOSE_REQUEST, Fault::LOSE_ANSWER, Fault::Duplicate, Fault::Replay(1), Fault::Late(1)]
+        .into_iter()
+        .fold(plan, |plan, fault| plan.with_chance(loss, fault))
 }

@@ -12,6 +12,7 @@ use synckit_core::ErrorKind;
 use tokio::task::JoinHandle;
 
 use crate::check::{self, Checked};
+use crate::sim::processes::Server;
 use crate::sim::syncing::{How, Link};
 use crate::sim::world::World;
 use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport, Turns};
@@ -104,6 +105,7 @@ impl World {
 
     fn start(&mut self, links: &[Link], taking: &Taking) -> Vec<Running> {
         let mut replicas: BTreeMap<usize, synckit::Replica<_>> = BTreeMap::new();
+        let mut servers = BTreeMap::new();
         let store = |world: &World, at: usize| {
             FaultyStore::new(world.replicas[at].store.clone(), taking.plans[&at].clone())
         };
@@ -112,13 +114,18 @@ impl World {
             let how = self.any_how();
             let other_process = self.rng.chance(25);
             let replica = || self.replica(*from, store(self, *from));
-            // Some syncs are those of another process that uses the same store.
+            // Some syncs are those of other processes that use the same stores.
             let replica = match other_process {
                 true => replica(),
                 false => replicas.entry(*from).or_insert_with(replica).clone(),
             };
             let network = self.network(how.loss).with_turns(taking.turns.clone());
-            let transport = FaultyTransport::new(self.endpoint(*to, store(self, *to)), network);
+            let server = || Server::of(self.endpoint(*to, store(self, *to)));
+            let server = match other_process {
+                true => server(),
+                false => servers.entry(*to).or_insert_with(server).clone(),
+            };
+            let transport = FaultyTransport::new(server, network);
             let manager = self.manager(replica, transport, &how);
             let task = tokio::spawn(async move { manager.sync().await });
             running.push(Running { link: (*from, *to), how, task });

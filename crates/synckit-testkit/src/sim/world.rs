@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use synckit_core::{EventId, Filter, NewEvent};
 
 use super::Summary;
+use super::processes::Program;
 use super::replica::Replica;
 use super::resolvers::Strategy;
 use super::syncing::Link;
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) replicas: Vec<Replica>,
     pub(super) links: Vec<Link>,
     pub(super) cut: BTreeSet<Link>,
+    /// The programs that go on from sync to sync.
+    pub(super) programs: BTreeMap<Link, Program>,
     /// The filters that some syncs use; the others sync everything.
     pub(super) filters: Vec<Filter>,
     /// Whether the filter separates events of one aggregate.
@@ -62,6 +65,7 @@ impl World {
             replicas,
             links: topology.links(count),
             cut: BTreeSet::new(),
+            programs: BTreeMap::new(),
             splits: splits && !filters.is_empty(),
             left_out: BTreeSet::new(),
             apart: BTreeSet::new(),
