@@ -94,10 +94,9 @@ impl<S: Snapshot> Change<'_, S> {
     }
 
     fn take(&mut self, tree: Tree, key: Vec<u8>, position: Position, taken: &str) -> Result<()> {
-        if self.0.get(tree, &key)?.is_some() {
-            return Err(Error::corrupt(taken).with("position", position));
+        match self.0.take(tree, key, position.to_be_bytes().to_vec())? {
+            true => Ok(()),
+            false => Err(Error::corrupt(taken).with("position", position)),
         }
-        self.0.batch.put(tree, key, position.to_be_bytes().to_vec());
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What a key-value engine gives, so that a store can be put on it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use synckit_core::Result;
@@ -175,6 +176,10 @@ impl Batch {
 
     pub(crate) fn put(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) {
         self.0[tree as usize].insert(key, Some(value));
+    }
+
+    pub(crate) fn entry(&mut self, tree: Tree, key: Vec<u8>) -> Entry<'_, Vec<u8>, Option<Vec<u8>>> {
+        self.0[tree as usize].entry(key)
     }
 
     pub(crate) fn delete(&mut self, tree: Tree, key: Vec<u8>) {

@@ -1,6 +1,7 @@
 //! A snapshot with what is about to be written on top of it.
 
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::iter::Peekable;
 use std::ops::Range;
 
@@ -17,6 +18,21 @@ pub(crate) struct Overlay<'s, S> {
 impl<'s, S: Snapshot> Overlay<'s, S> {
     pub(crate) fn on(below: &'s S) -> Self {
         Overlay { below, batch: Batch::default() }
+    }
+
+    /// Puts a key that is free. Returns whether it was.
+    pub(crate) fn take(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Result<bool> {
+        match self.batch.entry(tree, key) {
+            Entry::Vacant(above) if self.below.get(tree, above.key())?.is_none() => {
+                above.insert(Some(value));
+                Ok(true)
+            }
+            Entry::Occupied(mut above) if above.get().is_none() => {
+                above.insert(Some(value));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 }
 
