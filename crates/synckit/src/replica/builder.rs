@@ -12,14 +12,14 @@ use crate::observe::{Observer, Observers};
 use crate::replica::settle::Resolving;
 use crate::replica::{Inner, Replica};
 use crate::resolvers::LastWriteWins;
-use crate::upcast::Upcasters;
+use crate::upcast::{Reading, Upcasters};
 
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) environment: Arc<dyn Environment>,
     pub(super) resolving: Resolving,
     pub(crate) observers: Observers,
-    pub(crate) upcasters: Upcasters,
+    pub(crate) upcasters: Arc<Upcasters>,
 }
 
 impl fmt::Debug for Settings {
@@ -45,7 +45,7 @@ impl<S: EventStore> ReplicaBuilder<S> {
             environment: Arc::new(SystemEnvironment),
             resolving: Resolving::new(Arc::new(LastWriteWins)),
             observers: Observers::default(),
-            upcasters: Upcasters::default(),
+            upcasters: Arc::default(),
         };
         ReplicaBuilder { store, settings }
     }
@@ -81,12 +81,17 @@ impl<S: EventStore> ReplicaBuilder<S> {
         self
     }
 
-    /// Adds a step that reads data of an event type in one version as data in the next. [Views](crate::view) get events
-    /// of older programs in the latest version, as if this program had written them. The log stays as it is.
+    /// Adds a step that reads data of an event type in one version as data in the next. [Views](crate::view),
+    /// [`history`](Replica::history), [`current`](Replica::current), conflicts and resolvers get events of older programs
+    /// in the latest version, as if this program had written them. The log stays as it is, and so does what is sent to
+    /// peers.
     ///
     /// The version is the number under `schema` in the metadata of an event; without it, the version is 1. What this
-    /// replica records says its version by itself: that to which the last step of its type leads. An event in a later
-    /// version goes to [`View::apply_unknown`](crate::view::View::apply_unknown).
+    /// replica records or merges into says its version by itself: that to which the last step of its type leads. An event
+    /// in a later version goes to [`View::apply_unknown`](crate::view::View::apply_unknown); others get it as it is. What
+    /// a resolver merges from such an event is left for a person or a newer program.
+    ///
+    /// A step must be a pure function of the data.
     ///
     /// ```
     /// use synckit::{Data, NodeId, Replica};
@@ -113,13 +118,16 @@ impl<S: EventStore> ReplicaBuilder<S> {
         from: u32,
         upcast: impl Fn(Data) -> Result<Data> + Send + Sync + 'static,
     ) -> Result<Self> {
-        self.settings.upcasters.add(EventType::new(event_type)?, from, Arc::new(upcast));
+        let upcasters = Arc::make_mut(&mut self.settings.upcasters);
+        upcasters.add(EventType::new(event_type)?, from, Arc::new(upcast));
         Ok(self)
     }
 
     /// Builds the replica.
     pub fn build(self) -> Replica<S> {
-        let ReplicaBuilder { store, settings } = self;
+        let ReplicaBuilder { store, mut settings } = self;
+        let (resolver, upcasters) = (settings.resolving.resolver, settings.upcasters.clone());
+        settings.resolving.resolver = Arc::new(Reading { resolver, upcasters });
         let (author, settling, instance, peers) = Default::default();
         Replica { inner: Arc::new(Inner { store, settings, author, settling, instance, peers }) }
     }

@@ -49,7 +49,9 @@ impl<S: EventStore> Replica<S> {
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn conflict(&self, aggregate: &AggregateId) -> Result<Option<Conflict>> {
         let events = self.store().events_of(aggregate).await?;
-        blocking(move || Conflict::in_history(events)).await
+        let upcasters = self.settings().upcasters.clone();
+        blocking(move || Ok(Conflict::in_history(events)?.map(|conflict| upcasters.conflict(&conflict))))
+            .await
     }
 
     /// Returns the conflict that this resolution settled, so that it can be [settled](Replica::settle) differently. The
@@ -71,8 +73,11 @@ impl<S: EventStore> Replica<S> {
         let Some(top) = top.filter(|event| heads.contains(&event.id)).cloned() else {
             return Err(absent("no such resolution is at the top of the aggregate; record an event instead"));
         };
-        let conflict = blocking(move || Conflict::decided_by(&top, &events)).await?;
-        conflict.ok_or_else(|| absent("what it settled is not held here"))
+        let upcasters = self.settings().upcasters.clone();
+        let conflict = blocking(move || {
+            Ok(Conflict::decided_by(&top, &events)?.map(|conflict| upcasters.conflict(&conflict)))
+        });
+        conflict.await?.ok_or_else(|| absent("what it settled is not held here"))
     }
 
     /// Settles a conflict by a person's decision, whatever resolvers decided. This can be done on any replica; if
@@ -87,6 +92,7 @@ impl<S: EventStore> Replica<S> {
     /// because a backup was restored; and those of the store. Nothing has changed
     /// then.
     pub async fn settle(&self, conflict: &Conflict, decision: impl Into<Ruling>, by: &str) -> Result<Event> {
+        let decision = self.settings().upcasters.label_merge(decision.into())?;
         let resolution = conflict.override_with(decision, by)?;
         let resolution = resolution.ok_or_else(|| {
             Error::invalid(
@@ -124,13 +130,15 @@ impl<S: EventStore> Replica<S> {
         Ok(Heads::decode(&note.value)?.iter().map(|head| head.id.clone()).collect())
     }
 
-    /// Returns the history of an aggregate in canonical order, each event with its standing.
+    /// Returns the history of an aggregate in canonical order, each event with its standing. Events of older programs are
+    /// [in the form of this one](crate::ReplicaBuilder::with_upcaster).
     ///
     /// # Errors
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn history(&self, aggregate: &AggregateId) -> Result<History> {
         let events = self.store().events_of(aggregate).await?;
-        blocking(move || History::of(events)).await
+        let upcasters = self.settings().upcasters.clone();
+        blocking(move || History::of(events.into_iter().map(|event| upcasters.shown(event)).collect())).await
     }
 
     /// Returns what is true of an aggregate now: one event, several side by side, or the sides of a conflict.
@@ -151,7 +159,8 @@ impl<S: EventStore> Replica<S> {
     /// Those of the store, `Corrupt` when a resolution cannot be read.
     pub async fn current(&self, aggregate: &AggregateId) -> Result<Current> {
         let events = self.store().events_of(aggregate).await?;
-        blocking(move || Current::of(events)).await
+        let upcasters = self.settings().upcasters.clone();
+        blocking(move || Ok(upcasters.current(Current::of(events)?))).await
     }
 
     /// Returns the aggregates of which there are events, in the order of their bytes: at most `limit` whose ids begin with

@@ -205,7 +205,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             if !fits {
                 return None;
             }
-            apply(&*self.inner.view, self.upcasters(), &mut kept.state, event);
+            apply(&*self.inner.view, &self.replica().settings().upcasters, &mut kept.state, event);
             (kept.top, kept.upto) = (Some(Top::of(event)), *position);
         }
         Some(kept)
@@ -214,7 +214,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// Folds an aggregate from its history. `rows` are the keys of the rows that it had before.
     async fn fold(&self, step: &mut Step, aggregate: &AggregateId, rows: Vec<String>) -> Result<()> {
         let (events, upto) = self.events_of(step, aggregate).await?;
-        let (view, upcasters) = (self.inner.view.clone(), self.upcasters().clone());
+        let (view, upcasters) = (self.inner.view.clone(), self.replica().settings().upcasters.clone());
         let kept = blocking(move || {
             let history = History::of(events)?;
             let (mut heads, mut state) = (Heads::default(), V::State::default());
@@ -294,7 +294,7 @@ fn apply<V: View>(view: &V, upcasters: &Upcasters, state: &mut V::State, event: 
     match upcasters.read(event) {
         Ok(event) => view.apply(state, &event),
         Err(error) => {
-            tracing::debug!(view = view.name(), %error, "an event cannot be read by this program");
+            tracing::debug!(view = view.name(), event = %event.id, %error, "an event cannot be read by this program");
             view.apply_unknown(state, event);
         }
     }

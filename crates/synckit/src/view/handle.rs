@@ -8,7 +8,6 @@ use synckit_plan::StoreExt;
 use tokio::sync::Mutex;
 
 use crate::replica::Replica;
-use crate::upcast::Upcasters;
 use crate::view::kept::{Kept, Keys};
 use crate::view::{Changes, Row, View};
 
@@ -60,10 +59,6 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// Returns the replica.
     pub fn replica(&self) -> &Replica<S> {
         &self.inner.replica
-    }
-
-    pub(super) fn upcasters(&self) -> &Upcasters {
-        &self.replica().settings().upcasters
     }
 
     pub(super) fn keys(&self) -> &Keys {
