@@ -72,6 +72,8 @@ impl Upcasters {
     /// from there; `Corrupt` for a resolution that cannot be read; those of a step.
     pub(crate) fn read<'e>(&self, event: &'e Event) -> Result<Cow<'e, Event>> {
         let read = match event.event_type.as_str() {
+            // Without steps, there is nothing to change.
+            RESOLUTION_TYPE if self.0.is_empty() => None,
             RESOLUTION_TYPE => self.of_merge(event)?.map(|data| (data, event.metadata.clone())),
             _ => self.latest_form(&event.event_type, &event.data, &event.metadata)?,
         };
