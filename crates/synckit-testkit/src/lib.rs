@@ -15,6 +15,7 @@
 //! - [`flips`]: files in which a bit flipped
 //! - [`plans`]: planners, plans and the contents of a store, for tests of a store
 //! - [`Spans`]: the spans that code makes
+//! - [`views`]: a view that is kept, compared with what the log says
 //! - [`Rng`]: seeded random numbers
 
 mod case;
@@ -38,6 +39,7 @@ pub mod sim;
 mod spans;
 pub mod store_suite;
 pub mod transport_suite;
+pub mod views;
 mod wire;
 
 pub use case::{CaseResult, Failure, run};

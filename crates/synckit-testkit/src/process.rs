@@ -3,7 +3,7 @@
 //! There the case finds the address of the namespace in its environment, does its half, and reports its progress on
 //! standard output.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tokio::sync::mpsc;
@@ -25,6 +25,11 @@ pub(crate) fn say(word: &str) -> bool {
     writeln!(out, "\n{MARK}{word}").and_then(|()| out.flush()).is_ok()
 }
 
+/// Waits in the second process until it is killed, or the first is gone.
+pub(crate) fn wait() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
 /// Ends the second process when its half is done, whatever the test would do next.
 pub(crate) fn done() -> ! {
     std::process::exit(0)
@@ -41,7 +46,7 @@ impl Second {
     pub(crate) fn start(test: &str, address: &str) -> std::io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([test, "--exact", "--nocapture"]).env(VARIABLE, address);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let out = child.stdout.take().ok_or_else(|| std::io::Error::other("the output is not piped"))?;
         let (say, words) = mpsc::unbounded_channel();
         std::thread::spawn(move || {

@@ -250,6 +250,8 @@ mutants! {
     commits_the_checkpoint_last:
         CommitsTheCheckpointLast is caught by a_killed_process_leaves_what_it_acknowledged;
     loses_commits: LosesCommits is caught by a_killed_process_leaves_what_it_acknowledged;
+    answers_before_a_view_is_durable:
+        AnswersBeforeItIsDurable is caught by a_killed_build_of_a_view_goes_on;
     writes_alone: WritesAlone is caught by two_processes_write_one_log;
     loses_commits_of_two: LosesCommits is caught by two_processes_write_one_log;
 }

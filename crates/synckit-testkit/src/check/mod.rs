@@ -3,7 +3,6 @@
 //! `model.rs` is the reference model of which events stand.
 
 mod model;
-pub(crate) mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +13,8 @@ use synckit_plan::{
     notes::{self, Latest, PullNote},
 };
 
+use crate::views::{self, Trail};
+
 /// The result of a check; the error is the broken promise in words.
 pub(crate) type Checked<T = ()> = Result<T, String>;
 
@@ -22,6 +23,15 @@ pub(crate) type Created = BTreeMap<EventId, [u8; 32]>;
 
 fn failed(error: impl std::fmt::Display) -> String {
     format!("a healthy store answered with an error: {error}")
+}
+
+/// Checks that a view that is kept shows the events that stand.
+pub(crate) async fn shown<S: EventStore>(name: &str, replica: &synckit::Replica<S>) -> Checked {
+    let view = replica.with_view(Trail { version: 1 }).map_err(failed)?;
+    match views::difference(&view).await.map_err(failed)? {
+        None => Ok(()),
+        Some(difference) => Err(format!("at {name}, {difference}")),
+    }
 }
 
 /// Returns the whole log of a store.

@@ -14,6 +14,7 @@
 //! - `drops`: futures that are dropped at each of their awaits
 //! - `renumber`: authoring again after a restore from an older copy
 //! - `reopen`: what is still there after closing, and after a crash of the process
+//! - `views`: a view that the engine keeps in the store
 //! - `process`: a second process that writes, and one that is killed
 
 use synckit_core::{
@@ -42,6 +43,7 @@ pub mod renew;
 pub mod renumber;
 pub mod reopen;
 pub mod restamp;
+pub mod views;
 
 /// Makes a test of every case of the store suite, once directly and once through [`BoxStore`].
 ///
@@ -158,8 +160,10 @@ macro_rules! store_conformance {
             3 reopen: cursors_stay_known;
             3 reopen: what_was_renumbered_survives_closing;
             1 reopen: two_handles_write_one_log;
+            2 views: a_view_shows_what_stands;
             1 process: two_processes_write_one_log;
             3 process: a_killed_process_leaves_what_it_acknowledged;
+            3 process: a_killed_build_of_a_view_goes_on;
         }
     };
 }
@@ -323,6 +327,7 @@ mod tests {
             ("renew", include_str!("renew.rs")),
             ("reopen", include_str!("reopen.rs")),
             ("restamp", include_str!("restamp.rs")),
+            ("views", include_str!("views.rs")),
         ];
         for (file, text) in files {
             for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {

@@ -1,8 +1,9 @@
-//! A second process that writes to the same log, and one that is killed while it commits.
+//! A second process that writes to the same log, and one that is killed while it commits or builds a view.
 
 use std::collections::BTreeSet;
 
-use synckit_core::{Event, EventStore, Note, Result, StoredEvent};
+use synckit::Replica;
+use synckit_core::{Event, EventId, EventStore, Note, Result, StoredEvent};
 
 use super::commit::check_own;
 use super::{ids, log_of, open, receive, receiving, record, text};
@@ -10,10 +11,13 @@ use crate::case::{CaseResult, skip, test};
 use crate::fixture::StoreFixture;
 use crate::process::{self, Second};
 use crate::samples::{Author, new_event, node};
+use crate::views::{Trail, difference};
 
 const ALONE: &str = "the fixture has no address by which another process finds the log";
 /// The number of commits of two events that each process makes.
 const COMMITS: usize = 25;
+/// The number of events that a view is built from.
+const EVENTS: usize = 20_000;
 
 /// Two processes write to one log at once: one order, distinct dots, and the events of each in its order.
 pub async fn two_processes_write_one_log<F: StoreFixture>(fixture: &F) -> CaseResult {
@@ -130,4 +134,70 @@ async fn check(store: &impl EventStore, acknowledged: usize) -> Result<()> {
     let again = receive(store, 2, &all).await?;
     assert_eq!((again.accepted, again.duplicates), (0, all.len()));
     Ok(())
+}
+
+/// A process is killed while it builds a new version of a view. Those that follow go on from there, and where a log can be
+/// opened twice, the old version is read and kept meanwhile.
+pub async fn a_killed_build_of_a_view_goes_on<F: StoreFixture>(fixture: &F) -> CaseResult {
+    if let Some(address) = process::address() {
+        build(fixture.open_at(&address, &node("n")).await?).await?;
+        process::done();
+    }
+    if !fixture.survives_reopen() {
+        return skip("a_killed_build_of_a_view_goes_on", "this log does not outlive its store");
+    }
+    let Some(address) = fixture.address() else {
+        return skip("a_killed_build_of_a_view_goes_on", ALONE);
+    };
+    let replica = Replica::new(open(fixture).await?);
+    for batch in 0..EVENTS / 1_000 {
+        let new = (0..1_000).map(|at| new_event(&format!("x{}", at % 50), &format!("{batch}-{at}")));
+        record(replica.store(), new.collect()).await?;
+    }
+    let old = replica.with_view(Trail { version: 1 })?;
+    let aggregate = "x7".parse()?;
+    assert_eq!(old.get(&aggregate).await?.map(|events| events.len()), Some(EVENTS / 50));
+    if !fixture.opens_twice() {
+        replica.store().close().await?;
+    }
+    let start = || Second::start(test(), &address).expect("the test can be started again");
+    let mut second = start();
+    assert_eq!(reached(&mut second).await, Some(0), "it begins with the log");
+    let middle = reached(&mut second).await.filter(|reached| *reached > 0).expect("it stops in the middle");
+    if fixture.opens_twice() {
+        record(replica.store(), vec![new_event("x7", "meanwhile")]).await?;
+        let shown = old.get(&aggregate).await?.expect("there are events");
+        assert_eq!(shown.last().map(EventId::as_str), Some("meanwhile"));
+        assert_eq!(shown.len(), EVENTS / 50 + 1);
+        replica.store().close().await?;
+    }
+    second.kill().expect("the second process can be killed");
+    let mut third = start();
+    assert_eq!(reached(&mut third).await, Some(middle), "it goes on from where the second was killed");
+    third.kill().expect("the third process can be killed");
+    let mut fourth = start();
+    assert!(reached(&mut fourth).await >= Some(middle), "what was built stays");
+    assert!(fourth.end().await.is_ok_and(|status| status.success()), "the fourth process failed");
+    let replica = Replica::new(open(fixture).await?);
+    for version in [1, 2] {
+        assert_eq!(difference(&replica.with_view(Trail { version })?).await?, None, "version {version}");
+    }
+    Ok(())
+}
+
+/// Builds a version of a view, and says which positions it has reached. One that has begun from the start waits in the
+/// middle until it is killed.
+async fn build(store: impl EventStore) -> Result<()> {
+    let (view, mut first) = (Replica::new(store).with_view(Trail { version: 2 })?, None);
+    view.catch_up(|reached, of| {
+        process::say(&reached.to_string());
+        if *first.get_or_insert(reached) == 0 && (1..of).contains(&reached) {
+            process::wait();
+        }
+    })
+    .await
+}
+
+async fn reached(second: &mut Second) -> Option<u64> {
+    second.word().await.map(|word| word.parse().expect("it says numbers"))
 }

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use store::{Kept, Mutation};
 use synckit_testkit::store_suite::{
     adopt, commit, conflicts, drops, log, marks, notes, read, receive, record, renew, renumber, reopen,
-    restamp,
+    restamp, views,
 };
 use synckit_testkit::{CaseResult, run};
 
@@ -52,6 +52,7 @@ macro_rules! mutants {
 mutants! {
     forgets_notes_planner:
         KeepsTheLastFacts is caught by commit::any_planner_asks_in_rounds_and_gets_its_own_outcome;
+    loses_deletes_views: LosesDeletes is caught by views::a_view_shows_what_stands;
     never_wakes: NeverWakes is caught by commit::growth_wakes_whoever_waits;
     wakes_for_nothing: WakesForNothing is caught by commit::nobody_is_woken_before_the_log_grows;
     forgets_counters_adopt:

@@ -1,9 +1,11 @@
 //! P3 over random histories: whatever the order, repetition and grouping of deliveries, and whoever decides what, all
-//! replicas reach the same view in a bounded number of rounds, with no more resolutions than conflicts were found.
+//! replicas reach the same view in a bounded number of rounds, with no more resolutions than conflicts were found. A view
+//! that is kept in a store shows the events that stand after every commit.
 //!
 //! A failure is minimised, and is replayed from then on: see `proptest-regressions`.
 
 mod replica;
+mod views;
 
 use std::cell::Cell;
 
@@ -211,6 +213,11 @@ fn run(who: Who, replicas: usize, aggregates: usize, steps: &[Step]) {
         assert_eq!(view, &views[0], "{} sees another view", replica.node);
         assert_eq!(replica.in_conflict(), [], "nothing is left in conflict");
     }
+    let choices = steps.iter().fold(steps.len() as u64, |choices, step| match step {
+        Step::Deliver { keep, .. } => choices.rotate_left(5) ^ keep,
+        _ => choices.rotate_left(3),
+    });
+    views::show_what_stands(&world[choices as usize % replicas].log, choices);
     let (found, derived) = world
         .iter()
         .fold((0, 0), |(found, derived), replica| (found + replica.found, derived + replica.derived));

@@ -188,6 +188,6 @@ impl Replica {
 }
 
 /// Returns fixed bytes: no mark or fresh name matters here, because no log is ever copied.
-fn entropy() -> Entropy {
+pub(crate) fn entropy() -> Entropy {
     Entropy::from_bytes([5; 32])
 }
