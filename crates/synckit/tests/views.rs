@@ -1,14 +1,15 @@
 //! Views: what an application shows, kept in the store.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 use synckit::conflict::Answer;
 use synckit::view::{Changed, Row, View, ViewHandle};
 use synckit::{
-    AggregateId, Data, Endpoint, ErrorKind, Event, EventStore, ManualReview, NewEvent, NodeId, Replica,
-    SyncManager,
+    AggregateId, Data, Endpoint, ErrorKind, Event, EventStore, KeepAll, ManualReview, NewEvent, NodeId,
+    Replica, SyncManager,
 };
 use synckit_memory::MemoryStore;
 use synckit_sqlite::SqliteStore;
@@ -375,6 +376,70 @@ async fn events_of_older_and_newer_programs_are_read_as_far_as_possible() {
     assert_eq!(shown(&second).await, (text(&["a", "b", "d"]), 1));
     assert_eq!(shown(&third).await, (text(&["a", "b", "c", "d"]), 0));
     assert_eq!(second.digest().await.expect("reads"), third.digest().await.expect("reads"));
+}
+
+/// Counts how often it is called.
+struct Counting(Arc<AtomicUsize>);
+
+impl View for Counting {
+    type State = Vec<String>;
+
+    fn name(&self) -> &str {
+        "counting"
+    }
+
+    fn apply(&self, texts: &mut Vec<String>, event: &Event) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        texts.push(event.data.parse().expect("a text"));
+    }
+}
+
+/// Edits that meet again and again in a long aggregate cost what is since they last met. One from before is found.
+#[tokio::test]
+async fn a_past_that_changes_near_its_end_is_folded_from_there() {
+    let hub = memory("hub");
+    let [ann, ben, old] = ["ann", "ben", "old"].map(|name| {
+        let replica = Replica::builder(memory(name)).with_resolver(KeepAll).build();
+        SyncManager::new(replica, Endpoint::new(hub.clone()))
+    });
+    let counted = Arc::new(AtomicUsize::new(0));
+    let view = ann.replica().with_view(Counting(counted.clone())).expect("a good name");
+    let shown = async || {
+        let before = counted.load(Ordering::Relaxed);
+        let shown = view.get(&task("t")).await.expect("reads").expect("a state");
+        let history = ann.replica().history(&task("t")).await.expect("reads");
+        let stands: Vec<String> = history.live().map(|event| event.data.parse().expect("a text")).collect();
+        assert_eq!(shown, stands);
+        counted.load(Ordering::Relaxed) - before
+    };
+    ann.replica().record([edited("t", "first")]).await.expect("records");
+    ann.sync().await.expect("syncs");
+    old.sync().await.expect("syncs");
+    ann.replica().record((0..600).map(|number| edited("t", &number.to_string()))).await.expect("records");
+    let both_edit = async |number: usize| {
+        for manager in [&ann, &ben] {
+            manager.sync().await.expect("syncs");
+        }
+        ann.replica().record([edited("t", &format!("hers {number}"))]).await.expect("records");
+        ben.replica().record([edited("t", &format!("his {number}"))]).await.expect("records");
+        for manager in [&ben, &ann] {
+            manager.sync().await.expect("syncs");
+        }
+    };
+    both_edit(0).await;
+    assert!(shown().await > 600, "there is no other state yet");
+    for number in 1..10 {
+        both_edit(number).await;
+        let calls = shown().await;
+        assert!(calls < 10, "{calls} events were folded");
+    }
+    old.replica().record([edited("t", "from before")]).await.expect("records");
+    old.sync().await.expect("syncs");
+    ann.sync().await.expect("syncs");
+    assert!(shown().await > 600, "everything else has not seen it");
+    both_edit(10).await;
+    let calls = shown().await;
+    assert!(calls < 10, "{calls} events were folded");
 }
 
 /// A damaged row hides its event and nothing else, until it can be read again.

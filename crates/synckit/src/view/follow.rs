@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use synckit_core::{
     AggregateId, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query, Result, StoredEvent,
 };
-use synckit_plan::{Heads, History, StoreExt};
+use synckit_plan::StoreExt;
 
-use crate::blocking::blocking;
 use crate::bound::{Bound, Place, read_to};
 use crate::damage::{DamagedRow, read_over};
 use crate::upcast::Upcasters;
@@ -24,14 +23,14 @@ const CLEARED: usize = 1_000;
 type Ahead = (Position, Page, Option<DamagedRow>);
 
 /// What one commit changes.
-struct Step {
-    at: At,
+pub(super) struct Step {
+    pub(super) at: At,
     /// The furthest place of the log that was read for it.
     read: Place,
     /// The value of the note that says up to where the view has the log.
     was: Option<Vec<u8>>,
     put: BTreeMap<String, Vec<u8>>,
-    delete: BTreeSet<String>,
+    pub(super) delete: BTreeSet<String>,
 }
 
 impl Step {
@@ -40,13 +39,13 @@ impl Step {
     }
 
     /// Notes that the log was read up to this place.
-    fn has_read(&mut self, page: &Page) {
+    pub(super) fn has_read(&mut self, page: &Page) {
         if page.scanned_to > self.read.0 {
             self.read = read_to(page);
         }
     }
 
-    fn put(&mut self, note: Note) {
+    pub(super) fn put(&mut self, note: Note) {
         self.put.insert(note.key, note.value);
     }
 }
@@ -157,7 +156,8 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             let key = self.keys().state(aggregate.as_str());
             let facts = self.facts(vec![key.clone()]).await?;
             let kept = self.kept(&facts, &key)?;
-            self.fold(step, &aggregate, kept.map(|kept| kept.rows).unwrap_or_default()).await?;
+            let rows = kept.map(|kept| kept.rows).unwrap_or_default();
+            self.fold(step, &aggregate, rows, true).await?;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             }
             match self.on_top(kept, &events) {
                 Some(kept) => self.keep(step, &aggregate, kept, rows)?,
-                None => self.fold(step, &aggregate, rows).await?,
+                None => self.fold(step, &aggregate, rows, false).await?,
             }
         }
         Ok(())
@@ -211,51 +211,8 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         Some(kept)
     }
 
-    /// Folds an aggregate from its history. `rows` are the keys of the rows that it had before.
-    async fn fold(&self, step: &mut Step, aggregate: &AggregateId, rows: Vec<String>) -> Result<()> {
-        let (events, upto) = self.events_of(step, aggregate).await?;
-        let (view, upcasters) = (self.inner.view.clone(), self.replica().settings().upcasters.clone());
-        let kept = blocking(move || {
-            let history = History::of(events)?;
-            let (mut heads, mut state) = (Heads::default(), V::State::default());
-            history.entries().iter().for_each(|entry| heads.add(&entry.event));
-            for event in history.live() {
-                apply(&*view, &upcasters, &mut state, &History::content(event)?);
-            }
-            let top = heads.iter().next().filter(|_| !heads.in_conflict());
-            let top = top.map(|head| Top { clock: head.clock.clone(), time: head.time });
-            Ok(Kept { upto, top, rows: Vec::new(), state })
-        });
-        let kept = kept.await?;
-        self.keep(step, aggregate, kept, rows)
-    }
-
-    /// Reads the events of an aggregate, and says up to which position. Damaged rows are passed over and noted.
-    async fn events_of(&self, step: &mut Step, aggregate: &AggregateId) -> Result<(Vec<Event>, Position)> {
-        let (store, mut events, mut after) = (self.replica().store(), Vec::new(), 0);
-        loop {
-            match store.read(Query::after(after).of_aggregate(aggregate.clone())).await {
-                Ok(page) => {
-                    step.has_read(&page);
-                    events.extend(page.events.into_iter().map(|stored| stored.event));
-                    after = page.scanned_to;
-                    if !page.more {
-                        return Ok((events, after));
-                    }
-                }
-                Err(error) => {
-                    let row = DamagedRow::of(&error).ok_or(error)?;
-                    if !step.at.gaps.contains(&row.position) {
-                        step.at.gaps.push(row.position);
-                    }
-                    after = row.position;
-                }
-            }
-        }
-    }
-
     /// Keeps a state and its rows.
-    fn keep(
+    pub(super) fn keep(
         &self,
         step: &mut Step,
         aggregate: &AggregateId,
@@ -290,7 +247,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
 }
 
 /// Adds an event to a state, as this program would have written it.
-fn apply<V: View>(view: &V, upcasters: &Upcasters, state: &mut V::State, event: &Event) {
+pub(super) fn apply<V: View>(view: &V, upcasters: &Upcasters, state: &mut V::State, event: &Event) {
     match upcasters.read(event) {
         Ok(event) => view.apply(state, &event),
         Err(error) => {

@@ -25,6 +25,8 @@ pub(super) struct Keys {
     states: String,
     /// The prefix of the keys of rows.
     rows: String,
+    /// The prefix of the keys of bases.
+    bases: String,
 }
 
 impl Keys {
@@ -37,13 +39,19 @@ impl Keys {
         }
         let versions = format!("view/{name}/");
         let prefix = format!("{versions}{}/", view.version());
-        let (at, states) = (format!("{prefix}at"), format!("{prefix}state/"));
-        Ok(Keys { versions, at, states, rows: format!("{prefix}row/"), prefix })
+        let under = |name: &str| format!("{prefix}{name}");
+        let [at, states, rows, bases] = ["at", "state/", "row/", "base/"].map(under);
+        Ok(Keys { versions, at, states, rows, bases, prefix })
     }
 
     /// Returns the key of the state of an aggregate, or the prefix of the keys of several.
     pub(super) fn state(&self, aggregate: &str) -> String {
         format!("{}{aggregate}", self.states)
+    }
+
+    /// Returns the key of the base of an aggregate.
+    pub(super) fn base(&self, aggregate: &str) -> String {
+        format!("{}{aggregate}", self.bases)
     }
 
     /// Returns the aggregate whose state is under this key.

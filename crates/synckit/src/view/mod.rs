@@ -6,15 +6,18 @@
 //! at the time of the call, whoever wrote to it: this program, another process, or a sync.
 //!
 //! An event that has seen everything before it is applied to the kept state. Where the past has changed, by a concurrent
-//! edit, a resolution or another stamp, the aggregate is folded again from its history.
+//! edit, a resolution or another stamp, the aggregate is folded again: from a state that is kept of the time before that,
+//! or from its history.
 
 // - this file: the contract of a view
 // - `handle.rs`: what an application asks
 // - `follow.rs`: catching up with the log
+// - `fold.rs`: folding an aggregate again
 // - `kept.rs`: what is kept in the notebook, and under which keys
 // - `changes.rs`: waiting for changes
 
 mod changes;
+mod fold;
 mod follow;
 mod handle;
 mod kept;
