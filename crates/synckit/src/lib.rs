@@ -102,3 +102,7 @@ pub mod plan {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeOfTheProject;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/state.md")]
+struct FromEventsToState;
