@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 use synckit_core::{ErrorKind, Planner, Position, Result, Step};
-use synckit_store::group::{Job, share_error};
+use synckit_store::group::{Job, Known, share_error};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::connections::{Connections, Lease};
 use crate::error::{engine, had_no_transaction};
 use crate::facts::{self, Begin};
 use crate::group;
-use crate::known::Known;
 use crate::store::Inner;
 use crate::write;
 

@@ -31,7 +31,7 @@ pub struct SqliteConfig {
     /// When the disk is waited for. [`Synchronous::Full`].
     pub synchronous: Synchronous,
     /// How long to wait for a lock that another process holds. 5 seconds; in milliseconds where it is text.
-    #[serde(rename = "busy_timeout_ms", with = "millis")]
+    #[serde(rename = "busy_timeout_ms", with = "synckit_store::millis")]
     pub busy_timeout: Duration,
     /// The most connections, each with a thread and up to 8 MB of page cache of its own: one writes, the others read;
     /// at least one of each. 4.
@@ -146,20 +146,5 @@ impl From<Synchronous> for SqliteSynchronous {
             Synchronous::Extra => SqliteSynchronous::Extra,
             Synchronous::Off => SqliteSynchronous::Off,
         }
-    }
-}
-
-/// A duration as a whole number of milliseconds.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 use synckit_core::{Dot, EventId, Facts, LogHead, Needs, Note, Plan, Position, Result, Step};
-use synckit_store::group::{Answers, Job};
+use synckit_store::group::{Answers, Job, Known};
 
 use crate::commit::Written;
 use crate::facts::{self, Begin};
-use crate::known::Known;
 use crate::write::{self, Writing};
 
 /// Plans the jobs one on top of the other, writes all of it, and commits. A job whose plan fails writes nothing.

@@ -8,7 +8,6 @@
 // - `query.rs`: reading pages of the log and notes
 // - `commit.rs`: commits, of which `facts.rs` and `write.rs` are the two halves
 // - `group.rs`: commits that waited, in one transaction
-// - `known.rs`: what the writer knows without asking
 // - `watch.rs`: waiting for commits, also of other processes; `wake.rs`: woken by the file system
 // - `packed.rs`: many rows in one value, and many keys in one parameter
 // - `schema.rs`: whose file it is, creating and migrating it
@@ -22,7 +21,6 @@ mod error;
 mod facts;
 mod file;
 mod group;
-mod known;
 mod packed;
 mod query;
 mod schema;

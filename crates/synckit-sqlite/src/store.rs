@@ -9,7 +9,7 @@ use synckit_core::{
     ErrorKind, EventStore, Facts, Identity, LogHead, Needs, NodeId, Note, NoteQuery, Page, Planner, Position,
     Query, Result,
 };
-use synckit_store::group::Queue;
+use synckit_store::group::{Known, Queue};
 use synckit_store::{Growth, Opening, closed};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -19,7 +19,6 @@ use crate::connections::{Connections, Lease};
 use crate::error::{cannot_open, damaged_row, engine, no_file};
 use crate::facts::{self, Asked, Begin};
 use crate::file::{self, Way};
-use crate::known::Known;
 use crate::watch::Watch;
 use crate::{query, schema, write};
 

@@ -6,6 +6,7 @@
 // - `page.rs`, `row.rs`: building a page, and the binary form of an event
 // - `checksum.rs`: the checksum over what a store keeps of an event
 // - `opening.rs`, `random.rs`: checks at opening, and the randomness of a new store
+// - `millis.rs`: a duration in settings
 // - `file_config.rs`: what the settings of stores in files have in common
 // - `machine.rs`: a file that is opened on another machine than before
 // - `growth.rs`: waiting until a log grows
@@ -17,13 +18,14 @@ mod growth;
 mod key_value;
 mod machine;
 mod memory_log;
+pub mod millis;
 mod opening;
 mod page;
 mod random;
 pub mod row;
 
 pub use growth::{Growth, closed};
-pub use key_value::{Batch, KeyValue, KeyValueLog, Snapshot, Tree};
+pub use key_value::{Batch, KeyValue, KeyValueLog, Snapshot, Tree, dot_key, note_keys};
 pub use memory_log::MemoryLog;
 pub use opening::{Found, Opening};
 pub use page::PageBuilder;

@@ -36,7 +36,8 @@ pub(crate) fn id(id: &EventId) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
 
-pub(crate) fn dot(dot: &Dot) -> Vec<u8> {
+/// Returns a dot as a key: the node, the byte FF, the counter in 8 bytes, big-endian.
+pub fn dot(dot: &Dot) -> Vec<u8> {
     [dot.node.as_bytes(), &[END], &dot.counter.to_be_bytes()].concat()
 }
 
@@ -53,8 +54,8 @@ pub(crate) fn note(key: &str) -> Vec<u8> {
     key.as_bytes().to_vec()
 }
 
-/// The notes after a key, if there is one, among those under a prefix.
-pub(crate) fn notes(prefix: &str, after: &str) -> Range<Vec<u8>> {
+/// Returns the range of the keys of notes after a key, if there is one, among those with a prefix, in the order of bytes.
+pub fn notes(prefix: &str, after: &str) -> Range<Vec<u8>> {
     let mut end = note(prefix);
     match end.last_mut() {
         // The last byte of a text is never FF.

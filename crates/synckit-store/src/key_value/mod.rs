@@ -18,4 +18,5 @@ mod overlay;
 mod store;
 
 pub use engine::{Batch, KeyValue, Snapshot, Tree};
+pub use keys::{dot as dot_key, notes as note_keys};
 pub use store::KeyValueLog;

@@ -1,8 +1,7 @@
-//! What the writer knows without asking: the notes it has read and written, as long as nobody else has written.
+//! What a writer knows without asking: the notes it has read and written, as long as nobody else has written.
 //!
 //! One event a commit is most often about an aggregate that was written before. Its facts are then known, and the commit
-//! is one visit to the connection's thread. The engine tells whether another connection has written since
-//! (`PRAGMA data_version`), within the transaction: what is known is then void, and everything is asked for as usual.
+//! is one visit to the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -16,11 +15,28 @@ const NOTES: usize = 64;
 /// The most prefixes all of whose notes are known. Beyond, they are forgotten all at once.
 const PREFIXES: usize = 64;
 
-/// The notes of a log that ends here, as one connection knows them.
+/// The notes of a log that ends here, as one writer knows them, in a bounded amount of memory.
+///
+/// The engine tells, in the transaction that writes, whether somebody else has written since: by a version that is then
+/// another. What is known is void then, and everything is asked for as usual.
+///
+/// ```
+/// use synckit_core::{Facts, LogHead, Needs, Note, Plan, StoreId};
+/// use synckit_store::group::Known;
+///
+/// let head = LogHead { store: StoreId::from_bytes([7; 16]), position: 0, mark: None };
+/// let needs = Needs { notes: vec!["k".to_owned()], ..Needs::default() };
+/// let mut known = Known::new(1, head);
+/// assert!(known.facts(&needs).is_none());
+/// known.learn(&needs, &Facts::at(head));
+/// let put = vec![Note { key: "k".to_owned(), value: vec![1] }];
+/// let known = known.after(&Plan { put, ..Plan::default() }).expect("it is little");
+/// assert_eq!(known.facts(&needs).expect("all is known").note("k"), Some(&[1][..]));
+/// ```
 #[derive(Debug)]
-pub(crate) struct Known {
-    /// The connection's `data_version`: another when another connection has written.
-    pub(crate) version: i64,
+pub struct Known {
+    /// The version of the log: another when somebody else has written.
+    pub version: i64,
     head: LogHead,
     /// Notes by key; `None` where there is none.
     notes: BTreeMap<String, Option<Vec<u8>>>,
@@ -30,12 +46,13 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn new(version: i64, head: LogHead) -> Self {
+    /// Starts with nothing known but where the log ends.
+    pub fn new(version: i64, head: LogHead) -> Self {
         Known { version, head, notes: BTreeMap::new(), under: BTreeSet::new(), bytes: 0 }
     }
 
     /// Starts from notes that were read or written, in a transaction that ended here.
-    pub(crate) fn of(
+    pub fn of(
         version: i64,
         head: LogHead,
         notes: impl IntoIterator<Item = (String, Option<Vec<u8>>)>,
@@ -47,7 +64,7 @@ impl Known {
     }
 
     /// The facts that are needed, if all of them are known. Ids are taken for new: the index of ids knows better.
-    pub(crate) fn facts(&self, needs: &Needs) -> Option<Facts> {
+    pub fn facts(&self, needs: &Needs) -> Option<Facts> {
         let mut facts = Facts::at(self.head);
         let Needs { ids: _, dots, notes, under, places, histories } = needs;
         if !(dots.is_empty() && histories.is_empty())
@@ -75,7 +92,7 @@ impl Known {
     }
 
     /// Takes in what was asked for and found.
-    pub(crate) fn learn(&mut self, needs: &Needs, facts: &Facts) {
+    pub fn learn(&mut self, needs: &Needs, facts: &Facts) {
         for key in needs.notes.iter().take(NOTES) {
             self.set(key, facts.notes.get(key).cloned());
         }
@@ -94,7 +111,7 @@ impl Known {
     }
 
     /// What is known after a plan is committed; nothing where it is much, or where it leaves the store without an id.
-    pub(crate) fn after(mut self, plan: &Plan) -> Option<Self> {
+    pub fn after(mut self, plan: &Plan) -> Option<Self> {
         if plan.put.len() + plan.delete.len() > NOTES {
             return None;
         }
