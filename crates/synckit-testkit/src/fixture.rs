@@ -19,6 +19,12 @@ pub trait StoreFixture: Send + Sync + 'static {
     /// `Conflict` if the log belongs to another node, and the errors of the engine.
     fn open(&self, node: &NodeId) -> impl Future<Output = Result<Self::Store>> + Send;
 
+    /// Returns why there can be no log on this machine, such as a server that is not installed: all cases are then printed
+    /// as skipped. `None` if there can.
+    fn absent(&self) -> Option<String> {
+        None
+    }
+
     /// Returns whether a log that is closed, or whose handles are all dropped, can be opened again with everything it
     /// held.
     fn survives_reopen(&self) -> bool;
@@ -91,6 +97,10 @@ impl<F: StoreFixture> StoreFixture for Boxed<F> {
 
     async fn open(&self, node: &NodeId) -> Result<BoxStore> {
         Ok(BoxStore::new(self.0.open(node).await?))
+    }
+
+    fn absent(&self) -> Option<String> {
+        self.0.absent()
     }
 
     fn survives_reopen(&self) -> bool {

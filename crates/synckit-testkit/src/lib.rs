@@ -8,6 +8,7 @@
 //! - [`scenario`], [`WireFixture`], [`matrix`]: whole systems of any two stores and a transport
 //! - [`FaultyStore`], [`FaultyTransport`], [`FaultPlan`], [`Turns`], [`drop_at`]: faults on purpose
 //! - [`forward!`]: the methods that a wrapper leaves as they are
+//! - [`PostgresServer`]: a private database server, [`Second`]: a second process of a test
 //! - `remote`: further tests for transports over a network, with the feature `remote`
 //! - [`check_resolver`]: what every conflict resolver must do
 //! - [`sim`]: the deterministic simulator
@@ -35,6 +36,7 @@ mod rng;
 mod rule;
 pub mod samples;
 pub mod scenario;
+mod services;
 pub mod sim;
 mod spans;
 pub mod store_suite;
@@ -42,13 +44,17 @@ pub mod transport_suite;
 pub mod views;
 mod wire;
 
+#[doc(hidden)]
+pub use case::skip as __skip;
 pub use case::{CaseResult, Failure, run};
 pub use fault::{Call, DamagedStore, Fault, FaultPlan, FaultyStore, FaultyTransport, Fired, Turns, drop_at};
 pub use fixture::{Boxed, HubEndpoint, StoreFixture, TransportFixture};
 pub use in_process::InProcess;
+pub use process::Second;
 pub use resolver::{Asymmetry, check_resolver};
 pub use rng::Rng;
 pub use rule::Rule;
+pub use services::PostgresServer;
 pub use spans::Spans;
 #[doc(hidden)]
 pub use synckit_core as __core;

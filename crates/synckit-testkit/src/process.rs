@@ -13,37 +13,42 @@ const VARIABLE: &str = "SYNCKIT_TESTKIT_ADDRESS";
 /// The prefix of the words of the second process, among what the test harness prints.
 const MARK: &str = "synckit-testkit says: ";
 
-/// Returns the address of the namespace, in the second process.
-pub(crate) fn address() -> Option<String> {
-    std::env::var(VARIABLE).ok()
-}
-
-/// Sends a word from the second process to the first. Returns false if the first is gone.
-pub(crate) fn say(word: &str) -> bool {
-    // Without `println!`, which the test harness may capture.
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\n{MARK}{word}").and_then(|()| out.flush()).is_ok()
-}
-
-/// Waits in the second process until it is killed, or the first is gone.
-pub(crate) fn wait() {
-    let _ = std::io::stdin().read(&mut [0]);
-}
-
-/// Ends the second process when its half is done, whatever the test would do next.
-pub(crate) fn done() -> ! {
-    std::process::exit(0)
-}
-
-/// The second process, as the first sees it. It is killed when this is dropped.
-pub(crate) struct Second {
+/// A second process of a test: the test binary again, which runs only the same test, and finds there that it is the
+/// second. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Second {
     child: Child,
     words: mpsc::UnboundedReceiver<String>,
 }
 
 impl Second {
-    /// Starts this test again, for the namespace at this address.
-    pub(crate) fn start(test: &str, address: &str) -> std::io::Result<Self> {
+    /// Returns the address that the first process has given; `None` in the first process.
+    pub fn address() -> Option<String> {
+        std::env::var(VARIABLE).ok()
+    }
+
+    /// Sends a word from the second process to the first. Returns false if the first is gone.
+    pub fn say(word: &str) -> bool {
+        // Without `println!`, which the test harness may capture.
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "\n{MARK}{word}").and_then(|()| out.flush()).is_ok()
+    }
+
+    /// Waits in the second process until it is killed, or the first is gone.
+    pub fn wait() {
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+
+    /// Ends the second process when its half is done, whatever the test would do next.
+    pub fn done() -> ! {
+        std::process::exit(0)
+    }
+
+    /// Starts the test of this name again, for the namespace at this address.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn start(test: &str, address: &str) -> std::io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([test, "--exact", "--nocapture"]).env(VARIABLE, address);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -60,18 +65,28 @@ impl Second {
     }
 
     /// Returns the next word; `None` once the process has ended and all its words were received.
-    pub(crate) async fn word(&mut self) -> Option<String> {
+    ///
+    /// Can be dropped at any time.
+    pub async fn word(&mut self) -> Option<String> {
         self.words.recv().await
     }
 
     /// Kills the process at any point, and waits for its end.
-    pub(crate) fn kill(&mut self) -> std::io::Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn kill(&mut self) -> std::io::Result<ExitStatus> {
         self.child.kill()?;
         self.child.wait()
     }
 
     /// Waits for its last word, then for its end.
-    pub(crate) async fn end(mut self) -> std::io::Result<ExitStatus> {
+    ///
+    /// Dropping the future kills the process.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub async fn end(mut self) -> std::io::Result<ExitStatus> {
         while self.word().await.is_some() {}
         self.child.wait()
     }

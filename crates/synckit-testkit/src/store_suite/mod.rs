@@ -178,6 +178,9 @@ macro_rules! __conformance {
             use super::*;
             mod direct {
                 $(#[test] fn $case() {
+                    if let Some(why) = super::absent() {
+                        return $crate::__skip(stringify!($case), &why).expect("is skipped");
+                    }
                     let test = concat!(module_path!(), "::", stringify!($case));
                     let case = async { $crate::$suite::$module::$case(&super::fixture()).await };
                     $crate::Rule::$suite($rule).check(stringify!($case), || $crate::run(test, case));
@@ -185,6 +188,9 @@ macro_rules! __conformance {
             }
             mod boxed {
                 $(#[test] fn $case() {
+                    if let Some(why) = super::absent() {
+                        return $crate::__skip(stringify!($case), &why).expect("is skipped");
+                    }
                     let test = concat!(module_path!(), "::", stringify!($case));
                     let case = async { $crate::$suite::$module::$case(&$crate::Boxed(super::fixture())).await };
                     $crate::Rule::$suite($rule).check(stringify!($case), || $crate::run(test, case));
@@ -202,10 +208,18 @@ macro_rules! __fixture {
         fn fixture() -> impl $crate::StoreFixture {
             $fixture
         }
+
+        fn absent() -> Option<String> {
+            $crate::StoreFixture::absent(&fixture())
+        }
     };
     (transport_suite, $fixture:expr) => {
         fn fixture() -> impl $crate::TransportFixture {
             $fixture
+        }
+
+        fn absent() -> Option<String> {
+            None
         }
     };
 }

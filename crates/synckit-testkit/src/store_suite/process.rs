@@ -9,7 +9,7 @@ use super::commit::check_own;
 use super::{ids, log_of, open, receive, receiving, record, text};
 use crate::case::{CaseResult, skip, test};
 use crate::fixture::StoreFixture;
-use crate::process::{self, Second};
+use crate::process::Second;
 use crate::samples::{Author, new_event, node};
 use crate::views::{Trail, difference};
 
@@ -21,12 +21,12 @@ const EVENTS: usize = 20_000;
 
 /// Two processes write to one log at once: one order, distinct dots, and the events of each in its order.
 pub async fn two_processes_write_one_log<F: StoreFixture>(fixture: &F) -> CaseResult {
-    if let Some(address) = process::address() {
+    if let Some(address) = Second::address() {
         let store = fixture.open_at(&address, &node("n")).await?;
-        process::say("open");
+        Second::say("open");
         write(&store, "second").await?;
         store.close().await?;
-        process::done();
+        Second::done();
     }
     if !fixture.opens_twice() {
         return skip("two_processes_write_one_log", "this log is opened once at a time");
@@ -66,10 +66,10 @@ async fn write(store: &impl EventStore, process: &str) -> Result<()> {
 /// A process is killed while it commits. What it had acknowledged is there, nothing is there by half, and the next
 /// process that opens the log can continue.
 pub async fn a_killed_process_leaves_what_it_acknowledged<F: StoreFixture>(fixture: &F) -> CaseResult {
-    if let Some(address) = process::address() {
+    if let Some(address) = Second::address() {
         let store = fixture.open_at(&address, &node("n")).await?;
         acknowledge(&store).await?;
-        process::done();
+        Second::done();
     }
     if !fixture.survives_reopen() {
         return skip("a_killed_process_leaves_what_it_acknowledged", "this log does not outlive its store");
@@ -106,7 +106,7 @@ async fn acknowledge(store: &impl EventStore) -> Result<()> {
         store.commit(receiving).await?;
         let new = |half| new_event("y", &format!("own-{round}-{half}"));
         record(store, vec![new(0), new(1)]).await?;
-        if !process::say(&round.to_string()) {
+        if !Second::say(&round.to_string()) {
             break;
         }
     }
@@ -139,9 +139,9 @@ async fn check(store: &impl EventStore, acknowledged: usize) -> Result<()> {
 /// A process is killed while it builds a new version of a view. Those that follow go on from there, and where a log can be
 /// opened twice, the old version is read and kept meanwhile.
 pub async fn a_killed_build_of_a_view_goes_on<F: StoreFixture>(fixture: &F) -> CaseResult {
-    if let Some(address) = process::address() {
+    if let Some(address) = Second::address() {
         build(fixture.open_at(&address, &node("n")).await?).await?;
-        process::done();
+        Second::done();
     }
     if !fixture.survives_reopen() {
         return skip("a_killed_build_of_a_view_goes_on", "this log does not outlive its store");
@@ -190,9 +190,9 @@ pub async fn a_killed_build_of_a_view_goes_on<F: StoreFixture>(fixture: &F) -> C
 async fn build(store: impl EventStore) -> Result<()> {
     let (view, mut first) = (Replica::new(store).with_view(Trail { version: 2 })?, None);
     view.catch_up(|reached, of| {
-        process::say(&reached.to_string());
+        Second::say(&reached.to_string());
         if *first.get_or_insert(reached) == 0 && (1..of).contains(&reached) {
-            process::wait();
+            Second::wait();
         }
     })
     .await
