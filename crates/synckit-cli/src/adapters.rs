@@ -7,6 +7,7 @@ use synckit_grpc::GrpcTransport;
 use synckit_http::{ClientConfig, HttpTransport};
 use synckit_memory::MemoryStore;
 use synckit_net::ClientTls;
+use synckit_postgres::{PostgresConfig, PostgresStore};
 use synckit_redb::{RedbConfig, RedbStore};
 use synckit_sqlite::{SqliteConfig, SqliteStore};
 
@@ -15,6 +16,7 @@ pub(crate) fn stores() -> Adapters {
     Adapters::new()
         .with_store("sqlite", sqlite)
         .with_store("redb", redb)
+        .with_store("postgres", postgres)
         .with_store("memory", async |target| memory(target))
 }
 
@@ -30,11 +32,36 @@ async fn redb(target: StoreTarget) -> Result<RedbStore> {
     RedbStore::open(config).await
 }
 
+async fn postgres(target: StoreTarget) -> Result<PostgresStore> {
+    let mut config = at(&target.location).with_create(target.create);
+    config.node = target.node;
+    PostgresStore::open(config).await
+}
+
+/// Returns the settings of the log at this location.
+fn at(location: &str) -> PostgresConfig {
+    PostgresConfig::new(format!("postgres://{location}"))
+}
+
+/// Returns the name of a store as it may be shown: without a password.
+pub(crate) fn shown(name: &str) -> String {
+    match stores().locate(name) {
+        Ok(("postgres", location)) => at(location).shown_url(),
+        _ => name.to_owned(),
+    }
+}
+
+/// Returns whether the stores of this scheme are files.
+pub(crate) fn is_file(scheme: &str) -> bool {
+    !matches!(scheme, "postgres" | "memory")
+}
+
 /// A store, with what only stores of its kind can do.
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     Sqlite(SqliteStore),
     Redb(RedbStore),
+    Postgres(PostgresStore),
     Memory(MemoryStore),
 }
 
@@ -46,6 +73,7 @@ impl Kept {
         Ok(match scheme {
             "sqlite" => Kept::Sqlite(sqlite(target).await?),
             "redb" => Kept::Redb(redb(target).await?),
+            "postgres" => Kept::Postgres(postgres(target).await?),
             _ => Kept::Memory(memory(target)?),
         })
     }
@@ -55,6 +83,7 @@ impl Kept {
         match self.clone() {
             Kept::Sqlite(store) => BoxStore::new(store),
             Kept::Redb(store) => BoxStore::new(store),
+            Kept::Postgres(store) => BoxStore::new(store),
             Kept::Memory(store) => BoxStore::new(store),
         }
     }
@@ -64,6 +93,11 @@ impl Kept {
         match self {
             Kept::Sqlite(store) => store.backup(to).await,
             Kept::Redb(store) => store.backup(to).await,
+            Kept::Postgres(_) => {
+                let message =
+                    "a log in PostgreSQL is backed up with its database, by pg_dump; or export its events";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
             Kept::Memory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "a store in memory has no backup; export its events"))
             }

@@ -80,7 +80,7 @@ fn wrong_input_creates_no_file() {
     place.run("sync --db a.db --node a ftp://there").fails(1, &["`ftp://`", "it has ", "http"]);
     place
         .run("record --db mysql:a --node a --type T --aggregate x --data 1")
-        .fails(1, &["`mysql:`", "it has memory, redb, sqlite"]);
+        .fails(1, &["`mysql:`", "it has memory, postgres, redb, sqlite"]);
     place.run("log --db memory:").fails(1, &["a store in memory is always new"]);
     place.run("log --db memory:x").fails(1, &["write it as memory:"]);
     place.run("record --db a.db").fails(2, &["Usage"]);

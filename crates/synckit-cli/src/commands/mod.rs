@@ -31,7 +31,7 @@ use synckit::{
     BoxStore, Environment, Error, ErrorKind, EventStore, NodeId, SystemEnvironment, plan::Entropy,
 };
 
-use crate::adapters::{Kept, stores};
+use crate::adapters::{Kept, is_file, shown, stores};
 use crate::args::Command;
 use crate::failure::{self, Exit, Failure};
 use crate::output::Output;
@@ -68,7 +68,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Exit, F
 /// A replica that must exist.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Existing {
-    /// The replica's store: FILE or sqlite:FILE, redb:FILE
+    /// The replica's store: FILE or sqlite:FILE, redb:FILE, postgres://USER@HOST/DATABASE?log=NAME
     #[arg(long, value_name = "STORE")]
     db: String,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Existing {
 /// A replica that is created if its node is named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replica {
-    /// The replica's store: FILE or sqlite:FILE, redb:FILE; created if it does not exist and --node is given
+    /// The replica's store: FILE or sqlite:FILE, redb:FILE, postgres://…; created if it does not exist and --node is given
     #[arg(long, value_name = "STORE")]
     db: String,
 
@@ -86,8 +86,9 @@ pub(crate) struct Replica {
 }
 
 impl Existing {
-    pub(crate) fn name(&self) -> &str {
-        &self.db
+    /// Returns its name as it may be shown.
+    pub(crate) fn name(&self) -> String {
+        shown(&self.db)
     }
 
     /// Returns which kind of store it is.
@@ -127,12 +128,16 @@ pub(crate) async fn open(
     create: bool,
     absent: &str,
 ) -> Result<Kept, Failure> {
-    let waiting = format!("{} to be free: another process has it", text::plain(name));
+    let waiting = format!("{} to be free: another process has it", text::plain(&shown(name)));
     let error = match saying(waiting, Kept::open(name, node, create)).await {
         Ok(kept) => return Ok(kept),
         Err(error) => error,
     };
     let (scheme, path) = stores().locate(name).map_or(("", name), |found| found);
+    if !is_file(scheme) {
+        let is_absent = error.kind() == ErrorKind::NotFound;
+        return Err(if is_absent { Failure::from(error).hint(absent) } else { error.into() });
+    }
     let path = Path::new(path);
     let in_directory = path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir());
     Err(match error.kind() {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use synckit::{
-    BoxStore, Environment, EventStore, NodeId, Position, StoreId, SystemEnvironment,
+    BoxStore, Environment, Error, ErrorKind, EventStore, NodeId, Position, StoreId, SystemEnvironment,
     plan::Renew,
     store::{Identity, Renewal},
 };
 
-use crate::adapters::{Kept, stores};
+use crate::adapters::{Kept, is_file, stores};
 use crate::commands::{closing, entropy};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -45,6 +45,10 @@ struct Answer {
 
 pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let (scheme, location) = stores().locate(&args.db)?;
+    if !is_file(scheme) {
+        let message = "a backup is a file, and is restored as one; import events into another store";
+        return Err(Error::new(ErrorKind::Unsupported, message).into());
+    }
     let fresh = Fresh::at(Path::new(location), false)?;
     let named = |path: &Path| format!("{scheme}:{}", path.display());
     Kept::copy(&named(&args.backup), fresh.path()).await?;

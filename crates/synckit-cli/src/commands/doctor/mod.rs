@@ -77,7 +77,8 @@ async fn ask(store: &BoxStore, existing: &Existing) -> Result<Answer, Failure> {
         // A store that cannot be written can still be looked at.
         false => replica(store).scrub().await.map_or(0, |scrubbed| scrubbed.to_fetch),
     };
-    let findings = findings::of(store, existing.name(), existing.file()?, &status, &checked, fetched).await?;
+    let findings =
+        findings::of(store, &existing.name(), existing.file()?, &status, &checked, fetched).await?;
     Ok(Answer { status, readable: checked.events, damage: checked.damage, findings })
 }
 

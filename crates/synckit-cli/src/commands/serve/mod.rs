@@ -44,7 +44,7 @@ use settle::Settling;
     finished. Whoever reaches an address can read and write everything: keep it on the loopback interface or \
     behind a proxy that checks who is calling.")]
 pub(crate) struct Args {
-    /// The hub's store: FILE or sqlite:FILE, redb:FILE, or memory: for one that ends with the hub
+    /// The hub's store: FILE or sqlite:FILE, redb:FILE, postgres://…, or memory: for one that ends with the hub
     #[arg(long, value_name = "STORE")]
     db: String,
 
