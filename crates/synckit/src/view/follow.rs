@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::OptionFuture;
 use synckit_core::{
     AggregateId, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query, Result, StoredEvent,
 };
@@ -62,7 +63,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// be read.
     pub async fn catch_up(&self, mut progress: impl FnMut(Position, Position)) -> Result<()> {
         let _one_at_a_time = self.inner.following.lock().await;
-        let (mut tried, mut ahead, mut until) = (false, None, Position::MAX);
+        let (mut tried, mut ahead, mut until) = (false, None::<Ahead>, Position::MAX);
         loop {
             let facts = self.facts(Vec::new()).await?;
             let (was, at) = self.at(&facts)?;
@@ -75,23 +76,26 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
             let mut step = Step::from(at, was);
             if step.at.clears {
                 self.clear(&mut step).await?;
+                self.advance(step).await?;
             } else if !step.at.gaps.is_empty() && !tried {
                 tried = true;
                 self.close_gaps(&mut step).await?;
+                self.advance(step).await?;
             } else {
-                self.follow(&mut step, ahead.take()).await?;
+                let read = match ahead.take().filter(|(after, ..)| *after == step.at.upto) {
+                    Some(read) => read,
+                    None => self.read(step.at.upto).await?,
+                };
+                let after = Some(read.1.scanned_to).filter(|upto| *upto < until);
+                let next = OptionFuture::from(after.map(|after| self.read(after)));
+                // The next part is read while this one is taken in.
+                let (next, advanced) = tokio::join!(next, async {
+                    self.follow(&mut step, read).await?;
+                    self.advance(step).await
+                });
+                advanced?;
+                ahead = next.transpose()?;
             }
-            let (upto, more) = (step.at.upto, step.at.upto < until && !step.at.clears);
-            let next = async {
-                match more {
-                    true => self.read(upto).await.map(Some),
-                    false => Ok(None),
-                }
-            };
-            // The next part is read while this one is written.
-            let (advanced, next) = tokio::join!(self.advance(step), next);
-            advanced?;
-            ahead = next?;
         }
     }
 
@@ -162,12 +166,8 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
         Ok(())
     }
 
-    /// Takes the next page of the log into the states.
-    async fn follow(&self, step: &mut Step, ahead: Option<Ahead>) -> Result<()> {
-        let (_, page, damaged) = match ahead.filter(|(after, ..)| *after == step.at.upto) {
-            Some(ahead) => ahead,
-            None => self.read(step.at.upto).await?,
-        };
+    /// Takes a part of the log into the states.
+    async fn follow(&self, step: &mut Step, (_, page, damaged): Ahead) -> Result<()> {
         step.has_read(&page);
         step.at.upto = page.scanned_to;
         step.at.gaps.extend(damaged.map(|row| row.position));
