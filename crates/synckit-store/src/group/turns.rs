@@ -1,6 +1,9 @@
 //! Commits by turns, for engines that are waited for without a thread.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use synckit_core::{Planner, Result};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -57,10 +60,14 @@ impl<W: Send + 'static> Turns<W> {
         let (job, mut answer) = Job::new(planner);
         self.queue.push(job).await?;
         loop {
-            let turn = tokio::select! {
-                biased;
-                outcome = &mut answer => return outcome,
-                turn = Arc::clone(&self.turn).lock_owned() => turn,
+            let mut lock = pin!(Arc::clone(&self.turn).lock_owned());
+            let turn_or_outcome = poll_fn(|context| match Pin::new(&mut answer).poll(context) {
+                Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
+                Poll::Pending => lock.as_mut().poll(context).map(Ok),
+            });
+            let turn = match turn_or_outcome.await {
+                Ok(turn) => turn,
+                Err(outcome) => return outcome,
             };
             if let Some(outcome) = answer.try_now() {
                 return outcome;
