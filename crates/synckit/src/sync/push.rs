@@ -35,7 +35,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Some((asked, page)) if asked == query => (page, None),
                 _ => {
                     let read = read_over(self.store, query).await?;
-                    if !read.0.events.is_empty() && !leaves_nothing_out(&read.0, peer) {
+                    if !read.0.events.is_empty() {
                         self.check(&peer.turn).await?;
                     }
                     read
@@ -181,11 +181,4 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
         self.commit(&peer.turn, HandedOut { upto: peer.handed, put }).await.map(drop)
     }
-}
-
-/// Returns whether a page follows on what was pushed last, and has every event up to its end: then nothing is taken to be
-/// held by the peer that came from a copy of it.
-fn leaves_nothing_out(page: &Page, peer: &Peer) -> bool {
-    peer.place == Some((peer.push.position, page.from))
-        && page.scanned_to - peer.push.position == page.events.len() as Position
 }
