@@ -18,7 +18,8 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    fn put(&self, hub: Option<BoxTransport>) {
+    /// Serves this from now on, or nothing.
+    pub(crate) fn put(&self, hub: Option<BoxTransport>) {
         *self.hub.lock().unwrap_or_else(PoisonError::into_inner) = hub;
     }
 

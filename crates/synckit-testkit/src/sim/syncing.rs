@@ -7,15 +7,15 @@ use synckit_core::Filter;
 use synckit_memory::MemoryStore;
 
 use crate::check::{self, Checked};
+use crate::in_process::InProcess;
 use crate::sim::environment::SimEnvironment;
-use crate::sim::processes::Server;
 use crate::sim::replica::Replica;
 use crate::sim::resolvers::SimResolver;
 use crate::sim::world::World;
 use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport};
 
 pub(super) type Store = FaultyStore<MemoryStore>;
-pub(super) type Manager = SyncManager<Store, FaultyTransport<Server>>;
+pub(super) type Manager = SyncManager<Store, FaultyTransport<InProcess>>;
 
 /// The calling and the serving side.
 pub(super) type Link = (usize, usize);
@@ -99,9 +99,9 @@ impl World {
     pub(super) async fn sync(&mut self, link: Link, how: How) -> Checked {
         let (from, to) = link;
         let before = [self.values(from).await?, self.values(to).await?];
-        let server = self.serve(to);
+        let served = self.serve(to);
         let program = self.program(link, &how);
-        let stores = [program.store().plan().clone(), server.plan()];
+        let stores = [program.store().plan().clone(), served];
         stores.iter().chain([program.network()]).for_each(FaultPlan::heal);
         if let Some(crash) = how.crash {
             crash.add(&stores[usize::from(!crash.client)]);
@@ -222,7 +222,7 @@ impl World {
     pub(super) fn manager(
         &mut self,
         replica: synckit::Replica<Store>,
-        transport: FaultyTransport<Server>,
+        transport: FaultyTransport<InProcess>,
         how: &How,
     ) -> Manager {
         SyncManager::builder(replica, transport)

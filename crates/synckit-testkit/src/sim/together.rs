@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use synckit::{SyncError, SyncReport};
-use synckit_core::ErrorKind;
+use synckit_core::{BoxTransport, ErrorKind};
 use tokio::task::JoinHandle;
 
 use crate::check::{self, Checked};
-use crate::sim::processes::Server;
+use crate::in_process::InProcess;
 use crate::sim::syncing::{How, Link};
 use crate::sim::world::World;
 use crate::{Fault, FaultPlan, FaultyStore, FaultyTransport, Turns};
@@ -120,7 +120,11 @@ impl World {
                 false => replicas.entry(*from).or_insert_with(replica).clone(),
             };
             let network = self.network(how.loss).with_turns(taking.turns.clone());
-            let server = || Server::of(self.endpoint(*to, store(self, *to)));
+            let server = || {
+                let wire = InProcess::default();
+                wire.put(Some(BoxTransport::new(self.endpoint(*to, store(self, *to)))));
+                wire
+            };
             let server = match other_process {
                 true => server(),
                 false => servers.entry(*to).or_insert_with(server).clone(),
