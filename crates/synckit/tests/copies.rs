@@ -332,17 +332,22 @@ async fn an_effect_of_what_a_copy_of_the_peer_pushes_here_goes_to_the_peer_after
     manager(&desk, &one).replica().record([note("x")]).await.expect("recorded");
     manager(&desk, &one).sync().await.expect("syncs");
     let two = one.copy();
-    // The twin has events of its own under the same dots: clocks show nothing.
-    manager(&one, &desk).replica().record([note("y"), note("y"), note("y")]).await.expect("recorded");
-    manager(&desk, &one).replica().record((0..4).map(|_| note("z"))).await.expect("recorded");
-    let way = Meanwhile::new(&one, Call::Push, &two, &desk);
+    a_twin_pushes(Call::Push, &one, &two, &desk).await;
+}
+
+/// A desk pushes to a replica, whose twin pushes to the desk meanwhile. The effect goes to the replica after its cause.
+async fn a_twin_pushes(at: Call, one: &MemoryStore, twin: &MemoryStore, desk: &MemoryStore) {
+    // The replica has events of its own under the dots of the twin: clocks show nothing.
+    manager(one, desk).replica().record([note("y"), note("y"), note("y")]).await.expect("recorded");
+    manager(desk, one).replica().record((0..4).map(|_| note("z"))).await.expect("recorded");
+    let way = Meanwhile::new(one, at, twin, desk);
     let syncs = SyncManager::builder(desk.clone(), way).with_batch_size(1).build();
     syncs.push().await.expect("pushes");
-    in_order(&one).await;
+    in_order(one).await;
     for _ in 0..2 {
         syncs.sync().await.expect("syncs");
     }
-    agree(&[&one, &desk]).await;
+    agree(&[one, desk]).await;
 }
 
 /// The same when the two meet for the first time: nothing is on record yet that a push by the copy could change.
@@ -350,17 +355,7 @@ async fn an_effect_of_what_a_copy_of_the_peer_pushes_here_goes_to_the_peer_after
 async fn what_a_copy_of_the_peer_pushes_here_when_they_first_meet_is_not_what_the_peer_holds() {
     for when in [Call::Hello, Call::Push] {
         let (one, desk) = (store("phone"), store("desk"));
-        let two = one.copy();
-        manager(&one, &desk).replica().record([note("y"), note("y"), note("y")]).await.expect("recorded");
-        manager(&desk, &one).replica().record((0..4).map(|_| note("z"))).await.expect("recorded");
-        let way = Meanwhile::new(&one, when, &two, &desk);
-        let syncs = SyncManager::builder(desk.clone(), way).with_batch_size(1).build();
-        syncs.push().await.expect("pushes");
-        in_order(&one).await;
-        for _ in 0..2 {
-            syncs.sync().await.expect("syncs");
-        }
-        agree(&[&one, &desk]).await;
+        a_twin_pushes(when, &one, &one.copy(), &desk).await;
     }
 }
 
