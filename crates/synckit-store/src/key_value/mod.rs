@@ -5,7 +5,7 @@
 // - `log.rs`: reading the log from a snapshot
 // - `copy.rs`: a copy in another engine
 // - `apply.rs`: what a plan puts and deletes
-// - `overlay.rs`: a snapshot with what is about to be written; `looked_up.rs`: one that remembers what is absent
+// - `overlay.rs`: a snapshot with what is about to be written
 // - `keys.rs`: the keys in each tree
 
 mod apply;
@@ -13,7 +13,6 @@ mod copy;
 mod engine;
 mod keys;
 mod log;
-mod looked_up;
 mod overlay;
 mod store;
 

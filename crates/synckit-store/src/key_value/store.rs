@@ -14,7 +14,6 @@ use super::copy::copy;
 use super::engine::{Batch, KeyValue, Tree};
 use super::keys;
 use super::log::Log;
-use super::looked_up::LookedUp;
 use super::overlay::Overlay;
 use crate::group::{Answers, GroupWriter, Job};
 use crate::{Growth, Opening, closed};
@@ -180,8 +179,7 @@ impl<E: KeyValue> Shared<E> {
 /// Plans each job on what those before it write, and writes all of it.
 fn commit(engine: &impl KeyValue, jobs: &mut [Job]) -> Result<Answers> {
     let snapshot = engine.snapshot()?;
-    let looked_up = LookedUp::new(&snapshot);
-    let mut group = Overlay::on(&looked_up);
+    let mut group = Overlay::on(&snapshot);
     let mut answers = Vec::with_capacity(jobs.len());
     for job in jobs {
         let planned = job.plan(|needs| Log(&group).facts(needs));
@@ -193,7 +191,6 @@ fn commit(engine: &impl KeyValue, jobs: &mut [Job]) -> Result<Answers> {
     }
     // An engine that copies what a snapshot shares has nothing to copy now.
     let batch = group.batch;
-    drop(looked_up);
     drop(snapshot);
     // What is returned without having changed anything was durable before.
     if !batch.is_empty() {
