@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use synckit_core::{Error, Result};
 
 /// The name of the log where the URL says none.
 const DEFAULT: &str = "default";
+const BAD_NAME: &str = "the name of the log is not percent-encoded UTF-8";
 /// The most bytes of a name.
 const LONGEST: usize = 255;
 
@@ -53,7 +55,7 @@ impl Place {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let is_known = KNOWN.contains(&key) || key == "password" || key.starts_with("options");
             match key {
-                "log" => log = Some(decoded(value).ok_or_else(|| wrong("the name of the log is not UTF-8"))?),
+                "log" => log = Some(decoded(value).ok_or_else(|| wrong(BAD_NAME))?),
                 _ if is_known => kept.push(pair),
                 _ => return Err(wrong("the URL has an unknown parameter").with("parameter", key)),
             }
@@ -87,22 +89,15 @@ pub(crate) fn check_name(log: &str) -> Result<()> {
     }
 }
 
-/// Decodes `%` and two digits as a byte.
+/// Decodes `%` and two digits as a byte. `None` for a `%` without them, and for what is not UTF-8.
 fn decoded(text: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
-                rest = after;
-            }
-            (b'%', _) => return None,
-            (byte, _) => bytes.push(*byte),
-        }
+    let is_hex = |part: &str| {
+        part.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    if !text.split('%').skip(1).all(is_hex) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(String::from)
 }
 
 #[cfg(test)]
