@@ -108,15 +108,15 @@ impl Existing {
 
     /// Opens the store as one of its kind; never creates it.
     pub(crate) async fn open_kept(&self) -> Result<Kept, Failure> {
-        open(&self.db, None, false, "check the path; `synckit record`, `import` and `sync` create a replica")
-            .await
+        let hint = "check what --db names; `synckit record`, `import` and `sync` create a replica";
+        open(&self.db, None, false, hint).await
     }
 }
 
 impl Replica {
     /// Opens the store, or creates it if the node is named.
     pub(crate) async fn open(&self) -> Result<BoxStore, Failure> {
-        let hint = "to create a replica in this file, name it: --node NAME";
+        let hint = "to create a replica here, name it: --node NAME";
         Ok(open(&self.db, self.node.clone(), self.node.is_some(), hint).await?.store())
     }
 }

@@ -163,7 +163,7 @@ async fn unshared(store: &BoxStore, status: &Status) -> Result<Option<(String, S
         return Ok((alone && status.events > 0).then(|| {
             let events = text::count(status.events, "event");
             (
-                format!("this file has the only copy of {events}"),
+                format!("this store has the only copy of {events}"),
                 "`synckit sync` gives them to a hub".to_owned(),
             )
         }));
