@@ -119,13 +119,17 @@ impl Transport for Meanwhile {
 enum Happens {
     /// It is restored from a backup.
     Restore,
+    /// A backup of it is made, and then it records an event.
+    BackUp,
+    /// Another program records a cause there and pushes it to the peer, which records an effect.
+    Push,
     /// It takes a fresh id and a fresh name.
     Rename,
     /// Nothing yet.
     Wait,
 }
 
-use Happens::{Rename, Restore, Wait};
+use Happens::{BackUp, Push, Rename, Restore, Wait};
 
 /// A way to a peer. Right before calls of these kinds, one after the other, something happens to a store on either side.
 struct Restored {
@@ -145,6 +149,17 @@ impl Restored {
         let next = self.before.lock().expect("nobody panics").pop_front_if(|(before, _)| *before == call);
         match next {
             Some((_, Restore)) => self.store.restore(&self.backup),
+            Some((_, BackUp)) => {
+                self.backup.restore(&self.store);
+                Replica::new(self.store.clone()).record([note("y")]).await.expect("recorded");
+            }
+            Some((_, Push)) => {
+                let other = manager(&self.store, self.peer.store());
+                other.replica().record([event("Cause")]).await.expect("recorded");
+                other.push().await.expect("pushes");
+                let peer = Replica::new(self.peer.store().clone());
+                peer.record([event("Effect")]).await.expect("recorded");
+            }
             Some((_, Rename)) => {
                 Replica::new(self.store.clone()).reidentify(None).await.expect("renewed");
             }
@@ -191,6 +206,42 @@ async fn an_effect_of_what_a_restore_takes_from_the_caller_comes_after_its_cause
     }
     in_order(&one).await;
     agree(&[&one, &desk]).await;
+}
+
+/// A restore puts back what another program has stored since a sync began. The log is then the one that the sync knows,
+/// but no longer the one that its hello was compared with.
+#[tokio::test]
+async fn an_effect_of_what_another_program_pushed_before_a_restore_comes_after_its_cause() {
+    let (one, desk) = (store("phone"), store("desk"));
+    manager(&one, &desk).sync().await.expect("syncs");
+    let before = [(Call::Hello, Push), (Call::Pull, Restore)];
+    let syncs = SyncManager::new(one.clone(), Restored::new(&desk, &before, &one, one.copy()));
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    in_order(&one).await;
+    agree(&[&one, &desk]).await;
+}
+
+/// A restore takes back an event during the push that hands it out. Its place in the log counts as evidence, and not as
+/// the place up to which the peer has the log.
+#[tokio::test]
+async fn an_event_in_the_place_of_one_that_a_restore_has_taken_during_its_push_is_pushed_as_well() {
+    let (one, desk) = (store("phone"), store("desk"));
+    Replica::new(one.clone()).record([note("w"), note("x")]).await.expect("recorded");
+    let before = [(Call::Push, BackUp), (Call::Push, Wait), (Call::Push, Restore)];
+    let way = Restored::new(&desk, &before, &one, store("backup"));
+    let syncs = SyncManager::builder(one.clone(), way).with_batch_size(1).build();
+    syncs.sync().await.expect("syncs");
+    Replica::new(one.clone()).record([note("z")]).await.expect("recorded");
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+    agree(&[&one, &desk]).await;
+    for of in ["w", "x", "y", "z"] {
+        let aggregate = of.parse().expect("valid");
+        assert_eq!(one.events_of(&aggregate).await.expect("a page").len(), 1, "{of}");
+    }
 }
 
 /// A push leaves out what came from the peer. A peer that is restored after the hello may have lost just that.

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) now: Arc<AtomicU64>,
     pub(super) shared: Arc<Mutex<Rng>>,
     pub(super) created: Created,
+    /// The events that some store still holds when everything heals.
+    pub(super) kept: BTreeSet<EventId>,
     pub(super) seen: Seen,
     pub(super) summary: Summary,
     pub(super) trace: Vec<String>,
@@ -75,6 +77,7 @@ impl World {
             now: Arc::new(AtomicU64::new(1_764_000_000_000)),
             shared,
             created: BTreeMap::new(),
+            kept: BTreeSet::new(),
             seen: BTreeMap::new(),
             summary: Summary { seed, replicas: count, ..Summary::default() },
             trace,

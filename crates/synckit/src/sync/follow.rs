@@ -4,9 +4,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use synckit_core::{
-    Cursor, Error, ErrorKind, EventStore, PageStream, Position, PullResponse, Result, Scope, Transport,
+    Cursor, Error, ErrorKind, EventStore, Needs, PageStream, Position, PullResponse, Result, Scope, Transport,
 };
-use synckit_plan::StoreExt;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument;
 
@@ -184,10 +183,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             eye.still_together(self.replica.now());
             return Ok(true);
         }
-        if !page.ids.is_empty() && !self.store.not_held(page.ids.clone()).await?.is_empty() {
-            // A copy of this replica is in use, and has pushed: its events would be missed, and their effects would come
-            // before them. The next hello shows it.
-            return Ok(false);
+        if !page.ids.is_empty() {
+            let needs = Needs { ids: page.ids.clone(), ..Needs::default() };
+            let facts = self.facts_in(&peer.turn, needs).await?;
+            if facts.is_none_or(|facts| page.ids.iter().any(|id| facts.position(id).is_none())) {
+                // A copy of this replica is in use, and has pushed: its events would be missed, and their effects would
+                // come before them. The next hello shows it.
+                return Ok(false);
+            }
         }
         peer.head = peer.head.max(page.next.position());
         self.report.peer_head = peer.head;

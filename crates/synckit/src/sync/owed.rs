@@ -62,7 +62,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if ids.is_empty() {
             return Ok(());
         }
-        let facts = self.store.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;
+        let needs = Needs { ids: ids.clone(), ..Needs::default() };
+        let facts = self.facts_in(&peer.turn, needs).await?.ok_or_else(|| self.overtaken())?;
         let mended: Vec<String> =
             ids.iter().filter(|id| !facts.damaged.contains_key(*id)).map(notes::damaged).collect();
         if !mended.is_empty() {

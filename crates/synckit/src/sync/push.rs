@@ -35,9 +35,11 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 Some((asked, page)) if asked == query => (page, None),
                 _ => {
                     let read = read_over(self.store, query).await?;
-                    if !read.0.events.is_empty() {
-                        self.check(&peer.turn).await?;
+                    let (at, mark) = (read.0.scanned_to, read.0.upto);
+                    if !read.0.events.is_empty() && !self.holds_in(&peer.turn, &[(at, mark)]).await? {
+                        return Err(self.overtaken());
                     }
+                    peer.turn.reached(at, mark);
                     read
                 }
             };

@@ -58,8 +58,9 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 },
             }
         }
-        if !again.is_empty() {
-            self.check(&peer.turn).await?;
+        let places: Vec<_> = again.iter().map(|stored| (stored.position, Some(stored.mark))).collect();
+        if !places.is_empty() && !self.holds_in(&peer.turn, &places).await? {
+            return Err(self.overtaken());
         }
         while !again.is_empty() {
             let most = again.len().min(peer.limits.batch_events);

@@ -122,6 +122,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
                 events.push((stored.position, stored.event.id, stored.event.aggregate_id));
             }
             after = page.scanned_to;
+            peer.turn.reached(after, page.upto);
             if !page.more {
                 return Ok((events, after));
             }

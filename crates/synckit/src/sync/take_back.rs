@@ -92,7 +92,8 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Records that local events which the peer has were handed out, and with them the log up to there: if not by this
     /// log, then by a copy of it. Returns the ids of those that are missing here.
     async fn note_handed_out(&self, peer: &mut Peer, mut ids: Vec<EventId>) -> Result<Vec<EventId>> {
-        let facts = self.store.facts(Needs { ids: ids.clone(), ..Needs::default() }).await?;
+        let needs = Needs { ids: ids.clone(), ..Needs::default() };
+        let facts = self.facts_in(&peer.turn, needs).await?.ok_or_else(|| self.overtaken())?;
         let held = ids.iter().filter_map(|id| facts.position(id));
         let mut held: Vec<Position> = held.filter(|position| *position > peer.handed).collect();
         held.sort_unstable();

@@ -5,14 +5,15 @@
 //! the peer. So whatever an exchange stores, it stores with a ticket of its own and a number that grows, and only if no
 //! other exchange has stored anything since what the hello compares was read. What it pushes was read from the log while
 //! that still was so. This is optimistic concurrency control: an exchange that was overtaken starts over with a hello, and
-//! so does one whose log was set back: where it ended, there is another mark.
+//! so does one whose log was set back: where it ended, there is another mark. A backup may have the same note of turns,
+//! so whatever an exchange reads of its log moves this end on to where the log ended then.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
-    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Needs, Note, Plan, Planner, Query, Result, Step,
-    StoreId, StoredEvent, Transport,
+    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Mark, Needs, Note, Plan, Planner, Position, Query,
+    Result, Step, StoreId, StoredEvent, Transport,
 };
 use synckit_plan::notes;
 
@@ -66,6 +67,14 @@ impl Turn {
     /// Returns whether the exchange that wrote this last is the last that has stored anything.
     pub(crate) fn is_last(peer: StoreId, facts: &Facts, wrote: &[u8]) -> bool {
         facts.note(&notes::turn(peer)) == Some(wrote)
+    }
+
+    /// Takes note of how far the log was read.
+    pub(crate) fn reached(&self, position: Position, mark: Option<Mark>) {
+        let mut known = self.known();
+        if position > known.end.position {
+            (known.end.position, known.end.mark) = (position, mark);
+        }
     }
 
     /// Returns what the note of turns says as far as this exchange knows.
@@ -160,6 +169,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             if page.from != mark || page.events.iter().any(from_peer) {
                 return Err(self.overtaken());
             }
+            peer.turn.reached(page.scanned_to, page.upto);
             if !page.more {
                 return Ok(());
             }
@@ -167,16 +177,31 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         }
     }
 
-    /// Checks that what was read from the log until now may be pushed.
-    pub(super) async fn check(&self, turn: &Turn) -> Result<()> {
-        if self.lasts(turn).await? { Ok(()) } else { Err(self.overtaken()) }
+    /// Reads facts of the log in turn. `None` if the turn does not last.
+    pub(super) async fn facts_in(&self, turn: &Turn, mut needs: Needs) -> Result<Option<Facts>> {
+        let known = turn.known().clone();
+        let Needs { notes, places, .. } = known.needs(&turn.key);
+        needs.notes.extend(notes);
+        needs.places.extend(places);
+        let facts = self.store.facts(needs).await?;
+        let lasts = known.holds(&turn.key, &facts);
+        if lasts {
+            turn.reached(facts.head.position, facts.head.mark);
+        }
+        Ok(lasts.then_some(facts))
     }
 
     /// Returns whether no other exchange has stored anything since the turn began.
     pub(super) async fn lasts(&self, turn: &Turn) -> Result<bool> {
-        let known = turn.known().clone();
-        let facts = self.store.facts(known.needs(&turn.key)).await?;
-        Ok(known.holds(&turn.key, &facts))
+        Ok(self.facts_in(turn, Needs::default()).await?.is_some())
+    }
+
+    /// Returns whether the log has these places in turn: then what was read up to them was read in turn, too.
+    pub(super) async fn holds_in(&self, turn: &Turn, places: &[(Position, Option<Mark>)]) -> Result<bool> {
+        let needs = Needs { places: places.iter().map(|(at, _)| *at).collect(), ..Needs::default() };
+        let facts = self.facts_in(turn, needs).await?;
+        let held = |facts: Facts| places.iter().all(|(at, mark)| facts.places.get(at).copied() == *mark);
+        Ok(facts.is_some_and(held))
     }
 
     pub(super) fn overtaken(&self) -> Error {

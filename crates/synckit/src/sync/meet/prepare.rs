@@ -67,17 +67,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if let Some((read, wrote)) = early
             && Turn::is_last(peer, facts, &wrote)
             && read.0 == self.to_push(peer, &self.push_note(peer, facts)?, self.limits)
+            && (read.1.scanned_to, read.1.upto) == (facts.head.position, facts.head.mark)
         {
             return Ok(Some(read));
         }
-        let read = self.read_ahead(peer, facts).await;
-        if read.as_ref().is_some_and(|(_, page)| !page.events.is_empty())
-            && !self.lasts(&Turn::begin(peer, facts, self.replica.ticket()?)).await?
-        {
-            // Another exchange went on while this was read.
-            return Ok(None);
-        }
-        Ok(read)
+        let Some((query, page)) = self.read_ahead(peer, facts).await else { return Ok(None) };
+        let turn = Turn::begin(peer, facts, self.replica.ticket()?);
+        // Another exchange may have gone on while this was read.
+        let in_turn = page.events.is_empty() || self.holds_in(&turn, &[(page.scanned_to, page.upto)]).await?;
+        Ok(in_turn.then_some((query, page)))
     }
 
     /// Reads everything a sync must know of the local log, and of what is known about peers.

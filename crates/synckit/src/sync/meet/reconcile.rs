@@ -12,22 +12,38 @@ use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 use crate::sync::turn::Turn;
 
+/// Whether this log was restored or copied, or another device uses the same name.
+enum Evidence {
+    None,
+    /// It does, for this reason.
+    Of(Renewal, Error),
+    /// Another exchange with the peer has stored something since, so nothing can be said.
+    Overtaken,
+}
+
 impl<S: EventStore, T: Transport> Session<'_, S, T> {
-    /// Combines what both sides know into a peer. `None` if this replica takes a fresh identity instead.
+    /// Combines what both sides know into a peer. `None` if this replica takes a fresh identity instead, or another
+    /// exchange was faster.
     pub(super) async fn reconcile(&mut self, prepared: Prepared, said: Said) -> Result<Option<Peer>> {
         let Prepared { expected, facts, identity, caller, request, read } = prepared;
         let Said { hello, facts: other, is_late } = said;
         let before = facts.head;
         let facts = other.unwrap_or(facts);
-        if let Some((why, error)) = self.evidence(&hello, &caller, &identity, &facts).await? {
-            return self.renew(&caller, why, error).await.map(|()| None);
+        let turn = Turn::begin(hello.store, &facts, self.replica.ticket()?);
+        match self.evidence(&hello, &caller, &identity, &facts, &turn).await? {
+            Evidence::None => {}
+            Evidence::Overtaken => return Ok(None),
+            Evidence::Of(why, error) => return self.renew(&caller, why, error).await.map(|()| None),
+        }
+        if let Some((_, page)) = &read {
+            turn.reached(page.scanned_to, page.upto);
         }
         self.met.set(Met::with(hello.store));
         self.told(&hello, expected, &facts);
         let listed = self.replica.listed_in(|key| facts.note(key))?;
         self.conflicts_wait = listed.needs_resolver();
         self.report.conflicts.on_record(listed.count);
-        let mut peer = self.peer(&hello, caller, identity, &facts)?;
+        let mut peer = self.peer(&hello, caller, identity, &facts, turn)?;
         peer.unseen_after = (is_late || peer.turn.wrote().is_none()).then_some(before);
         self.report.pulled_to = peer.pull.as_ref().map_or(0, |note| note.cursor.position());
         self.report.pushed_to = peer.push.position;
@@ -44,16 +60,17 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         caller: &Caller,
         identity: &Identity,
         facts: &Facts,
-    ) -> Result<Option<(Renewal, Error)>> {
+        turn: &Turn,
+    ) -> Result<Evidence> {
         let error = |message: &str| Error::new(ErrorKind::Conflict, message).with("node", &caller.node);
         if hello.store == caller.store {
             let message = "both sides are the same store: a database was copied, or a replica syncs with itself; \
                            give each replica a store of its own";
-            return Ok(Some((Renewal::CopyInUse, error(message))));
+            return Ok(Evidence::Of(Renewal::CopyInUse, error(message)));
         }
         if hello.node == caller.node {
             let message = "both sides have the same node id; give each replica a name of its own";
-            return Ok(Some((Renewal::NameTaken, error(message))));
+            return Ok(Evidence::Of(Renewal::NameTaken, error(message)));
         }
         // The place that the peer confirmed needs no lookup; most often it names no other.
         let push = self.push_note(hello.store, facts)?;
@@ -63,21 +80,23 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let known: Vec<&Cursor> = known.collect();
         let latest = hello.counter_event.as_ref().filter(|latest| Some(*latest) != push.latest.as_ref());
         if known.is_empty() && latest.is_none() {
-            return Ok(None);
+            return Ok(Evidence::None);
         }
         let places = known.iter().map(|place| place.position()).collect();
         let ids: Vec<EventId> = latest.into_iter().cloned().collect();
-        let held = self.store.facts(Needs { places, ids, ..Needs::default() }).await?;
+        let needs = Needs { places, ids, ..Needs::default() };
+        let Some(held) = self.facts_in(turn, needs).await? else { return Ok(Evidence::Overtaken) };
         if known.iter().any(|place| !held.holds(place)) {
             let message =
                 "the peer knows a place in this log that is not there: a copy of this database is in use";
-            return Ok(Some((Renewal::SetBack, error(message))));
+            return Ok(Evidence::Of(Renewal::SetBack, error(message)));
         }
         if latest.is_some_and(|latest| !held.held.contains_key(latest)) {
             let why = if hello.known.is_empty() { Renewal::NameTaken } else { Renewal::SetBack };
-            return Ok(Some((why, error("the peer holds an event under this name that is not here"))));
+            let error = error("the peer holds an event under this name that is not here");
+            return Ok(Evidence::Of(why, error));
         }
-        Ok(None)
+        Ok(Evidence::None)
     }
 
     /// Adds what the peer said to the report.
@@ -99,6 +118,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         caller: Caller,
         identity: Identity,
         facts: &Facts,
+        turn: Turn,
     ) -> Result<Peer> {
         let note = |peer: StoreId| -> Result<Option<PullNote>> {
             let key = notes::pull(peer, &self.filter);
@@ -150,7 +170,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             pulled: None,
             told: None,
             ahead: None,
-            turn: Turn::begin(store, facts, self.replica.ticket()?),
+            turn,
             unsaved: false,
         })
     }
