@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) push: PushNote,
     /// The place in the local log up to which it was pushed, with the mark there, once it was read.
     pub(crate) place: Option<(Position, Option<Mark>)>,
+    /// Whether pages of the local log were passed over without a look at whether the turn lasts.
+    pub(crate) unchecked: bool,
     /// The notes of the events that it refused or that did not reach it.
     pub(crate) again: Vec<Note>,
     /// Whether events that were offered in this sync did not reach it although others did.

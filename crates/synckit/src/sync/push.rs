@@ -32,14 +32,13 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         loop {
             let query = self.to_push(peer.store, &peer.push, peer.limits);
             let (page, damaged) = match peer.ahead.take() {
-                Some((asked, page)) if asked == query => (page, None),
+                Some((asked, page)) if asked == query => {
+                    peer.unchecked |= page.events.is_empty();
+                    (page, None)
+                }
                 _ => {
                     let read = read_over(self.store, query).await?;
-                    let (at, mark) = (read.0.scanned_to, read.0.upto);
-                    if !read.0.events.is_empty() && !self.holds_in(&peer.turn, &[(at, mark)]).await? {
-                        return Err(self.overtaken());
-                    }
-                    peer.turn.reached(at, mark);
+                    self.check(peer, &read.0).await?;
                     read
                 }
             };
@@ -93,6 +92,22 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         // Changes are saved together with the end of the sync: one commit, not two. After a crash before that, the next
         // sync offers again what the peer already knows.
         peer.unsaved |= (&peer.push, &peer.pull) != (&at_first.0, &at_first.1);
+        Ok(())
+    }
+
+    /// Checks that a page may be pushed: that what it leaves out, and what pages since the last check have left out, came
+    /// from the peer and not from a copy of it.
+    async fn check(&self, peer: &mut Peer, page: &Page) -> Result<()> {
+        let (after, place) = (peer.push.position, (page.scanned_to, page.upto));
+        let follows = peer.place == Some((after, page.from));
+        peer.unchecked |= !follows || page.scanned_to - after > page.events.len() as Position;
+        if peer.unchecked && !page.events.is_empty() {
+            if !self.holds_in(&peer.turn, &[place]).await? {
+                return Err(self.overtaken());
+            }
+            peer.unchecked = false;
+        }
+        peer.turn.reached(place.0, place.1);
         Ok(())
     }
 

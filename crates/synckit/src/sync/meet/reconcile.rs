@@ -163,6 +163,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             pull,
             push,
             place: None,
+            unchecked: false,
             again: notes_under(facts, &[refused, held]),
             holds_back: false,
             owed: notes_under(facts, &owed),
