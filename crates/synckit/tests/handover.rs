@@ -9,7 +9,8 @@ use synckit::{
     transport::{Ahead, Caller, HelloRequest, PROTOCOL_VERSION, RefusedCode},
 };
 use synckit_memory::MemoryStore;
-use synckit_testkit::{Call, Fault, FaultPlan, FaultyTransport};
+use synckit_sqlite::SqliteStore;
+use synckit_testkit::{Call, Fault, FaultPlan, FaultyStore, FaultyTransport};
 
 fn store(name: &str) -> MemoryStore {
     MemoryStore::new(NodeId::new(name).expect("a short name")).expect("randomness")
@@ -46,6 +47,26 @@ async fn one_new_event_is_one_round_trip_in_a_new_process_as_well() {
     let idle = manager.sync().await.expect("syncs");
     assert_eq!((idle.pushed, idle.round_trips), (0, 1), "{idle:?}");
     assert!(same(&a, &hub).await);
+}
+
+/// What was read before the hello is not read again, and nothing else is looked up.
+#[tokio::test]
+async fn one_new_event_is_read_once_and_takes_one_lookup() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = SqliteStore::open_as(directory.path().join("a.db"), NodeId::new("a").expect("a short name"));
+    let (plan, hub) = (FaultPlan::new(), store("hub"));
+    let a = FaultyStore::new(file.await.expect("opens"), plan.clone());
+    let manager = SyncManager::new(a, Endpoint::new(hub.clone()));
+    let calls = || [Call::Read, Call::Facts, Call::Commit].map(|call| plan.calls(call));
+    for round in 0..5 {
+        manager.replica().record([note(round)]).await.expect("recorded");
+        let before = calls();
+        manager.sync().await.expect("syncs");
+        let after = calls();
+        if round > 0 {
+            assert_eq!([0, 1, 2].map(|at| after[at] - before[at]), [1, 1, 1], "round {round}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use synckit::{
 };
 use synckit_memory::MemoryStore;
 use synckit_sqlite::SqliteStore;
-use synckit_testkit::{DamagedStore, Fault, FaultPlan, FaultyStore};
+use synckit_testkit::{Call, DamagedStore, Fault, FaultPlan, FaultyStore};
 
 /// A task, in the form that one version of the program has.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -198,6 +198,27 @@ async fn a_build_that_is_broken_off_goes_on() {
     }
     assert!(died > 5, "only {died} died");
     assert_eq!(tasks(&replica, 1).page("", None, 100).await.expect("reads"), whole);
+}
+
+/// The log is read before the view comes to it, also where parts end early because their events are large.
+#[tokio::test]
+async fn large_events_are_read_once() {
+    const EVENTS: usize = 2_000;
+    let plan = FaultPlan::new();
+    let replica = Replica::new(FaultyStore::new(memory("desk"), plan.clone()));
+    let text = "x".repeat(10 << 10);
+    for first in (0..EVENTS).step_by(100) {
+        let large = (first..first + 100).map(|_| NewEvent::new("Attached", "task", &text).expect("valid"));
+        replica.record(large).await.expect("recorded");
+    }
+    replica.record([edited("task", "read it")]).await.expect("recorded");
+    let before = plan.calls(Call::Read);
+    let view = tasks(&replica, 1);
+    view.catch_up(|_, _| {}).await.expect("catches up");
+    // The first part shows how many fit, and the others have half of that.
+    let reads = plan.calls(Call::Read) - before;
+    assert!((5..=11).contains(&reads), "{reads} reads");
+    assert_eq!(texts(&view, "task").await, ["read it"]);
 }
 
 /// Two handles on one file, as two processes have them: each sees what the other records, also while both catch up.

@@ -2,26 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::OptionFuture;
 use synckit_core::{
-    AggregateId, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Query, Result, StoredEvent,
+    AggregateId, Event, EventStore, Facts, Needs, Note, NoteQuery, Page, Position, Result, StoredEvent,
 };
 use synckit_plan::StoreExt;
 
 use crate::bound::{Bound, Place, read_to};
-use crate::damage::{DamagedRow, read_over};
+use crate::damage::DamagedRow;
 use crate::upcast::Upcasters;
+use crate::view::ahead::{Ahead, Part};
 use crate::view::kept::{Advance, At, Kept, Top, check};
 use crate::view::{View, ViewHandle};
 
-/// The most events that are taken into the states in one commit, and their bytes.
-const PAGE: (usize, usize) = (8_000, 8 << 20);
-
 /// The most notes that are deleted in one commit.
 const CLEARED: usize = 1_000;
-
-/// A part of the log, as it was read before the view has come to it: the place after which it was read comes first.
-type Ahead = (Position, Page, Option<DamagedRow>);
 
 /// What one commit changes.
 pub(super) struct Step {
@@ -63,7 +57,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     /// be read.
     pub async fn catch_up(&self, mut progress: impl FnMut(Position, Position)) -> Result<()> {
         let _one_at_a_time = self.inner.following.lock().await;
-        let (mut tried, mut ahead, mut until) = (false, None::<Ahead>, Position::MAX);
+        let (mut tried, mut ahead, mut until) = (false, Ahead::of(self.replica()), Position::MAX);
         loop {
             let facts = self.facts(Vec::new()).await?;
             let (was, at) = self.at(&facts)?;
@@ -82,28 +76,11 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
                 self.close_gaps(&mut step).await?;
                 self.advance(step).await?;
             } else {
-                let read = match ahead.take().filter(|(after, ..)| *after == step.at.upto) {
-                    Some(read) => read,
-                    None => self.read(step.at.upto).await?,
-                };
-                let after = Some(read.1.scanned_to).filter(|upto| *upto < until);
-                let next = OptionFuture::from(after.map(|after| self.read(after)));
-                // The next part is read while this one is taken in.
-                let (next, advanced) = tokio::join!(next, async {
-                    self.follow(&mut step, read).await?;
-                    self.advance(step).await
-                });
-                advanced?;
-                ahead = next.transpose()?;
+                let part = ahead.part(step.at.upto, until).await?;
+                self.follow(&mut step, part).await?;
+                self.advance(step).await?;
             }
         }
-    }
-
-    /// Reads the log after a place.
-    async fn read(&self, after: Position) -> Result<Ahead> {
-        let query = Query::after(after).at_most(PAGE.0, PAGE.1);
-        let (page, damaged) = read_over(self.replica().store(), query).await?;
-        Ok((after, page, damaged))
     }
 
     /// Deletes all that is kept, and builds the view again from the log. It can be broken off, and goes on with the next
@@ -167,7 +144,7 @@ impl<S: EventStore, V: View> ViewHandle<S, V> {
     }
 
     /// Takes a part of the log into the states.
-    async fn follow(&self, step: &mut Step, (_, page, damaged): Ahead) -> Result<()> {
+    async fn follow(&self, step: &mut Step, (page, damaged): Part) -> Result<()> {
         step.has_read(&page);
         step.at.upto = page.scanned_to;
         step.at.gaps.extend(damaged.map(|row| row.position));

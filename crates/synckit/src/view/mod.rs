@@ -12,10 +12,12 @@
 // - this file: the contract of a view
 // - `handle.rs`: what an application asks
 // - `follow.rs`: catching up with the log
+// - `ahead.rs`: reading the log before the view comes to it
 // - `fold.rs`: folding an aggregate again
 // - `kept.rs`: what is kept in the notebook, and under which keys
 // - `changes.rs`: waiting for changes
 
+mod ahead;
 mod changes;
 mod fold;
 mod follow;
