@@ -58,6 +58,12 @@ fn at(store: &MemoryStore, here: u64, peer: &MemoryStore, there: u64) -> Manager
     SyncManager::builder(replica, endpoint).build()
 }
 
+async fn twice<T: Transport>(syncs: &SyncManager<MemoryStore, T>) {
+    for _ in 0..2 {
+        syncs.sync().await.expect("syncs");
+    }
+}
+
 async fn agree(stores: &[&MemoryStore]) {
     let mut digests = Vec::new();
     for store in stores {
@@ -123,13 +129,17 @@ enum Happens {
     BackUp,
     /// Another program records a cause there and pushes it to the peer, which records an effect.
     Push,
+    /// A backup of it is made. Another program, with a filter, does the same as before, and dies before it notes that.
+    PushAndDie,
+    /// It is restored from a backup, and records as many events as it has lost, and one more.
+    RestoreAndRecord,
     /// It takes a fresh id and a fresh name.
     Rename,
     /// Nothing yet.
     Wait,
 }
 
-use Happens::{BackUp, Push, Rename, Restore, Wait};
+use Happens::{BackUp, Push, PushAndDie, Rename, Restore, RestoreAndRecord, Wait};
 
 /// A way to a peer. Right before calls of these kinds, one after the other, something happens to a store on either side.
 struct Restored {
@@ -145,6 +155,12 @@ impl Restored {
         Restored { peer, before, store: store.clone(), backup }
     }
 
+    /// The peer records an effect of what it was pushed.
+    async fn effect(&self) {
+        let peer = Replica::new(self.peer.store().clone());
+        peer.record([event("Effect")]).await.expect("recorded");
+    }
+
     async fn call(&self, call: Call) {
         let next = self.before.lock().expect("nobody panics").pop_front_if(|(before, _)| *before == call);
         match next {
@@ -154,11 +170,32 @@ impl Restored {
                 Replica::new(self.store.clone()).record([note("y")]).await.expect("recorded");
             }
             Some((_, Push)) => {
-                let other = manager(&self.store, self.peer.store());
+                manager(&self.store, self.peer.store())
+                    .replica()
+                    .record([event("Cause")])
+                    .await
+                    .expect("recorded");
+                manager(&self.store, self.peer.store()).push().await.expect("pushes");
+                self.effect().await;
+            }
+            Some((_, PushAndDie)) => {
+                self.backup.restore(&self.store);
+                let plan = FaultPlan::new();
+                let other = FaultyStore::new(self.store.clone(), plan.clone());
+                let other = SyncManager::builder(other, Endpoint::new(self.peer.store().clone()));
+                let other =
+                    other.with_filter(Filter::new().with_aggregate("x").expect("a short name")).build();
                 other.replica().record([event("Cause")]).await.expect("recorded");
-                other.push().await.expect("pushes");
-                let peer = Replica::new(self.peer.store().clone());
-                peer.record([event("Effect")]).await.expect("recorded");
+                plan.nth(Call::Commit, 1, Fault::Crash);
+                other.push().await.expect_err("dies");
+                self.effect().await;
+            }
+            Some((_, RestoreAndRecord)) => {
+                let before = self.store.head().await.expect("answers").position;
+                self.store.restore(&self.backup);
+                let lost = before - self.store.head().await.expect("answers").position;
+                let events = (0..=lost).map(|_| note("z"));
+                Replica::new(self.store.clone()).record(events).await.expect("recorded");
             }
             Some((_, Rename)) => {
                 Replica::new(self.store.clone()).reidentify(None).await.expect("renewed");
@@ -201,9 +238,7 @@ async fn an_effect_of_what_a_restore_takes_from_the_caller_comes_after_its_cause
     manager(&desk, &one).sync().await.expect("syncs");
     Replica::new(desk.clone()).record([event("Effect")]).await.expect("recorded");
     let syncs = SyncManager::new(one.clone(), Restored::new(&desk, &[(Call::Pull, Restore)], &one, backup));
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     in_order(&one).await;
     agree(&[&one, &desk]).await;
 }
@@ -216,9 +251,25 @@ async fn an_effect_of_what_another_program_pushed_before_a_restore_comes_after_i
     manager(&one, &desk).sync().await.expect("syncs");
     let before = [(Call::Hello, Push), (Call::Pull, Restore)];
     let syncs = SyncManager::new(one.clone(), Restored::new(&desk, &before, &one, one.copy()));
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
+    in_order(&one).await;
+    agree(&[&one, &desk]).await;
+}
+
+/// The same with a restore in the middle of a push. What is pushed next follows on what was pushed before, and goes beyond
+/// the place that the hello was compared with.
+#[tokio::test]
+async fn a_push_notices_a_restore_that_takes_back_what_its_hello_was_compared_with() {
+    let (one, desk) = (store("phone"), store("desk"));
+    manager(&one, &desk).replica().record([note("w")]).await.expect("recorded");
+    manager(&one, &desk).sync().await.expect("syncs");
+    Replica::new(one.clone()).record([note("w"), note("w"), note("w")]).await.expect("recorded");
+    let before = [(Call::Hello, PushAndDie), (Call::Push, RestoreAndRecord)];
+    let way = Restored::new(&desk, &before, &one, store("backup"));
+    let syncs = SyncManager::builder(one.clone(), way).with_batch_size(1).build();
+    let report = syncs.push().await.expect("pushes");
+    assert!(report.recovery.renewed.is_some(), "{report:?}");
+    twice(&syncs).await;
     in_order(&one).await;
     agree(&[&one, &desk]).await;
 }
@@ -234,9 +285,7 @@ async fn an_event_in_the_place_of_one_that_a_restore_has_taken_during_its_push_i
     let syncs = SyncManager::builder(one.clone(), way).with_batch_size(1).build();
     syncs.sync().await.expect("syncs");
     Replica::new(one.clone()).record([note("z")]).await.expect("recorded");
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     agree(&[&one, &desk]).await;
     for of in ["w", "x", "y", "z"] {
         let aggregate = of.parse().expect("valid");
@@ -253,9 +302,7 @@ async fn a_peer_that_is_restored_before_a_push_gets_back_what_it_has_lost() {
     manager(&one, &hub).sync().await.expect("syncs");
     manager(&one, &hub).replica().record([note("y")]).await.expect("recorded");
     let syncs = SyncManager::new(one.clone(), Restored::new(&hub, &[(Call::Push, Restore)], &hub, backup));
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     assert_eq!(hub.head().await.expect("answers").position, 2);
     agree(&[&one, &hub]).await;
 }
@@ -276,9 +323,7 @@ async fn a_peer_that_is_restored_between_two_hellos_gets_back_what_it_has_lost()
     let way = Restored::new(&hub, &[(Call::Hello, Wait), (Call::Hello, Restore)], &hub, backup);
     let syncs = SyncManager::new(one.clone(), way);
     syncs.push().await.expect("pushes");
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     agree(&[&one, &hub]).await;
 }
 
@@ -311,9 +356,7 @@ async fn a_peer_that_is_restored_twice_during_a_sync_gets_back_what_it_has_lost(
     Replica::new(hub.clone()).record([note("z")]).await.expect("recorded");
     let way = Restored::new(&hub, &[(Call::Pull, Restore), (Call::Pull, Restore)], &hub, backup);
     let syncs = SyncManager::new(one.clone(), way);
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     in_order(&hub).await;
     agree(&[&one, &hub]).await;
 }
@@ -329,9 +372,7 @@ async fn what_a_restored_peer_records_in_the_places_that_were_just_pulled_is_pul
     Replica::new(hub.clone()).record([note("y")]).await.expect("recorded");
     let way = Restored::new(&hub, &[(Call::Missing, Restore)], &hub, backup);
     let syncs = SyncManager::new(one.clone(), way);
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     agree(&[&one, &hub]).await;
 }
 
@@ -369,9 +410,7 @@ async fn an_effect_of_what_a_copy_pushes_before_a_page_comes_after_its_cause() {
     let two = one.copy();
     manager(&hub, &one).replica().record([note("y")]).await.expect("recorded");
     let syncs = SyncManager::new(one.clone(), Meanwhile::new(&hub, Call::Pull, &two, &hub));
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     in_order(&one).await;
     agree(&[&one, &hub]).await;
 }
@@ -395,9 +434,7 @@ async fn a_twin_pushes(at: Call, one: &MemoryStore, twin: &MemoryStore, desk: &M
     let syncs = SyncManager::builder(desk.clone(), way).with_batch_size(1).build();
     syncs.push().await.expect("pushes");
     in_order(one).await;
-    for _ in 0..2 {
-        syncs.sync().await.expect("syncs");
-    }
+    twice(&syncs).await;
     agree(&[one, desk]).await;
 }
 

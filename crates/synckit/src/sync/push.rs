@@ -8,6 +8,7 @@ use synckit_core::{
 };
 use synckit_plan::notes::{self, HeldBack, PushNote, RefusedNote};
 
+use crate::bound::read_to;
 use crate::damage::{DamagedRow, read_over};
 use crate::report::{RefusedBy, RefusedEvent};
 use crate::sync::batch::Pushed;
@@ -98,16 +99,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     /// Checks that a page may be pushed: that what it leaves out, and what pages since the last check have left out, came
     /// from the peer and not from a copy of it.
     async fn check(&self, peer: &mut Peer, page: &Page) -> Result<()> {
-        let (after, place) = (peer.push.position, (page.scanned_to, page.upto));
-        let follows = peer.place == Some((after, page.from));
+        let after = peer.push.position;
+        let follows = peer.turn.reads_on((after, page.from), read_to(page));
         peer.unchecked |= !follows || page.scanned_to - after > page.events.len() as Position;
-        if peer.unchecked && !page.events.is_empty() {
-            if !self.holds_in(&peer.turn, &[place]).await? {
+        if peer.unchecked && (!page.events.is_empty() || peer.turn.is_beyond(page.scanned_to)) {
+            if !self.holds_in(&peer.turn, &[read_to(page)]).await? {
                 return Err(self.overtaken());
             }
             peer.unchecked = false;
         }
-        peer.turn.reached(place.0, place.1);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use synckit_core::{
 };
 use synckit_plan::{Renumber, StoreExt};
 
+use crate::bound::read_to;
 use crate::sync::checkpoint::HandedOut;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -118,12 +119,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         let (mut events, mut after) = (Vec::new(), peer.handed);
         loop {
             let page = self.store.read(Query::after(after)).await?;
+            let place = read_to(&page);
             for stored in page.events.into_iter().filter(|stored| is_new(peer, stored) && wanted(stored)) {
                 events.push((stored.position, stored.event.id, stored.event.aggregate_id));
             }
             after = page.scanned_to;
-            peer.turn.reached(after, page.upto);
             if !page.more {
+                if !self.holds_in(&peer.turn, &[place]).await? {
+                    return Err(self.overtaken());
+                }
                 return Ok((events, after));
             }
         }

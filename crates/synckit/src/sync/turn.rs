@@ -3,7 +3,7 @@
 //! A hello compares what each side knows of the other. If another exchange with this peer, or with a copy of it that has
 //! the same id, stored something since, the comparison no longer holds: what came from the copy would count as held by
 //! the peer. So whatever an exchange stores, it stores with a ticket of its own and a number that grows, and only if no
-//! other exchange has stored anything since what the hello compares was read. What it pushes was read from the log while
+//! other exchange has stored anything since what the hello compares was read. What it leaves out of a push was read while
 //! that still was so. This is optimistic concurrency control: an exchange that was overtaken starts over with a hello, and
 //! so does one whose log was set back: where it ended, there is another mark. A backup may have the same note of turns,
 //! so whatever an exchange reads of its log moves this end on to where the log ended then.
@@ -12,11 +12,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synckit_core::{
-    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Mark, Needs, Note, Plan, Planner, Position, Query,
-    Result, Step, StoreId, StoredEvent, Transport,
+    Edit, Error, ErrorKind, EventStore, Facts, LogHead, Needs, Note, Plan, Planner, Position, Query, Result,
+    Step, StoreId, StoredEvent, Transport,
 };
 use synckit_plan::notes;
 
+use crate::bound::Place;
 use crate::damage::read_over;
 use crate::sync::peer::Peer;
 use crate::sync::session::Session;
@@ -44,9 +45,11 @@ struct Known {
 }
 
 impl Known {
-    /// Returns what [`Known::holds`] needs.
-    fn needs(&self, key: &str) -> Needs {
-        Needs { notes: vec![key.to_owned()], places: vec![self.end.position], ..Needs::default() }
+    /// Adds what [`Known::holds`] needs.
+    fn needs(&self, key: &str, mut needs: Needs) -> Needs {
+        needs.notes.push(key.to_owned());
+        needs.places.push(self.end.position);
+        needs
     }
 
     /// Returns whether the log is still the one that is known, and no other exchange has stored anything.
@@ -69,12 +72,19 @@ impl Turn {
         facts.note(&notes::turn(peer)) == Some(wrote)
     }
 
-    /// Takes note of how far the log was read.
-    pub(crate) fn reached(&self, position: Position, mark: Option<Mark>) {
-        let mut known = self.known();
-        if position > known.end.position {
-            (known.end.position, known.end.mark) = (position, mark);
+    /// Moves the end on over what was read of the log between two places, if it begins there. Returns whether it does.
+    pub(crate) fn reads_on(&self, from: Place, (position, mark): Place) -> bool {
+        let end = &mut self.known().end;
+        let follows = (end.position, end.mark) == from;
+        if follows {
+            (end.position, end.mark) = (position, mark);
         }
+        follows
+    }
+
+    /// Returns whether the log was not known beyond this position.
+    pub(crate) fn is_beyond(&self, position: Position) -> bool {
+        position > self.known().end.position
     }
 
     /// Returns what the note of turns says as far as this exchange knows.
@@ -113,11 +123,7 @@ impl<P: Planner> Planner for InTurn<P> {
     type Outcome = Option<(P::Outcome, LogHead)>;
 
     fn needs(&mut self) -> Needs {
-        let mut needs = self.planner.needs();
-        let Needs { notes, places, .. } = self.known.needs(&self.note.key);
-        needs.notes.extend(notes);
-        needs.places.extend(places);
-        needs
+        self.known.needs(&self.note.key, self.planner.needs())
     }
 
     fn plan(&mut self, facts: &Facts, round: usize) -> Result<Step<Self::Outcome>> {
@@ -169,7 +175,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             if page.from != mark || page.events.iter().any(from_peer) {
                 return Err(self.overtaken());
             }
-            peer.turn.reached(page.scanned_to, page.upto);
             if !page.more {
                 return Ok(());
             }
@@ -178,17 +183,14 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     /// Reads facts of the log in turn. `None` if the turn does not last.
-    pub(super) async fn facts_in(&self, turn: &Turn, mut needs: Needs) -> Result<Option<Facts>> {
+    pub(super) async fn facts_in(&self, turn: &Turn, needs: Needs) -> Result<Option<Facts>> {
         let known = turn.known().clone();
-        let Needs { notes, places, .. } = known.needs(&turn.key);
-        needs.notes.extend(notes);
-        needs.places.extend(places);
-        let facts = self.store.facts(needs).await?;
-        let lasts = known.holds(&turn.key, &facts);
-        if lasts {
-            turn.reached(facts.head.position, facts.head.mark);
+        let facts = self.store.facts(known.needs(&turn.key, needs)).await?;
+        if !known.holds(&turn.key, &facts) {
+            return Ok(None);
         }
-        Ok(lasts.then_some(facts))
+        turn.known().end = facts.head;
+        Ok(Some(facts))
     }
 
     /// Returns whether no other exchange has stored anything since the turn began.
@@ -197,7 +199,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
     }
 
     /// Returns whether the log has these places in turn: then what was read up to them was read in turn, too.
-    pub(super) async fn holds_in(&self, turn: &Turn, places: &[(Position, Option<Mark>)]) -> Result<bool> {
+    pub(super) async fn holds_in(&self, turn: &Turn, places: &[Place]) -> Result<bool> {
         let needs = Needs { places: places.iter().map(|(at, _)| *at).collect(), ..Needs::default() };
         let facts = self.facts_in(turn, needs).await?;
         let held = |facts: Facts| places.iter().all(|(at, mark)| facts.places.get(at).copied() == *mark);

@@ -39,7 +39,6 @@ impl<S: EventStore> Ahead<S> {
     /// Returns the part after a place, and begins to read those that come after it, up to `until`.
     pub(super) async fn part(&mut self, after: Position, until: Position) -> Result<Part> {
         let reading = self.parts.pop_front().filter(|(at, _)| *at == after);
-        let asked = self.events;
         let part = match reading {
             Some((_, mut task)) => {
                 let stopped =
@@ -48,7 +47,7 @@ impl<S: EventStore> Ahead<S> {
             }
             None => {
                 self.parts.clear();
-                read(&self.replica, after, asked).await?
+                read(&self.replica, after, self.events).await?
             }
         };
         self.fit(&part.0, after);

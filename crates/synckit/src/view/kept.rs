@@ -142,7 +142,8 @@ pub(super) fn check(rows: &[Row], aggregate: &AggregateId) -> Result<()> {
                 "the key of a row has at most {} bytes and no control characters; change what the view returns",
                 Row::MAX_KEY
             );
-            Err(Error::invalid(message).with("aggregate", aggregate).with("key", format!("{:?}", row.key)))
+            let key: String = row.key.chars().take(64).collect();
+            Err(Error::invalid(message).with("aggregate", aggregate).with("key begins", format!("{key:?}")))
         }
     }
 }

@@ -5,6 +5,7 @@ use synckit_core::{
 };
 use synckit_plan::notes;
 
+use crate::bound::read_to;
 use crate::peer_notes::{notes_about, places_in};
 use crate::replica::Listed;
 use crate::sync::meet::{Met, Prepared, Read};
@@ -67,14 +68,15 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         if let Some((read, wrote)) = early
             && Turn::is_last(peer, facts, &wrote)
             && read.0 == self.to_push(peer, &self.push_note(peer, facts)?, self.limits)
-            && (read.1.scanned_to, read.1.upto) == (facts.head.position, facts.head.mark)
+            && read_to(&read.1) == (facts.head.position, facts.head.mark)
         {
             return Ok(Some(read));
         }
         let Some((query, page)) = self.read_ahead(peer, facts).await else { return Ok(None) };
         let turn = Turn::begin(peer, facts, self.replica.ticket()?);
-        // Another exchange may have gone on while this was read.
-        let in_turn = page.events.is_empty() || self.holds_in(&turn, &[(page.scanned_to, page.upto)]).await?;
+        // What was recorded since the facts is read again. Another exchange may have gone on while this was read.
+        let in_turn = !turn.is_beyond(page.scanned_to)
+            && (page.events.is_empty() || self.holds_in(&turn, &[read_to(&page)]).await?);
         Ok(in_turn.then_some((query, page)))
     }
 

@@ -12,10 +12,10 @@ use crate::sync::peer::Peer;
 use crate::sync::session::Session;
 use crate::sync::turn::Turn;
 
-/// Whether this log was restored or copied, or another device uses the same name.
+/// What shows that this log was restored or copied, or that another device uses the same name.
 enum Evidence {
     None,
-    /// It does, for this reason.
+    /// It is so, for this reason.
     Of(Renewal, Error),
     /// Another exchange with the peer has stored something since, so nothing can be said.
     Overtaken,
@@ -35,9 +35,6 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
             Evidence::Overtaken => return Ok(None),
             Evidence::Of(why, error) => return self.renew(&caller, why, error).await.map(|()| None),
         }
-        if let Some((_, page)) = &read {
-            turn.reached(page.scanned_to, page.upto);
-        }
         self.met.set(Met::with(hello.store));
         self.told(&hello, expected, &facts);
         let listed = self.replica.listed_in(|key| facts.note(key))?;
@@ -53,7 +50,7 @@ impl<S: EventStore, T: Transport> Session<'_, S, T> {
         Ok(Some(peer))
     }
 
-    /// Returns the evidence that this log was restored or copied, or that another device uses the same name.
+    /// Looks for evidence in what the peer said.
     async fn evidence(
         &self,
         hello: &HelloResponse,
